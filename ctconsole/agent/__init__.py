@@ -1,0 +1,1 @@
+"""The embedded agent: start-up sequence, restart, conntrack garbage collection."""

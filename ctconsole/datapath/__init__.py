@@ -1,0 +1,1 @@
+"""Compile, load, attach, replace and detach the tc programs of an endpoint."""

@@ -1,0 +1,143 @@
+"""The one exception tree.
+
+::
+
+    CtconsoleError              one clear sentence: what, where, what to do
+    ├── UsageError              a flag, an option or a key press that cannot be meant
+    │   └── ConfigError         an agent option out of its range
+    ├── FormatError             bytes or text that are not what they should be
+    ├── BpfError(OSError)       a system call of bpf(2) or bpffs that failed
+    │   ├── NoSuchMapError      the pin or the id is not there
+    │   └── DeniedError         the kernel wants a capability this process lacks
+    ├── MissingFeatureError     this node lacks something, with the remedy
+    ├── ReadOnlyError           a write was asked for and the gate is closed
+    ├── DatapathError           a program does not compile, load or attach
+    ├── AgentError              the agent did not start, stop or answer
+    └── LabError                the embedded node could not be built or found
+
+Every command prints ``str(error)`` on stderr and exits with ``error.exit_code``.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from typing import ClassVar
+
+
+class CtconsoleError(Exception):
+    """Base of everything this program raises on purpose.
+
+    Args:
+        message: one sentence naming what went wrong and where.
+        hint: what to do about it, as a second sentence; empty where nothing can be done.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class UsageError(CtconsoleError):
+    """What the user asked for cannot be meant; nothing was done."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """An agent option has a value outside its range; names option, value and range."""
+
+
+class FormatError(CtconsoleError):
+    """Bytes or text that are not in the format they claim; names the file and the offset."""
+
+
+class BpfError(CtconsoleError, OSError):
+    """A system call failed; carries its errno.
+
+    Args:
+        errno: positive errno value.
+        command: the bpf(2) command or call that failed, e.g. ``BPF_MAP_CREATE``.
+        subject: the map, pin or program it was about.
+        hint: what to do about it; by default the one known for the errno.
+    """
+
+    exit_code = 1
+
+    def __new__(cls, errno: int, command: str, subject: str = "", hint: str = "") -> BpfError:
+        """Pick the subclass that callers most often need to tell apart."""
+        if cls is BpfError:
+            cls = {  # noqa: PLW0642 - OSError itself chooses its subclass by errno this way
+                _errno.ENOENT: NoSuchMapError,
+                _errno.EPERM: DeniedError,
+                _errno.EACCES: DeniedError,
+            }.get(errno, cls)
+        return OSError.__new__(cls, errno, command, subject, hint)
+
+    def __init__(self, errno: int, command: str, subject: str = "", hint: str = "") -> None:
+        about = f" {subject}" if subject else ""
+        CtconsoleError.__init__(
+            self,
+            f"{command}{about}: {os.strerror(errno)}",
+            hint=hint or self.default_hint,
+        )
+        self.errno = errno
+        self.command = command
+        self.subject = subject
+
+    default_hint: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        return CtconsoleError.__str__(self)
+
+
+class NoSuchMapError(BpfError):
+    """The pin, map id or program id does not exist (ENOENT)."""
+
+
+class DeniedError(BpfError):
+    """The kernel refused for lack of a capability (EPERM, EACCES)."""
+
+    exit_code = 3
+    default_hint = "Run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+
+
+class MissingFeatureError(CtconsoleError):
+    """This node lacks something the command needs; the hint is the remedy `doctor` prints."""
+
+    exit_code = 3
+
+
+class ReadOnlyError(CtconsoleError):
+    """A write was asked for where the write gate is closed."""
+
+    exit_code = 4
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} needs the write gate, which is closed", hint="Drop --read-only")
+
+
+class DatapathError(CtconsoleError):
+    """A program does not compile, load or attach; carries the trimmed log."""
+
+    def __init__(self, message: str, *, hint: str = "", log: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.log = log
+
+    def __str__(self) -> str:
+        sentence = super().__str__()
+        return f"{sentence}\n{self.log}" if self.log else sentence
+
+
+class AgentError(CtconsoleError):
+    """The agent did not start, stop or answer."""
+
+
+class LabError(CtconsoleError):
+    """The embedded node could not be built, found or removed."""

@@ -1,0 +1,1 @@
+"""Bytes and rules without I/O: layouts, text, specs, snapshots, differences."""

@@ -1,0 +1,77 @@
+"""One thing that happened to a map, a program or an agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Scalar: TypeAlias = str | int | float | bool | None
+"""What a field of an event may hold: everything JSON has without nesting."""
+
+
+class EventKind(StrEnum):
+    """What kind of thing happened; the console colours and groups by it."""
+
+    AGENT_START = "agent-start"
+    AGENT_READY = "agent-ready"
+    AGENT_STOP = "agent-stop"
+    AGENT_FAILED = "agent-failed"
+    MAP_CREATED = "map-created"
+    MAP_OPENED = "map-opened"
+    MAP_MISMATCH = "map-mismatch"
+    MAP_REMOVED = "map-removed"
+    MAP_RECREATED = "map-recreated"
+    MAP_PINNED = "map-pinned"
+    MAP_UNPINNED = "map-unpinned"
+    MAP_FULL = "map-full"
+    PROGRAM_LOADED = "program-loaded"
+    PROGRAM_REPLACED = "program-replaced"
+    PROGRAM_DETACHED = "program-detached"
+    ENDPOINT_ADDED = "endpoint-added"
+    ENDPOINT_REMOVED = "endpoint-removed"
+    ENDPOINT_REGENERATED = "endpoint-regenerated"
+    GC_PASS = "gc-pass"  # noqa: S105 - a garbage collector's pass, not a password
+    INSERT_FAILED = "insert-failed"
+    DROP = "drop"
+    ENTRIES_DELETED = "entries-deleted"
+    LAB_UP = "lab-up"
+    LAB_DOWN = "lab-down"
+    STORY = "story"
+    WARNING = "warning"
+
+
+class Level(StrEnum):
+    """How loud an event is; the words are those of Cilium's log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the history.
+
+    Attributes:
+        time: seconds since the Unix epoch (wall clock).
+        kind: what happened.
+        source: who says so: ``manager``, ``datapath``, ``agent``, ``observe``, ``lab``, ``ui``.
+        subject: the map, program or endpoint it happened to; a pin path for maps.
+        message: one line for a person; for manager events Cilium's own log message.
+        level: how loud.
+        fields: details by name, e.g. ``old``, ``new``, ``old_id``, ``new_id``, ``file-path``.
+    """
+
+    time: float
+    kind: EventKind
+    source: str
+    subject: str
+    message: str
+    level: Level = Level.INFO
+    fields: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))

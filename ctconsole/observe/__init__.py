@@ -1,0 +1,1 @@
+"""Sources of snapshots for the console: live node, dumps, samplers and watchers."""

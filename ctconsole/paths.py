@@ -1,0 +1,47 @@
+"""Where the program's own files are: C sources, compiled iterators, themes, run-time state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+DEFAULT_BPF_ROOT = Path("/sys/fs/bpf")
+"""Where a node mounts its bpffs; every command's ``--bpf-root`` starts from it."""
+
+GLOBALS = Path("tc/globals")
+"""Cilium's folder of pinned maps below a bpffs (``pkg/bpf/bpffs_linux.go``, 1.9 to 1.18)."""
+
+
+def _data(name: str) -> Path:
+    """A data folder: packed into an installed wheel, or beside the package in a checkout."""
+    packed = _PACKAGE / "_data" / name
+    return packed if packed.is_dir() else _PACKAGE.parent / name
+
+
+def bpf_sources() -> Path:
+    """The folder of C sources and the ABI header."""
+    return _data("bpf")
+
+
+def iterator_objects() -> Path:
+    """The folder of compiled CO-RE iterators (``*.bpf.o``), made when the package is built."""
+    packed = _PACKAGE / "_data" / "iterators"
+    return packed if packed.is_dir() else _PACKAGE.parent / "build" / "iterators"
+
+
+def themes() -> Path:
+    """The folder of TOML themes."""
+    return _data("themes")
+
+
+def run_dir() -> Path:
+    """Run-time state of agents and labs: ``$CTCONSOLE_RUN_DIR``, else ``/run/ctconsole``."""
+    return Path(os.environ.get("CTCONSOLE_RUN_DIR") or "/run/ctconsole")
+
+
+def cache_dir() -> Path:
+    """Private cache (merged kernel headers): ``$XDG_CACHE_HOME``, else ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ctconsole"

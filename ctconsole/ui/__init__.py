@@ -1,0 +1,1 @@
+"""The Textual console: renders snapshots and sends intents."""
