@@ -59,7 +59,7 @@ class FormatError(CtconsoleError):
 
 
 class BpfError(CtconsoleError, OSError):
-    """A system call failed; carries its errno.
+    """A system call failed; carries its errno. Made by `bpf_error`.
 
     Args:
         errno: positive errno value.
@@ -68,17 +68,7 @@ class BpfError(CtconsoleError, OSError):
         hint: what to do about it; by default the one known for the errno.
     """
 
-    exit_code = 1
-
-    def __new__(cls, errno: int, command: str, subject: str = "", hint: str = "") -> BpfError:
-        """Pick the subclass that callers most often need to tell apart."""
-        if cls is BpfError:
-            cls = {  # noqa: PLW0642 - OSError itself chooses its subclass by errno this way
-                _errno.ENOENT: NoSuchMapError,
-                _errno.EPERM: DeniedError,
-                _errno.EACCES: DeniedError,
-            }.get(errno, cls)
-        return OSError.__new__(cls, errno, command, subject, hint)
+    default_hint: ClassVar[str] = ""
 
     def __init__(self, errno: int, command: str, subject: str = "", hint: str = "") -> None:
         about = f" {subject}" if subject else ""
@@ -90,8 +80,6 @@ class BpfError(CtconsoleError, OSError):
         self.errno = errno
         self.command = command
         self.subject = subject
-
-    default_hint: ClassVar[str] = ""
 
     def __str__(self) -> str:
         return CtconsoleError.__str__(self)
@@ -106,6 +94,16 @@ class DeniedError(BpfError):
 
     exit_code = 3
     default_hint = "Run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+
+
+def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> BpfError:
+    """A `BpfError` of the subclass callers tell apart for this errno (see `BpfError`)."""
+    kinds: dict[int, type[BpfError]] = {
+        _errno.ENOENT: NoSuchMapError,
+        _errno.EPERM: DeniedError,
+        _errno.EACCES: DeniedError,
+    }
+    return kinds.get(errno, BpfError)(errno, command, subject, hint)
 
 
 class MissingFeatureError(CtconsoleError):

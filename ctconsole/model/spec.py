@@ -6,7 +6,7 @@ The five properties compared are the ones Cilium compares: ``objCheck`` in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
@@ -183,22 +183,16 @@ def differences(live: MapInfo | MapSpec, wish: MapSpec) -> tuple[Difference, ...
     return tuple(Difference(name, old, new) for name, old, new in pairs if old != new)
 
 
-def spec_of(info: MapInfo, **changes: int) -> MapSpec:
-    """The spec that would create a map like ``info``, with some properties changed.
-
-    Args:
-        info: the live map.
-        changes: new values for ``max_entries``, ``key_size``, ``value_size`` or ``flags``.
-    """
-    wish = MapSpec(
+def spec_of(info: MapInfo, *, max_entries: int | None = None) -> MapSpec:
+    """The spec that would create a map like ``info``, or one of another capacity."""
+    return MapSpec(
         name=info.label,
         type=info.type,
         key_size=info.key_size,
         value_size=info.value_size,
-        max_entries=info.max_entries,
+        max_entries=info.max_entries if max_entries is None else max_entries,
         flags=info.flags,
     )
-    return replace(wish, **changes)
 
 
 def hash_memory(spec: MapSpec | MapInfo) -> int:
