@@ -1,0 +1,73 @@
+"""What all verbs share: options, the error boundary, JSON and pipes.
+
+Exit codes: 0 done, 1 failed or the answer is no, 2 the command line cannot be meant, 3 this node
+lacks something or refuses permission, 4 the write gate is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.paths import DEFAULT_BPF_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+def bpf_root_option(function: _F) -> _F:
+    """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
+    return click.option(
+        "--bpf-root",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_BPF_ROOT,
+        show_default=True,
+        metavar="DIR",
+        help="The bpffs whose pinned maps are meant.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """``--json``: machine-readable output, handed over as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def message(text: str) -> None:
+    """Say something to the person, on stderr, so that stdout stays data."""
+    click.echo(text, err=True)
+
+
+def run(command: click.Command) -> int:
+    """Run the command line and turn every outcome into an exit code.
+
+    Our own errors become one sentence on stderr. A reader that closes the pipe early is no
+    error; neither is Ctrl-C, which ends with 130 as shells expect.
+    """
+    try:
+        result = command.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except CtconsoleError as error:
+        message(f"ctconsole: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,67 @@
+"""The command tree; each verb's module is imported only when the verb is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+_VERBS = {
+    "agent": "Run the embedded agent: start, restart, status, stop.",
+    "console": "Open the console (the default).",
+    "ct": "List conntrack tables.",
+    "doctor": "Say what this node can and cannot do.",
+    "events": "Show what happened to maps and agent.",
+    "lab": "Build, use and remove the embedded lab node.",
+    "map": "List, show and recreate maps.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs' names and help, and loads a verb's module on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in alphabetical order."""
+        del ctx
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import ``ctconsole.cli.<verb>`` (``map`` is ``maps``) and take its ``command``."""
+        del ctx
+        if cmd_name not in _VERBS:
+            return None
+        module = import_module(f"ctconsole.cli.{'maps' if cmd_name == 'map' else cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs from the table, so that help imports nothing."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_VERBS.items()))
+
+
+@click.command(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed or the answer is no, 2 bad usage, 3 this node lacks "
+    "something or refuses permission, 4 the write gate is closed.",
+)
+@click.version_option(package_name="ctconsole")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """See, forecast and change the BPF conntrack tables of a Cilium node.
+
+    Without a command the console opens on this node.
+
+    \b
+    Examples:
+      ctconsole                          open the console
+      ctconsole ct list --output cilium  print the tables as Cilium's own tool does
+      ctconsole lab tour                 watch the article's test case run for real
+      ctconsole doctor                   what can this node do?
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(import_module("ctconsole.cli.console").command)
