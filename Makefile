@@ -1,0 +1,43 @@
+# ctconsole: `make demo` to see it, `make test` to trust it, `make help` for the rest.
+BIN  := .venv/bin
+SIZE ?= full
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check format bench screenshots clean
+
+help: ## say what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Debian packages, .venv and the compiled iterators; a second run takes a moment
+	@deploy/setup.sh run
+
+setup-dev:
+	@deploy/setup.sh dev
+
+demo: setup ## bring a lab node up with traffic and open the console on it (no terminal: the tour)
+	@$(BIN)/ctconsole lab demo $(ARGS)
+
+test: setup-dev ## the whole test suite, on the real kernel (ARGS="-k name" for a part)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev ## ruff, mypy strict, the import arrows, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	clang-format --dry-run --Werror bpf/*.c bpf/*.h
+
+format: setup-dev ## let ruff and clang-format lay the code out
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	clang-format -i bpf/*.c bpf/*.h
+
+bench: setup-dev ## figures beside their peers as ratios, also in build/bench.json (SIZE=small: quick)
+	@$(BIN)/python -m tests.bench --size $(SIZE)
+
+screenshots: setup-dev ## draw the pictures under screenshots/ anew
+	@$(BIN)/python deploy/screenshots.py
+
+clean: ## remove what the build made
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache
