@@ -1,0 +1,82 @@
+"""bpffs: where it is mounted, what is pinned there, what changes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.mounts import on_bpffs
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator
+
+    from ctconsole.model.spec import MapInfo
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def is_bpffs(path: Path) -> bool:
+    """Whether ``path`` exists and lies on a bpffs."""
+    try:
+        return on_bpffs(path)
+    except OSError:
+        return False
+
+
+def find_bpffs() -> list[Path]:
+    """Where a bpffs is mounted in this mount namespace, in mount order."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0] == "bpf":
+            found.append(Path(_unescape(before.split()[4])))
+    return found
+
+
+def _unescape(text: str) -> str:
+    """Undo the octal escapes of blanks and backslashes in /proc/self/mountinfo."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+
+
+def pinned_maps(root: Path) -> dict[Path, MapInfo]:
+    """Every map pinned at or below ``root``, sorted by path.
+
+    Pinned programs and links, and pins removed meanwhile, are left out.
+
+    Raises:
+        NoSuchMapError: ``root`` is not there.
+        DeniedError: a pin may not be opened.
+    """
+    if not root.is_dir():
+        raise NoSuchMapError(errno.ENOENT, "pinned maps below", str(root))
+    found = {}
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            try:
+                with BpfMap.open(path) as live:
+                    found[path] = live.info
+            except NoSuchMapError:
+                continue
+            except BpfError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+    return found
+
+
+async def watch(root: Path, stop: asyncio.Event | None = None) -> AsyncIterator[set[Path]]:
+    """Paths at or below ``root`` at which something was pinned, unpinned or replaced.
+
+    Changes come within about 50 ms, those close together in one set. Ends when ``stop`` is set.
+    """
+    from watchfiles import awatch
+
+    async for changes in awatch(root, stop_event=stop, step=20, debounce=50, rust_timeout=200):
+        yield {Path(path) for _, path in changes}

@@ -1,0 +1,39 @@
+"""Kernel ids of maps and programs, and file descriptors from them (Linux 4.13)."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import bpf_error
+from ctconsole.kernel.syscall import Cmd, IdAttr, bpf, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def ids(command: Cmd) -> Iterator[int]:
+    """Every id a ``BPF_*_GET_NEXT_ID`` command lists, ascending.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    attr = IdAttr(id=0)
+    while True:
+        result = retrying(command, attr)
+        if result == -errno.ENOENT:
+            return
+        if result < 0:
+            raise bpf_error(-result, command.name)
+        attr.id = attr.next_id
+        yield int(attr.next_id)
+
+
+def fd_by_id(command: Cmd, number: int, subject: str, open_flags: int = 0) -> int:
+    """A file descriptor, the caller's to close.
+
+    Raises:
+        NoSuchMapError: nothing has this id any more.
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    return bpf(command, IdAttr(id=number, open_flags=open_flags), subject)

@@ -1,0 +1,58 @@
+"""mount(2), umount2(2) and statfs(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import bpf_error
+from ctconsole.kernel.syscall import libc
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BPF_FS_MAGIC = 0xCAFE4A11
+"""``BPF_FS_MAGIC`` of ``include/uapi/linux/magic.h``."""
+
+MS_BIND = 1 << 12
+MNT_DETACH = 2
+
+_STATFS_BYTES = 256
+
+
+def on_bpffs(path: Path | str) -> bool:
+    """Whether ``path`` lies on a bpffs.
+
+    Raises:
+        OSError: it is not there, or may not be looked at.
+    """
+    # Large enough for every machine's struct statfs, which starts with f_type.
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if libc.statfs(os.fsencode(path), buffer) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
+    return ctypes.c_uint32.from_buffer(buffer).value == BPF_FS_MAGIC
+
+
+def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
+    """Mount a file system in the mount namespace of this process (mount(2)).
+
+    Raises:
+        BpfError: with mount's errno.
+    """
+    result = libc.mount(
+        source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), options.encode()
+    )
+    if result < 0:
+        raise bpf_error(ctypes.get_errno(), "mount", str(target))
+
+
+def unmount(target: Path, flags: int = 0) -> None:
+    """Unmount what is mounted at ``target`` (umount2(2)).
+
+    Raises:
+        BpfError: with umount's errno.
+    """
+    if libc.umount2(os.fsencode(target), flags) < 0:
+        raise bpf_error(ctypes.get_errno(), "umount", str(target))

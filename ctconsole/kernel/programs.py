@@ -1,0 +1,217 @@
+"""BPF programs: listing, and loading a handful of raw instructions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import DatapathError, NoSuchMapError
+from ctconsole.kernel.ids import fd_by_id, ids
+from ctconsole.kernel.syscall import (
+    Cmd,
+    InfoAttr,
+    ProgInfoStruct,
+    ProgLoadAttr,
+    TestRunAttr,
+    bpf,
+    object_name,
+    retrying,
+)
+
+if TYPE_CHECKING:
+    from ctconsole.kernel.gate import Gate
+
+_LOG_SIZE = 1 << 20
+_MAX_PACKET = 1 << 16
+
+
+class ProgramType(IntEnum):
+    """``enum bpf_prog_type``: those the article's node has; others keep their number."""
+
+    UNSPEC = 0
+    SOCKET_FILTER = 1
+    KPROBE = 2
+    SCHED_CLS = 3
+    SCHED_ACT = 4
+    TRACEPOINT = 5
+    XDP = 6
+    PERF_EVENT = 7
+    CGROUP_SKB = 8
+    CGROUP_SOCK = 9
+    LWT_IN = 10
+    LWT_OUT = 11
+    LWT_XMIT = 12
+    SOCK_OPS = 13
+    SK_SKB = 14
+    CGROUP_DEVICE = 15
+    SK_MSG = 16
+    RAW_TRACEPOINT = 17
+    CGROUP_SOCK_ADDR = 18
+    TRACING = 26
+    STRUCT_OPS = 27
+    EXT = 28
+    LSM = 29
+
+    @classmethod
+    def _missing_(cls, value: object) -> ProgramType | None:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"TYPE_{value}"
+        member._value_ = value
+        return member
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramInfo:
+    """What the kernel says of a loaded program.
+
+    Attributes:
+        id: kernel program id; never reused while the machine runs.
+        type: what it may be attached to.
+        name: kernel name, at most 15 characters.
+        tag: hash over its instructions, 16 hex digits.
+        map_ids: maps it uses; not those it reaches through other maps.
+        run_cnt: runs counted while ``kernel.bpf_stats_enabled`` was on.
+        run_time_ns: nanoseconds of these runs.
+    """
+
+    id: int
+    type: ProgramType
+    name: str
+    tag: str
+    map_ids: tuple[int, ...]
+    run_cnt: int
+    run_time_ns: int
+
+
+def program_info(fd: int) -> ProgramInfo:
+    """Facts about the program behind ``fd``.
+
+    Raises:
+        BpfError: ``fd`` is no program.
+    """
+    room = 0
+    while True:
+        info = ProgInfoStruct(nr_map_ids=room)
+        id_array = (ctypes.c_uint32 * max(room, 1))()
+        if room:
+            info.map_ids = ctypes.addressof(id_array)
+        attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
+        bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"program fd {fd}")
+        if info.nr_map_ids <= room:
+            break
+        room = info.nr_map_ids
+    return ProgramInfo(
+        id=info.id,
+        type=ProgramType(info.type),
+        name=info.name.decode("ascii", "replace"),
+        tag=bytes(info.tag).hex(),
+        map_ids=tuple(id_array[: info.nr_map_ids]),
+        run_cnt=info.run_cnt,
+        run_time_ns=info.run_time_ns,
+    )
+
+
+def all_programs() -> list[ProgramInfo]:
+    """Every program of this machine, by id; one unloaded meanwhile is left out.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    found = []
+    for number in ids(Cmd.BPF_PROG_GET_NEXT_ID):
+        try:
+            fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
+        except NoSuchMapError:
+            continue
+        try:
+            found.append(program_info(fd))
+        finally:
+            os.close(fd)
+    return found
+
+
+def load_program(
+    _gate: Gate,
+    insns: bytes,
+    type: ProgramType = ProgramType.SCHED_CLS,  # noqa: A002 - the kernel's word
+    name: str = "",
+) -> int:
+    """Load raw instructions (8 bytes each, machine byte order) under the licence GPL.
+
+    Returns:
+        The program's file descriptor, the caller's to close.
+
+    Raises:
+        DatapathError: the verifier refused; carries its log.
+    """
+    code = ctypes.create_string_buffer(insns, len(insns))
+    gpl = ctypes.create_string_buffer(b"GPL")
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    attr = ProgLoadAttr(
+        prog_type=type,
+        insn_cnt=len(insns) // 8,
+        insns=ctypes.addressof(code),
+        license=ctypes.addressof(gpl),
+        log_level=1,
+        log_size=_LOG_SIZE,
+        log_buf=ctypes.addressof(log),
+        prog_name=object_name(name),
+    )
+    result = retrying(Cmd.BPF_PROG_LOAD, attr)
+    if result < 0:
+        raise DatapathError(
+            f"The kernel refused the program {name or type.name}: {os.strerror(-result)}",
+            log=log.value.decode("utf-8", "replace").strip(),
+        )
+    return result
+
+
+def run_program(
+    fd: int, packet: bytes, *, repeat: int = 1, context: bytes = b""
+) -> tuple[int, bytes, int]:
+    """Run a loaded program over ``packet`` (``BPF_PROG_TEST_RUN``, Linux 4.12).
+
+    Args:
+        fd: the program.
+        packet: an Ethernet frame, at least 14 bytes.
+        repeat: how often to run it over the same packet.
+        context: a ``struct __sk_buff`` or a prefix of it (Linux 5.2).
+
+    Returns:
+        What the program returned (as a signed 32-bit number), the packet afterwards, and
+        nanoseconds per run.
+
+    Raises:
+        BpfError: the program type cannot be run so, or the packet is too short.
+    """
+    data = ctypes.create_string_buffer(packet, len(packet))
+    out = ctypes.create_string_buffer(_MAX_PACKET)
+    attr = TestRunAttr(
+        prog_fd=fd,
+        data_size_in=len(packet),
+        data_size_out=_MAX_PACKET,
+        data_in=ctypes.addressof(data),
+        data_out=ctypes.addressof(out),
+        repeat=repeat,
+    )
+    if context:
+        ctx = ctypes.create_string_buffer(context, len(context))
+        attr.ctx_in, attr.ctx_size_in = ctypes.addressof(ctx), len(context)
+    bpf(Cmd.BPF_PROG_TEST_RUN, attr, f"program fd {fd}")
+    verdict = ctypes.c_int32(attr.retval).value
+    return verdict, out.raw[: attr.data_size_out], int(attr.duration)
+
+
+def has_program(number: int) -> bool:
+    """Whether the program of this id still lives."""
+    try:
+        fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
+    except NoSuchMapError:
+        return False
+    os.close(fd)
+    return True

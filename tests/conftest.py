@@ -1,0 +1,80 @@
+"""Fixtures every room shares, and the rule that a capable machine skips nothing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.errors import BpfError
+from ctconsole.kernel.gate import Gate
+from ctconsole.model.spec import MapSpec, MapType
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+PRIVILEGED_FOLDERS = ("kernel", "e2e")
+
+
+@cache
+def can_bpf() -> bool:
+    """Whether this process may create maps, asked of the kernel."""
+    gate = Gate.open(read_only=False)
+    assert gate
+    try:
+        gate.create_map(MapSpec("probe", MapType.ARRAY, 4, 4, 1)).close()
+    except BpfError:
+        return False
+    return os.geteuid() == 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in PRIVILEGED_FOLDERS:
+            item.add_marker(pytest.mark.privileged)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("privileged") and not can_bpf():
+        pytest.skip("needs root and BPF")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and item.get_closest_marker("privileged")
+        and (os.environ.get("CI") or can_bpf())
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where it must run: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """The write gate."""
+    opened = Gate.open(read_only=False)
+    assert opened
+    return opened
+
+
+@pytest.fixture
+def bpffs(gate: Gate) -> Iterator[Path]:
+    """A private bpffs, unmounted afterwards with everything pinned in it."""
+    with tempfile.TemporaryDirectory(prefix="ctconsole-test-") as folder:
+        root = Path(folder, "bpf")
+        gate.mount_bpffs(root)
+        try:
+            yield root
+        finally:
+            gate.unmount_bpffs(root)
