@@ -1,0 +1,362 @@
+"""What the bytes of a conntrack entry mean, for each version of Cilium: data, no code.
+
+Everything that reads, renders, merges or resizes entries is driven by `LAYOUTS`, so that a new
+version is one more `LayoutSpec` in that table. The value has been 56 bytes since Cilium 1.4,
+so its size does not tell the layout: an operator names it, or `guess_layout` looks at the entries.
+
+Sources: ``bpf/lib/common.h``, ``pkg/maps/ctmap/types.go`` and ``pkg/u8proto/u8proto.go`` of
+Cilium 1.9 and 1.18, and dumps of real maps of both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag, StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Records: TypeAlias = npt.NDArray[Any]
+
+
+def _key(address: int) -> np.dtype[np.void]:
+    """A CT tuple with addresses of so many bytes; packed, everything in network order."""
+    base = 2 * address
+    return np.dtype(
+        {
+            "names": ["daddr", "saddr", "dport", "sport", "nexthdr", "flags"],
+            "formats": [("u1", (address,)), ("u1", (address,)), ">u2", ">u2", "u1", "u1"],
+            "offsets": [0, address, base, base + 2, base + 4, base + 5],
+            "itemsize": base + 6,
+        }
+    )
+
+
+KEY4: Final = _key(4)
+"""``struct ipv4_ct_tuple``, 14 bytes. IN and OUT entries keep the connection's source in
+``daddr`` and its destination in ``saddr`` with natural ports; SERVICE entries have natural
+addresses and exchanged ports (cilium#5848). `CtTable` gives both ends as a person means them."""
+
+KEY6: Final = _key(16)
+"""``struct ipv6_ct_tuple``, 38 bytes; the same fields with addresses of 16 bytes."""
+
+KEYS: Final[Mapping[int, np.dtype[np.void]]] = MappingProxyType({14: KEY4, 38: KEY6})
+"""Key dtypes by key size in bytes."""
+
+VALUE_SIZE: Final = 56
+"""Bytes of ``struct ct_entry`` in every layout known."""
+
+
+class TupleFlag(IntFlag):
+    """``flags`` of a key (``bpf/lib/common.h``, unchanged from 1.9 to 1.18)."""
+
+    TUPLE_F_OUT = 0
+    TUPLE_F_IN = 1
+    TUPLE_F_RELATED = 2
+    TUPLE_F_SERVICE = 4
+
+
+TUPLE_F_OUT: Final = TupleFlag.TUPLE_F_OUT
+TUPLE_F_IN: Final = TupleFlag.TUPLE_F_IN
+TUPLE_F_RELATED: Final = TupleFlag.TUPLE_F_RELATED
+TUPLE_F_SERVICE: Final = TupleFlag.TUPLE_F_SERVICE
+
+
+class CtFlag(IntFlag):
+    """Bits of the value's ``flags`` whose meaning is the same in every layout."""
+
+    RX_CLOSING = 0x1
+    TX_CLOSING = 0x2
+    NAT46 = 0x4
+    LB_LOOPBACK = 0x8
+    SEEN_NON_SYN = 0x10
+    NODE_PORT = 0x20
+    PROXY_REDIRECT = 0x40
+    DSR = 0x80
+    FROM_L7LB = 0x100
+    FROM_TUNNEL = 0x400
+
+
+class TcpFlag(IntFlag):
+    """TCP header bits kept in ``tx_flags_seen`` and ``rx_flags_seen``."""
+
+    FIN = 0x01
+    SYN = 0x02
+    RST = 0x04
+    PSH = 0x08
+    ACK = 0x10
+
+
+class Protocol(IntEnum):
+    """IP protocols the rules of a conntrack table depend on."""
+
+    ICMP = 1
+    TCP = 6
+    UDP = 17
+    ICMPV6 = 58
+    SCTP = 132
+
+
+class Layout(StrEnum):
+    """A version of the value's layout, named after the Cilium release it was read from."""
+
+    V1_9 = "1.9"
+    V1_18 = "1.18"
+
+
+class Form(StrEnum):
+    """How Cilium's text prints a number."""
+
+    DECIMAL = "decimal"
+    HEX2 = "hex2"
+    FLAGS = "flags"
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """One ``Label=value`` of Cilium's text: the field and its form; the label ends with ``=``."""
+
+    label: str
+    field: str
+    form: Form = Form.DECIMAL
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutSpec:
+    """All that differs between two versions.
+
+    Attributes:
+        layout: the version's name.
+        value: dtype of the value, 56 bytes; ``rev_nat_index`` is in network order, the rest in
+            host order. Fields may overlap where a union does.
+        counters: fields that only ever grow by addition.
+        service_counters: those of them that count in SERVICE entries too.
+        text: what `ct list` of that version prints after ``expires=``, in its order.
+        json: names and fields of the value in that version's JSON, in its order.
+        flag_names: names by bit, least significant first; empty for a bit that is known but
+            printed by nobody. Bits past the end are printed as unknown.
+        protocols: names by IP protocol; others are printed as numbers.
+        service_direction: whether a SERVICE entry has the direction ``SVC`` and is shown the
+            natural way round (Cilium 1.15 and later) instead of the word ``service``.
+        json_repeats_key: whether the tool's JSON shows the map's last key for every entry
+            (seen with 1.9.0-rc1).
+        skips_missing_maps: whether a missing map is skipped with a message instead of ending
+            the listing.
+    """
+
+    layout: Layout
+    value: np.dtype[np.void]
+    counters: tuple[str, ...]
+    service_counters: tuple[str, ...]
+    text: tuple[TextField, ...]
+    json: tuple[tuple[str, str], ...]
+    flag_names: tuple[str, ...]
+    protocols: Mapping[int, str]
+    service_direction: bool
+    json_repeats_key: bool
+    skips_missing_maps: bool
+
+    @property
+    def known_flags(self) -> int:
+        """The bits that have a meaning in this version."""
+        return (1 << len(self.flag_names)) - 1
+
+
+_TAIL: Final = {
+    "lifetime": ("<u4", 32),
+    "flags": ("<u2", 36),
+    "rev_nat_index": (">u2", 38),
+    "tx_flags_seen": ("u1", 42),
+    "rx_flags_seen": ("u1", 43),
+    "src_sec_id": ("<u4", 44),
+    "last_tx_report": ("<u4", 48),
+    "last_rx_report": ("<u4", 52),
+}
+"""The fields that never moved; ``src_sec_id`` even says so in the C header."""
+
+
+def _value(**head: tuple[str, int]) -> np.dtype[np.void]:
+    """The dtype of fields ``name=(format, offset)`` followed by the ones that never moved."""
+    fields = head | _TAIL
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [form for form, _ in fields.values()],
+            "offsets": [offset for _, offset in fields.values()],
+            "itemsize": VALUE_SIZE,
+        }
+    )
+
+
+_PROTOCOLS_1_9: Final = {0: "ANY", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
+_FLAGS_1_9: Final = (
+    "RxClosing",
+    "TxClosing",
+    "Nat64",
+    "LBLoopback",
+    "SeenNonSyn",
+    "NodePort",
+    "ProxyRedirect",
+    "DSR",
+)
+
+_V1_9: Final = LayoutSpec(
+    layout=Layout.V1_9,
+    value=_value(
+        rx_packets=("<u8", 0),
+        rx_bytes=("<u8", 8),
+        # SERVICE entries keep the backend where others count received bytes.
+        backend_id=("<u8", 8),
+        tx_packets=("<u8", 16),
+        tx_bytes=("<u8", 24),
+        ifindex=("<u2", 40),
+    ),
+    counters=("rx_packets", "rx_bytes", "tx_packets", "tx_bytes"),
+    service_counters=("rx_packets", "tx_packets", "tx_bytes"),
+    text=(
+        TextField("RxPackets=", "rx_packets"),
+        TextField("RxBytes=", "rx_bytes"),
+        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
+        TextField("LastRxReport=", "last_rx_report"),
+        TextField("TxPackets=", "tx_packets"),
+        TextField("TxBytes=", "tx_bytes"),
+        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
+        TextField("LastTxReport=", "last_tx_report"),
+        TextField("Flags=", "flags", Form.FLAGS),
+        TextField("RevNAT=", "rev_nat_index"),
+        TextField("SourceSecurityID=", "src_sec_id"),
+        TextField("IfIndex=", "ifindex"),
+    ),
+    json=(
+        ("RxPackets", "rx_packets"),
+        ("RxBytes", "rx_bytes"),
+        ("TxPackets", "tx_packets"),
+        ("TxBytes", "tx_bytes"),
+        ("Lifetime", "lifetime"),
+        ("Flags", "flags"),
+        ("RevNAT", "rev_nat_index"),
+        ("IfIndex", "ifindex"),
+        ("TxFlagsSeen", "tx_flags_seen"),
+        ("RxFlagsSeen", "rx_flags_seen"),
+        ("SourceSecurityID", "src_sec_id"),
+        ("LastTxReport", "last_tx_report"),
+        ("LastRxReport", "last_rx_report"),
+    ),
+    flag_names=_FLAGS_1_9,
+    protocols=MappingProxyType(_PROTOCOLS_1_9),
+    service_direction=False,
+    json_repeats_key=True,
+    skips_missing_maps=True,
+)
+
+_V1_18: Final = LayoutSpec(
+    layout=Layout.V1_18,
+    value=_value(
+        reserved0=("<u8", 0),
+        backend_id=("<u8", 8),
+        packets=("<u8", 16),
+        bytes=("<u8", 24),
+        reserved4=("<u2", 40),
+    ),
+    counters=("packets", "bytes"),
+    service_counters=("packets", "bytes"),
+    text=(
+        TextField("Packets=", "packets"),
+        TextField("Bytes=", "bytes"),
+        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
+        TextField("LastRxReport=", "last_rx_report"),
+        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
+        TextField("LastTxReport=", "last_tx_report"),
+        TextField("Flags=", "flags", Form.FLAGS),
+        TextField("RevNAT=", "rev_nat_index"),
+        TextField("SourceSecurityID=", "src_sec_id"),
+        TextField("BackendID=", "backend_id"),
+    ),
+    json=(
+        ("Reserved0", "reserved0"),
+        ("BackendID", "backend_id"),
+        ("Packets", "packets"),
+        ("Bytes", "bytes"),
+        ("Lifetime", "lifetime"),
+        ("Flags", "flags"),
+        ("RevNAT", "rev_nat_index"),
+        ("Reserved4", "reserved4"),
+        ("TxFlagsSeen", "tx_flags_seen"),
+        ("RxFlagsSeen", "rx_flags_seen"),
+        ("SourceSecurityID", "src_sec_id"),
+        ("LastTxReport", "last_tx_report"),
+        ("LastRxReport", "last_rx_report"),
+    ),
+    # 0x200 was auth_required once; the tool neither names it nor calls it unknown.
+    flag_names=(*_FLAGS_1_9[:7], "DSRInternal", "FromL7LB", "", "FromTunnel"),
+    protocols=MappingProxyType(_PROTOCOLS_1_9 | {132: "SCTP"}),
+    service_direction=True,
+    json_repeats_key=False,
+    skips_missing_maps=False,
+)
+
+LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
+    {spec.layout: spec for spec in (_V1_9, _V1_18)}
+)
+"""Every layout known, oldest first."""
+
+
+def value_dtype(layout: Layout) -> np.dtype[np.void]:
+    """The numpy dtype of a value, 56 bytes, in this layout."""
+    return LAYOUTS[layout].value
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What `guess_layout` thinks, and why in words for a person.
+
+    Attributes:
+        layout: the layout to decode with.
+        reason: what in the entries speaks for it.
+        certain: False where nothing in the entries decides.
+    """
+
+    layout: Layout
+    reason: str
+    certain: bool
+
+
+def guess_layout(values: Records) -> Guess:
+    """Tell the layout from the entries themselves.
+
+    1.18 never writes the first 8 bytes, where 1.9 counts received packets. An entry that saw
+    packets both ways therefore decides: zero there means 1.18, anything else 1.9. Entries that
+    saw one direction only say little, and then the guess is not `Guess.certain`.
+
+    Args:
+        values: raw values, u1 of shape (n, 56), or records of any 56-byte dtype.
+    """
+    head = _words(values)
+    first, third = head[:, 0], head[:, 2]
+    tail = head.view("<u4")
+    both_ways = (tail[:, 12] != 0) & (tail[:, 13] != 0)
+    received = int(np.count_nonzero(first))
+    if received:
+        reason = f"{received} of {len(head)} entries count received packets"
+        return Guess(Layout.V1_9, reason, certain=True)
+    silent = int(np.count_nonzero(both_ways))
+    if silent:
+        reason = f"{silent} entries saw both directions and none counts received packets apart"
+        return Guess(Layout.V1_18, reason, certain=True)
+    if np.any(third):
+        reason = "entries saw one direction only and count packets, as 1.9 does by default"
+        return Guess(Layout.V1_9, reason, certain=False)
+    return Guess(Layout.V1_18, "no entry tells; the newest layout is assumed", certain=False)
+
+
+def _words(values: Records) -> npt.NDArray[np.uint64]:
+    """Values as seven little-endian 64-bit words each, shape (n, 7)."""
+    raw = np.ascontiguousarray(values).view(np.uint8).reshape(-1, VALUE_SIZE)
+    return raw.view("<u8").reshape(-1, VALUE_SIZE // 8)
