@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel import links, netns
+from tests.support.namespaces import namespace, unique
+
+if TYPE_CHECKING:
+    from ctconsole.kernel.gate import Gate
+
+
+def own_namespace() -> str:
+    return str(Path("/proc/thread-self/ns/net").readlink())
+
+
+def test_a_namespace_lives_from_create_to_delete(gate: Gate) -> None:
+    name = unique("life")
+    netns.create(gate, name)
+    try:
+        assert netns.exists(name)
+        assert name in netns.names("ctt-")
+        assert [(link.name, link.up) for link in links.links(netns=name)] == [("lo", True)]
+    finally:
+        assert netns.delete(gate, name)
+    assert not netns.exists(name)
+    assert not netns.delete(gate, name)
+
+
+def test_a_name_cannot_be_taken_twice(gate: Gate) -> None:
+    with namespace(gate) as name:
+        with pytest.raises(BpfError, match="File exists"):
+            netns.create(gate, name)
+        assert netns.exists(name)
+
+
+def test_a_plain_file_left_by_a_killed_process_can_be_deleted(gate: Gate) -> None:
+    with namespace(gate):
+        left = unique("left-over")
+        (netns.FOLDER / left).touch()
+        assert netns.delete(gate, left)
+        assert not netns.exists(left)
+
+
+def test_inside_comes_back_also_after_an_error(gate: Gate) -> None:
+    home = own_namespace()
+    with namespace(gate) as name:
+        with netns.inside(name):
+            assert own_namespace() != home
+        assert own_namespace() == home
+        with pytest.raises(ZeroDivisionError), netns.inside(name):
+            1 // 0  # noqa: B018 - the error is what matters
+        assert own_namespace() == home
+
+
+def test_inside_moves_only_the_calling_thread(gate: Gate) -> None:
+    home = own_namespace()
+    entered, asked = threading.Event(), threading.Event()
+
+    def visit(name: str) -> None:
+        with netns.inside(name):
+            entered.set()
+            asked.wait(10)
+
+    with namespace(gate) as name:
+        thread = threading.Thread(target=visit, args=(name,))
+        thread.start()
+        assert entered.wait(10)
+        assert own_namespace() == home
+        asked.set()
+        thread.join()
+
+
+def test_threads_may_be_in_different_namespaces_at_once(gate: Gate) -> None:
+    both_in = threading.Barrier(2, timeout=10)
+    seen: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        with netns.inside(name):
+            both_in.wait()
+            seen[name] = own_namespace()
+            both_in.wait()
+
+    with namespace(gate, "a") as first, namespace(gate, "b") as second:
+        threads = [threading.Thread(target=visit, args=(name,)) for name in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(set(seen.values()) - {own_namespace()}) == 2
+
+
+def test_a_child_runs_in_the_namespace(gate: Gate) -> None:
+    with namespace(gate) as name:
+        result = netns.run_in(name, ["readlink", "/proc/self/ns/net"], check=True)
+        assert result.stdout.strip() != own_namespace()
+        child = netns.popen(name, ["sleep", "30"])
+        try:
+            assert netns.pids(name) == [child.pid]
+        finally:
+            child.kill()
+            child.wait()
+        assert netns.pids(name) == []
+
+
+def test_a_setting_is_written_in_its_namespace_only(gate: Gate) -> None:
+    forward = Path("/proc/sys/net/ipv4/ip_forward")
+    before = forward.read_text("ascii")
+    with namespace(gate) as name:
+        netns.set_sysctl(gate, name, "ipv4.ip_forward", "1")
+        with netns.inside(name):
+            assert forward.read_text("ascii") == "1\n"
+        with pytest.raises(BpfError, match=r"net\.ipv4\.no_such=1"):
+            netns.set_sysctl(gate, name, "ipv4.no_such", "1")
+    assert forward.read_text("ascii") == before
+
+
+def test_loopback_of_a_new_namespace_answers(gate: Gate) -> None:
+    with (
+        namespace(gate) as name,
+        netns.inside(name),
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        socket.create_connection(server.getsockname(), timeout=5).close()
+
+
+def test_a_missing_namespace_is_named() -> None:
+    with (
+        pytest.raises(NoSuchMapError, match="network namespace ctt-nowhere"),
+        netns.inside("ctt-nowhere"),
+    ):
+        pass
