@@ -102,8 +102,38 @@ struct metrics_value {
 #define DROP_INVALID	      134 /* truncated or malformed before layer 4 */
 #define DROP_CT_INVALID_HDR   135 /* truncated or malformed layer 4 */
 #define DROP_CT_UNKNOWN_PROTO 137 /* no connection tracking for this protocol */
+#define DROP_UNKNOWN_L3	      139
 #define DROP_UNKNOWN_L4	      142
 #define DROP_CT_CREATE_FAILED 155 /* the table refused a new entry */
 #define DROP_FRAG_NOSUPPORT   157 /* a fragment, and fragments are not tracked */
+#define DROP_UNSUPPORTED_L2   166 /* no Ethernet II frame */
+
+/* Reserved identity of everything outside the cluster. */
+#define WORLD_ID 2
+
+/*
+ * An identity travels from a container's program to the next in skb->mark, laid out as
+ * Cilium's set_identity_mark() does it, so that both can share a node's routing rules.
+ */
+#define MARK_MAGIC_IDENTITY 0x0F00
+#define MARK_MAGIC_MASK	    0x0F00
+
+/*
+ * Slots: what the loader writes into a compiled program before it loads it. A slot is a
+ * 64-bit load whose source register names the kind and whose immediate names the slot, so
+ * one compilation serves every endpoint, and a slot left open is refused by the verifier.
+ */
+#define SLOT_KIND_MAP	   1  /* BPF_PSEUDO_MAP_FD: becomes a file descriptor */
+#define SLOT_KIND_ENDPOINT 14 /* no meaning to the kernel: becomes a plain number */
+
+enum map_slot {
+	CT_MAP_TCP4 = 1,
+	CT_MAP_ANY4 = 2,
+	METRICS_MAP = 3,
+};
+
+enum endpoint_slot {
+	EP_IDENTITY = 1,
+};
 
 #endif /* CTCONSOLE_ABI_H */
