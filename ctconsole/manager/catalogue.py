@@ -97,7 +97,7 @@ cilium_calls_netdev_*        PROG_ARRAY         4   4       - both parts of a de
 cilium_calls_overlay_*       PROG_ARRAY         4   4       - both parts of the overlay's programs
 cilium_calls_xdp*            PROG_ARRAY         4   4       - both parts of the XDP programs
 cilium_call_policy           PROG_ARRAY         4   4   65535 both policy programs by endpoint
-cilium_egresscall_policy     PROG_ARRAY         4   4   65535 1.18 egress policy programs by endpoint
+cilium_egresscall_policy     PROG_ARRAY         4   4   65535 1.18 egress policy by endpoint
 [connection tracking]
 cilium_ct4_global            LRU_HASH          14  56  524288 both TCP, all pods
 cilium_ct6_global            LRU_HASH          38  56  524288 both TCP, all pods
@@ -119,14 +119,14 @@ cilium_snat_v6_alloc_retries PERCPU_ARRAY       4   4      33 1.18 how many trie
 cilium_ipmasq_v4             LPM_TRIE           8   1   16384 both networks not masqueraded
 cilium_egress_gw_policy_v4   LPM_TRIE           -   -   16384 1.18 traffic by gateway
 [load balancing]
-cilium_lb4_services_v2       HASH              12  12   65536 both service and slot to backend
-cilium_lb6_services_v2       HASH              24  12   65536 both service and slot to backend
+cilium_lb4_services_v2       HASH              12  12   65536 both service, slot to backend
+cilium_lb6_services_v2       HASH              24  12   65536 both service, slot to backend
 cilium_lb4_backends          HASH               2   8   65536  1.9 backend id to address
 cilium_lb6_backends          HASH               2  20   65536  1.9 backend id to address
 cilium_lb4_backends_v3       HASH               4  12   65536 1.18 backend id to address
 cilium_lb6_backends_v3       HASH               4  24   65536 1.18 backend id to address
-cilium_lb4_reverse_nat       HASH               2   6   65536 both service id to address, for replies
-cilium_lb6_reverse_nat       HASH               2  18   65536 both service id to address, for replies
+cilium_lb4_reverse_nat       HASH               2   6   65536 both service id to address
+cilium_lb6_reverse_nat       HASH               2  18   65536 both service id to address
 cilium_lb4_affinity          LRU_HASH          16  16   65536 both client to the backend it had last
 cilium_lb6_affinity          LRU_HASH          24  16   65536 both client to the backend it had last
 cilium_lb_affinity_match     HASH               8   1   65536 both backends of a service

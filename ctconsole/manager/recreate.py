@@ -1,0 +1,356 @@
+"""Re-creating one map with another capacity, with everything in it lost, and said so before.
+
+What Cilium does when the agent starts, for one map and with the agent running: the plan is a
+value that states the cost, the report one that states what happened.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psutil
+
+from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
+from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
+from ctconsole.manager.catalogue import Group, classify
+from ctconsole.model.event import EventKind, Level
+from ctconsole.model.layout import Layout
+from ctconsole.model.spec import (
+    Difference,
+    MapInfo,
+    MapSpec,
+    MapType,
+    differences,
+    hash_memory,
+    spec_of,
+)
+from ctconsole.model.table import CtTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.event import Event
+
+PENDING = ":pending"
+"""Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
+
+RESIZABLE = frozenset(
+    {
+        MapType.HASH,
+        MapType.LRU_HASH,
+        MapType.PERCPU_HASH,
+        MapType.LRU_PERCPU_HASH,
+        MapType.LPM_TRIE,
+        MapType.ARRAY,
+        MapType.PERCPU_ARRAY,
+    }
+)
+"""Types whose capacity can be chosen and whose entries are not programs, maps or sockets."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecreatePlan:
+    """What re-creating a map would change and cost.
+
+    Attributes:
+        path: its pin.
+        info: the map as it is.
+        wish: what it is to become.
+        differences: in what the two differ.
+        entries: entries in it now, all of which will be lost.
+        alive: of these, those not expired; None for a map that is not conntrack's.
+        established: of these, connections with data both ways; None likewise.
+        memory_old: bytes charged to the map as it is.
+        memory_new: bytes the new one will be charged.
+        memory_free: bytes the machine can give now; old and new exist together for a while.
+        users: ids of the programs that use the map; they keep the old one until replaced.
+        warnings: sentences for whoever decides.
+    """
+
+    path: Path
+    info: MapInfo
+    wish: MapSpec
+    differences: tuple[Difference, ...]
+    entries: int
+    alive: int | None
+    established: int | None
+    memory_old: int
+    memory_new: int
+    memory_free: int
+    users: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecreateReport:
+    """What re-creating a map did.
+
+    Attributes:
+        path: its pin.
+        old_id: kernel id of the map that was pinned before.
+        new_id: of the one made.
+        pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back.
+        lost: entries that were in the old map when it was unpinned.
+        old_users: programs that still use the old map.
+        failure: what went wrong and what state that left, empty where all went well; see
+            `check`.
+        events: in the order they happened.
+        seconds: wall time of it all.
+    """
+
+    path: Path
+    old_id: int
+    new_id: int
+    pinned_id: int
+    lost: int
+    old_users: tuple[int, ...]
+    failure: str
+    events: tuple[Event, ...]
+    seconds: float
+
+    def check(self) -> None:
+        """Raise CtconsoleError with the failure, if there is one; store the events before."""
+        if self.failure:
+            raise CtconsoleError(self.failure)
+
+
+def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
+    """Look at a pinned map and say what another capacity would change and cost.
+
+    Raises:
+        UsageError: the capacity is out of range, or this type of map has none to choose.
+        NoSuchMapError: nothing is pinned at ``path``.
+    """
+    with BpfMap.open(path) as live:
+        info = live.info
+        _check_limits(path, info, max_entries)
+        entry = classify(path.name, info)
+        alive = established = None
+        if entry is not None and entry.is_ct and entry.matches(info):
+            table = _table(live)
+            entries = len(table)
+            alive, established = (
+                int(table.alive.sum()),
+                int((table.established & table.alive).sum()),
+            )
+        else:
+            entries = live.count()
+    wish = spec_of(info, max_entries=max_entries)
+    plan = RecreatePlan(
+        path=path,
+        info=info,
+        wish=wish,
+        differences=differences(info, wish),
+        entries=entries,
+        alive=alive,
+        established=established,
+        memory_old=info.memlock or _memory(info),
+        memory_new=_memory(wish),
+        memory_free=psutil.virtual_memory().available,
+        users=_users(info.id),
+        warnings=(),
+    )
+    return replace(plan, warnings=tuple(_warnings(plan)))
+
+
+def recreate(
+    gate: Gate, plan: RecreatePlan, switch: Callable[[], None] | None = None
+) -> RecreateReport:
+    """Replace the pinned map by an empty one, then let ``switch`` move the programs to it.
+
+    Cilium unpins, creates and pins; an agent that starts in between finds no map. Here the new
+    map is pinned beside the old one and renamed over it: bpffs renames atomically, so that
+    there is a map at every moment, and the end is the same.
+
+    The old map is held until the switch is over. If the switch fails while no program uses the
+    new map, the old one is pinned again; the report says in what state everything is.
+
+    Args:
+        gate: the write gate.
+        plan: of `plan_recreate`.
+        switch: loads programs bound to the pin and replaces the attached ones; None leaves the
+            programs, and they keep the old map.
+
+    Raises:
+        BpfError: the new map cannot be made or pinned; nothing was changed.
+        UsageError: another map is pinned there than the one planned for; nothing was changed.
+    """
+    started = time.perf_counter()
+    path = plan.path
+    with BpfMap.open(path) as old:
+        if old.info.id != plan.info.id:
+            raise UsageError(
+                f"{path} is map {old.info.id} now, the plan was made for map {plan.info.id}",
+                hint="Plan again",
+            )
+        with create_map(gate, plan.wish) as new:
+            lost = old.count()
+            _pin_over(gate, new, path)
+            events = _swap_events(plan, new.info, lost)
+            failure, pinned = "", new.info.id
+            if switch is not None:
+                try:
+                    switch()
+                except (CtconsoleError, OSError) as error:
+                    failure, pinned, more = _after_failure(gate, path, old, new, error)
+                    events.extend(more)
+                except KeyboardInterrupt as interrupt:
+                    _after_failure(gate, path, old, new, interrupt)
+                    raise
+            new_id = new.info.id
+        return RecreateReport(
+            path=path,
+            old_id=old.info.id,
+            new_id=new_id,
+            pinned_id=pinned,
+            lost=lost if pinned == new_id else 0,
+            old_users=_users(old.info.id),
+            failure=failure,
+            events=tuple(events),
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _after_failure(
+    gate: Gate, path: Path, old: BpfMap, new: BpfMap, error: BaseException
+) -> tuple[str, int, list[Event]]:
+    """Pin the old map again unless programs have moved; the sentence, the pinned id, events."""
+    moved = _users(new.info.id)
+    text = str(error).rstrip(".") or "interrupted"
+    events: list[Event] = []
+    if moved:
+        failure = (
+            f"{path} was re-created as map {new.info.id}, but the switch failed: {text}. "
+            f"{len(moved)} programs use the new map and {len(_users(old.info.id))} still use "
+            f"the old one, map {old.info.id}; restart the agent to move them all"
+        )
+        pinned = new.info.id
+    else:
+        _pin_over(gate, old, path)
+        failure = (
+            f"{path} was not re-created: the switch failed: {text}. Every program still uses "
+            f"map {old.info.id}, which is pinned again with its entries"
+        )
+        pinned = old.info.id
+        events.append(
+            map_event(
+                EventKind.MAP_PINNED,
+                path,
+                "Repinning old BPF map after failed switch",
+                {"id": old.info.id, "dropped-id": new.info.id},
+                Level.WARNING,
+            )
+        )
+    events.append(map_event(EventKind.WARNING, path, failure, level=Level.ERROR))
+    return failure, pinned, events
+
+
+def _pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
+    """Pin a map in the place of whatever is pinned at ``path``, with no gap."""
+    pending = path.with_name(path.name + PENDING)
+    # One that a killed run left behind.
+    with suppress(NoSuchMapError):
+        gate.unpin(pending)
+    gate.pin(live, pending)
+    try:
+        gate.rename(pending, path)
+    except BaseException:
+        gate.unpin(pending)
+        raise
+    live.repinned(path)
+
+
+def _swap_events(plan: RecreatePlan, new: MapInfo, lost: int) -> list[Event]:
+    """What happened at the rename, in Cilium's words."""
+    path = plan.path
+    events = [
+        map_event(
+            EventKind.MAP_MISMATCH,
+            path,
+            f"{found.property} mismatch for BPF map",
+            {"new": found.new, "old": found.old},
+            Level.WARNING,
+        )
+        for found in plan.differences
+    ]
+    fields = {
+        "max-entries": new.max_entries,
+        "old-id": plan.info.id,
+        "new-id": new.id,
+        "entries-lost": lost,
+    }
+    return [
+        *events,
+        map_event(EventKind.MAP_REMOVED, path, REMOVING, level=Level.WARNING),
+        map_event(EventKind.MAP_RECREATED, path, "Re-created BPF map", fields),
+    ]
+
+
+def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
+    if info.type not in RESIZABLE:
+        raise UsageError(
+            f"{path.name} is a {info.type.name}, which cannot be re-created while in use",
+            hint="Restart the agent instead",
+        )
+    entry = classify(path.name)
+    strict = entry is not None and entry.group in {Group.CONNTRACK, Group.NAT}
+    low, high = (LIMIT_TABLE_MIN if strict else 1), LIMIT_TABLE_MAX
+    if not low <= max_entries <= high:
+        raise UsageError(
+            f"{max_entries} entries for {path.name} is out of range", hint=f"Give {low} to {high}"
+        )
+
+
+def _table(live: BpfMap) -> CtTable:
+    dump = live.read()
+    return CtTable.from_raw(
+        live.info,
+        Layout.V1_9,  # liveness and flags are at the same place in every layout
+        dump.keys,
+        dump.values,
+        now=ktime(),
+        taken_at=time.time(),
+        walk=dump.walk,
+    )
+
+
+def _memory(wish: MapSpec | MapInfo) -> int:
+    """Estimated bytes at creation; arrays have neither buckets nor element heads."""
+    if wish.type in {MapType.ARRAY, MapType.PERCPU_ARRAY}:
+        return -(-wish.value_size // 8) * 8 * wish.max_entries
+    return hash_memory(wish)
+
+
+def _users(map_id: int) -> tuple[int, ...]:
+    return tuple(program.id for program in all_programs() if map_id in program.map_ids)
+
+
+def _warnings(plan: RecreatePlan) -> list[str]:
+    found = []
+    if plan.entries:
+        found.append(f"All {plan.entries} entries will be lost, and every statistic with them")
+    if plan.users:
+        found.append(
+            f"{len(plan.users)} programs keep using map {plan.info.id} until they are replaced; "
+            "entries they write meanwhile are lost as well"
+        )
+    if plan.entries > plan.wish.max_entries:
+        found.append(
+            f"{plan.entries} entries are in use, more than the {plan.wish.max_entries} wished for"
+        )
+    if not plan.differences:
+        found.append("The size stays the same: this only empties the map")
+    if plan.memory_new > plan.memory_free:
+        found.append(
+            f"The new map needs {plan.memory_new} bytes beside the old one and "
+            f"{plan.memory_free} are free"
+        )
+    return found
