@@ -6,7 +6,8 @@ rows by one table lookup and copied to its place in the output by one strided as
 A token is a few bytes in a slot of fixed width with its length beside it. `join` writes whole
 slots, left to right; what a slot holds beyond its token is overwritten by the columns after it.
 The last columns of a row reach into the next row that way, so the columns are not written from
-the first on but from one that follows a column of constant length, and round to it.
+the first on but from one that follows a column of constant length, and round to it; where there
+is no such column, rows are written with gaps that are taken out again.
 """
 
 from __future__ import annotations
@@ -157,8 +158,7 @@ def join(columns: Sequence[Column], rows: int) -> Bytes:
     """The text of all rows, each its columns one after the other.
 
     Args:
-        columns: tokens of ``rows`` rows each, or literals. One of them must be of constant
-            length and followed by enough text that no slot reaches round to itself.
+        columns: tokens of ``rows`` rows each, or literals.
         rows: how many.
 
     Returns:
@@ -166,23 +166,21 @@ def join(columns: Sequence[Column], rows: int) -> Bytes:
     """
     if not rows:
         return np.empty(0, np.uint8)
-    start = _first_to_write(columns)
-    ends = np.zeros(rows, np.intp)
-    for column in columns[:start]:
-        ends += column.lengths
-    before = ends.copy()
-    for column in columns[start:]:
-        ends += column.lengths
-    np.cumsum(ends, out=ends)
-    total = int(ends[-1])
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1]
-    before += starts
-    out = np.empty(total + max(column.width for column in columns), np.uint8)
-    _write(out, columns[start:], before)
-    _write(out, columns[:start], starts)
-    return out[:total]
+    begin = _first_to_write(columns)
+    gap = 0 if begin is not None else max(column.width for column in columns)
+    first = begin or 0
+    before = np.zeros(rows, np.intp)
+    for column in columns[:first]:
+        before += column.lengths
+    sizes = before.copy()
+    for column in columns[first:]:
+        sizes += column.lengths
+    ends = np.cumsum(sizes + gap)
+    starts = ends - sizes - gap
+    out = np.empty(int(ends[-1]) + max(column.width for column in columns), np.uint8)
+    _write(out, columns[first:], before + starts)
+    _write(out, columns[:first], starts.copy())
+    return out[: ends[-1]] if not gap else _without_gaps(out, starts, starts + sizes)
 
 
 def _write(out: Bytes, columns: Sequence[Column], cursor: npt.NDArray[np.intp]) -> None:
@@ -195,8 +193,11 @@ def _write(out: Bytes, columns: Sequence[Column], cursor: npt.NDArray[np.intp]) 
         cursor += column.lengths
 
 
-def _first_to_write(columns: Sequence[Column]) -> int:
-    """The column to begin with, so that every slot's excess is overwritten (see the module)."""
+def _first_to_write(columns: Sequence[Column]) -> int | None:
+    """The column to begin with, so that every slot's excess is overwritten (see the module).
+
+    None where there is no such column: too many of them may be short.
+    """
     shortest = [column.shortest for column in columns]
     excess = [column.width - short for column, short in zip(columns, shortest, strict=True)]
     for start in range(len(columns)):
@@ -208,4 +209,12 @@ def _first_to_write(columns: Sequence[Column]) -> int:
             covered += shortest[index]
         else:
             return start
-    raise ValueError("no column of constant length covers the one before it")
+    return None
+
+
+def _without_gaps(out: Bytes, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]) -> Bytes:
+    """The bytes of the rows alone, where room was left behind each for the excess."""
+    edges = np.zeros(len(out) + 1, np.int8)
+    edges[starts] += 1
+    edges[ends] -= 1
+    return out[np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)]

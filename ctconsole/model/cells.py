@@ -1,0 +1,174 @@
+"""Building blocks of our own listings: times, lists of names, optional and padded values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from ctconsole.model.columns import Column, TokenTable, literal, rows_of, token_table
+from ctconsole.model.layout import LAYOUTS, Layout, TcpFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Bools: TypeAlias = npt.NDArray[np.bool_]
+    Integers: TypeAlias = npt.NDArray[np.integer[Any]]
+
+_DAY: Final = 86400
+_DAYS_AT_ONCE: Final = 64
+_PAD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a format writes what is not a number.
+
+    Attributes:
+        quote: around texts.
+        null: in place of what is unknown.
+        opening: before a list.
+        closing: behind a list.
+        separator: between a list's items.
+    """
+
+    quote: bytes
+    null: bytes
+    opening: bytes
+    closing: bytes
+    separator: bytes
+
+    def text(self, value: str) -> bytes:
+        """One of our own words; they hold nothing that must be escaped."""
+        return self.quote + value.encode() + self.quote
+
+    def listed(self, items: Sequence[str]) -> bytes:
+        """A list of our own words."""
+        return self.opening + self.separator.join(map(self.text, items)) + self.closing
+
+
+JSON: Final = Style(b'"', b"null", b"[", b"]", b",")
+CSV: Final = Style(b"", b"", b"", b"", b"|")
+
+
+def optional(columns: Sequence[Column], present: Bools, null: bytes) -> list[Column]:
+    """The columns where ``present``, else ``null``."""
+    shown = [Column(column.tokens, column.lengths * present) for column in columns]
+    if null:
+        missing = literal(null)
+        shown.append(Column(missing.tokens, len(null) * ~present))
+    return shown
+
+
+def moment(seconds: npt.NDArray[np.int64], style: Style) -> list[Column]:
+    """Seconds since the Unix epoch as RFC 3339 in UTC: ``2026-11-23T09:37:33Z``."""
+    days = seconds // _DAY
+    first, last = int(days.min(initial=0)), int(days.max(initial=0))
+    if len(days):
+        first = int(days.min())
+    start = first // _DAYS_AT_ONCE * _DAYS_AT_ONCE
+    stop = (last // _DAYS_AT_ONCE + 1) * _DAYS_AT_ONCE
+    dates = _dates(start, stop).column(days - start)
+    quotes = [literal(style.quote)] if style.quote else []
+    return [*quotes, dates, _clock().column(seconds - days * _DAY), *quotes]
+
+
+@lru_cache(maxsize=16)
+def _dates(start: int, stop: int) -> TokenTable:
+    """``YYYY-MM-DDT`` for days since the epoch."""
+    days = np.arange(start, stop).astype("datetime64[D]")
+    texts = np.char.add(np.datetime_as_string(days), "T").astype("S11")
+    return TokenTable(texts.view("V11"), np.full(len(texts), 11, np.uint8))
+
+
+@cache
+def _clock() -> TokenTable:
+    """``HH:MM:SSZ`` for the seconds of a day."""
+    times = np.arange(_DAY, dtype=np.uint32)
+    text = np.frombuffer(b"00:00:00Z", np.uint8) + np.zeros((_DAY, 1), np.uint8)
+    for column, unit, base in ((0, 36000, 3), (1, 3600, 10), (3, 600, 6), (4, 60, 10)):
+        text[:, column] += (times // unit % base).astype(np.uint8)
+    text[:, 6] += (times // 10 % 6).astype(np.uint8)
+    text[:, 7] += (times % 10).astype(np.uint8)
+    return TokenTable(text.view("V9").reshape(-1), np.full(_DAY, 9, np.uint8))
+
+
+def flag_names(flags: npt.NDArray[np.uint16], layout: Layout, style: Style) -> list[Column]:
+    """The names of the set bits as a list; a bit without a name as ``0x0800``."""
+    low, high = flags & np.uint16(0xFF), flags >> np.uint16(8)
+    continued = high + np.where(low > 0, np.uint16(256), np.uint16(0))
+    return [
+        *([literal(style.opening)] if style.opening else []),
+        _low_names(layout, style).column(low),
+        _high_names(layout, style).column(continued),
+        *([literal(style.closing)] if style.closing else []),
+    ]
+
+
+def _bit_names(layout: Layout) -> list[str]:
+    names = LAYOUTS[layout].flag_names
+    named = [names[bit] if bit < len(names) else "" for bit in range(16)]
+    return [name or f"{1 << bit:#06x}" for bit, name in enumerate(named)]
+
+
+@cache
+def _low_names(layout: Layout, style: Style) -> TokenTable:
+    names = _bit_names(layout)[:8]
+    return rows_of(lambda byte: style.separator.join(_set(byte, names, style)))
+
+
+@cache
+def _high_names(layout: Layout, style: Style) -> TokenTable:
+    """By the high byte; from 256 on with a separator, because names came before."""
+    names = _bit_names(layout)[8:]
+
+    def listed(code: int) -> bytes:
+        items = _set(code & 0xFF, names, style)
+        before = style.separator if items and code > 0xFF else b""  # noqa: PLR2004 - codes from 256 on
+        return before + style.separator.join(items)
+
+    return rows_of(listed, 512)
+
+
+def _set(byte: int, names: Sequence[str], style: Style) -> list[bytes]:
+    return [style.text(name) for bit, name in enumerate(names) if byte >> bit & 1]
+
+
+@cache
+def tcp_flags(style: Style) -> TokenTable:
+    """TCP flags as a list of names, by the header byte."""
+    names = [TcpFlag(1 << bit).name or f"{1 << bit:#04x}" for bit in range(len(TcpFlag))]
+    names += ["URG", "ECE", "CWR"]
+    return rows_of(
+        lambda byte: style.opening + style.separator.join(_set(byte, names, style)) + style.closing
+    )
+
+
+@cache
+def protocols(style: Style) -> TokenTable:
+    """Protocol names as the newest layout knows them; others as their number."""
+    names = list(LAYOUTS.values())[-1].protocols
+    return rows_of(lambda number: style.text(names.get(number, str(number))))
+
+
+@cache
+def words(names: tuple[str, ...], style: Style) -> TokenTable:
+    """Some words to choose from."""
+    return token_table(style.text(name) for name in names)
+
+
+BOOLEANS: Final = token_table([b"false", b"true"])
+
+
+def padding(columns: Sequence[Column], width: int, rows: int) -> list[Column]:
+    """Blanks that fill the columns up to ``width``, in slices so that no slot is wide."""
+    missing = np.full(rows, width, np.intp)
+    for column in columns:
+        missing -= column.lengths
+    blanks = literal(b" " * _PAD)
+    slices = range(0, width, _PAD)
+    return [Column(blanks.tokens, np.clip(missing - done, 0, _PAD)) for done in slices]
