@@ -184,6 +184,8 @@ def repeated(keys: Bytes) -> npt.NDArray[np.bool_]:
         bool[n], True for rows to drop: of equal keys the one read last is the newest.
     """
     drop = np.zeros(len(keys), np.bool_)
+    if not len(keys):
+        return drop
     hashes = _hash(keys)
     ordered = np.sort(hashes)
     meeting = ordered[1:][ordered[1:] == ordered[:-1]]
