@@ -194,7 +194,7 @@ class Gate:
         result = _patiently(Cmd.BPF_MAP_DELETE_ELEM, attr)
         if result < 0 and result != -errno.ENOENT:
             raise bpf_error(-result, Cmd.BPF_MAP_DELETE_ELEM.name, live.subject)
-        return result >= 0
+        return result == 0
 
     def update_batch(self, live: BpfMap, keys: Bytes, values: Bytes, flags: int = ANY) -> int:
         """Store many entries (Linux 5.6; one by one where the type has no batch update).
@@ -307,7 +307,8 @@ def _element(
         ctypes.create_string_buffer(value, max(1, len(value))),
     )
     first, second = (ctypes.addressof(buffer) for buffer in kept)
-    return ElemAttr(map_fd=fd, key=first, value=second), kept
+    # The kernel refuses a deletion that points to a value.
+    return ElemAttr(map_fd=fd, key=first, value=second if value else 0), kept
 
 
 def _patiently(cmd: Cmd, attr: ElemAttr) -> int:

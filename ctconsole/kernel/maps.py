@@ -55,7 +55,12 @@ DEFAULT_CHUNK = 65536
 """Entries asked for at once: the fastest size measured on Linux 6.18 is 64 Ki to 256 Ki."""
 
 
-_SLOTTED = {MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS, MapType.CGROUP_ARRAY}
+_SLOTTED = {
+    MapType.PROG_ARRAY,
+    MapType.PERF_EVENT_ARRAY,
+    MapType.ARRAY_OF_MAPS,
+    MapType.CGROUP_ARRAY,
+}
 """Types that list every index as a key, whether something is stored there or not."""
 
 
@@ -390,9 +395,11 @@ def _empty(rows: int, width: int) -> npt.NDArray[np.uint8]:
 
 
 def _info(fd: int, pin: PurePath | None) -> MapInfo:
+    subject = str(pin) if pin else f"fd {fd}"
+    memlock = _memlock(fd, subject)
     raw = MapInfoStruct()
     attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
-    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, str(pin) if pin else f"fd {fd}")
+    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)
     return MapInfo(
         id=raw.id,
         name=raw.name.decode("ascii", "replace"),
@@ -401,18 +408,24 @@ def _info(fd: int, pin: PurePath | None) -> MapInfo:
         value_size=raw.value_size,
         max_entries=raw.max_entries,
         flags=raw.map_flags,
-        memlock=_memlock(fd),
+        memlock=memlock,
         pin=pin,
     )
 
 
-def _memlock(fd: int) -> int | None:
-    """Bytes charged to the map, from fdinfo; None where /proc does not tell."""
+def _memlock(fd: int, subject: str) -> int | None:
+    """Bytes charged to the map, from fdinfo; None where /proc does not tell.
+
+    Also tells maps from programs, whose pins BPF_OBJ_GET opens just as well.
+
+    Raises:
+        BpfError: ``fd`` is no map (EINVAL).
+    """
     try:
-        text = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii")
+        lines = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii").splitlines()
     except OSError:
         return None
-    for line in text.splitlines():
-        if line.startswith("memlock:"):
-            return int(line.split()[1])
-    return None
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    if "map_type" not in facts:
+        raise bpf_error(errno.EINVAL, Cmd.BPF_OBJ_GET_INFO_BY_FD.name, subject, "It is no map")
+    return int(facts["memlock"]) if "memlock" in facts else None

@@ -1,0 +1,201 @@
+"""The system's libbpf (1.0 and later), as much of it as loads an iterator and reads it.
+
+libbpf prints through one process-wide callback; here it is collected while an object loads and
+becomes the log of the error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Self
+
+from ctconsole.errors import DatapathError, MissingFeatureError, bpf_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+LIBRARY = "libbpf.so.1"
+
+_READ_SIZE = 1 << 16
+_LINE_SIZE = 4096
+_LOG_TAIL = 25
+
+_PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+_lock = threading.Lock()
+
+
+class BpfObject:
+    """A compiled CO-RE object, loaded into the kernel. A context manager.
+
+    Args:
+        path: the ``*.bpf.o`` file.
+
+    Raises:
+        MissingFeatureError: libbpf is not installed, or the file is not there.
+        DatapathError: libbpf or the verifier refused; carries the end of libbpf's log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lib = library()
+        self._links: list[int] = []
+        self._name = path.name
+        if not path.exists():
+            raise MissingFeatureError(
+                f"The compiled iterator {path} is missing",
+                hint="Run make setup, or python deploy/build_iterators.py",
+            )
+        with _collected(self._lib) as log:
+            self._object = self._lib.bpf_object__open_file(os.fsencode(path), None)
+            failed = ctypes.get_errno() if not self._object else 0
+            if self._object:
+                failed = -int(self._lib.bpf_object__load(self._object))
+        if failed:
+            self.close()
+            raise DatapathError(
+                f"{path.name} does not load: {self._reason(failed)}",
+                log="\n".join("".join(log).splitlines()[-_LOG_TAIL:]),
+            )
+
+    def attach_iterator(self, program: str) -> IteratorLink:
+        """Attach the iterator program of this name; the link lives as long as the object.
+
+        Raises:
+            DatapathError: there is no such program, or the kernel refused.
+        """
+        with _collected(self._lib) as log:
+            handle = self._lib.bpf_object__find_program_by_name(self._object, program.encode())
+            link = self._lib.bpf_program__attach_iter(handle, None) if handle else None
+        if not link:
+            number = ctypes.get_errno()
+            raise DatapathError(
+                f"The iterator {program} of {self._name} does not attach: {self._reason(number)}",
+                log="".join(log).strip(),
+            )
+        self._links.append(link)
+        return IteratorLink(self._lib, self._lib.bpf_link__fd(link), program)
+
+    def _reason(self, number: int) -> str:
+        """What an errno or one of libbpf's own numbers (4000 and up) means."""
+        text = ctypes.create_string_buffer(_LINE_SIZE)
+        self._lib.libbpf_strerror(number, text, _LINE_SIZE)
+        return text.value.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Detach and unload."""
+        for link in self._links:
+            self._lib.bpf_link__destroy(link)
+        self._links.clear()
+        if self._object:
+            self._lib.bpf_object__close(self._object)
+        self._object = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class IteratorLink:
+    """An attached iterator; every `read` is one walk."""
+
+    def __init__(self, lib: ctypes.CDLL, fd: int, name: str) -> None:
+        self._lib = lib
+        self._fd = fd
+        self._name = name
+
+    def read(self) -> bytes:
+        """Run the iterator to its end and return what its program wrote.
+
+        Raises:
+            BpfError: the walk could not start or broke off.
+        """
+        walk = int(self._lib.bpf_iter_create(self._fd))
+        if walk < 0:
+            raise bpf_error(ctypes.get_errno(), "BPF_ITER_CREATE", self._name)
+        pieces = []
+        try:
+            while piece := os.read(walk, _READ_SIZE):
+                pieces.append(piece)
+        except OSError as error:
+            raise bpf_error(error.errno or 0, "read", f"iterator {self._name}") from error
+        finally:
+            os.close(walk)
+        return b"".join(pieces)
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The system's libbpf with its functions declared.
+
+    Raises:
+        MissingFeatureError: it is not installed.
+    """
+    try:
+        lib = ctypes.CDLL(LIBRARY, use_errno=True)
+    except OSError as error:
+        raise MissingFeatureError(
+            f"{LIBRARY} cannot be loaded", hint="apt install libbpf1"
+        ) from error
+    handle, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+    signatures: dict[str, tuple[object, tuple[object, ...]]] = {
+        "bpf_object__open_file": (handle, (text, handle)),
+        "bpf_object__load": (number, (handle,)),
+        "bpf_object__close": (None, (handle,)),
+        "bpf_object__find_program_by_name": (handle, (handle, text)),
+        "bpf_program__attach_iter": (handle, (handle, handle)),
+        "bpf_link__fd": (number, (handle,)),
+        "bpf_link__destroy": (number, (handle,)),
+        "bpf_iter_create": (number, (number,)),
+        "libbpf_set_print": (handle, (handle,)),
+        "libbpf_strerror": (number, (number, text, ctypes.c_size_t)),
+        "libbpf_version_string": (text, ()),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def version() -> str:
+    """The version libbpf states, e.g. ``v1.1``.
+
+    Raises:
+        MissingFeatureError: it is not installed.
+    """
+    return str(library().libbpf_version_string().decode())
+
+
+@contextmanager
+def _collected(lib: ctypes.CDLL) -> Iterator[list[str]]:
+    """Collect libbpf's warnings and information instead of printing them."""
+    libc = ctypes.CDLL(None)
+    lines: list[str] = []
+
+    def keep(level: int, form: bytes, arguments: int) -> int:
+        if level > 1:  # debug
+            return 0
+        line = ctypes.create_string_buffer(_LINE_SIZE)
+        libc.vsnprintf(line, ctypes.c_size_t(_LINE_SIZE), form, ctypes.c_void_p(arguments))
+        lines.append(line.value.decode("utf-8", "replace"))
+        return 0
+
+    callback = _PRINT(keep)
+    with _lock:
+        before = lib.libbpf_set_print(ctypes.cast(callback, ctypes.c_void_p))
+        try:
+            yield lines
+        finally:
+            lib.libbpf_set_print(before)

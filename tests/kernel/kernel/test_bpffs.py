@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel.bpffs import find_bpffs, is_bpffs, pinned_maps, watch
+from ctconsole.kernel.programs import load_program
+from ctconsole.model.spec import MapSpec, MapType
+from tests.support.bpf_insns import returning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+SPEC = MapSpec("cilium_metrics", MapType.HASH, 4, 8, 16)
+
+
+def test_the_private_bpffs_is_found(gate: Gate, bpffs: Path) -> None:
+    assert bpffs in find_bpffs()
+    assert is_bpffs(bpffs)
+    assert not is_bpffs(bpffs.parent)
+    assert not is_bpffs(bpffs / "missing")
+    odd = bpffs.parent / "with blank\\and backslash"
+    gate.mount_bpffs(odd)
+    try:
+        assert odd in find_bpffs()
+    finally:
+        gate.unmount_bpffs(odd)
+
+
+def test_pinned_maps_are_listed_without_programs(gate: Gate, bpffs: Path) -> None:
+    with gate.create_map(SPEC) as live:
+        gate.pin(live, bpffs / "tc/globals/b")
+        gate.pin(live, bpffs / "tc/globals/a")
+    program = load_program(gate, returning(0))
+    gate.pin_fd(program, bpffs / "program")
+    os.close(program)
+    found = pinned_maps(bpffs)
+    assert list(found) == [bpffs / "tc/globals/a", bpffs / "tc/globals/b"]
+    assert all(info.pin == path for path, info in found.items())
+    with pytest.raises(NoSuchMapError):
+        pinned_maps(bpffs / "missing")
+
+
+async def test_a_replaced_pin_is_seen_at_once(gate: Gate, bpffs: Path) -> None:
+    stop = asyncio.Event()
+    path = bpffs / "cilium_metrics"
+    changes = aiter(watch(bpffs, stop))
+    first = asyncio.ensure_future(anext(changes))
+    with gate.create_map(SPEC) as live:
+        while not first.done():
+            gate.pin(live, path)
+            await asyncio.sleep(0.05)
+            gate.unpin(path)
+    assert path in await first
+    stop.set()
+    async for _ in changes:
+        pass
