@@ -328,7 +328,7 @@ class Guess:
     certain: bool
 
 
-def guess_layout(values: Records) -> Guess:
+def guess_layout(*samples: Records) -> Guess:
     """Tell the layout from the entries themselves.
 
     1.18 never writes the first 8 bytes, where 1.9 counts received packets. An entry that saw
@@ -336,21 +336,25 @@ def guess_layout(values: Records) -> Guess:
     saw one direction only say little, and then the guess is not `Guess.certain`.
 
     Args:
-        values: raw values, u1 of shape (n, 56), or records of any 56-byte dtype.
+        samples: raw values of one or more maps of a node, each u1 of shape (n, 56) or records
+            of any 56-byte dtype.
     """
-    head = _words(values)
-    first, third = head[:, 0], head[:, 2]
-    tail = head.view("<u4")
-    both_ways = (tail[:, 12] != 0) & (tail[:, 13] != 0)
-    received = int(np.count_nonzero(first))
+    received = both_ways = counted = total = 0
+    for sample in samples:
+        words = _words(sample)
+        reports = words[:, 6]
+        seen = (reports >> np.uint64(32) != 0) & (reports & np.uint64(0xFFFFFFFF) != 0)
+        total += len(words)
+        received += int(np.count_nonzero(words[:, 0]))
+        both_ways += int(np.count_nonzero(seen))
+        counted += int(np.count_nonzero(words[:, 2]))
     if received:
-        reason = f"{received} of {len(head)} entries count received packets"
+        reason = f"{received} of {total} entries count received packets"
         return Guess(Layout.V1_9, reason, certain=True)
-    silent = int(np.count_nonzero(both_ways))
-    if silent:
-        reason = f"{silent} entries saw both directions and none counts received packets apart"
+    if both_ways:
+        reason = f"{both_ways} entries saw both directions and none counts received packets apart"
         return Guess(Layout.V1_18, reason, certain=True)
-    if np.any(third):
+    if counted:
         reason = "entries saw one direction only and count packets, as 1.9 does by default"
         return Guess(Layout.V1_9, reason, certain=False)
     return Guess(Layout.V1_18, "no entry tells; the newest layout is assumed", certain=False)

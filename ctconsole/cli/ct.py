@@ -1,0 +1,226 @@
+"""``ctconsole ct``: conntrack tables on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import bpf_root_option, message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ctconsole.cli.ct_samples import Sample
+    from ctconsole.model.layout import Layout
+    from ctconsole.model.table import CtTable
+
+_LAYOUTS = ("1.9", "1.18", "auto")
+_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
+
+
+@click.group("ct")
+def command() -> None:
+    """List conntrack tables."""
+
+
+@command.command("list")
+@click.option(
+    "--layout",
+    type=click.Choice(_LAYOUTS),
+    default="auto",
+    show_default=True,
+    help="The Cilium release whose entry layout the maps have.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(_OUTPUTS),
+    default="table",
+    show_default=True,
+    help="cilium and cilium-json print what that release's own tool prints, byte for byte.",
+)
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Read a file of bpftool map dump (-j, -jp or plain) instead of a map; may be repeated.",
+)
+@click.option(
+    "--map-id", "ids", type=int, multiple=True, metavar="N", help="Read the map with this id."
+)
+@click.option("--time-diff", "-d", is_flag=True, help="Add the seconds remaining (cilium output).")
+@click.option(
+    "--now",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="What the node's clock (seconds since boot) showed when the dump was taken.",
+)
+@bpf_root_option
+def list_entries(
+    *,
+    layout: str,
+    output: str,
+    dumps: tuple[Path, ...],
+    ids: tuple[int, ...],
+    time_diff: bool,
+    now: int | None,
+    bpf_root: Path,
+) -> int:
+    """List the entries of the node's conntrack maps, of any map by id, or of dump files.
+
+    The exit code is 1 where something could not be read; the rest is still printed.
+
+    \b
+    Examples:
+      ctconsole ct list                                   for people
+      ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
+      ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
+      ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
+      ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
+    """
+    _check(output, dumps, ids, now, time_diff=time_diff)
+    samples = _samples(
+        layout=layout, output=output, dumps=dumps, ids=ids, now=now or 0, bpf_root=bpf_root
+    )
+    listing = _Listing(layout, output, time_diff=time_diff)
+    for chunk in listing.render(samples):
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+    return listing.exit_code
+
+
+def _check(
+    output: str, dumps: tuple[Path, ...], ids: tuple[int, ...], now: int | None, *, time_diff: bool
+) -> None:
+    if dumps and ids:
+        raise click.UsageError("--from-dump and --map-id exclude each other.")
+    if time_diff and output != "cilium":
+        raise click.UsageError("--time-diff is for --output cilium; the others always say it.")
+    if time_diff and dumps and now is None:
+        raise click.UsageError("A dump does not tell the time; give it with --now.")
+    if now is not None and not dumps:
+        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+
+
+def _samples(
+    *,
+    layout: str,
+    output: str,
+    dumps: tuple[Path, ...],
+    ids: tuple[int, ...],
+    now: int,
+    bpf_root: Path,
+) -> Iterable[Sample]:
+    """What to list. Lazy where it can be, so that one map at a time is in memory."""
+    from ctconsole.cli import ct_samples
+    from ctconsole.model.layout import Layout
+
+    if dumps:
+        return ct_samples.from_files(dumps, now)
+    if ids:
+        return map(ct_samples.from_id, ids)
+    if output.startswith("cilium") and layout != "auto":
+        return ct_samples.from_pins_as_cilium(bpf_root, Layout(layout))
+    return ct_samples.from_pins(bpf_root, also_local=not output.startswith("cilium"))
+
+
+class _Listing:
+    """Renders samples in one of the outputs; says on stderr what is to be said.
+
+    Attributes:
+        exit_code: 1 once something could not be read, else 0.
+    """
+
+    def __init__(self, layout: str, output: str, *, time_diff: bool) -> None:
+        self.exit_code = 0
+        self._layout = layout
+        self._output = output
+        self._time_diff = time_diff
+
+    def render(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        """The whole output, in chunks."""
+        from ctconsole.model import cilium_json, listing
+
+        match self._output:
+            case "cilium":
+                yield from self._as_cilium(samples)
+            case "table":
+                yield from self._for_people(samples)
+            case "cilium-json":
+                yield from cilium_json.render_json(self._with_warning(self._tables(samples)))
+            case "json":
+                yield from listing.render_listing_json(self._tables(samples))
+            case "ndjson":
+                yield from listing.render_listing_ndjson(self._tables(samples))
+            case _:
+                yield from listing.render_listing_csv(self._tables(samples))
+
+    def _as_cilium(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        from ctconsole.model.cilium_text import render_text
+
+        for table in self._tables(samples):
+            yield from render_text(table, time_diff=self._time_diff)
+
+    def _for_people(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        """Tables; where the layout is not known, the bytes."""
+        from ctconsole.model.listing_hex import render_hex
+        from ctconsole.model.listing_table import render_listing_table
+
+        for sample, table in self._decoded(samples):
+            if table is None:
+                self._say_unknown(sample, "shown as hexadecimal")
+                yield from render_hex(sample.info.label, sample.keys, sample.values)
+            else:
+                yield from render_listing_table(table)
+
+    def _tables(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+        """The samples as tables; what is no conntrack map is said and left out."""
+        for sample, table in self._decoded(samples):
+            if table is None:
+                self._say_unknown(sample, "left out; --output table shows it as hexadecimal")
+            else:
+                yield table
+
+    def _decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable | None]]:
+        if self._layout == "auto":
+            samples = list(samples)
+        layout = self._decide(samples)
+        for sample in samples:
+            if sample.problem:
+                message(f"ctconsole: {sample.problem}")
+                self.exit_code = 1
+            yield sample, sample.table(layout) if sample.is_conntrack else None
+
+    def _decide(self, samples: Iterable[Sample]) -> Layout:
+        """The layout asked for, or the one that fits all samples best."""
+        from ctconsole.model.layout import Layout, guess_layout
+
+        if self._layout != "auto":
+            return Layout(self._layout)
+        guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
+        sure = "" if guess.certain else "; name it with --layout if you know better"
+        message(f"layout {guess.layout}: {guess.reason}{sure}")
+        return guess.layout
+
+    def _say_unknown(self, sample: Sample, what: str) -> None:
+        info = sample.info
+        message(
+            f"ctconsole: {info.label} has keys of {info.key_size} and values of "
+            f"{info.value_size} bytes: no conntrack map of a known layout, {what}"
+        )
+
+    def _with_warning(self, tables: Iterable[CtTable]) -> Iterator[CtTable]:
+        warned = False
+        for table in tables:
+            if table.spec.json_repeats_key and not warned:
+                message(
+                    f"Cilium {table.layout}'s JSON shows each map's last key for all of its "
+                    "entries, and so does this; --output json shows the right ones"
+                )
+                warned = True
+            yield table

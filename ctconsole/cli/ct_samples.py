@@ -1,0 +1,199 @@
+"""Where ``ct list`` gets its entries from: pinned maps, map ids, dump files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ctconsole.cli.common import message
+from ctconsole.errors import FormatError, NoSuchMapError, UsageError
+from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout
+from ctconsole.model.spec import MapInfo, MapType
+from ctconsole.model.table import UNWALKED, CtTable, Walk
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.kernel.maps import BpfMap
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+GLOBAL_MAPS: Final = (
+    "cilium_ct4_global",
+    "cilium_ct_any4_global",
+    "cilium_ct6_global",
+    "cilium_ct_any6_global",
+)
+"""The maps Cilium's tool lists, in its order."""
+
+_BLOCK: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The raw entries of one map or file.
+
+    Attributes:
+        info: the map; for a file what its name and entries tell.
+        keys: u1 of shape (n, key size).
+        values: u1 of shape (n, value size).
+        walk: how the reading went.
+        now: see `CtTable`.
+        taken_at: see `CtTable`.
+        problem: what could not be read, in words; empty where everything was.
+    """
+
+    info: MapInfo
+    keys: Bytes
+    values: Bytes
+    walk: Walk = UNWALKED
+    now: int = 0
+    taken_at: float = 0.0
+    problem: str = ""
+
+    @property
+    def is_conntrack(self) -> bool:
+        """Whether the sizes are those of a conntrack map and the name is not another map's.
+
+        ``cilium_snat_v6_external`` has the sizes of an IPv6 conntrack map.
+        """
+        label = self.info.label
+        other = label.startswith("cilium_") and not label.startswith(
+            ("cilium_ct", "cilium_per_cluster_ct")
+        )
+        return not other and self.info.key_size in KEYS and self.info.value_size == VALUE_SIZE
+
+    def table(self, layout: Layout) -> CtTable:
+        """The entries in a layout."""
+        return CtTable.from_raw(
+            self.info,
+            layout,
+            self.keys,
+            self.values,
+            now=self.now,
+            taken_at=self.taken_at,
+            walk=self.walk,
+        )
+
+
+def from_live(live: BpfMap) -> Sample:
+    """Read a live map; closes it."""
+    from ctconsole.kernel.clock import ktime
+
+    with live:
+        info, dump = live.info, live.read()
+        if info.type.is_per_cpu:
+            raise FormatError(f"{info.label} is a per-CPU map, no conntrack map")
+    problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
+    return Sample(info, dump.keys, dump.values, dump.walk, ktime(), time.time(), problem)
+
+
+def from_id(number: int) -> Sample:
+    """Read the map with this kernel id."""
+    from ctconsole.kernel.maps import BpfMap
+
+    return from_live(BpfMap.from_id(number))
+
+
+def from_pins(root: Path, *, also_local: bool) -> Iterator[Sample]:
+    """Read the pinned maps that exist, in Cilium's order.
+
+    Args:
+        root: the bpffs; the maps are in its ``tc/globals``.
+        also_local: list the maps of single endpoints too (``conntrack-local``).
+
+    Raises:
+        NoSuchMapError: there is none.
+    """
+    from ctconsole.kernel.maps import BpfMap
+
+    folder = root / GLOBALS
+    names = [name for name in GLOBAL_MAPS if (folder / name).exists()]
+    if also_local:
+        every = sorted(path.name for path in folder.glob("cilium_ct*") if path.name not in names)
+        names += [name for name in every if name not in GLOBAL_MAPS]
+    if not names:
+        raise NoSuchMapError(
+            2,
+            "BPF_OBJ_GET",
+            str(folder / GLOBAL_MAPS[0]),
+            hint="Name the bpffs with --bpf-root, a map with --map-id or a file with --from-dump",
+        )
+    for name in names:
+        yield from_live(BpfMap.open(folder / name))
+
+
+def from_pins_as_cilium(root: Path, layout: Layout) -> Iterator[Sample]:
+    """Read the four global maps and do about missing ones what that version's tool does.
+
+    1.9 says so and goes on; 1.18 ends there with an error. Where both IPv6 maps are missing
+    IPv6 is switched off; a tool that can ask its agent then leaves them out, and so is done here.
+
+    Raises:
+        NoSuchMapError: a map is missing and the layout's tool would end.
+    """
+    from ctconsole.kernel.maps import BpfMap
+
+    folder = root / GLOBALS
+    skips = LAYOUTS[layout].skips_missing_maps
+    ipv6 = any((folder / name).exists() for name in GLOBAL_MAPS[2:])
+    for name in GLOBAL_MAPS if ipv6 or skips else GLOBAL_MAPS[:2]:
+        path = folder / name
+        try:
+            live = BpfMap.open(path)
+        except NoSuchMapError as error:
+            if not skips:
+                raise
+            message(
+                f"Unable to open {path}: Unable to get object {path}: {_reason(error)}. Skipping."
+            )
+        else:
+            yield from_live(live)
+
+
+def _reason(error: NoSuchMapError) -> str:
+    """The errno's text as Go prints it."""
+    import os
+
+    return os.strerror(error.errno or 0).lower()
+
+
+def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
+    """Read dump files, the maps Cilium lists first in its order, then the others as given."""
+    samples = [_from_file(path, now) for path in paths]
+    rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
+    return sorted(samples, key=lambda sample: rank.get(sample.info.label, len(rank)))
+
+
+def _from_file(path: Path, now: int) -> Sample:
+    from pathlib import PurePath
+
+    from ctconsole.model.dump import read_dump
+
+    try:
+        with path.open("rb") as file:
+            dump = read_dump(iter(lambda: file.read(_BLOCK), b""), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    keys, values = dump.keys, dump.values
+    if not len(keys):
+        # An empty dump tells no sizes; the name may.
+        key = 38 if "6" in dump.map_name else 14
+        keys, values = keys.reshape(0, key), values.reshape(0, VALUE_SIZE)
+    info = MapInfo(
+        id=0,
+        name=dump.map_name[:15],
+        type=MapType.UNSPEC,
+        key_size=keys.shape[1],
+        value_size=values.shape[1],
+        max_entries=0,
+        pin=PurePath(dump.map_name),
+    )
+    damage = dump.error()
+    return Sample(info, keys, values, now=now, problem=str(damage) if damage else "")
