@@ -1,0 +1,170 @@
+"""The source that reads this machine's kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.history import History
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.catalogue import group_of
+from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.spec import MapType
+from ctconsole.model.table import CtTable
+from ctconsole.observe.source import MapRow, NodeSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import PurePath
+
+    from ctconsole.model.event import Event
+    from ctconsole.model.layout import Records
+    from ctconsole.model.spec import MapInfo
+
+_SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
+_MOST_SLOTS = 4096
+"""Slots are counted one system call each; larger arrays are left uncounted."""
+
+_WALK_REST = 50
+"""A walk that took one second is not repeated for so many."""
+
+_WALK_LEAST = 10.0
+"""Seconds for which a walk's count is good, however cheap it was."""
+
+
+class LiveSource:
+    """Pinned maps below a bpffs, and the events of a history file.
+
+    Args:
+        bpf_root: where the bpffs is mounted, or a folder in it.
+        history: the history file; may come into being later. None: no events.
+        layout: of the CT values; None decides by the entries themselves.
+    """
+
+    def __init__(
+        self, bpf_root: Path, history: Path | None = None, layout: Layout | None = None
+    ) -> None:
+        self._root = bpf_root
+        self._history_path = history
+        self._history: History | None = None
+        self._layout = layout
+        self._counter: ElementCounter | None = None
+        self._counter_tried = False
+        self._walked: dict[int, tuple[Count, float]] = {}
+        self.title = f"{os.uname().nodename} · {bpf_root}"
+
+    def maps(self) -> NodeSnapshot:
+        """Read the facts of every pinned map and count its entries.
+
+        Raises:
+            NoSuchMapError: the bpffs is not there.
+            BpfError: the kernel refuses to be asked.
+        """
+        started, taken_at = time.perf_counter(), time.time()
+        infos = pinned_maps(self._root)
+        counts = self._counts(infos.values())
+        rows = []
+        for info in infos.values():
+            count = counts.get(info.id)
+            rows.append(
+                MapRow(
+                    info,
+                    entries=count.entries if count else None,
+                    exact=count is None or not count.walked,
+                    group=group_of(info.label),
+                )
+            )
+        return NodeSnapshot(tuple(rows), taken_at, time.perf_counter() - started)
+
+    def table(self, where: PurePath | int) -> CtTable:
+        """Read a CT map whole.
+
+        Raises:
+            NoSuchMapError: it is not there.
+            FormatError: it is no CT map.
+        """
+        opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
+        with opened as live:
+            now, taken_at = ktime(), time.time()
+            dump = live.read()
+            return CtTable.from_raw(
+                live.info,
+                self._layout_of(dump.values),
+                dump.keys,
+                dump.values,
+                now=now,
+                taken_at=taken_at,
+                walk=dump.walk,
+            )
+
+    def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """The newest events of the history, oldest first; none while there is no file."""
+        if self._history is None:
+            if self._history_path is None or not self._history_path.exists():
+                return ()
+            self._history = History(self._history_path, create=False)
+        return self._history.read(since_id, limit, newest=True)
+
+    def close(self) -> None:
+        """Close the counter and the history."""
+        if self._counter is not None:
+            self._counter.close()
+            self._counter = None
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+
+    def _layout_of(self, values: Records) -> Layout:
+        """The layout given, else what the entries say; once they say it for sure, for good."""
+        if self._layout is not None:
+            return self._layout
+        if values.shape[1] != VALUE_SIZE:
+            return Layout.V1_9  # `CtTable.from_raw` says what is wrong with it
+        guess = guess_layout(values)
+        if guess.certain:
+            self._layout = guess.layout
+        return guess.layout
+
+    def _counts(self, infos: Iterable[MapInfo]) -> dict[int, Count]:
+        if not self._counter_tried:
+            self._counter_tried = True
+            try:
+                self._counter = open_counter()
+            except CtconsoleError:
+                # A kernel that refuses the iterator can still be walked.
+                self._counter = None
+        infos = list(infos)
+        counts = count_maps(infos, self._counter, walk=False)
+        present = {info.id for info in infos}
+        self._walked = {key: kept for key, kept in self._walked.items() if key in present}
+        for info in infos:
+            if info.id not in counts and _walkable(info):
+                count = self._walk(info)
+                if count is not None:
+                    counts[info.id] = count
+        return counts
+
+    def _walk(self, info: MapInfo) -> Count | None:
+        """Count by walking, or take the count of a walk that is not long ago."""
+        kept = self._walked.get(info.id)
+        started = time.monotonic()
+        if kept is not None and started < kept[1]:
+            return kept[0]
+        count = count_maps([info], None).get(info.id)
+        if count is not None:
+            ended = time.monotonic()
+            due = ended + max(_WALK_LEAST, _WALK_REST * (ended - started))
+            self._walked[info.id] = (count, due)
+        return count
+
+
+def _walkable(info: MapInfo) -> bool:
+    if info.type in _SLOTTED:
+        return info.max_entries <= _MOST_SLOTS
+    return info.type.is_hash or info.type is MapType.LPM_TRIE

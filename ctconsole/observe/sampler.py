@@ -1,0 +1,199 @@
+"""Takes samples of a source in a thread of its own, and never more than its budget allows.
+
+The newest sample supersedes: there is one slot, no queue, and a slow reader misses the samples in
+between. Errors become part of the sample, so that a node in trouble is still shown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from ctconsole.errors import CtconsoleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import PurePath
+
+    from ctconsole.model.event import Event
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.source import NodeSnapshot, Source
+
+TREND_POINTS = 300
+EVENTS_KEPT = 5000
+
+Trend: TypeAlias = tuple[tuple[float, int], ...]
+"""Element counts of one map, oldest first: (seconds since the epoch, entries)."""
+
+_NOTHING: Mapping[str, Trend] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that one beat of the sampler found.
+
+    Attributes:
+        number: counts up with every sample, so that a reader sees what is new.
+        node: the maps; None before the first reading that worked.
+        table: the watched CT map, None while none is watched or it could not be read.
+        watched: the pin or id ``table`` was asked by.
+        events: the newest `EVENTS_KEPT` events with their ids, oldest first.
+        trends: counts over time for each `MapRow.key`.
+        taken_at: seconds since the epoch at the start of this beat.
+        cost_seconds: wall-clock seconds of the whole beat.
+        cpu_seconds: CPU seconds of the sampling thread in it.
+        skipped: beats left out since the start because a beat cost more than the budget.
+        error: one sentence when something could not be read; the older parts are kept then.
+    """
+
+    number: int = 0
+    node: NodeSnapshot | None = None
+    table: CtTable | None = None
+    watched: PurePath | int | None = None
+    events: tuple[tuple[int, Event], ...] = ()
+    trends: Mapping[str, Trend] = field(default_factory=lambda: _NOTHING)
+    taken_at: float = 0.0
+    cost_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    skipped: int = 0
+    error: str = ""
+
+
+class Sampler:
+    """Samples ``source`` every ``interval`` seconds until stopped.
+
+    Args:
+        source: asked only from the sampler's thread.
+        interval: seconds between the starts of two samples.
+        notify: called in the sampler's thread after every sample; must not block.
+        budget: share of one core the sampling may cost. A beat that used more CPU time than
+            ``interval * budget`` delays the next one until the share is kept, and the beats left
+            out meanwhile are counted.
+        clock: wall clock, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        interval: float,
+        notify: Callable[[Sample], None],
+        *,
+        budget: float = 0.2,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self.interval = interval
+        self.budget = budget
+        self._notify = notify
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = False
+        self._watched: PurePath | int | None = None
+        self._latest = Sample()
+        self._history: dict[str, deque[tuple[float, int]]] = {}
+        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
+        self._skipped = 0
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    @property
+    def latest(self) -> Sample:
+        """The newest sample."""
+        return self._latest
+
+    @property
+    def watched(self) -> PurePath | int | None:
+        """The CT map that is read whole in every sample."""
+        return self._watched
+
+    def start(self) -> None:
+        """Begin; the first sample is taken at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the sample under way, and close the source."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._source.close()
+
+    def watch(self, where: PurePath | int | None) -> None:
+        """Read this CT map whole from now on (None: no map); sampled at once if it is new."""
+        if where != self._watched:
+            self._watched = where
+            if where is not None:
+                self._wake.set()
+
+    def hurry(self) -> None:
+        """Sample now rather than at the next beat."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            started = time.monotonic()
+            self._latest = self.sample()
+            self._notify(self._latest)
+            pause = self._pause(self._latest.cpu_seconds)
+            self._wake.wait(max(0.0, started + pause - time.monotonic()))
+
+    def _pause(self, cpu_seconds: float) -> float:
+        """Seconds from the start of a beat that cost this much to the start of the next."""
+        needed = cpu_seconds / self.budget
+        if needed <= self.interval:
+            return self.interval
+        beats = -(-needed // self.interval)
+        self._skipped += int(beats) - 1
+        return float(beats * self.interval)
+
+    def sample(self) -> Sample:
+        """Take one sample in the calling thread and return it."""
+        before, taken_at = self._latest, self._clock()
+        wall, cpu = time.perf_counter(), time.thread_time()
+        watched, errors = self._watched, []
+        node, table = before.node, before.table if before.watched == watched else None
+        try:
+            node = self._source.maps()
+            self._remember(node)
+        except (CtconsoleError, OSError) as error:
+            errors.append(str(error))
+        try:
+            if watched is not None:
+                table = self._source.table(watched)
+        except (CtconsoleError, OSError) as error:
+            errors.append(str(error))
+            table = None
+        try:
+            last = self._events[-1][0] if self._events else 0
+            self._events.extend(self._source.events(last, EVENTS_KEPT))
+        except (CtconsoleError, OSError) as error:
+            errors.append(str(error))
+        return replace(
+            before,
+            number=before.number + 1,
+            node=node,
+            table=table,
+            watched=watched,
+            events=tuple(self._events),
+            trends=MappingProxyType({k: tuple(v) for k, v in self._history.items()}),
+            taken_at=taken_at,
+            cost_seconds=time.perf_counter() - wall,
+            cpu_seconds=time.thread_time() - cpu,
+            skipped=self._skipped,
+            error=errors[0] if errors else "",
+        )
+
+    def _remember(self, node: NodeSnapshot) -> None:
+        for row in node.rows:
+            if row.entries is not None:
+                points = self._history.setdefault(row.key, deque(maxlen=TREND_POINTS))
+                points.append((node.taken_at, row.entries))
+        # A map that has been unpinned for good must not be remembered for ever.
+        present = {row.key for row in node.rows}
+        for gone in [key for key in self._history if key not in present]:
+            if node.taken_at - self._history[gone][-1][0] > TREND_POINTS * self.interval:
+                del self._history[gone]

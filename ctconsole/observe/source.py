@@ -1,0 +1,114 @@
+"""Where the console gets its picture of a node from.
+
+Everything handed over is a frozen snapshot, so that it may cross from the sampling thread to the
+screen without a lock, and be kept while the screen is frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ctconsole.manager.catalogue import Group, classify
+from ctconsole.model.layout import KEYS, VALUE_SIZE
+from ctconsole.model.spec import MapType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import PurePath
+
+    from ctconsole.model.event import Event
+    from ctconsole.model.spec import MapInfo
+    from ctconsole.model.table import CtTable
+
+
+def is_conntrack(info: MapInfo) -> bool:
+    """Whether a map holds CT entries, by Cilium's pin names and by its sizes.
+
+    The sizes alone cannot tell: a NAT map's IPv6 entry has those of a CT entry.
+    """
+    entry = classify(info.label, info)
+    sizes = info.key_size in KEYS and info.value_size == VALUE_SIZE
+    return entry is not None and entry.is_ct and sizes
+
+
+@dataclass(frozen=True, slots=True)
+class MapRow:
+    """One map of the node at one moment.
+
+    Attributes:
+        info: what the kernel says of it.
+        entries: elements in it, None where its type has no count (arrays, tries).
+        exact: False when the count is a walk's, which concurrent changes blur.
+        group: the part of the datapath it serves, as the catalogue groups maps.
+    """
+
+    info: MapInfo
+    entries: int | None
+    exact: bool = True
+    group: Group = Group.OTHER
+
+    @property
+    def key(self) -> str:
+        """What stays the same when the map is re-created: its pin, else its id."""
+        return str(self.info.pin) if self.info.pin else f"id {self.info.id}"
+
+    @property
+    def fill(self) -> float | None:
+        """Entries over maximum; None where there is no count, or where being full is no trouble."""
+        bounded = self.info.type.is_hash or self.info.type is MapType.LPM_TRIE
+        if self.entries is None or not bounded or self.info.max_entries == 0:
+            return None
+        return self.entries / self.info.max_entries
+
+    @property
+    def is_conntrack(self) -> bool:
+        """Whether the Entries view can show it."""
+        return is_conntrack(self.info)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSnapshot:
+    """Every pinned map of the node.
+
+    Attributes:
+        rows: in no particular order.
+        taken_at: seconds since the Unix epoch when reading began.
+        cost_seconds: wall-clock seconds the reading took.
+    """
+
+    rows: tuple[MapRow, ...]
+    taken_at: float
+    cost_seconds: float
+
+    def row(self, key: str) -> MapRow | None:
+        """The row of a `MapRow.key`, None when the map is gone."""
+        return next((row for row in self.rows if row.key == key), None)
+
+
+class Source(Protocol):
+    """What the sampler asks. Its methods run in the sampler's thread, one at a time.
+
+    They raise `ctconsole.errors.CtconsoleError` for everything that can go wrong with a node.
+    """
+
+    @property
+    def title(self) -> str:
+        """One line naming what is looked at."""
+        ...
+
+    def maps(self) -> NodeSnapshot:
+        """Read every map's facts and element count."""
+        ...
+
+    def table(self, where: PurePath | int) -> CtTable:
+        """Read a whole CT map, found by its pin or by its id."""
+        ...
+
+    def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """Events with an id above ``since_id``, oldest first, at most ``limit`` of the newest."""
+        ...
+
+    def close(self) -> None:
+        """Let go of file descriptors; the source is not used afterwards."""
+        ...

@@ -1,0 +1,245 @@
+"""The console: joins the sampler with the views and keeps what they share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.worker import Worker, WorkerState
+
+from ctconsole.manager.recreate import RESIZABLE
+from ctconsole.observe.sampler import Sample, Sampler
+from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.details import EntryDetails, MapDetails
+from ctconsole.ui.screens.entries import EntriesScreen
+from ctconsole.ui.screens.events import EventsScreen
+from ctconsole.ui.screens.help import HelpScreen
+from ctconsole.ui.screens.overview import OverviewScreen
+from ctconsole.ui.screens.recreate import RecreateScreen, report_sentence
+from ctconsole.ui.screens.restart import RestartScreen
+from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
+from ctconsole.ui.widgets.chrome import Status, StatusBar, ViewTab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import PurePath
+
+    from textual.screen import Screen
+
+    from ctconsole.manager.recreate import RecreateReport
+    from ctconsole.observe.source import MapRow, Source
+    from ctconsole.ui.actions import Actions
+
+FLASH_SECONDS = 6.0
+READ_ONLY = "read-only: nothing can be changed here; start without --read-only to act"
+
+
+class ConsoleApp(App[None]):
+    """The console.
+
+    Args:
+        source: what is looked at.
+        actions: what can be done to it; None opens the console read-only.
+        interval: seconds between two samples.
+        clock: wall clock in seconds since the epoch, for ages on the screen.
+        theme: name of a theme; one that does not exist is reported and the default taken.
+    """
+
+    TITLE = "ctconsole"
+    CSS_PATH = "console.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "overview": OverviewScreen,
+        "entries": EntriesScreen,
+        "events": EventsScreen,
+    }
+    DEFAULT_MODE = "overview"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_view('overview')", "Overview", id="view.overview", show=False),
+        Binding("2", "show_view('entries')", "Entries", id="view.entries", show=False),
+        Binding("3", "show_view('events')", "Events", id="view.events", show=False),
+        Binding(
+            "space",
+            "freeze",
+            "Freeze",
+            id="app.freeze",
+            tooltip="Freeze the screen; sampling goes on behind it",
+        ),
+        Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Show these keys"),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
+    ]
+
+    class Sampled(Message):
+        """The sampler has a new sample."""
+
+    def __init__(
+        self,
+        source: Source,
+        actions: Actions | None = None,
+        *,
+        interval: float = 2.0,
+        clock: Callable[[], float] = time.time,
+        theme: str = DEFAULT_THEME,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.actions = actions
+        self.clock = clock
+        self.sample = Sample()
+        self.frozen = False
+        self.chosen_map: str | None = None
+        self._flash = ""
+        self._flash_until = 0.0
+        self._trouble = ""
+        self._wanted_theme = theme
+        self.sampler = Sampler(source, interval, self._sampled, clock=clock)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own colours, for themes that do not name them."""
+        return VARIABLE_DEFAULTS
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Textual's commands, and ours that have no key of their own place."""
+        yield from super().get_system_commands(screen)
+        yield SystemCommand("Freeze or go on", "Hold the picture", self.action_freeze)
+        for name in self.MODES:
+            yield SystemCommand(
+                f"View: {name}", f"Switch to {name}", lambda name=name: self.action_show_view(name)
+            )
+        yield SystemCommand("Restart agent", "With other table sizes", self.restart_agent)
+
+    def on_mount(self) -> None:
+        """Load the themes and start sampling."""
+        themes, bad = read_themes()
+        for theme in themes:
+            self.register_theme(theme)
+        if self._wanted_theme in self.available_themes:
+            self.theme = self._wanted_theme
+        else:
+            self.flash(f"there is no theme {self._wanted_theme}; ctrl+p lists them")
+        if bad:
+            self.flash(str(bad[0]))
+        self.set_interval(1.0, self.refresh_status)
+        self.sampler.start()
+
+    def on_unmount(self) -> None:
+        """Stop sampling."""
+        self.sampler.stop()
+
+    def _sampled(self, _sample: Sample) -> None:
+        # In the sampler's thread: posting is all that is safe here.
+        self.post_message(self.Sampled())
+
+    def on_console_app_sampled(self) -> None:
+        """Show the newest sample, unless the screen is frozen."""
+        if not self.frozen and self.sampler.latest.number > self.sample.number:
+            self.sample = self.sampler.latest
+            self._show_sample()
+        self.refresh_status()
+
+    def _show_sample(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, View | EntryDetails | MapDetails) and screen.is_mounted:
+                screen.show_sample(self.sample)
+
+    def refresh_status(self) -> None:
+        """Bring the status line of the view on screen up to date."""
+        for screen in self.screen_stack:
+            if isinstance(screen, View) and screen.is_mounted:
+                screen.query_one(StatusBar).show(self._status(screen))
+
+    def _status(self, view: View) -> Status:
+        sample = self.sample
+        now = self.clock()
+        return Status(
+            frozen=self.frozen,
+            read_only=self.actions is None,
+            age=max(0.0, now - sample.taken_at) if sample.number else None,
+            cost=sample.cost_seconds,
+            skipped=sample.skipped,
+            shown=view.shown(),
+            flash=self._flash if now < self._flash_until else "",
+            error=self._trouble or self.sampler.latest.error,
+        )
+
+    def flash(self, text: str) -> None:
+        """Say something in the status line for a few seconds."""
+        self._flash, self._flash_until = text, self.clock() + FLASH_SECONDS
+        self.refresh_status()
+
+    def hurry(self) -> None:
+        """Sample at once: something was changed."""
+        self.sampler.hurry()
+
+    def watch_map(self, where: PurePath | int | None) -> None:
+        """Have this CT map read whole with every sample."""
+        self.sampler.watch(where)
+
+    def open_entries(self, row: MapRow) -> None:
+        """Show the entries of a CT map."""
+        self.chosen_map = row.key
+        self.action_show_view("entries")
+
+    def recreate(self, row: MapRow) -> None:
+        """Open the dialogue for a map, or say why not."""
+        if self.actions is None:
+            self.flash(READ_ONLY)
+        elif row.info.pin is None or row.info.type not in RESIZABLE:
+            kind = row.info.type.name.lower()
+            self.flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
+        else:
+            self.push_screen(RecreateScreen(row, self.actions), self._recreated)
+
+    def restart_agent(self) -> None:
+        """Open the dialogue, or say why not."""
+        if self.actions is None:
+            self.flash(READ_ONLY)
+        else:
+            self.push_screen(RestartScreen(self.actions), self._restarted)
+
+    def _recreated(self, report: RecreateReport | None) -> None:
+        if report is not None:
+            self.flash(report_sentence("the map", report))
+
+    def _restarted(self, sentence: str | None) -> None:
+        if sentence:
+            self.flash(sentence)
+
+    def action_show_view(self, view: str) -> None:
+        """Switch to a view; not from under a dialogue."""
+        if isinstance(self.screen, View) and view != self.current_mode:
+            self.switch_mode(view)
+
+    def action_freeze(self) -> None:
+        """Hold the picture, or go on with the newest sample."""
+        self.frozen = not self.frozen
+        if not self.frozen:
+            self.sample = self.sampler.latest
+            self._show_sample()
+        self.refresh_status()
+
+    def action_help(self) -> None:
+        """Show the keys that are in force here."""
+        if isinstance(self.screen, View):
+            notes = [f"Recreate and restart: {READ_ONLY}."] if self.actions is None else []
+            self.push_screen(
+                HelpScreen(
+                    [active.binding for active in self.screen.active_bindings.values()], notes
+                )
+            )
+
+    @on(ViewTab.Clicked)
+    def _tab_clicked(self, message: ViewTab.Clicked) -> None:
+        self.action_show_view(message.view)
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, message: Worker.StateChanged) -> None:
+        # A worker's failure is a fault of ours; it must be seen, and must not end the console.
+        if message.state is WorkerState.ERROR:
+            self._trouble = f"internal error in {message.worker.name}: {message.worker.error!r}"
+            self.refresh_status()

@@ -1,0 +1,143 @@
+"""What every view of the console is: chrome around a body that shows samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from ctconsole.ui.screens.pick import Choice, PickScreen
+from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
+from ctconsole.ui.widgets.ct_rows import Sorting
+from ctconsole.ui.widgets.line_table import LineTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.widgets.rows import Column
+
+
+class View(Screen[None]):
+    """One of the views ``1 2 3``: title, body, status line, keys."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
+        (0, "-narrow"),
+        (100, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
+        (0, "-short"),
+        (32, "-tall"),
+    ]
+
+    VIEW: ClassVar[str] = ""
+    """The mode's name, as in ``chrome.VIEWS``."""
+
+    @property
+    def console_app(self) -> ConsoleApp:
+        """The app, typed."""
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Chrome around the body."""
+        yield TitleBar(self.console_app.source.title, self.VIEW)
+        yield from self.compose_body()
+        yield StatusBar()
+        yield Footer(compact=True)
+
+    def compose_body(self) -> Iterable[Widget]:
+        """The view's own widgets."""
+        raise NotImplementedError
+
+    def show_sample(self, sample: Sample) -> None:
+        """Show this sample; called for the view on top, in the app's thread."""
+        raise NotImplementedError
+
+    def shown(self) -> str:
+        """How many rows of how many are shown, for the status line."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """A view may be opened long after the sample was taken."""
+        self.show_sample(self.console_app.sample)
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what was sampled while another view was on top."""
+        if self.is_mounted:
+            self.show_sample(self.console_app.sample)
+            self.console_app.refresh_status()
+
+
+class SortableView(View):
+    """A view whose first table can be sorted: from a menu, by heading, or column by column."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "Sort", id="map.sort", tooltip="Choose the column to sort by"),
+        Binding(
+            "less_than_sign",
+            "sort_by(-1)",
+            "Sort by the column to the left",
+            id="map.sort-left",
+            show=False,
+        ),
+        Binding(
+            "greater_than_sign",
+            "sort_by(1)",
+            "Sort by the column to the right",
+            id="map.sort-right",
+            show=False,
+        ),
+    ]
+
+    sorting: Sorting
+
+    def resort(self) -> None:
+        """Show what is shown in the order of `sorting`."""
+        raise NotImplementedError
+
+    def action_sort(self) -> None:
+        """Choose the column from a menu."""
+        choices = [
+            Choice(c.name, c.title.capitalize(), "now" if c.name == self.sorting.column else "")
+            for c in self._columns()
+        ]
+        if choices:
+            self.app.push_screen(
+                PickScreen("Sort by", choices, self.sorting.column), self._sort_chosen
+            )
+
+    def action_sort_by(self, by: int) -> None:
+        """Sort by a neighbouring column."""
+        names = [column.name for column in self._columns()]
+        if names:
+            place = names.index(self.sorting.column) if self.sorting.column in names else 0
+            self.sort_by(names[(place + by) % len(names)])
+
+    def sort_by(self, column: str) -> None:
+        """Sort by a column; by the same column again, the other way round."""
+        if column == self.sorting.column:
+            self.sorting = Sorting(column, descending=not self.sorting.descending)
+        else:
+            right = next((c.right for c in self._columns() if c.name == column), False)
+            # Numbers are looked at from the largest down, names from A on.
+            self.sorting = Sorting(column, descending=right or column == "fill")
+        self.resort()
+
+    @on(LineTable.SortAsked)
+    def _heading_clicked(self, message: LineTable.SortAsked) -> None:
+        self.sort_by(message.column)
+
+    def _sort_chosen(self, column: str | None) -> None:
+        if column is not None:
+            self.sort_by(column)
+
+    def _columns(self) -> list[Column]:
+        rows = self.query(LineTable).first().rows
+        return [column for column in rows.columns if column.sortable] if rows else []

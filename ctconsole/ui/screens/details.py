@@ -1,0 +1,194 @@
+"""Everything about one map, and everything about one entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from ctconsole.model.layout import TcpFlag
+from ctconsole.model.order import find_entry
+from ctconsole.model.table import Direction, State
+from ctconsole.model.units import duration
+from ctconsole.ui.levels import percent
+from ctconsole.ui.text import clean, short_size
+from ctconsole.ui.widgets.ct_rows import DIRECTIONS, STATES, end_text, flag_words, protocol_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+
+Facts = list[tuple[str, str]]
+"""Name and value, line by line; an empty name is a gap."""
+
+_DIRECTION_WORDS = {
+    Direction.OUT: "out of the endpoint",
+    Direction.IN: "into the endpoint",
+    Direction.SERVICE: "client to service",
+}
+
+
+class Details(ModalScreen[None]):
+    """A box of facts."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q,i", "dismiss", "Close", id="details.close", show=False),
+    ]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def compose(self) -> ComposeResult:
+        """Facts that scroll where they do not fit."""
+        with Vertical(id="details", classes="dialogue") as box:
+            box.border_title = Text(clean(self._title))
+            box.border_subtitle = "esc closes"
+            with VerticalScroll():
+                yield Static(id="facts")
+
+    def show(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Put these facts into the box."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for name, value in facts:
+            table.add_row(Text(name), Text(clean(value)))
+        self.query_one("#facts", Static).update(table)
+
+
+class MapDetails(Details):
+    """What the kernel says of a map."""
+
+    def __init__(self, row: MapRow) -> None:
+        super().__init__(row.info.label)
+        self._row = row
+
+    def on_mount(self) -> None:
+        """Show the facts of the sample it was opened on."""
+        self.show(map_facts(self._row))
+
+    def show_sample(self, sample: Sample) -> None:
+        """Follow the map while the box is open."""
+        row = sample.node.row(self._row.key) if sample.node else None
+        self.show(map_facts(row) if row else [("gone", "not pinned any more")])
+
+
+def map_facts(row: MapRow) -> Facts:
+    """Everything about a map."""
+    info = row.info
+    entries = "not counted for this type" if row.entries is None else f"{row.entries:,}"
+    if row.fill is not None:
+        entries += f", {percent(row.fill)} of the maximum"
+    return [
+        ("pinned at", str(info.pin or "not pinned")),
+        ("kernel name", info.name),
+        ("kernel id", str(info.id)),
+        ("group", row.group),
+        ("", ""),
+        ("type", info.type.name.lower()),
+        ("key size", f"{info.key_size} bytes"),
+        ("value size", f"{info.value_size} bytes"),
+        ("maximum", f"{info.max_entries:,} entries"),
+        ("flags", f"0x{info.flags:x}"),
+        ("", ""),
+        ("entries", entries if row.exact else f"about {entries}"),
+        ("memory", short_size(info.memlock) if info.memlock else "not told by the kernel"),
+    ]
+
+
+class EntryDetails(Details):
+    """What the table says of one connection; follows it through the samples."""
+
+    def __init__(self, table: CtTable, key: bytes) -> None:
+        super().__init__(table.info.label)
+        self._table = table
+        self._key = key
+
+    def on_mount(self) -> None:
+        """Show the entry of the sample it was opened on."""
+        self.show(entry_facts(self._table, self._key) or [("gone", "not in the table any more")])
+
+    def show_sample(self, sample: Sample) -> None:
+        """Follow the entry while the box is open."""
+        if sample.table is None or sample.table.info.label != self._table.info.label:
+            return
+        facts = entry_facts(sample.table, self._key)
+        if facts is None:
+            last = entry_facts(self._table, self._key) or []
+            facts = [("gone", "not in the table any more; this is what was last seen"), ("", "")]
+            self.show(facts + last)
+            return
+        self._table = sample.table
+        self.show(facts)
+
+
+def entry_facts(table: CtTable, key: bytes) -> Facts | None:
+    """Everything about an entry, None when the table does not have it."""
+    row = find_entry(table, key)
+    if row is None:
+        return None
+    one = table.take(slice(row, row + 1))
+    ends, value = one.ends, one.values[0]
+    way = Direction(int(one.direction[0]))
+    left = int(one.remaining[0])
+    source = end_text(ends.source[0].tobytes(), int(ends.source_port[0]))
+    destination = end_text(ends.destination[0].tobytes(), int(ends.destination_port[0]))
+    facts: Facts = [
+        ("connection", f"{protocol_name(int(one.keys['nexthdr'][0]))} {source} -> {destination}"),
+        ("direction", f"{DIRECTIONS[way]}, {_DIRECTION_WORDS[way]}"),
+        ("state", STATES[State(int(one.state[0]))][0] + (", related" if one.related[0] else "")),
+        ("", ""),
+    ]
+    if table.has_clock:
+        facts.append(("left", duration(left) if left > 0 else f"expired {-left} s ago"))
+    facts += [
+        ("lifetime", f"{value['lifetime']} (seconds of the table's clock)"),
+        ("last seen rx", _ago(table, int(value["last_rx_report"]))),
+        ("last seen tx", _ago(table, int(value["last_tx_report"]))),
+        ("tcp flags rx", _tcp_flags(int(value["rx_flags_seen"]))),
+        ("tcp flags tx", _tcp_flags(int(value["tx_flags_seen"]))),
+        ("", ""),
+    ]
+    facts += [(name.replace("_", " "), f"{value[name]:,}") for name in _counters(one)]
+    facts += [
+        ("", ""),
+        ("flags", f"{flag_words(int(value['flags']))} (0x{int(value['flags']):04x})"),
+        ("RevNAT id", str(value["rev_nat_index"])),
+        ("source identity", str(value["src_sec_id"])),
+    ]
+    if one.service[0]:
+        facts.append(("backend id", str(int(one.backend[0]))))
+    if "ifindex" in (table.values.dtype.names or ()):
+        facts.append(("ifindex", str(value["ifindex"])))
+    facts += [
+        ("", ""),
+        ("key, raw", key.hex(" ", 4)),
+        ("value, raw", value.tobytes().hex(" ", 4)),
+        ("layout", f"Cilium {table.layout}"),
+    ]
+    return facts
+
+
+def _counters(one: CtTable) -> tuple[str, ...]:
+    return one.spec.service_counters if one.service[0] else one.spec.counters
+
+
+def _ago(table: CtTable, stamp: int) -> str:
+    if not stamp:
+        return "never"
+    return f"{max(0, table.now - stamp)} s ago" if table.has_clock else f"at {stamp}"
+
+
+def _tcp_flags(flags: int) -> str:
+    return " ".join(flag.name or "" for flag in TcpFlag if flags & flag) or "-"

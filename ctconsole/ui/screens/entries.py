@@ -1,0 +1,197 @@
+"""View 2: the connections of one CT map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from ctconsole.model.table import State
+from ctconsole.ui.screens.base import SortableView
+from ctconsole.ui.screens.details import EntryDetails
+from ctconsole.ui.screens.pick import Choice, PickScreen
+from ctconsole.ui.text import clean
+from ctconsole.ui.widgets.ct_rows import STATES, CtRows, Sorting, arrange
+from ctconsole.ui.widgets.line_table import LineTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+    from ctconsole.ui.widgets.ct_rows import Arrangement
+
+
+class MapName(Static):
+    """The name of the map shown; a click opens the menu of maps."""
+
+    def on_click(self) -> None:
+        """As the key does."""
+        self.app.call_later(self.screen.run_action, "pick_map")
+
+
+class EntriesScreen(SortableView):
+    """A table of up to millions of entries."""
+
+    VIEW = "entries"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "pick_map", "Map", id="map.pick", tooltip="Choose the map to show"),
+        Binding("left_square_bracket", "next_map(-1)", "Previous map", id="map.previous",
+                show=False),
+        Binding("right_square_bracket", "next_map(1)", "Next map", id="map.next", show=False),
+        Binding("r", "recreate", "Recreate", id="map.recreate",
+                tooltip="Recreate the map with another size; its entries are lost"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sorting = Sorting("bytes", descending=True)
+        self._arranged: CtTable | None = None
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Which map and what is in it; the table."""
+        with Horizontal(id="map-line"):
+            yield MapName(id="map-name", markup=False)
+            yield Static(id="summary")
+        yield LineTable(id="entries")
+
+    def on_mount(self) -> None:
+        """Start in the table."""
+        self.query_one("#entries").focus()
+
+    def on_screen_resume(self) -> None:
+        """Ask for the table while this view is on top."""
+        self.choose(self.row)
+
+    def on_screen_suspend(self) -> None:
+        """A table nobody looks at need not be read; under a dialogue it is still looked at."""
+        if self.app.current_mode != self.VIEW:
+            self.console_app.watch_map(None)
+
+    @property
+    def row(self) -> MapRow | None:
+        """The map shown: the one chosen, else the first CT map."""
+        maps = self._maps()
+        chosen = self.console_app.chosen_map
+        return next((row for row in maps if row.key == chosen), maps[0] if maps else None)
+
+    def choose(self, row: MapRow | None) -> None:
+        """Show this map from now on."""
+        if row is None:
+            return
+        if row.key != self.console_app.chosen_map:
+            self._arranged = None
+            self.query_one("#summary", Static).update("")
+        self.console_app.chosen_map = row.key
+        self.console_app.watch_map(row.info.pin or row.info.id)
+        self.query_one("#map-name", Static).update(f"{clean(row.info.label)} ▼")
+
+    def show_sample(self, sample: Sample) -> None:
+        """Arrange the table of this sample in a worker; it is shown when that is done."""
+        table = self.query_one(LineTable)
+        row = self.row
+        if row is None:
+            table.set_empty("No conntrack map is pinned here." if sample.node else "Reading …")
+            return
+        if self.console_app.chosen_map is None:
+            self.choose(row)
+        if sample.table is None or sample.watched != (row.info.pin or row.info.id):
+            table.set_empty(sample.error or f"Reading {clean(row.info.label)} …")
+            return
+        table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
+        if sample.table is not self._arranged:
+            self._arranged = sample.table
+            self._arrange(sample.table)
+
+    def shown(self) -> str:
+        """Rows shown of rows there are."""
+        rows = self.query_one(LineTable).rows
+        return f"{len(rows):,} of {len(rows):,} entries" if isinstance(rows, CtRows) else ""
+
+    def resort(self) -> None:
+        """Arrange the same table anew."""
+        if self._arranged is not None:
+            self._arrange(self._arranged)
+
+    @work(thread=True, exclusive=True, group="arrange", exit_on_error=False)
+    def _arrange(self, table: CtTable) -> None:
+        key = self.query_one(LineTable).held_key
+        sorting = self.sorting
+        arrangement = arrange(table, sorting, key if isinstance(key, bytes) else None)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show, arrangement)
+
+    def _show(self, arrangement: Arrangement) -> None:
+        if arrangement.table is not self._arranged or arrangement.sorting != self.sorting:
+            return
+        table = self.query_one(LineTable)
+        held = table.held_key is not None
+        table.set_rows(CtRows(arrangement), at=arrangement.at)
+        if held and arrangement.at is None and len(arrangement.order):
+            self.console_app.flash("the entry under the cursor is gone")
+        self.query_one("#summary", Static).update(_summary(arrangement))
+        self.console_app.refresh_status()
+
+    def action_pick_map(self) -> None:
+        """Choose from a menu."""
+        choices = [
+            Choice(row.key, row.info.label, f"{row.entries or 0:,} of {row.info.max_entries:,}")
+            for row in self._maps()
+        ]
+        if choices:
+            current = self.console_app.chosen_map or ""
+            self.app.push_screen(PickScreen("Conntrack map", choices, current), self._picked)
+
+    def action_next_map(self, by: int) -> None:
+        """Show the neighbouring map."""
+        maps = self._maps()
+        if maps and self.row is not None:
+            place = [row.key for row in maps].index(self.row.key)
+            self.choose(maps[(place + by) % len(maps)])
+            self.show_sample(self.console_app.sample)
+
+    def action_recreate(self) -> None:
+        """Open the dialogue, or say why not."""
+        if self.row:
+            self.console_app.recreate(self.row)
+
+    @on(LineTable.Selected, "#entries")
+    def _details(self, message: LineTable.Selected) -> None:
+        rows = message.table.rows
+        if isinstance(rows, CtRows) and isinstance(message.key, bytes):
+            self.app.push_screen(EntryDetails(rows.arrangement.table, message.key))
+
+    def _picked(self, key: str | None) -> None:
+        row = next((row for row in self._maps() if row.key == key), None)
+        if row:
+            self.choose(row)
+            self.show_sample(self.console_app.sample)
+
+    def _maps(self) -> list[MapRow]:
+        node = self.console_app.sample.node
+        rows = [row for row in node.rows if row.is_conntrack] if node else []
+        return sorted(rows, key=lambda row: row.info.label)
+
+
+def _summary(arrangement: Arrangement) -> Text:
+    """How many entries are in which state."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    counts = arrangement.counts
+    for state in (State.ESTABLISHED, State.OPENING, State.ONE_WAY, State.CLOSING, State.EXPIRED):
+        if counts[state] or state in {State.ESTABLISHED, State.EXPIRED}:
+            text.append(f"  {counts[state]:,}", "bold")
+            text.append(f" {STATES[state][0]}", "dim")
+    table = arrangement.table
+    text.append(f"   layout {table.layout}", "dim")
+    if not table.walk.complete:
+        text.append(f"   ▲ incomplete: {clean(table.walk.note)}", "bold")
+    return text

@@ -1,0 +1,147 @@
+"""View 1: every map at a glance, what is filling up, and what happened last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Static
+
+from ctconsole.model.units import duration
+from ctconsole.ui.levels import WARN, Level, level_of, percent
+from ctconsole.ui.screens.base import SortableView
+from ctconsole.ui.screens.details import MapDetails
+from ctconsole.ui.text import clean
+from ctconsole.ui.widgets.ct_rows import Sorting
+from ctconsole.ui.widgets.event_rows import SHORT, EventRows
+from ctconsole.ui.widgets.fill_graph import FillGraph, rate_per_second
+from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.map_rows import MapRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+
+
+def alert(sample: Sample) -> tuple[str, Level]:
+    """One sentence about the fullest map above the first threshold, else an empty one."""
+    rows = sample.node.rows if sample.node else ()
+    full = [
+        row for row in rows if row.fill is not None and row.fill >= WARN and row.info.type.is_hash
+    ]
+    if not full:
+        return "", Level.OK
+    row = max(full, key=lambda row: row.fill or 0)
+    fill = row.fill or 0.0
+    text = f"▲ {clean(row.info.label)} is {percent(fill)} full"
+    rate = rate_per_second(sample.trends.get(row.key, ()))
+    free = row.info.max_entries - (row.entries or 0)
+    if rate and rate > 0 and free:
+        text += f", at {rate:+,.0f}/s it is full in about {duration(free / rate)}"
+    if len(full) > 1:
+        text += f"; {len(full) - 1} more above {percent(WARN)}"
+    return text, level_of(fill)
+
+
+class OverviewScreen(SortableView):
+    """The first thing a person sees."""
+
+    VIEW = "overview"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "info", "Info", id="map.info", tooltip="Everything about the map"),
+        Binding("r", "recreate", "Recreate", id="map.recreate",
+                tooltip="Recreate the map with another size; its entries are lost"),
+        Binding("R", "restart", "Restart agent", id="agent.restart",
+                tooltip="Restart the agent, with other table sizes if wished"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sorting = Sorting("group", descending=False)
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Alert, maps, and below them the fill curve beside the last events."""
+        yield Static(id="alert", markup=False)
+        yield LineTable(id="maps", empty="No pinned maps here yet.")
+        with Horizontal(id="below"):
+            yield FillGraph(id="graph")
+            yield LineTable(id="recent", empty="Nothing has happened yet.")
+
+    def on_mount(self) -> None:
+        """Name the panels and start on the maps."""
+        self.query_one("#recent").border_title = "Last events"
+        self.query_one("#maps").focus()
+
+    def show_sample(self, sample: Sample) -> None:
+        """Show the maps of this sample."""
+        table = self.query_one("#maps", LineTable)
+        if sample.node is None:
+            table.set_empty("Reading the node's maps …" if not sample.error else sample.error)
+            return
+        table.set_empty("No pinned maps here yet.")
+        table.set_rows(MapRows(sample.node.rows, sample.trends, self.sorting))
+        recent = EventRows(sample.events, now=self.console_app.clock(), columns=SHORT)
+        events = self.query_one("#recent", LineTable)
+        if events.rows is None or not recent.same_as(events.rows):
+            events.set_rows(recent)
+        text, level = alert(sample)
+        bar = self.query_one("#alert", Static)
+        bar.update(text)
+        bar.display = bool(text)
+        bar.set_classes(f"-{level}")
+        self._draw_graph()
+
+    def shown(self) -> str:
+        """Number of maps."""
+        node = self.console_app.sample.node
+        return f"{len(node.rows)} maps" if node else ""
+
+    @property
+    def selected(self) -> MapRow | None:
+        """The map under the cursor."""
+        table = self.query_one("#maps", LineTable)
+        rows = table.rows
+        return rows.row(table.cursor) if isinstance(rows, MapRows) and len(rows) else None
+
+    def resort(self) -> None:
+        """Show the same sample in the new order."""
+        self.show_sample(self.console_app.sample)
+
+    def action_info(self) -> None:
+        """Show everything about the map."""
+        if self.selected:
+            self.app.push_screen(MapDetails(self.selected))
+
+    def action_recreate(self) -> None:
+        """Open the dialogue, or say why not."""
+        if self.selected:
+            self.console_app.recreate(self.selected)
+
+    def action_restart(self) -> None:
+        """Open the dialogue, or say why not."""
+        self.console_app.restart_agent()
+
+    @on(LineTable.Moved, "#maps")
+    def _draw_graph(self) -> None:
+        row = self.selected
+        trends = self.console_app.sample.trends
+        self.query_one(FillGraph).show(row, trends.get(row.key, ()) if row else ())
+
+    @on(LineTable.Selected, "#maps")
+    def _open(self) -> None:
+        row = self.selected
+        if row and row.is_conntrack:
+            self.console_app.open_entries(row)
+        else:
+            self.action_info()
+
+    @on(LineTable.Selected, "#recent")
+    def _open_events(self) -> None:
+        self.console_app.action_show_view("events")

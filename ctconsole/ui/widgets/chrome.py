@@ -1,0 +1,146 @@
+"""What every view has around its body: the title with the views' names, and the status line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ctconsole.ui.text import clean
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+VIEWS = (("1", "overview", "Overview"), ("2", "entries", "Entries"), ("3", "events", "Events"))
+"""Key, mode and name of each view."""
+
+
+class ViewTab(Static):
+    """The name of a view; a click opens it."""
+
+    class Clicked(Message):
+        """The person wants this view."""
+
+        def __init__(self, view: str) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self, key: str, view: str, name: str, *, active: bool) -> None:
+        super().__init__(f"{key} {name}", markup=False, classes="-active" if active else "")
+        self._view = view
+
+    def on_click(self) -> None:
+        """Tell the app."""
+        self.post_message(self.Clicked(self._view))
+
+
+class TitleBar(Horizontal):
+    """The program, what it looks at, and the views."""
+
+    def __init__(self, title: str, view: str) -> None:
+        super().__init__()
+        self._title = title
+        self._view = view
+
+    def compose(self) -> ComposeResult:
+        """Program name, source, one tab for each view."""
+        yield Static("ctconsole", id="program", markup=False)
+        yield Static(clean(self._title), id="source", markup=False)
+        for key, view, name in VIEWS:
+            yield ViewTab(key, view, name, active=view == self._view)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status line says.
+
+    Attributes:
+        frozen: whether the screen holds an older sample.
+        read_only: whether nothing can be changed.
+        age: seconds since the sample shown was taken; None before the first.
+        cost: wall-clock seconds the sample cost.
+        skipped: samples left out to keep the budget.
+        shown: rows shown of those there are, e.g. ``12 of 34 maps``.
+        flash: a short message about what was just done.
+        error: what could not be read.
+    """
+
+    frozen: bool = False
+    read_only: bool = False
+    age: float | None = None
+    cost: float = 0.0
+    skipped: int = 0
+    shown: str = ""
+    flash: str = ""
+    error: str = ""
+
+
+_NARROW = 100
+_OLD_SAMPLE = 10.0
+
+
+class StatusBar(Widget):
+    """One line: mode, age and cost of the sample, rows, and what just happened."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "status-bar--live",
+        "status-bar--frozen",
+        "status-bar--read-only",
+        "status-bar--quiet",
+        "status-bar--old",
+        "status-bar--flash",
+        "status-bar--error",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._status = Status()
+
+    @property
+    def status(self) -> Status:
+        """What it says now."""
+        return self._status
+
+    def show(self, status: Status) -> None:
+        """Say this from now on."""
+        if status != self._status:
+            self._status = status
+            self.refresh()
+
+    def render(self) -> Text:
+        """The line, cut to the width by Textual."""
+        status = self._status
+        text = Text(no_wrap=True, overflow="ellipsis")
+
+        def add(words: str, style: str) -> None:
+            text.append(words, self.get_component_rich_style(f"status-bar--{style}"))
+
+        add(" ‖ FROZEN " if status.frozen else " ● LIVE ", "frozen" if status.frozen else "live")
+        if status.read_only:
+            add(" READ-ONLY ", "read-only")
+        if status.age is None:
+            add("  waiting for the first sample", "quiet")
+        else:
+            old = status.age > _OLD_SAMPLE and not status.frozen
+            add(f"  age {_short(status.age)}", "old" if old else "quiet")
+            add(f"  cost {_short(status.cost)}", "quiet")
+        if status.skipped and self.size.width >= _NARROW:
+            add(f"  {status.skipped} skipped", "quiet")
+        if status.shown:
+            add(f"  {status.shown}", "quiet")
+        if status.error:
+            add(f"  ▲ {clean(status.error)}", "error")
+        elif status.flash:
+            add(f"  {clean(status.flash)}", "flash")
+        return text
+
+
+def _short(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits are enough

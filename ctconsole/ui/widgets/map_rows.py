@@ -1,0 +1,142 @@
+"""The node's maps as rows of a `LineTable`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctconsole.manager.catalogue import Group
+from ctconsole.ui.levels import bar, level_of, percent
+from ctconsole.ui.text import clean, short_size
+from ctconsole.ui.widgets.fill_graph import sparkline
+from ctconsole.ui.widgets.rows import Cell, Column, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from ctconsole.observe.sampler import Trend
+    from ctconsole.observe.source import MapRow
+    from ctconsole.ui.widgets.ct_rows import Sorting
+
+COLUMNS = (
+    Column("name", "MAP", 23, grow=1, most=32),
+    Column("group", "GROUP", 19, rank=4),
+    Column("type", "TYPE", 12, rank=3),
+    Column("id", "ID", 5, right=True, rank=2),
+    Column("fill", "FILL", 16, grow=3, most=32),
+    Column("entries", "ENTRIES", 8, right=True),
+    Column("maximum", "MAX", 8, right=True),
+    Column("memory", "MEMORY", 8, right=True),
+    Column("trend", "TREND", 12, right=True, grow=1, most=16, rank=1, sortable=False),
+)
+
+_FIRST = (Group.CONNTRACK, Group.NAT, Group.LOAD_BALANCING, Group.POLICY)
+"""The groups a person looks for first; the others follow in the catalogue's order."""
+
+_PLACES = {group: place for place, group in enumerate(dict.fromkeys((*_FIRST, *Group)))}
+
+_BAR_TEXT = 7
+"""Cells of a fill column behind the bar: blank, glyph, percentage with sign, blank."""
+
+
+def _group_order(row: MapRow) -> tuple[int, str]:
+    return _PLACES[row.group], row.info.label
+
+
+_SORT_KEYS: dict[str, Callable[[MapRow], object]] = {
+    "name": lambda row: row.info.label,
+    "group": _group_order,
+    "type": lambda row: row.info.type.name,
+    "id": lambda row: row.info.id,
+    "fill": lambda row: row.fill if row.fill is not None else -1.0,
+    "entries": lambda row: row.entries if row.entries is not None else -1,
+    "maximum": lambda row: row.info.max_entries,
+    "memory": lambda row: row.info.memlock or 0,
+}
+
+
+class MapRows:
+    """Maps, sorted; keys are `MapRow.key`."""
+
+    def __init__(
+        self, rows: Sequence[MapRow], trends: Mapping[str, Trend], sorting: Sorting
+    ) -> None:
+        self._sorting = sorting
+        ordered = sorted(rows, key=_group_order)
+        self._rows = sorted(
+            ordered,
+            key=_SORT_KEYS[sorting.column],  # type: ignore[arg-type] # one column's keys compare
+            reverse=sorting.descending,
+        )
+        self._trends = trends
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns."""
+        return COLUMNS
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """What the rows are sorted by."""
+        return self._sorting.column, self._sorting.descending
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, row: int) -> MapRow:
+        """The map of a row."""
+        return self._rows[row]
+
+    def key(self, row: int) -> str:
+        """The map's key."""
+        return self._rows[row].key
+
+    def find(self, key: Hashable) -> int | None:
+        """The row of a map's key."""
+        return next((i for i, row in enumerate(self._rows) if row.key == key), None)
+
+    def cells(self, row: int, widths: Mapping[str, int]) -> Mapping[str, Cell]:
+        """The cells of one map."""
+        found = self._rows[row]
+        info = found.info
+        entries = "-" if found.entries is None else f"{found.entries:,}"
+        cells: dict[str, Cell] = {
+            "name": ((clean(info.label), "strong" if found.is_conntrack else ""),),
+            "group": ((found.group, "dim"),),
+            "type": ((info.type.name.lower(), "dim"),),
+            "id": ((str(info.id), "dim"),),
+            "entries": (
+                (entries if found.exact else f"~{entries}", "" if found.entries else "dim"),
+            ),
+            "maximum": ((f"{info.max_entries:,}", "dim"),),
+            "memory": ((short_size(info.memlock) if info.memlock else "-", "dim"),),
+        }
+        if "fill" in widths:
+            cells["fill"] = fill_cell(found.fill, widths["fill"])
+        if "trend" in widths:
+            cells["trend"] = self._trend(found, widths["trend"])
+        return cells
+
+    def style(self, row: int) -> str:
+        """Rows are told apart by their cells."""
+        del row
+        return ""
+
+    def _trend(self, row: MapRow, width: int) -> Cell:
+        counts = [count for _, count in self._trends.get(row.key, ())][-width:]
+        if not counts:
+            return (("", ""),)
+        # Scaled to what changed: the bar tells how full, the trend only which way it goes.
+        top = max(counts)
+        span = max(top - min(counts), top / 20, 8)
+        line = sparkline([(count - top + span) / span for count in counts], width)
+        return ((line, "second" if top else "dim"),)
+
+
+def fill_cell(fill: float | None, width: int) -> Cell:
+    """A bar with glyph and percentage; a dash for a map without a count."""
+    if fill is None:
+        return (("-", "dim"),)
+    level = level_of(fill)
+    pieces: tuple[Piece, ...] = bar(fill, max(4, width - _BAR_TEXT))
+    style = level.value if fill > 0 else "dim"
+    return (*pieces, (f" {level.glyph}{percent(fill):>4}", style))

@@ -1,0 +1,101 @@
+"""What a `LineTable` shows: columns, and rows that are rendered only when they are visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+Piece: TypeAlias = tuple[str, str]
+"""Text and the style it is drawn in (see ``LineTable.COMPONENT_CLASSES``; empty: as the row)."""
+
+Cell: TypeAlias = tuple[Piece, ...]
+"""The pieces of one cell; a cell of one piece is cut and padded by the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: identifies it, e.g. for sorting.
+        title: heading.
+        width: least width in terminal cells.
+        right: aligned right, as numbers are.
+        grow: share of the spare width it takes, relative to the other columns.
+        most: width it does not grow beyond.
+        rank: columns with the highest rank are left out first where the table is too narrow;
+            rank 0 always stays.
+        sortable: whether a click on the heading sorts.
+    """
+
+    name: str
+    title: str
+    width: int
+    right: bool = False
+    grow: int = 0
+    most: int = 200
+    rank: int = 0
+    sortable: bool = True
+
+
+class Rows(Protocol):
+    """The content of a table at one moment; replaced as a whole, never changed."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """All columns in the order shown."""
+        ...
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """Name of the column sorted by (may be empty), and whether descending."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def key(self, row: int) -> Hashable:
+        """What identifies the row in the next snapshot."""
+        ...
+
+    def find(self, key: Hashable) -> int | None:
+        """The row with this key, None when it is gone."""
+        ...
+
+    def cells(self, row: int, widths: Mapping[str, int]) -> Mapping[str, Cell]:
+        """The cells of the columns in ``widths``, for the width each column has."""
+        ...
+
+    def style(self, row: int) -> str:
+        """The style of the whole row; empty for the ordinary one."""
+        ...
+
+
+GAP = 2
+EDGE = 1
+
+
+def lay_out(columns: Sequence[Column], width: int) -> dict[str, int]:
+    """Which columns fit into ``width`` terminal cells, and how wide each of them is."""
+    shown = list(columns)
+    while _least(shown) > width and any(column.rank for column in shown):
+        highest = max(column.rank for column in shown)
+        last = max(i for i, column in enumerate(shown) if column.rank == highest)
+        del shown[last]
+    widths = {column.name: column.width for column in shown}
+    spare = width - _least(shown)
+    while spare > 0:
+        hungry = [c for c in shown if c.grow and widths[c.name] < c.most]
+        if not hungry:
+            break
+        for column in hungry:
+            give = min(column.grow, spare, column.most - widths[column.name])
+            widths[column.name] += give
+            spare -= give
+    return widths
+
+
+def _least(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + GAP * (len(columns) - 1) + 2 * EDGE
