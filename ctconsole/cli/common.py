@@ -53,8 +53,7 @@ def message(text: str) -> None:
 def run(command: click.Command) -> int:
     """Run the command line and turn every outcome into an exit code.
 
-    Our own errors become one sentence on stderr. A reader that closes the pipe early is no
-    error; neither is Ctrl-C, which ends with 130 as shells expect.
+    Our own errors become one sentence on stderr. Ctrl-C ends with 130 as shells expect.
     """
     try:
         result = command.main(standalone_mode=False)
@@ -66,8 +65,19 @@ def run(command: click.Command) -> int:
     except CtconsoleError as error:
         message(f"ctconsole: {error}")
         return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def invoke(call: Callable[[], object]) -> object:
+    """Call a command and flush what it printed; a reader that closes the pipe early is no error.
+
+    Click would make it exit code 1, so it must not see the BrokenPipeError.
+    """
+    try:
+        result = call()
+        sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter flushes stdout once more at exit; give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return result if isinstance(result, int) else 0
+    return result

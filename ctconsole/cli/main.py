@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from ctconsole.cli.common import invoke
+
 _VERBS = {
     "agent": "Run the embedded agent: start, restart, status, stop.",
     "console": "Open the console (the default).",
@@ -34,6 +36,10 @@ class LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a closed pipe is no error."""
+        return invoke(lambda: super(LazyGroup, self).invoke(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs from the table, so that help imports nothing."""
