@@ -110,8 +110,7 @@ class Program:
 
 
 def _open(insns: npt.NDArray[np.void], kind: SlotKind) -> npt.NDArray[np.bool]:
-    """Mask of the open slots of one kind; the second half of a 64-bit load is never one."""
-    wide = insns["code"] == _LD_IMM64
-    wide[1:] &= ~wide[:-1]
-    mask: npt.NDArray[np.bool] = wide & (insns["regs"] >> _SOURCE_SHIFT == kind)
+    """Mask of the open slots of one kind; the second half of a 64-bit load has code 0."""
+    mask: npt.NDArray[np.bool] = insns["code"] == _LD_IMM64
+    mask &= insns["regs"] >> _SOURCE_SHIFT == kind
     return mask

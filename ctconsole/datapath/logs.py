@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _ERROR = re.compile(r"\b(fatal )?error:")
+_OTHER = re.compile(r" (warning|note):|^In file included|^[\d a-z]+ generated\.$")
 _TOTALS = re.compile(r"^(processed \d+ insns|verification time|stack depth|max_states)")
 _CLANG_LINES = 30
 _VERIFIER_LINES = 20
@@ -20,7 +21,7 @@ def clang_errors(text: str) -> str:
     for line in text.split("Traceback (most recent call last):", 1)[0].splitlines():
         if _ERROR.search(line):
             keeping = True
-        elif " warning:" in line or " note:" in line or line.startswith("In file included"):
+        elif _OTHER.search(line):
             keeping = False
         if keeping:
             kept.append(line)

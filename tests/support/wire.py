@@ -1,0 +1,148 @@
+"""An endpoint's programs without a network: packets go in by hand, tables are read back."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.config import AgentConfig
+from ctconsole.datapath import loader
+from ctconsole.kernel import clock
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.programs import run_program
+from ctconsole.kernel.tc import Hook
+from ctconsole.model.cilium_text import render_text
+from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.layout import Layout
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.model.table import CtTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+POD = Endpoint(
+    id=10,
+    name="pod",
+    ifname="lxc00010",
+    ifindex=0,
+    mac="02:00:00:00:00:01",
+    node_mac="02:00:00:00:00:02",
+    ipv4="10.5.5.5",
+    identity=70_000,
+)
+EGRESS, INGRESS = 2, 1
+_MARK_OFFSET = 8
+
+SPECS = (
+    MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096),
+    MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 4096),
+    MapSpec("cilium_metrics", MapType.PERCPU_HASH, 8, 16, 1024),
+)
+
+
+def pin_maps(gate: Gate, root: Path, specs: tuple[MapSpec, ...] = SPECS) -> dict[str, Path]:
+    """Create and pin maps; their pins by name."""
+    for spec in specs:
+        with gate.create_map(spec) as live:
+            gate.pin(live, root / spec.name)
+    return {spec.name: root / spec.name for spec in specs}
+
+
+def hash_tables(entries: int) -> tuple[MapSpec, ...]:
+    """`SPECS` with conntrack tables that refuse instead of evicting."""
+    return tuple(
+        replace(spec, type=MapType.HASH, max_entries=entries) if "ct" in spec.name else spec
+        for spec in SPECS
+    )
+
+
+@dataclass
+class Wire:
+    """Loaded programs and the pins of their maps."""
+
+    gate: Gate
+    maps: Mapping[str, Path]
+    programs: loader.LoadedPrograms
+
+    def out(self, packet: bytes) -> bool:
+        """Let the pod send a packet; whether it was forwarded."""
+        return self._run(Hook.INGRESS, packet, b"")
+
+    def into(self, packet: bytes, *, mark: int = 0) -> bool:
+        """Let a packet arrive for the pod; whether it was delivered."""
+        context = struct.pack("=8xI", mark) if mark else b""
+        assert len(context) in {0, _MARK_OFFSET + 4}
+        return self._run(Hook.EGRESS, packet, context)
+
+    def _run(self, hook: Hook, packet: bytes, context: bytes) -> bool:
+        verdict, after, _ = run_program(self.programs.on(hook).fd, packet, context=context)
+        assert verdict in {0, 2}
+        assert after == packet
+        return verdict == 0
+
+    def table(self, name: str = "ct4") -> CtTable:
+        """A sample of ``cilium_<name>_global``."""
+        with BpfMap.open(self.maps[f"cilium_{name}_global"]) as live:
+            dump = live.read()
+            now = clock.ktime()
+            return CtTable.from_raw(live.info, Layout.V1_9, dump.keys, dump.values, now=now)
+
+    def titles(self, name: str = "ct4") -> set[str]:
+        """What Cilium's listing says of each entry before its numbers."""
+        lines = b"".join(render_text(self.table(name))).decode().split("\n")
+        return {line.split(" expires=")[0] for line in lines if line}
+
+    def entry(self, name: str = "ct4", *, related: bool = False) -> np.void:
+        """The only entry of a table that is (not) for ICMP errors."""
+        table = self.table(name)
+        (row,) = np.flatnonzero(table.related == related)
+        value: np.void = table.values[row]
+        return value
+
+    def lives(self, name: str = "ct4") -> int:
+        """Seconds the only entry has left, give or take one."""
+        return int(self.entry(name)["lifetime"]) - clock.ktime()
+
+    def change(self, name: str = "ct4", **fields: int) -> None:
+        """Write fields of the only entry, as if time had passed."""
+        table = self.table(name)
+        (row,) = np.flatnonzero(~table.related)
+        value = table.values[row : row + 1].copy()
+        for field, content in fields.items():
+            value[field] = content
+        with BpfMap.open(self.maps[f"cilium_{name}_global"]) as live:
+            self.gate.update(live, table.keys[row].tobytes(), value.tobytes())
+
+    def metrics(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Packets and bytes of all CPUs by reason and direction."""
+        with BpfMap.open(self.maps["cilium_metrics"]) as live:
+            dump = live.read()
+        sums = dump.values.view("<u8").reshape(len(dump.keys), -1, 2).sum(axis=1)
+        return {
+            (int(key[0]), int(key[1])): (int(packets), int(size))
+            for key, (packets, size) in zip(dump.keys, sums, strict=True)
+        }
+
+
+@contextmanager
+def wire(
+    gate: Gate,
+    root: Path,
+    *,
+    config: AgentConfig | None = None,
+    specs: tuple[MapSpec, ...] = SPECS,
+    endpoint: Endpoint = POD,
+) -> Iterator[Wire]:
+    """Programs of one endpoint on maps of their own."""
+    maps = pin_maps(gate, root, specs)
+    with ExitStack() as stack:
+        programs = loader.load(gate, config or AgentConfig(), maps, endpoint)
+        stack.enter_context(programs)
+        yield Wire(gate, maps, programs)
