@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import platform
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,27 @@ def test_the_sources_compile_into_the_two_programs(capfd: pytest.CaptureFixture[
     assert capfd.readouterr() == ("", "")
     assert "bcc" not in sys.modules
     assert not any("dist-packages" in entry for entry in sys.path)
+
+
+def test_plain_clang_compiles_the_sources_without_a_warning() -> None:
+    done = subprocess.run(
+        [
+            "clang",
+            "-target",
+            "bpf",
+            "-O2",
+            "-fsyntax-only",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I/usr/include/{platform.machine()}-linux-gnu",
+            str(paths.bpf_sources() / "lxc.c"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_error_is_reported_with_its_line_and_nothing_else(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ctconsole.kernel import clock
+from ctconsole.kernel.programs import run_program
+from ctconsole.kernel.tc import Hook
 from ctconsole.model.layout import CtFlag
 from tests.support.packets import ACK, FIN, PSH, RST, SYN, tcp
+from tests.support.wire import INGRESS
 
 if TYPE_CHECKING:
     from tests.support.wire import Wire
@@ -150,3 +154,15 @@ def test_a_new_flag_is_reported_at_once(pod: Wire) -> None:
     pod.into(tcp(CLIENT, SERVER, FIN | ACK))
     assert pod.entry()["last_rx_report"] >= clock.ktime() - 1
     assert pod.entry()["rx_flags_seen"] == SYN | FIN
+
+
+def test_packets_of_all_processors_are_counted(pod: Wire) -> None:
+    data, repeat = tcp(CLIENT, SERVER, ACK, b"x"), 50_000
+    assert pod.into(data)
+    fd = pod.programs.on(Hook.EGRESS).fd
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: run_program(fd, data, repeat=repeat), range(4)))
+    packets = 1 + 4 * repeat
+    assert pod.entry()["rx_packets"] == packets
+    assert pod.entry()["rx_bytes"] == packets * len(data)
+    assert pod.metrics()[0, INGRESS] == (packets, packets * len(data))
