@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ctconsole.errors import MissingFeatureError
+from ctconsole.errors import MissingFeatureError, bpf_error
+
+_JIFFIES = (
+    (Path("/proc/schedstat"), "timestamp "),
+    (Path("/proc/timer_list"), "jiffies: "),
+)
 
 JIFFIES_SHIFT = 8
 """Cilium stores ``jiffies >> 8`` where it uses jiffies (``bpf/lib/mono.h``)."""
@@ -17,19 +22,29 @@ def ktime() -> int:
 
 
 def jiffies() -> int:
-    """The kernel's 64-bit jiffies now, from /proc/schedstat.
+    """The kernel's 64-bit jiffies now.
+
+    From /proc/schedstat (``timestamp N``), as Cilium 1.18 does, else from /proc/timer_list
+    (``jiffies: N``), as Cilium 1.9 does (``pkg/maps/timestamp``).
 
     Raises:
-        MissingFeatureError: the kernel was built without scheduler statistics.
+        MissingFeatureError: the kernel was built with neither.
+        DeniedError: /proc/timer_list is for root.
     """
-    try:
-        with Path("/proc/schedstat").open(encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("timestamp "):
-                    return int(line.split()[1])
-    except OSError as error:
-        raise _no_jiffies() from error
-    raise _no_jiffies()
+    for path, word in _JIFFIES:
+        try:
+            with path.open(encoding="ascii") as lines:
+                for line in lines:
+                    if line.startswith(word):
+                        return int(line.split()[1])
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            raise bpf_error(error.errno or 0, "read", str(path)) from error
+    raise MissingFeatureError(
+        "This kernel does not tell its jiffies",
+        hint="It needs CONFIG_SCHEDSTATS or CONFIG_PROC_FS with /proc/timer_list",
+    )
 
 
 def ct_seconds(stored: int, hertz: int) -> int:
@@ -40,10 +55,3 @@ def ct_seconds(stored: int, hertz: int) -> int:
 def boot_id() -> str:
     """The random id of this boot: kernel ids and CT lifetimes mean nothing beyond it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-
-
-def _no_jiffies() -> MissingFeatureError:
-    return MissingFeatureError(
-        "This kernel does not tell its jiffies in /proc/schedstat",
-        hint="Boot a kernel with CONFIG_SCHEDSTATS",
-    )

@@ -196,6 +196,25 @@ class Gate:
             raise bpf_error(-result, Cmd.BPF_MAP_DELETE_ELEM.name, live.subject)
         return result == 0
 
+    def take(self, live: BpfMap, key: bytes) -> bytes | None:
+        """Delete one entry and say what was in it, in one step (hash maps, Linux 5.14).
+
+        Returns:
+            The value as it was deleted; None where there was none.
+
+        Raises:
+            BpfError: the kernel or this type of map cannot (ENOTSUPP, EINVAL).
+        """
+        live.check_key(key)
+        size = int(np.prod(live.value_shape))
+        attr, (_, value) = _element(live.writable_fd(self), key, bytes(size))
+        result = _patiently(Cmd.BPF_MAP_LOOKUP_AND_DELETE_ELEM, attr)
+        if result == -errno.ENOENT:
+            return None
+        if result < 0:
+            raise bpf_error(-result, Cmd.BPF_MAP_LOOKUP_AND_DELETE_ELEM.name, live.subject)
+        return value.raw[:size]
+
     def update_batch(self, live: BpfMap, keys: Bytes, values: Bytes, flags: int = ANY) -> int:
         """Store many entries (Linux 5.6; one by one where the type has no batch update).
 

@@ -247,6 +247,13 @@ class BpfMap:
         if batches.failure:
             raise batches.failure
 
+    def has_batch(self) -> bool:
+        """Whether kernel and map type can be read in batches; costs one small read."""
+        keys, values = self._buffers(DEFAULT_CHUNK)
+        batches = BatchWalk(self._fd, self.info.key_size, self.subject)
+        batches.into(keys.ctypes.data, values.ctypes.data, 1)
+        return batches.supported
+
     def count(self) -> int:
         """How many entries there are, by walking; nothing is kept.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import DatapathError, NoSuchMapError
+from ctconsole.errors import DatapathError, NoSuchMapError, bpf_error
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
     Cmd,
@@ -23,6 +24,9 @@ from ctconsole.kernel.syscall import (
 
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
+
+INSN_SIZE = 8
+"""Bytes of a ``struct bpf_insn``."""
 
 _LOG_SIZE = 1 << 20
 _MAX_PACKET = 1 << 16
@@ -148,27 +152,36 @@ def load_program(
 
     Raises:
         DatapathError: the verifier refused; carries its log.
+        DeniedError: without CAP_BPF and CAP_NET_ADMIN.
     """
     code = ctypes.create_string_buffer(insns, len(insns))
     gpl = ctypes.create_string_buffer(b"GPL")
-    log = ctypes.create_string_buffer(_LOG_SIZE)
     attr = ProgLoadAttr(
         prog_type=type,
-        insn_cnt=len(insns) // 8,
+        insn_cnt=len(insns) // INSN_SIZE,
         insns=ctypes.addressof(code),
         license=ctypes.addressof(gpl),
-        log_level=1,
-        log_size=_LOG_SIZE,
-        log_buf=ctypes.addressof(log),
         prog_name=object_name(name),
     )
     result = retrying(Cmd.BPF_PROG_LOAD, attr)
+    if result == -errno.EPERM:
+        raise bpf_error(errno.EPERM, Cmd.BPF_PROG_LOAD.name, name)
     if result < 0:
         raise DatapathError(
             f"The kernel refused the program {name or type.name}: {os.strerror(-result)}",
-            log=log.value.decode("utf-8", "replace").strip(),
+            log=_verifier_log(attr),
         )
     return result
+
+
+def _verifier_log(attr: ProgLoadAttr) -> str:
+    """Load once more, with the verifier's log, which slows a load and is not wanted before."""
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    attr.log_level, attr.log_size, attr.log_buf = 1, _LOG_SIZE, ctypes.addressof(log)
+    result = retrying(Cmd.BPF_PROG_LOAD, attr)
+    if result >= 0:
+        os.close(result)
+    return log.value.decode("utf-8", "replace").strip()
 
 
 def run_program(
