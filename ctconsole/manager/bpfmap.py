@@ -236,10 +236,10 @@ def _pinned(path: Path) -> bool:
 
 
 def _creation(path: Path, new: MapInfo, old: MapInfo | None, lost: int) -> Event:
-    fields: dict[str, Scalar] = {"max-entries": new.max_entries}
+    fields: dict[str, Scalar] = {"max_entries": new.max_entries}
     if old is None:
         return map_event(EventKind.MAP_CREATED, path, "Created BPF map", {"id": new.id} | fields)
-    fields |= {"old-id": old.id, "new-id": new.id, "entries-lost": lost}
+    fields |= {"old_id": old.id, "new_id": new.id, "lost": lost}
     return map_event(EventKind.MAP_RECREATED, path, "Re-created BPF map", fields)
 
 

@@ -245,7 +245,7 @@ def _after_failure(
                 EventKind.MAP_PINNED,
                 path,
                 "Repinning old BPF map after failed switch",
-                {"id": old.info.id, "dropped-id": new.info.id},
+                {"id": old.info.id, "dropped_id": new.info.id},
                 Level.WARNING,
             )
         )
@@ -282,10 +282,10 @@ def _swap_events(plan: RecreatePlan, new: MapInfo, lost: int) -> list[Event]:
         for found in plan.differences
     ]
     fields = {
-        "max-entries": new.max_entries,
-        "old-id": plan.info.id,
-        "new-id": new.id,
-        "entries-lost": lost,
+        "max_entries": new.max_entries,
+        "old_id": plan.info.id,
+        "new_id": new.id,
+        "lost": lost,
     }
     return [
         *events,

@@ -83,9 +83,9 @@ def test_each_property_that_differs_is_logged_and_the_map_made_again(  # noqa: P
     assert dict(mismatch.fields) == {"file-path": str(path), "new": new, "old": old}
     assert (removed.message, dict(removed.fields)) == (REMOVING, {"file-path": str(path)})
     assert mismatch.level is removed.level is Level.WARNING
-    assert recreated.fields["old-id"] == live.info.id
-    assert recreated.fields["new-id"] == result.map.info.id
-    assert recreated.fields["entries-lost"] == 1
+    assert recreated.fields["old_id"] == live.info.id
+    assert recreated.fields["new_id"] == result.map.info.id
+    assert recreated.fields["lost"] == 1
     with BpfMap.open(path) as pinned:
         assert pinned.count() == 0
 

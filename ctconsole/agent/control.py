@@ -1,0 +1,272 @@
+"""Starting, asking and stopping an agent that runs in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ctconsole.agent import wire
+from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
+from ctconsole.errors import AgentError, ConfigError, FormatError
+from ctconsole.paths import run_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "AgentSettings",
+    "AgentStatus",
+    "agent_of",
+    "collect",
+    "regenerate",
+    "restart",
+    "start",
+    "status",
+    "stop",
+]
+
+START_SECONDS = 90.0
+"""How long a start may take: compiling programs on a busy machine is what takes long."""
+
+STOP_SECONDS = 30.0
+"""How long a stop may take: a GC pass looks up between batches, a compilation does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What is known of an agent.
+
+    Attributes:
+        running: whether its process holds the state folder.
+        ready: whether it has started up.
+        pid: its process id, None where it does not run.
+        started: when, seconds since the Unix epoch; None where it does not run or not answer.
+        settings: those of the last start, None where there was none.
+        config: the options it runs with, by kebab-case name; empty unless it answers.
+        endpoints: ids of the endpoints whose programs it loaded.
+        maps: kernel ids of the maps it opened at its start, by pin name.
+        gc: interval (seconds), and time, alive, deleted, revived and duration of the last pass.
+    """
+
+    running: bool
+    ready: bool = False
+    pid: int | None = None
+    started: float | None = None
+    settings: AgentSettings | None = None
+    config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    endpoints: tuple[int, ...] = ()
+    maps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    gc: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def start(settings: AgentSettings) -> AgentStatus:
+    """Start an agent in a process of its own and wait until it is ready.
+
+    It belongs to no terminal and no caller; what it says goes to ``agent.log``.
+
+    Raises:
+        ConfigError: an option out of its range; nothing was started.
+        AgentError: an agent runs already, or the start-up failed; carries its sentence.
+    """
+    settings.read_config()
+    state = StateDir(settings.state_dir)
+    pid = state.running_pid()
+    if pid is not None:
+        raise AgentError(
+            f"An agent (process {pid}) already runs on {state.root}",
+            hint="Restart it, or give another --state-dir",
+        )
+    outcome = _spawn(settings, state)
+    if outcome.get("ready"):
+        return status(settings)
+    if outcome.get("config"):
+        raise ConfigError(str(outcome["error"]))
+    reason = outcome.get("error") or "its process ended without a word"
+    raise AgentError(f"The agent did not start: {reason}", hint=f"See {state.log}")
+
+
+def stop(settings: AgentSettings) -> bool:
+    """Stop the agent and wait until it is gone; programs and maps stay.
+
+    Returns:
+        False where none was running.
+
+    Raises:
+        AgentError: it does not end.
+    """
+    state = StateDir(settings.state_dir)
+    end = time.monotonic() + STOP_SECONDS
+    pid = state.running_pid()
+    if pid is None:
+        return False
+    if pid:
+        # A process id read under a held lock is the agent's, not a later process's.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    while state.running_pid() is not None:
+        if time.monotonic() > end:
+            raise AgentError(
+                f"The agent (process {pid}) did not stop within {STOP_SECONDS:.0f} s",
+                hint=f"See {state.log}",
+            )
+        time.sleep(0.01)
+    return True
+
+
+def restart(settings: AgentSettings) -> AgentStatus:
+    """Stop the agent if it runs and start it with these settings; see `start` and `stop`.
+
+    The configuration is checked before the old agent is stopped.
+    """
+    settings.read_config()
+    stop(settings)
+    return start(settings)
+
+
+def status(settings: AgentSettings) -> AgentStatus:
+    """What is known of the agent of a state folder; one that does not run is no error.
+
+    Raises:
+        FormatError: the folder's ``agent.json`` is damaged.
+    """
+    state = StateDir(settings.state_dir)
+    last, pid = state.load_settings(), state.running_pid()
+    if pid is None:
+        return AgentStatus(running=False, settings=last)
+    try:
+        found = wire.request(state.socket, "status", timeout=5.0)
+    except AgentError:
+        # It starts or ends just now.
+        return AgentStatus(running=True, pid=pid or None, settings=last)
+    return AgentStatus(
+        running=True,
+        ready=found["ready"],
+        pid=found["pid"],
+        started=found["started"],
+        settings=last,
+        config=MappingProxyType(found["config"]),
+        endpoints=tuple(found["endpoints"]),
+        maps=MappingProxyType(found["maps"]),
+        gc=MappingProxyType(found["gc"]),
+    )
+
+
+def regenerate(settings: AgentSettings, options: Mapping[str, str] | None = None) -> int:
+    """Have the agent read its configuration and replace every endpoint's programs.
+
+    Args:
+        settings: which agent.
+        options: options that changed; the agent keeps those its config folder cannot hold.
+
+    Returns:
+        How many endpoints it has.
+
+    Raises:
+        AgentError: no agent runs, or it failed; carries its sentence.
+    """
+    socket = StateDir(settings.state_dir).socket
+    answer = wire.request(socket, "regenerate", timeout=START_SECONDS, options=options or {})
+    return int(answer["endpoints"])
+
+
+def collect(settings: AgentSettings) -> Mapping[str, Any]:
+    """Have the agent run a GC pass now.
+
+    Returns:
+        alive, deleted, revived, and duration in seconds.
+
+    Raises:
+        AgentError: no agent runs, or the pass failed.
+    """
+    return wire.request(StateDir(settings.state_dir).socket, "gc", timeout=START_SECONDS)
+
+
+def agent_of(path: Path) -> AgentSettings | None:
+    """The settings of the running agent that looks after the map pinned at ``path``.
+
+    Looks at the default state folder and at those of labs; None where none of them does.
+    """
+    candidates = [default_state_dir(), *sorted((run_dir() / "labs").glob("*/state"))]
+    for folder in candidates:
+        state = StateDir(folder)
+        with suppress(FormatError):
+            settings = state.load_settings()
+            if (
+                settings is not None
+                and path.absolute().is_relative_to(settings.bpf_root)
+                and state.running_pid() is not None
+            ):
+                return settings
+    return None
+
+
+def _spawn(settings: AgentSettings, state: StateDir) -> Mapping[str, Any]:
+    """Start the process; the line it sent through its pipe, empty where it sent none."""
+    try:
+        state.root.mkdir(parents=True, exist_ok=True)
+        log = state.log.open("ab")
+    except OSError as error:
+        raise AgentError(f"Cannot write {state.log}: {error.strerror}") from error
+    package = Path(__file__).resolve().parents[2]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+    }
+    heard, told = os.pipe()
+    try:
+        with log:
+            subprocess.run(
+                [
+                    *(sys.executable, "-m", "ctconsole", "agent", "run", "--detach"),
+                    *("--ready-fd", str(told), "--settings", settings.to_json()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[told],
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+                check=False,
+                timeout=START_SECONDS,
+            )
+        os.close(told)
+        told = -1
+        return _hear(heard)
+    except subprocess.TimeoutExpired as error:
+        raise AgentError("The agent's process does not start", hint=f"See {state.log}") from error
+    finally:
+        os.close(heard)
+        if told >= 0:
+            os.close(told)
+
+
+def _hear(fd: int) -> Mapping[str, Any]:
+    """Read what the agent tells until it lets go of the pipe."""
+    end = time.monotonic() + START_SECONDS
+    text = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        while selector.select(max(0.0, end - time.monotonic())):
+            part = os.read(fd, 1 << 16)
+            if not part:
+                break
+            text += part
+        else:
+            return {"error": f"it was not ready within {START_SECONDS:.0f} s"}
+    try:
+        found: Mapping[str, Any] = json.loads(text) if text else {}
+    except ValueError:
+        return {"error": text.decode("utf-8", "replace").strip()}
+    return found

@@ -1,0 +1,346 @@
+"""The agent's process: starts up, serves requests, collects garbage, stops when told to.
+
+Stopping removes nothing: programs stay attached and maps pinned, so that the datapath keeps
+forwarding until the next agent takes over, as with Cilium.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ctconsole.agent import gc, startup
+from ctconsole.agent.log import Recorder
+from ctconsole.agent.state import StateDir, load_endpoints
+from ctconsole.agent.wire import Server
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyError
+from ctconsole.history import History
+from ctconsole.kernel import netns
+from ctconsole.kernel.gate import Gate
+from ctconsole.manager.catalogue import classify
+from ctconsole.model.event import Event, EventKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ctconsole.agent.gc import GcReport
+    from ctconsole.agent.state import AgentSettings
+    from ctconsole.config import AgentConfig
+    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.event import Scalar
+
+
+class Agent:
+    """A running agent. Requests come in other threads; what changes something is serialised.
+
+    Args:
+        settings: how it was started.
+        gate: the write gate.
+        record: stores and logs events.
+
+    Attributes:
+        stopping: set when it is to end.
+    """
+
+    def __init__(self, settings: AgentSettings, gate: Gate, record: Recorder) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self._gate = gate
+        self._record = record
+        self._lock = threading.Lock()
+        self._started = time.time()
+        self._reason = ""
+        self._ready = False
+        self._config: AgentConfig | None = None
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._maps: dict[str, int] = {}
+        self._interval = gc.STARTING_INTERVAL
+        self._last_gc: GcReport | None = None
+
+    def start_up(self) -> None:
+        """Run the start-up sequence.
+
+        Raises:
+            CtconsoleError: see `startup.run_daemon`.
+        """
+        with self._lock:
+            self._say(EventKind.AGENT_START, "Starting agent", {"pid": os.getpid()})
+            config = self._read_config()
+            began = time.perf_counter()
+            started = startup.run_daemon(
+                self._gate,
+                config,
+                self.settings.bpf_root,
+                load_endpoints(self.settings.state_dir),
+                self._record,
+            )
+            self._config, self._endpoints = config, started.endpoints
+            self._maps = {name: info.id for name, info in started.maps.opened.items()}
+            self._ready = True
+            self._say(
+                EventKind.AGENT_READY,
+                "Agent is ready",
+                {
+                    "endpoints": len(started.endpoints),
+                    "maps": len(started.maps.opened),
+                    "created": len(started.maps.created),
+                    "duration": round(time.perf_counter() - began, 3),
+                },
+            )
+
+    def work(self) -> None:
+        """Collect garbage at once and then by the interval, until `stopping`.
+
+        A pass that fails is an event; the next one is tried all the same.
+        """
+        while not self.stopping.is_set():
+            try:
+                self.collect()
+            except CtconsoleError as error:
+                self.complain("Garbage collection failed", error)
+            self.stopping.wait(self._interval)
+
+    def collect(self) -> GcReport:
+        """One GC pass now; the wait until the next one follows from it."""
+        with self._lock:
+            config = self._config
+            if config is None:
+                raise AgentError("The agent is still starting")
+            before = self._interval
+            report = gc.collect(self._gate, self._ct_paths(), self.stopping.is_set)
+            self._interval = gc.next_interval(
+                before,
+                report.delete_ratio,
+                fixed=config.conntrack_gc_interval,
+                longest=config.conntrack_gc_max_interval,
+            )
+            self._last_gc = report
+            self._record([report.event(self._interval)])
+            return report
+
+    def regenerate(self, options: Mapping[str, str]) -> int:
+        """Read the configuration again and replace every endpoint's programs.
+
+        The maps are taken as they are pinned: making them fit is a start's work.
+
+        Args:
+            options: options that changed; kept where the settings override the config folder.
+
+        Returns:
+            How many endpoints there are.
+        """
+        with self._lock:
+            if not self._ready:
+                raise AgentError("The agent is still starting")
+            self._adopt(options)
+            config = self._read_config()
+            endpoints = startup.restore(load_endpoints(self.settings.state_dir), self._record)
+            paths = startup.pinned_paths(self.settings.bpf_root)
+            startup.regenerate(self._gate, config, paths, endpoints, self._record)
+            self._config, self._endpoints = config, tuple(endpoints)
+            return len(endpoints)
+
+    def status(self) -> dict[str, Any]:
+        """What `control.status` shows; never waits for work under way."""
+        last = self._last_gc
+        return {
+            "pid": os.getpid(),
+            "started": self._started,
+            "ready": self._ready,
+            "config": self._config.as_options() if self._config else {},
+            "endpoints": [endpoint.id for endpoint in self._endpoints],
+            "maps": self._maps,
+            "gc": {
+                "interval": self._interval,
+                "time": last.time if last else None,
+                "alive": last.alive if last else None,
+                "deleted": last.deleted if last else None,
+                "revived": last.revived if last else None,
+                "duration": last.seconds if last else None,
+            },
+        }
+
+    def handlers(self) -> dict[str, Any]:
+        """The requests it takes, by verb."""
+        return {
+            "status": lambda _: self.status(),
+            "regenerate": lambda asked: {
+                "endpoints": self.regenerate(dict(asked.get("options", {})))
+            },
+            "gc": lambda _: _gc_answer(self.collect()),
+            "stop": self._asked_to_stop,
+        }
+
+    def complain(self, message: str, error: BaseException) -> None:
+        """Record a failure that does not end the agent."""
+        self._say(EventKind.WARNING, message, {"error": str(error)}, Level.WARNING)
+
+    def fail(self, error: BaseException) -> None:
+        """Record the failure that does."""
+        self._say(EventKind.AGENT_FAILED, "Agent failed", {"error": str(error)}, Level.ERROR)
+
+    def stop(self, reason: str) -> None:
+        """Have it end; the first reason is the one recorded."""
+        self._reason = self._reason or reason
+        self.stopping.set()
+
+    def say_goodbye(self) -> None:
+        """Record the stop."""
+        uptime = round(time.time() - self._started, 3)
+        fields: dict[str, Scalar] = {"reason": self._reason, "uptime": uptime}
+        self._say(EventKind.AGENT_STOP, "Stopping agent", fields)
+
+    def _asked_to_stop(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        self.stop("request")
+        return {}
+
+    def _read_config(self) -> AgentConfig:
+        config, unknown = self.settings.read_config()
+        if unknown:
+            self._say(
+                EventKind.WARNING,
+                "Ignoring files in the config folder that are no option",
+                {"files": ",".join(unknown)},
+                Level.WARNING,
+            )
+        return config
+
+    def _adopt(self, options: Mapping[str, str]) -> None:
+        """Keep changed options that the config folder cannot hold, for the next start too."""
+        given = self.settings.options
+        kept = {
+            name: value
+            for name, value in options.items()
+            if name in given or self.settings.config_dir is None
+        }
+        if kept:
+            self.settings = replace(self.settings, options={**given, **kept})
+            StateDir(self.settings.state_dir).save_settings(self.settings)
+
+    def _ct_paths(self) -> list[Path]:
+        """The conntrack maps pinned now; those of one endpoint come and go with it."""
+        paths = startup.pinned_paths(self.settings.bpf_root)
+        found = {name: classify(name) for name in paths}
+        return [paths[name] for name, entry in found.items() if entry is not None and entry.is_ct]
+
+    def _say(
+        self,
+        kind: EventKind,
+        message: str,
+        fields: Mapping[str, Scalar],
+        level: Level = Level.INFO,
+    ) -> None:
+        self._record(
+            [
+                Event(
+                    time=time.time(),
+                    kind=kind,
+                    source="agent",
+                    subject=str(self.settings.state_dir),
+                    message=message,
+                    level=level,
+                    fields=fields,
+                )
+            ]
+        )
+
+
+def run(settings: AgentSettings, *, ready_fd: int | None = None, detach: bool = False) -> None:
+    """Be the agent until SIGTERM, SIGINT or a stop request; in the foreground or detached.
+
+    Args:
+        settings: how to start.
+        ready_fd: a pipe that gets one JSON line, ``{"ready": true}`` or ``{"error": ...}``.
+        detach: leave the caller's process and session first.
+
+    Raises:
+        AgentError: another agent runs on the state folder.
+        CtconsoleError: the start-up failed; it is in history and log as well.
+    """
+    if detach and os.fork():
+        # The first process only made the second one, which nobody has to wait for.
+        os._exit(0)
+    tell = _Teller(ready_fd)
+    try:
+        _run(settings, tell)
+    except CtconsoleError as error:
+        tell({"error": str(error), "config": isinstance(error, ConfigError)})
+        raise
+
+
+def _run(settings: AgentSettings, tell: _Teller) -> None:
+    gate = Gate.open(read_only=False)
+    if gate is None:
+        raise ReadOnlyError("Running an agent")
+    state = StateDir(settings.state_dir)
+    state.root.mkdir(parents=True, exist_ok=True)
+    lock = state.acquire()
+    try:
+        with History(state.history) as history:
+            agent = Agent(settings, gate, Recorder(history))
+            _stop_on_signals(agent)
+            if settings.netns:
+                netns.enter(settings.netns)
+            state.save_settings(settings)
+            server = Server(state.socket, agent.handlers())
+            try:
+                _live(agent, tell)
+            finally:
+                server.close()
+            agent.say_goodbye()
+    finally:
+        os.close(lock)
+
+
+def _live(agent: Agent, tell: _Teller) -> None:
+    try:
+        agent.start_up()
+    except CtconsoleError as error:
+        agent.fail(error)
+        raise
+    tell({"ready": True})
+    agent.work()
+
+
+def _stop_on_signals(agent: Agent) -> None:
+    """Let SIGTERM and SIGINT end the agent between two steps of its work."""
+
+    def stop(number: int, _frame: object) -> None:
+        agent.stop(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _gc_answer(report: GcReport) -> dict[str, Any]:
+    return {
+        "alive": report.alive,
+        "deleted": report.deleted,
+        "revived": report.revived,
+        "duration": report.seconds,
+    }
+
+
+class _Teller:
+    """Says one thing to whoever started the agent, and lets go of the pipe."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def __call__(self, what: Mapping[str, object]) -> None:
+        fd, self._fd = self._fd, None
+        if fd is None:
+            return
+        try:
+            os.write(fd, json.dumps(what).encode() + b"\n")
+        except BrokenPipeError:
+            # The starter is gone; the agent stays.
+            pass
+        finally:
+            os.close(fd)

@@ -1,0 +1,239 @@
+"""Conntrack garbage collection: delete entries whose lifetime is over (``pkg/maps/ctmap``).
+
+The table is read in bulk, which takes long enough for a connection to send a packet and live on.
+So the lifetime is read again right before each deletion, and what the deletion really took out
+is looked at once more: a revived connection keeps its entry.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.gate import NOEXIST
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.layout import Layout, value_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+STARTING_INTERVAL = 300.0
+MIN_INTERVAL = 10.0
+MAX_LRU_INTERVAL = 12 * 3600.0
+"""``ConntrackGCStartingInterval``, ``MinInterval``, ``MaxLRUInterval``, in seconds."""
+
+BATCH = 256
+"""Deletions between two looks at whether to stop."""
+
+_CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
+"""What Linux before 5.14 answers; 524 is ENOTSUPP, which user space has no name for."""
+
+_LIFETIME = value_dtype(Layout.V1_9).fields
+_OFFSET = _LIFETIME["lifetime"][1] if _LIFETIME else 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapGc:
+    """What a pass did to one map.
+
+    Attributes:
+        path: its pin.
+        max_entries: its capacity.
+        alive: entries kept.
+        deleted: entries deleted.
+        revived: entries that looked expired when read and were alive when they came up.
+        complete: whether the whole map was seen.
+        seconds: wall time.
+    """
+
+    path: Path
+    max_entries: int
+    alive: int
+    deleted: int
+    revived: int
+    complete: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """One pass over all conntrack maps; the numbers are sums.
+
+    Attributes:
+        maps: each map.
+        alive: entries kept.
+        deleted: entries deleted.
+        revived: see `MapGc`.
+        delete_ratio: the largest share of a map's capacity that was deleted, 0 to 1.
+        seconds: wall time.
+        time: when the pass ended, seconds since the Unix epoch.
+    """
+
+    maps: tuple[MapGc, ...]
+    alive: int
+    deleted: int
+    revived: int
+    delete_ratio: float
+    seconds: float
+    time: float
+
+    def event(self, interval: float) -> Event:
+        """The pass as an event; ``interval`` is how long until the next one, in seconds."""
+        complete = all(one.complete for one in self.maps)
+        return Event(
+            time=self.time,
+            kind=EventKind.GC_PASS,
+            source="agent",
+            subject=",".join(one.path.name for one in self.maps),
+            message="completed ctmap gc pass"
+            if complete
+            else "Garbage collection CT map failed to finish",
+            level=Level.INFO if complete else Level.WARNING,
+            fields={
+                "alive": self.alive,
+                "deleted": self.deleted,
+                "revived": self.revived,
+                "duration": round(self.seconds, 6),
+                "interval": interval,
+            },
+        )
+
+
+def collect(
+    gate: Gate, paths: Iterable[Path], stopped: Callable[[], bool] = lambda: False
+) -> GcReport:
+    """Delete the expired entries of the conntrack maps pinned at ``paths``.
+
+    A map that is not there (any more) is passed over. ``stopped`` is asked now and then, and
+    ends the pass early.
+
+    Raises:
+        BpfError: a map cannot be read or written.
+    """
+    started = time.perf_counter()
+    maps = []
+    for path in paths:
+        try:
+            with BpfMap.open(path) as live:
+                maps.append(_collect(gate, live, path, stopped))
+        except NoSuchMapError:
+            continue
+    return GcReport(
+        maps=tuple(maps),
+        alive=sum(one.alive for one in maps),
+        deleted=sum(one.deleted for one in maps),
+        revived=sum(one.revived for one in maps),
+        delete_ratio=max((one.deleted / one.max_entries for one in maps), default=0.0),
+        seconds=time.perf_counter() - started,
+        time=time.time(),
+    )
+
+
+def _collect(gate: Gate, live: BpfMap, path: Path, stopped: Callable[[], bool]) -> MapGc:
+    started = time.perf_counter()
+    dump = live.read()
+    # Cilium's filter: an entry in its last second is kept (`doGC4`: Lifetime < Time).
+    expired = np.flatnonzero(_lifetimes(dump.values) < ktime())
+    deleted = revived = seen = 0
+    for start in range(0, len(expired), BATCH):
+        if stopped():
+            break
+        for row in expired[start : start + BATCH]:
+            gone = delete_expired(gate, live, dump.keys[row].tobytes())
+            deleted += gone
+            revived += not gone
+            seen += 1
+    return MapGc(
+        path=path,
+        max_entries=live.info.max_entries,
+        alive=len(dump.keys) - deleted,
+        deleted=deleted,
+        revived=revived,
+        complete=dump.walk.complete and seen == len(expired),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def delete_expired(gate: Gate, live: BpfMap, key: bytes) -> bool:
+    """Delete one entry if it is still expired; whether it is gone.
+
+    Between the look and the deletion a packet may revive the entry. What was taken out tells;
+    it is put back then, unless the next packet has already made a new entry.
+    """
+    value = live.lookup(key)
+    if value is None:
+        return True
+    if not _expired(value):
+        return False
+    try:
+        taken = gate.take(live, key)
+    except BpfError as error:
+        if error.errno not in _CANNOT_TAKE:
+            raise
+        # The window of some microseconds stays open on such a kernel.
+        gate.delete(live, key)
+        return True
+    if taken is None or _expired(taken):
+        return True
+    try:
+        gate.update(live, key, taken, NOEXIST)
+    except BpfError:
+        # A new entry is there, or the table is full of others: as if it had just been evicted.
+        return live.lookup(key) is None
+    return False
+
+
+def calculate_interval(previous: float, delete_ratio: float) -> float:
+    """``calculateInterval``: how long to wait after a pass, in whole seconds.
+
+    Much deleted (over a quarter of a map's capacity) shortens the wait, little (under a
+    twentieth) lengthens it, nothing at all leaves it.
+
+    Args:
+        previous: the wait before this pass, in seconds.
+        delete_ratio: see `GcReport`.
+    """
+    if delete_ratio == 0.0:
+        return previous
+    if delete_ratio > 0.25:  # noqa: PLR2004 - Cilium's thresholds
+        shorter = round(previous * (1.0 - min(delete_ratio, 0.9)))
+        return float(max(shorter, MIN_INTERVAL))
+    if delete_ratio < 0.05:  # noqa: PLR2004 - Cilium's thresholds
+        return float(min(round(previous * 1.5), MAX_LRU_INTERVAL))
+    return previous
+
+
+def next_interval(
+    previous: float, delete_ratio: float, *, fixed: float = 0.0, longest: float = 0.0
+) -> float:
+    """The wait after a pass: ``conntrack-gc-interval`` if set, else adapted; seconds.
+
+    ``longest`` is ``conntrack-gc-max-interval``, 0 for none.
+    """
+    if fixed:
+        return fixed
+    adapted = calculate_interval(previous, delete_ratio)
+    return min(adapted, longest) if longest else adapted
+
+
+def _lifetimes(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """The lifetimes of rows of values, u4; at the same offset in every layout."""
+    column = np.ascontiguousarray(values[:, _OFFSET : _OFFSET + 4])
+    return column.view(np.uint32).reshape(-1)
+
+
+def _expired(value: bytes) -> bool:
+    """Whether one value's lifetime is over now."""
+    return int(np.frombuffer(value, np.uint32, 1, _OFFSET)[0]) < ktime()

@@ -1,0 +1,145 @@
+"""The agent's start-up sequence: ``runDaemon`` -> ``NewDaemon``, the article's section 3.1.
+
+::
+
+    InitMapInfo     the attributes of every kind of conntrack map, from the configuration
+    initMaps        open, re-create or create every map
+    regenerate      for each endpoint: load its programs bound to these maps, attach them
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import MissingFeatureError
+from ctconsole.kernel import links
+from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
+from ctconsole.manager.init_maps import InitReport, init_maps
+from ctconsole.manager.mapinfo import MapAttributes, MapKind, init_map_info
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ctconsole.config import AgentConfig
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.endpoint import Endpoint
+
+    Record = Callable[[Iterable[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a start-up made.
+
+    Attributes:
+        map_info: the conntrack maps' attributes.
+        maps: every map, and what was done for it.
+        endpoints: those whose programs were loaded and attached.
+    """
+
+    map_info: Mapping[MapKind, MapAttributes]
+    maps: InitReport
+    endpoints: tuple[Endpoint, ...]
+
+
+def run_daemon(
+    gate: Gate,
+    config: AgentConfig,
+    bpf_root: Path,
+    endpoints: Sequence[Endpoint],
+    record: Record,
+) -> Started:
+    """Go through the sequence; to be called in the endpoints' network namespace.
+
+    Raises:
+        MissingFeatureError: ``bpf_root`` is no bpffs, or what compiles programs is missing.
+        BpfError: a map cannot be created.
+        DatapathError: a program does not compile, load or attach.
+    """
+    if not is_bpffs(bpf_root):
+        raise MissingFeatureError(f"{bpf_root} is not a bpffs", hint=f"mount -t bpf bpf {bpf_root}")
+    map_info = init_map_info(config)
+    restored = restore(endpoints, record)
+    maps = init_maps(gate, config, bpf_root, restored, record)
+    regenerate(gate, config, maps.paths, restored, record)
+    return Started(map_info, maps, tuple(restored))
+
+
+def restore(endpoints: Sequence[Endpoint], record: Record) -> list[Endpoint]:
+    """The endpoints whose interface is still there; the others are reported."""
+    present = {link.name: link.index for link in links.links()} if endpoints else {}
+    kept = []
+    for endpoint in endpoints:
+        if present.get(endpoint.ifname) == endpoint.ifindex:
+            kept.append(endpoint)
+        else:
+            message = "Interface of restored endpoint not found, leaving it alone"
+            record([endpoint_event(EventKind.WARNING, endpoint, message, Level.WARNING)])
+    return kept
+
+
+def regenerate(
+    gate: Gate,
+    config: AgentConfig,
+    maps: Mapping[str, Path],
+    endpoints: Sequence[Endpoint],
+    record: Record,
+) -> None:
+    """Load each endpoint's programs bound to the maps pinned now, and replace those attached.
+
+    One endpoint after the other, as an agent does it: meanwhile some use the old maps and some
+    the new ones.
+
+    Raises:
+        MissingFeatureError: bcc or kernel headers are not installed.
+        DatapathError: a program does not compile, load or attach.
+    """
+    if not endpoints:
+        return
+    # bcc is slow to import, and not needed to look after maps alone.
+    from ctconsole.datapath import loader
+
+    for endpoint in endpoints:
+        started = time.perf_counter()
+        with loader.load(gate, config, maps, endpoint) as programs:
+            record(loader.attach(gate, endpoint, programs))
+        seconds = round(time.perf_counter() - started, 6)
+        message = "Regenerated endpoint"
+        record([endpoint_event(EventKind.ENDPOINT_REGENERATED, endpoint, message, seconds=seconds)])
+
+
+def pinned_paths(bpf_root: Path) -> dict[str, Path]:
+    """The pins of Cilium's folder on a bpffs, by name."""
+    return {path.name: path for path in pinned_maps(bpf_root / GLOBALS)}
+
+
+def endpoint_event(
+    kind: EventKind,
+    endpoint: Endpoint,
+    message: str,
+    level: Level = Level.INFO,
+    *,
+    seconds: float | None = None,
+) -> Event:
+    """An event about an endpoint, with Cilium's field names."""
+    fields: dict[str, str | int | float] = {
+        "endpointID": endpoint.id,
+        "interface": endpoint.ifname,
+        "name": endpoint.name,
+    }
+    if seconds is not None:
+        fields["duration"] = seconds
+    return Event(
+        time=time.time(),
+        kind=kind,
+        source="agent",
+        subject=f"endpoint {endpoint.id}",
+        message=message,
+        level=level,
+        fields=fields,
+    )

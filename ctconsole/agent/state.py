@@ -1,0 +1,235 @@
+"""What an agent keeps in its state folder, and the settings it is started with.
+
+Below the folder: ``agent.json`` (settings of the last start), ``agent.lock`` (held while the
+agent runs; its process id), ``agent.log``, ``agent.sock``, ``history.db`` and
+``endpoints/<id>.json``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ctconsole.config import AgentConfig, ConfigDir, read_dir
+from ctconsole.errors import AgentError, FormatError
+from ctconsole.model.endpoint import Endpoint
+from ctconsole.paths import DEFAULT_BPF_ROOT, run_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """How an agent is started.
+
+    Attributes:
+        state_dir: its state folder; one agent at a time runs on it.
+        config_dir: a file for each option, None for none.
+        bpf_root: the bpffs it pins its maps on.
+        netns: name of the network namespace of its endpoints, None for this one.
+        options: options that win over the config folder, by kebab-case name.
+    """
+
+    state_dir: Path
+    config_dir: Path | None = None
+    bpf_root: Path = DEFAULT_BPF_ROOT
+    netns: str | None = None
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def read_config(self) -> tuple[AgentConfig, tuple[str, ...]]:
+        """The configuration these settings give, and the files that name no option of ours.
+
+        Raises:
+            ConfigError: an option out of its range, or a folder that cannot be read.
+        """
+        found = read_dir(self.config_dir) if self.config_dir else ConfigDir({}, ())
+        return AgentConfig.from_options({**found.options, **self.options}), found.unknown
+
+    def to_json(self) -> str:
+        """For `agent.json` and the daemon's command line."""
+        return json.dumps(
+            {
+                "state_dir": str(self.state_dir.absolute()),
+                "config_dir": str(self.config_dir.absolute()) if self.config_dir else None,
+                "bpf_root": str(self.bpf_root.absolute()),
+                "netns": self.netns,
+                "options": dict(self.options),
+            },
+            indent=2,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> AgentSettings:
+        """Undo `to_json`.
+
+        Raises:
+            FormatError: the text is damaged.
+        """
+        try:
+            found = json.loads(text)
+            return cls(
+                state_dir=Path(found["state_dir"]),
+                config_dir=Path(found["config_dir"]) if found["config_dir"] else None,
+                bpf_root=Path(found["bpf_root"]),
+                netns=found["netns"],
+                options=MappingProxyType(dict(found["options"])),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"The agent's settings are damaged: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """Names the files of a state folder."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings of the last start."""
+        return self.root / "agent.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running agent; holds its process id."""
+        return self.root / "agent.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the agent says, in logfmt."""
+        return self.root / "agent.log"
+
+    @property
+    def socket(self) -> Path:
+        """Where the agent takes requests."""
+        return self.root / "agent.sock"
+
+    @property
+    def history(self) -> Path:
+        """The store of events."""
+        return self.root / "history.db"
+
+    @property
+    def endpoints(self) -> Path:
+        """A file for each endpoint."""
+        return self.root / "endpoints"
+
+    def load_settings(self) -> AgentSettings | None:
+        """Settings of the last start, None where there was none.
+
+        Raises:
+            FormatError: the file is damaged.
+        """
+        try:
+            return AgentSettings.from_json(self.settings_file.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def save_settings(self, settings: AgentSettings) -> None:
+        """Remember the settings of this start."""
+        write_whole(self.settings_file, settings.to_json())
+
+    def running_pid(self) -> int | None:
+        """The process id of the agent that holds the lock; 0 while it has not said it yet.
+
+        None where no agent runs. A process id left behind by a killed agent is not believed.
+        """
+        try:
+            lock = self.lock.open("r", encoding="ascii")
+        except OSError:
+            return None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = lock.read().strip()
+                return int(text) if text.isdigit() else 0
+        return None
+
+    def acquire(self) -> int:
+        """Take the lock for as long as this process lives; the descriptor holds it.
+
+        Raises:
+            AgentError: another agent runs on this folder.
+        """
+        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise AgentError(
+                f"An agent (process {self.running_pid()}) already runs on {self.root}",
+                hint="Stop it, or give another --state-dir",
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return fd
+
+
+def default_state_dir() -> Path:
+    """Where an agent keeps its state unless told otherwise."""
+    return run_dir() / "agent"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new text, never a part.
+
+    Raises:
+        AgentError: the folder cannot be written.
+    """
+    pending = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pending.write_text(text, "utf-8")
+        pending.replace(path)
+    except OSError as error:
+        raise AgentError(f"Cannot write {path}: {error.strerror}") from error
+
+
+def save_endpoint(state_dir: Path, endpoint: Endpoint) -> None:
+    """Remember an endpoint; the agent restores it at its next start or regeneration."""
+    path = StateDir(state_dir).endpoints / f"{endpoint.id}.json"
+    write_whole(path, json.dumps(asdict(endpoint), indent=2))
+
+
+def remove_endpoint(state_dir: Path, endpoint_id: int) -> bool:
+    """Forget an endpoint.
+
+    Returns:
+        False where it was not known.
+    """
+    try:
+        (StateDir(state_dir).endpoints / f"{endpoint_id}.json").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def load_endpoints(state_dir: Path) -> list[Endpoint]:
+    """Every endpoint remembered, by id.
+
+    Raises:
+        FormatError: a file is damaged; names it.
+    """
+    folder = StateDir(state_dir).endpoints
+    if not folder.is_dir():
+        return []
+    files = [path for path in folder.iterdir() if re.fullmatch(r"[0-9]+\.json", path.name)]
+    return sorted((_load_endpoint(path) for path in files), key=lambda endpoint: endpoint.id)
+
+
+def _load_endpoint(path: Path) -> Endpoint:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return Endpoint(**{**found, "labels": tuple(found.get("labels", ()))})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"The endpoint {path} cannot be restored: {error}", hint="Remove the file"
+        ) from error

@@ -1,0 +1,227 @@
+"""``ctconsole agent``: run, ask and stop the embedded agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ctconsole.cli.common import json_option, message, print_json
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctconsole.agent.control import AgentStatus
+    from ctconsole.agent.state import AgentSettings
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+def state_dir_option(function: _F) -> _F:
+    """``--state-dir DIR``, handed over as a `Path` or None for the default."""
+    return click.option(
+        "--state-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The agent's state folder.  [default: /run/ctconsole/agent]",
+    )(function)
+
+
+def _settings_options(function: _F) -> _F:
+    for option in (
+        click.option(
+            "--option",
+            "options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option that wins over the config folder; may be repeated.",
+        ),
+        click.option(
+            "--netns", metavar="NAME", help="The network namespace of the agent's endpoints."
+        ),
+        click.option(
+            "--bpf-root",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="The bpffs to pin maps on.  [default: /sys/fs/bpf]",
+        ),
+        click.option(
+            "--config-dir",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="A folder with one file for each option, named as the option.",
+        ),
+        state_dir_option,
+    ):
+        function = option(function)
+    return function
+
+
+def settings_of(state_dir: Path | None, **given: Any) -> AgentSettings:  # noqa: ANN401 - click's values
+    """Settings from the command line over those of the last start over the defaults."""
+    from dataclasses import replace
+
+    from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
+
+    folder = (state_dir or default_state_dir()).absolute()
+    last = StateDir(folder).load_settings()
+    settings = last or AgentSettings(folder)
+    options = {**settings.options, **parse_options(given.pop("options", ()))}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return replace(settings, state_dir=folder, options=options, **changed)
+
+
+def parse_options(texts: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` arguments as a mapping.
+
+    Raises:
+        UsageError: one has no ``=``.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--option {text} has no value", hint="Give --option NAME=VALUE")
+        found[name.removeprefix("--")] = value
+    return found
+
+
+@click.group(name="agent")
+def command() -> None:
+    """Run the embedded agent: it makes Cilium's maps, loads the programs, collects garbage.
+
+    Stopping it removes nothing: programs keep forwarding and maps stay pinned.
+
+    \b
+    Examples:
+      ctconsole agent start --config-dir ./config --bpf-root /tmp/bpf
+      ctconsole agent restart --option bpf-ct-global-tcp-max=1048576
+      ctconsole agent status --json
+    """
+
+
+@command.command()
+@_settings_options
+@json_option
+def start(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's values
+    """Start the agent and wait until it is ready.
+
+    Settings not given are those of the last start on the same state folder.
+
+    \b
+    Examples:
+      ctconsole agent start
+      ctconsole agent start --config-dir mount/configmap --netns node1
+      ctconsole agent start --option enable-ipv6=false --option conntrack-gc-interval=30s
+    """
+    from ctconsole.agent import control
+
+    _show(control.start(settings_of(**given)), as_json=as_json)
+
+
+@command.command()
+@_settings_options
+@json_option
+def restart(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's values
+    """Stop the agent if it runs, and start it with the settings it had.
+
+    Maps whose properties changed are removed with every entry in them and made again.
+
+    \b
+    Examples:
+      ctconsole agent restart
+      ctconsole agent restart --option bpf-ct-global-tcp-max=1048576
+    """
+    from ctconsole.agent import control
+
+    _show(control.restart(settings_of(**given)), as_json=as_json)
+
+
+@command.command()
+@state_dir_option
+@json_option
+def status(state_dir: Path | None, as_json: bool) -> int:
+    """Say whether the agent runs, and with what. Exit code 1 if it is not ready.
+
+    \b
+    Examples:
+      ctconsole agent status
+      ctconsole agent status --state-dir /run/ctconsole/labs/lab1/state --json
+    """
+    from ctconsole.agent import control
+
+    found = control.status(settings_of(state_dir))
+    _show(found, as_json=as_json)
+    return 0 if found.ready else 1
+
+
+@command.command()
+@state_dir_option
+def stop(state_dir: Path | None) -> None:
+    """Stop the agent; programs stay attached and maps pinned.
+
+    \b
+    Example:
+      ctconsole agent stop
+    """
+    from ctconsole.agent import control
+
+    was_running = control.stop(settings_of(state_dir))
+    message("The agent has stopped" if was_running else "No agent was running")
+
+
+@command.command(hidden=True)
+@click.option("--settings", "text", required=True)
+@click.option("--ready-fd", type=int)
+@click.option("--detach", is_flag=True)
+def run(text: str, ready_fd: int | None, detach: bool) -> None:
+    """Be the agent, in the foreground unless told to detach."""
+    from ctconsole.agent import daemon
+    from ctconsole.agent.state import AgentSettings
+
+    daemon.run(AgentSettings.from_json(text), ready_fd=ready_fd, detach=detach)
+
+
+def _show(found: AgentStatus, *, as_json: bool) -> None:
+    if as_json:
+        print_json(as_dict(found))
+        return
+    if not found.running:
+        click.echo("not running")
+        return
+    state = "ready" if found.ready else "starting or stopping"
+    click.echo(f"{state}, process {found.pid}")
+    if found.settings:
+        click.echo(f"state folder   {found.settings.state_dir}")
+        click.echo(f"config folder  {found.settings.config_dir or '-'}")
+        click.echo(f"bpffs          {found.settings.bpf_root}")
+        click.echo(f"namespace      {found.settings.netns or '-'}")
+    click.echo(f"endpoints      {len(found.endpoints)}")
+    click.echo(f"maps           {len(found.maps)}")
+    for name in ("bpf-ct-global-tcp-max", "bpf-ct-global-any-max"):
+        click.echo(f"{name}  {found.config.get(name, '-')}")
+    if found.gc:
+        last = found.gc
+        done = f"{last['deleted']} deleted, {last['alive']} alive" if last["time"] else "none yet"
+        click.echo(f"last GC pass   {done}; every {last['interval']:g} s")
+
+
+def as_dict(found: AgentStatus) -> dict[str, Any]:
+    """A status as JSON shows it."""
+    settings = found.settings
+    return {
+        "running": found.running,
+        "ready": found.ready,
+        "pid": found.pid,
+        "started": found.started,
+        "state_dir": str(settings.state_dir) if settings else None,
+        "config_dir": str(settings.config_dir) if settings and settings.config_dir else None,
+        "bpf_root": str(settings.bpf_root) if settings else None,
+        "netns": settings.netns if settings else None,
+        "config": dict(found.config),
+        "endpoints": list(found.endpoints),
+        "maps": dict(found.maps),
+        "gc": dict(found.gc),
+    }
