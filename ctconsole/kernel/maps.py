@@ -8,22 +8,20 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
 from ctconsole.kernel.ids import fd_by_id, ids
+from ctconsole.kernel.mapinfo import map_info, possible_cpus
 from ctconsole.kernel.mounts import on_bpffs
 from ctconsole.kernel.programs import ProgramInfo, all_programs
 from ctconsole.kernel.syscall import (
     F_RDONLY,
     Cmd,
     ElemAttr,
-    InfoAttr,
-    MapInfoStruct,
     ObjAttr,
     bpf,
     retrying,
@@ -135,7 +133,7 @@ class BpfMap:
     def adopt(cls, fd: int, *, pin: Path | None = None, writable: bool = False) -> BpfMap:
         """Make a handle own ``fd``; closes it where it turns out to be no map."""
         try:
-            return cls(fd, _info(fd, pin), writable=writable)
+            return cls(fd, map_info(fd, pin), writable=writable)
         except BpfError:
             os.close(fd)
             raise
@@ -159,7 +157,7 @@ class BpfMap:
 
     def refresh(self) -> MapInfo:
         """Read the facts again; memory is what changes."""
-        self.info = _info(self._fd, self.info.pin)
+        self.info = map_info(self._fd, self.info.pin)
         return self.info
 
     def repinned(self, path: Path | None) -> None:
@@ -386,53 +384,5 @@ def all_maps() -> list[MapInfo]:
     return found
 
 
-@cache
-def possible_cpus() -> int:
-    """How many CPUs this machine may ever have: the width of a per-CPU value.
-
-    ``/sys/devices/system/cpu/possible`` reads ``0-3`` or ``0,2-5``.
-    """
-    text = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
-    ranges = [part.split("-") for part in text.split(",")]
-    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)
-
-
 def _empty(rows: int, width: int) -> npt.NDArray[np.uint8]:
     return np.empty((rows, width), np.uint8)
-
-
-def _info(fd: int, pin: PurePath | None) -> MapInfo:
-    subject = str(pin) if pin else f"fd {fd}"
-    memlock = _memlock(fd, subject)
-    raw = MapInfoStruct()
-    attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
-    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)
-    return MapInfo(
-        id=raw.id,
-        name=raw.name.decode("ascii", "replace"),
-        type=MapType(raw.type),
-        key_size=raw.key_size,
-        value_size=raw.value_size,
-        max_entries=raw.max_entries,
-        flags=raw.map_flags,
-        memlock=memlock,
-        pin=pin,
-    )
-
-
-def _memlock(fd: int, subject: str) -> int | None:
-    """Bytes charged to the map, from fdinfo; None where /proc does not tell.
-
-    Also tells maps from programs, whose pins BPF_OBJ_GET opens just as well.
-
-    Raises:
-        BpfError: ``fd`` is no map (EINVAL).
-    """
-    try:
-        lines = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    if "map_type" not in facts:
-        raise bpf_error(errno.EINVAL, Cmd.BPF_OBJ_GET_INFO_BY_FD.name, subject, "It is no map")
-    return int(facts["memlock"]) if "memlock" in facts else None

@@ -1,0 +1,69 @@
+"""What the kernel says of a live map."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import bpf_error
+from ctconsole.kernel.syscall import Cmd, InfoAttr, MapInfoStruct, bpf
+from ctconsole.model.spec import MapInfo, MapType
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
+
+@cache
+def possible_cpus() -> int:
+    """How many CPUs this machine may ever have: the width of a per-CPU value.
+
+    ``/sys/devices/system/cpu/possible`` reads ``0-3`` or ``0,2-5``.
+    """
+    text = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
+    ranges = [part.split("-") for part in text.split(",")]
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)
+
+
+def map_info(fd: int, pin: PurePath | None = None) -> MapInfo:
+    """Facts about the map behind ``fd`` (BPF_OBJ_GET_INFO_BY_FD and fdinfo).
+
+    Raises:
+        BpfError: ``fd`` is no map (EINVAL).
+    """
+    subject = str(pin) if pin else f"fd {fd}"
+    memlock = _memlock(fd, subject)
+    raw = MapInfoStruct()
+    attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
+    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)
+    return MapInfo(
+        id=raw.id,
+        name=raw.name.decode("ascii", "replace"),
+        type=MapType(raw.type),
+        key_size=raw.key_size,
+        value_size=raw.value_size,
+        max_entries=raw.max_entries,
+        flags=raw.map_flags,
+        memlock=memlock,
+        pin=pin,
+    )
+
+
+def _memlock(fd: int, subject: str) -> int | None:
+    """Bytes charged to the map, from fdinfo; None where /proc does not tell.
+
+    Also tells maps from programs, whose pins BPF_OBJ_GET opens just as well.
+
+    Raises:
+        BpfError: ``fd`` is no map (EINVAL).
+    """
+    try:
+        lines = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    if "map_type" not in facts:
+        raise bpf_error(errno.EINVAL, Cmd.BPF_OBJ_GET_INFO_BY_FD.name, subject, "It is no map")
+    return int(facts["memlock"]) if "memlock" in facts else None
