@@ -103,6 +103,10 @@ class ConsoleApp(App[None]):
         """Our own colours, for themes that do not name them."""
         return VARIABLE_DEFAULTS
 
+    def get_key_display(self, binding: Binding) -> str:
+        """As Textual's, but without the glyph for enter, which many fonts lack."""
+        return "enter" if binding.key == "enter" else super().get_key_display(binding)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Textual's commands, and ours that have no key of their own place."""
         yield from super().get_system_commands(screen)

@@ -173,8 +173,8 @@ def entry_facts(table: CtTable, key: bytes) -> Facts | None:
         facts.append(("ifindex", str(value["ifindex"])))
     facts += [
         ("", ""),
-        ("key, raw", key.hex(" ", 4)),
-        ("value, raw", value.tobytes().hex(" ", 4)),
+        ("key, raw", key.hex(" ", -4)),
+        ("value, raw", value.tobytes().hex(" ", -4)),
         ("layout", f"Cilium {table.layout}"),
     ]
     return facts

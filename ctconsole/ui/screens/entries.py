@@ -115,7 +115,7 @@ class EntriesScreen(SortableView):
     def shown(self) -> str:
         """Rows shown of rows there are."""
         rows = self.query_one(LineTable).rows
-        return f"{len(rows):,} of {len(rows):,} entries" if isinstance(rows, CtRows) else ""
+        return f"{len(rows):,} entries" if isinstance(rows, CtRows) else ""
 
     def resort(self) -> None:
         """Arrange the same table anew."""

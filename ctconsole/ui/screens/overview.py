@@ -58,7 +58,7 @@ class OverviewScreen(SortableView):
         Binding("i", "info", "Info", id="map.info", tooltip="Everything about the map"),
         Binding("r", "recreate", "Recreate", id="map.recreate",
                 tooltip="Recreate the map with another size; its entries are lost"),
-        Binding("R", "restart", "Restart agent", id="agent.restart",
+        Binding("R", "restart", "Restart", id="agent.restart",
                 tooltip="Restart the agent, with other table sizes if wished"),
     ]  # fmt: skip
 

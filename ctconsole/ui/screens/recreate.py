@@ -18,6 +18,7 @@ from ctconsole.model.units import parse_size
 from ctconsole.ui.text import clean, plural, short_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import PurePath
 
     from textual.app import ComposeResult
@@ -198,6 +199,11 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
         outcome.set_class(failed, "-failed")
         outcome.display = True
 
+    def _costs(self) -> Table | Text:
+        if self._plan is None:
+            return Text("…", "dim")
+        return costs_table(self._plan, self.app.theme_variables)
+
     def _refresh(self) -> None:
         busy = self._busy or self._report is not None
         for field in self.query(Input):
@@ -208,10 +214,10 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
         self.query_one("#cancel", Button).disabled = self._busy
         if self._report is None:
             costs = self.query_one("#costs", Static)
-            costs.update(costs_table(self._plan) if self._plan else Text("…", "dim"))
+            costs.update(self._costs())
 
 
-def costs_table(plan: RecreatePlan) -> Table:
+def costs_table(plan: RecreatePlan, colours: Mapping[str, str]) -> Table:
     """What a recreation costs, in four lines and the warnings."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="dim", width=13)
@@ -219,18 +225,19 @@ def costs_table(plan: RecreatePlan) -> Table:
     old, new = plan.info.max_entries, plan.wish.max_entries
     table.add_row("size", Text.assemble(f"{old:,} -> ", (f"{new:,}", "bold"), " entries"))
     both = plan.memory_old + plan.memory_new
-    memory = f"{short_size(plan.memory_old)} now, {short_size(plan.memory_new)} new, "
-    memory += f"{short_size(both)} while both exist; {short_size(plan.memory_free)} free"
+    memory = f"{short_size(plan.memory_old)} now + {short_size(plan.memory_new)} new = "
+    memory += f"{short_size(both)} at once, {short_size(plan.memory_free)} free"
     table.add_row("memory", memory)
     if plan.entries:
-        table.add_row("will be lost", Text(plural(plan.entries, "entry", "entries"), "bold"))
+        lost = Text(plural(plan.entries, "entry", "entries"), f"bold {colours['fill-crit']}")
+        table.add_row("will be lost", lost)
         if plan.alive is not None and plan.established is not None:
             alive = f"{plan.alive:,} alive, and of those {plan.established:,} established"
             table.add_row("of these", alive)
     else:
         table.add_row("will be lost", "nothing: the map is empty")
     for warning in plan.warnings:
-        table.add_row("▲", Text(clean(warning)))
+        table.add_row("▲", Text(clean(warning), colours["fill-warn"]))
     return table
 
 

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from ctconsole.ui.app import ConsoleApp
 
 SIZE_OPTIONS = {
-    "bpf-ct-global-tcp-max": ("TCP entries", ("cilium_ct4_global", "cilium_ct6_global")),
-    "bpf-ct-global-any-max": ("other entries", ("cilium_ct_any4_global", "cilium_ct_any6_global")),
+    "bpf-ct-global-tcp-max": ("TCP table", ("cilium_ct4_global", "cilium_ct6_global")),
+    "bpf-ct-global-any-max": (
+        "Other protocols",
+        ("cilium_ct_any4_global", "cilium_ct_any6_global"),
+    ),
 }
 """The sizes offered: option, its name for a person, and the maps it sizes (``initMapInfo``)."""
 
@@ -62,7 +65,7 @@ class RestartScreen(ModalScreen[str | None]):
             with VerticalScroll(can_focus=False):
                 for option, (name, _) in SIZE_OPTIONS.items():
                     with Horizontal(classes="field"):
-                        yield Label(name.capitalize())
+                        yield Label(name)
                         yield Input(id=option, disabled=True)
                         yield Static(option, classes="hint")
                 yield Static(id="meaning", markup=False)

@@ -127,12 +127,12 @@ def arrange(table: CtTable, sorting: Sorting, key: bytes | None = None) -> Arran
 
 def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
     """The columns; IPv6 addresses need more room."""
-    end = 27 if ipv6 else 15
+    end, most = (24, 47) if ipv6 else (18, 21)
     return (
-        Column("proto", "PROTO", 6),
-        Column("dir", "DIR", 4),
-        Column("source", "SOURCE", end, grow=2, most=47 if ipv6 else 22),
-        Column("destination", "DESTINATION", end, grow=2, most=47 if ipv6 else 22),
+        Column("proto", "PROTO", 5),
+        Column("dir", "DIR", 3),
+        Column("source", "SOURCE", end, grow=2, most=most),
+        Column("destination", "DESTINATION", end, grow=2, most=most),
         Column("state", "STATE", 11),
         Column("left", "LEFT", 7, right=True, rank=1),
         Column("packets", "PKTS", 7, right=True, rank=2),

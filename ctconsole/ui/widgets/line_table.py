@@ -18,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ctconsole.ui.text import fit
-from ctconsole.ui.widgets.rows import EDGE, GAP, Cell, Column, Rows, lay_out
+from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -39,7 +39,7 @@ class LineTable(ScrollView, can_focus=True):
         Binding("pagedown,ctrl+f", "page(1)", "Page down", id="table.page-down", show=False),
         Binding("home,g", "jump(0)", "First row", id="table.first", show=False),
         Binding("end,G", "jump(-1)", "Last row", id="table.last", show=False),
-        Binding("enter", "select", "Open", id="table.select", key_display="enter"),
+        Binding("enter", "select", "Open", id="table.select"),
     ]
 
     STYLES: ClassVar[frozenset[str]] = frozenset({
@@ -58,8 +58,8 @@ class LineTable(ScrollView, can_focus=True):
         *(f"line-table--{style}" for style in STYLES),
     }
 
-    class Selected(Message):
-        """Enter was pressed on a row, or it was clicked twice."""
+    class RowMessage(Message):
+        """Something about one row."""
 
         def __init__(self, table: LineTable, key: Hashable) -> None:
             super().__init__()
@@ -71,7 +71,10 @@ class LineTable(ScrollView, can_focus=True):
             """The table, for ``@on(..., selector)``."""
             return self.table
 
-    class Moved(Selected):
+    class Selected(RowMessage):
+        """Enter was pressed on a row, or it was clicked twice."""
+
+    class Moved(RowMessage):
         """The cursor is on another row."""
 
     class SortAsked(Message):
@@ -94,7 +97,7 @@ class LineTable(ScrollView, can_focus=True):
         self._held = False
         self._empty = empty
         self._generation = 0
-        self._widths: dict[str, int] = {}
+        self._widths = Widths({}, 1)
         self._shown: tuple[Column, ...] = ()
         self._lines: LRUCache[tuple[int, int, bool, int], Strip] = LRUCache(1024)
         self._styles: dict[tuple[str, ...], Style] = {}
@@ -245,10 +248,9 @@ class LineTable(ScrollView, can_focus=True):
     def _fit(self) -> None:
         columns = self._rows.columns if self._rows else ()
         self._widths = lay_out(columns, self.scrollable_content_region.width)
-        self._shown = tuple(column for column in columns if column.name in self._widths)
-        least = sum(self._widths.values()) + GAP * (len(self._widths) - 1) + 2 * EDGE
+        self._shown = tuple(column for column in columns if column.name in self._widths.of)
         count = len(self._rows) if self._rows else 0
-        size = Size(min(least, 4096), count + _HEADER)
+        size = Size(self._widths.total, count + _HEADER)
         if size != self.virtual_size:
             self.virtual_size = size
         self._forget()
@@ -272,9 +274,9 @@ class LineTable(ScrollView, can_focus=True):
     def _column_at(self, x: int) -> Column | None:
         left = EDGE
         for column in self._shown:
-            if left <= x < left + self._widths[column.name] + GAP:
+            if left <= x < left + self._widths.of[column.name] + self._widths.gap:
                 return column
-            left += self._widths[column.name] + GAP
+            left += self._widths.of[column.name] + self._widths.gap
         return None
 
     def _look(self, *names: str) -> Style:
@@ -302,14 +304,14 @@ class LineTable(ScrollView, can_focus=True):
         name, descending = self._rows.sort if self._rows else ("", False)
         segments = [Segment(" " * EDGE, base)]
         for column in self._shown:
+            cell = self._widths.of[column.name]
             title = column.title
             if column.name == name:
-                title += " ▼" if descending else " ▲"
-            cell = self._widths[column.name]
+                title = _marked(title, cell, "▼" if descending else "▲")
             text = fit(title, cell, right=column.right)
             segments += [
                 Segment(text, marked if column.name == name else base),
-                Segment(" " * GAP, base),
+                Segment(" " * self._widths.gap, base),
             ]
         return Strip(segments[:-1]).adjust_cell_length(width, base)
 
@@ -320,16 +322,16 @@ class LineTable(ScrollView, can_focus=True):
         else:
             base = "odd" if row % 2 else "row"
         whole = "" if at_cursor else self._rows.style(row)
-        cells = self._rows.cells(row, self._widths)
+        cells = self._rows.cells(row, self._widths.of)
         ground = self._look(base, whole)
         segments = [Segment(" " * EDGE, ground)]
         for column in self._shown:
             segments += self._cell(cells.get(column.name, ()), column, base, whole)
-            segments.append(Segment(" " * GAP, ground))
+            segments.append(Segment(" " * self._widths.gap, ground))
         return Strip(segments[:-1]).adjust_cell_length(width, ground)
 
     def _cell(self, cell: Cell, column: Column, base: str, whole: str) -> list[Segment]:
-        width = self._widths[column.name]
+        width = self._widths.of[column.name]
         if len(cell) == 1:
             text, style = cell[0]
             return [Segment(fit(text, width, right=column.right), self._look(base, whole, style))]
@@ -340,3 +342,10 @@ class LineTable(ScrollView, can_focus=True):
             segments.append(Segment(part, self._look(base, whole, style)))
         padding = Segment(" " * (width - used), self._look(base, whole))
         return [padding, *segments] if column.right else [*segments, padding]
+
+
+def _marked(title: str, width: int, mark: str) -> str:
+    """A heading with the mark of the sorted column, shortened where there is no room for both."""
+    if len(title) + 2 <= width:
+        return f"{title} {mark}"
+    return title[: width - 1] + mark

@@ -128,7 +128,7 @@ class MapRows:
         # Scaled to what changed: the bar tells how full, the trend only which way it goes.
         top = max(counts)
         span = max(top - min(counts), top / 20, 8)
-        line = sparkline([(count - top + span) / span for count in counts], width)
+        line = sparkline([(count - min(counts)) / span for count in counts], width)
         return ((line, "second" if top else "dim"),)
 
 

@@ -73,19 +73,41 @@ class Rows(Protocol):
         ...
 
 
-GAP = 2
 EDGE = 1
+"""Blank cells at the left and at the right of a line."""
+
+_GAP = 2
+_WORTH_SQUEEZING = 2
 
 
-def lay_out(columns: Sequence[Column], width: int) -> dict[str, int]:
-    """Which columns fit into ``width`` terminal cells, and how wide each of them is."""
-    shown = list(columns)
-    while _least(shown) > width and any(column.rank for column in shown):
-        highest = max(column.rank for column in shown)
-        last = max(i for i, column in enumerate(shown) if column.rank == highest)
-        del shown[last]
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How a table's columns are laid out.
+
+    Attributes:
+        of: width in terminal cells of each column shown, by name.
+        gap: blank cells between two columns.
+    """
+
+    of: Mapping[str, int]
+    gap: int
+
+    @property
+    def total(self) -> int:
+        """Terminal cells of a whole line."""
+        return sum(self.of.values()) + self.gap * (len(self.of) - 1) + 2 * EDGE
+
+
+def lay_out(columns: Sequence[Column], width: int) -> Widths:
+    """Which columns fit into ``width`` terminal cells, and how wide each of them is.
+
+    The columns move closer together before one of a low rank is left out.
+    """
+    shown, gap = _chosen(columns, width, _GAP), _GAP
+    if any(column.rank <= _WORTH_SQUEEZING and column not in shown for column in columns):
+        shown, gap = _chosen(columns, width, 1), 1
     widths = {column.name: column.width for column in shown}
-    spare = width - _least(shown)
+    spare = width - _least(shown, gap)
     while spare > 0:
         hungry = [c for c in shown if c.grow and widths[c.name] < c.most]
         if not hungry:
@@ -94,8 +116,17 @@ def lay_out(columns: Sequence[Column], width: int) -> dict[str, int]:
             give = min(column.grow, spare, column.most - widths[column.name])
             widths[column.name] += give
             spare -= give
-    return widths
+    return Widths(widths, gap)
 
 
-def _least(columns: Sequence[Column]) -> int:
-    return sum(column.width for column in columns) + GAP * (len(columns) - 1) + 2 * EDGE
+def _chosen(columns: Sequence[Column], width: int, gap: int) -> list[Column]:
+    shown = list(columns)
+    while _least(shown, gap) > width and any(column.rank for column in shown):
+        highest = max(column.rank for column in shown)
+        last = max(i for i, column in enumerate(shown) if column.rank == highest)
+        del shown[last]
+    return shown
+
+
+def _least(columns: Sequence[Column], gap: int) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1) + 2 * EDGE

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.model.order import SORT_COLUMNS, find_entry, sort_order
+from ctconsole.model.table import State
+from ctconsole.ui.widgets.ct_rows import CtRows
+from tests.support.fakes import CT4, FakeSource, random_table
+from tests.support.pilots import (
+    open_entries,
+    resample,
+    screen_text,
+    settle,
+    status,
+    text_of,
+    until,
+)
+
+if TYPE_CHECKING:
+    from ctconsole.ui.app import ConsoleApp
+
+
+async def test_entries_show_both_ends_and_the_sums(console: ConsoleApp, source: FakeSource) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        ct = source.tables[CT4]
+        first = int(np.argmax(ct.bytes))
+        ends = ct.ends
+        source_text = ".".join(str(n) for n in ends.source[first]) + f":{ends.source_port[first]}"
+        assert source_text in screen_text(pilot).splitlines()[3]
+        alive = int((ct.state == State.ESTABLISHED).sum())
+        assert f"{alive:,} established" in text_of(pilot, "#summary")
+        assert status(pilot).shown == "4,000 entries"
+        assert table.cursor == 0
+
+
+async def test_angle_keys_sort_by_the_neighbouring_column(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press("less_than_sign")
+        await settle(pilot)
+        assert isinstance(table.rows, CtRows)
+        assert table.rows.sort == ("packets", True)
+        shown = table.rows.arrangement
+        packets = shown.table.packets[shown.order]
+        assert (np.diff(packets.astype(np.int64)) <= 0).all()
+
+
+async def test_a_click_on_the_heading_sorts_and_a_second_one_reverses(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        heading = screen_text(pilot).splitlines()[2].index("SOURCE")
+        await pilot.click("#entries", offset=(heading, 0))
+        await settle(pilot)
+        assert table.rows
+        assert table.rows.sort == ("source", False)
+        await pilot.click("#entries", offset=(heading, 0))
+        await settle(pilot)
+        assert table.rows.sort == ("source", True)
+
+
+async def test_the_cursor_stays_on_its_flow_across_snapshots(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press(*["down"] * 5)
+        key, row = table.cursor_key, table.cursor
+        old = source.tables[CT4]
+        rng = np.random.default_rng(7)
+        shuffled = rng.permutation(len(old))[: len(old) - 500]
+        if key not in {old.keys[i].tobytes() for i in shuffled}:
+            shuffled[0] = find_entry(old, key) if isinstance(key, bytes) else 0
+        values = old.values[shuffled].copy()
+        values["tx_bytes"] = rng.integers(0, 1 << 40, len(values))
+        source.tables[CT4] = replace(old, keys=old.keys[shuffled], values=values)
+        await resample(pilot)
+        await settle(pilot)
+        assert table.cursor_key == key
+        assert table.cursor != row
+
+
+async def test_a_cursor_that_was_never_moved_stays_on_top(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        source.tables[CT4] = random_table(source.rows[CT4].info, 3000, seed=2)
+        await resample(pilot)
+        assert table.cursor == 0
+        assert not status(pilot).flash
+
+
+async def test_it_says_so_when_the_flow_under_the_cursor_is_gone(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press("down", "down")
+        source.tables[CT4] = random_table(source.rows[CT4].info, 3000, seed=2)
+        await resample(pilot)
+        assert status(pilot).flash == "the entry under the cursor is gone"
+        assert table.cursor == 2
+
+
+async def test_the_wheel_leaves_the_cursor_and_a_sample_does_not_jump_back(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        table.scroll_to(y=500, animate=False, immediate=True)
+        await resample(pilot)
+        assert table.scroll_offset.y == 500
+        assert table.cursor == 0
+
+
+async def test_a_map_is_chosen_from_the_menu(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("m")
+        await pilot.pause()
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: console.sample.table and "any4" in str(console.sample.watched))
+        await settle(pilot)
+        assert "cilium_ct_any4_global" in text_of(pilot, "#map-name")
+        assert "UDP" in screen_text(pilot)
+
+
+async def test_an_empty_map_says_so(console: ConsoleApp, source: FakeSource) -> None:
+    source.tables[CT4] = random_table(source.rows[CT4].info, 0)
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        assert "cilium_ct4_global is empty" in screen_text(pilot)
+        await pilot.press("enter", "end", "pagedown")
+
+
+async def test_only_the_watched_table_is_read(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        assert console.sampler.watched == CT4
+        await pilot.press("1")
+        await pilot.pause()
+        assert console.sampler.watched is None
+
+
+async def test_a_million_rows_open_and_jump_to_the_end(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    source.tables[CT4] = random_table(source.rows[CT4].info, 1_000_000)
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        assert table.rows is not None
+        assert len(table.rows) == 1_000_000
+        started = time.perf_counter()
+        await pilot.press("end")
+        assert table.cursor == 999_999
+        await pilot.press("home", "end", "pageup")
+        assert time.perf_counter() - started < 2
+        assert table.cursor < 999_999
+        assert "TCP" in screen_text(pilot).splitlines()[-4]
+
+
+def test_every_column_sorts_as_python_would() -> None:
+    table = random_table(FakeSource().rows[CT4].info, 500)
+    for column, numbers in SORT_COLUMNS.items():
+        parts = [part.tolist() for part in reversed(numbers(table))]
+        keys = list(zip(*parts, strict=True))
+        assert sort_order(table, column).tolist() == sorted(range(500), key=keys.__getitem__)
+        order = sort_order(table, column, descending=True)
+        assert [keys[i] for i in order] == sorted(keys, reverse=True)
+
+
+def test_an_entry_is_found_by_its_raw_key() -> None:
+    table = random_table(FakeSource().rows[CT4].info, 500)
+    assert find_entry(table, table.keys[321].tobytes()) == 321
+    assert find_entry(table, bytes(14)) is None
+    assert find_entry(table, b"short") is None
