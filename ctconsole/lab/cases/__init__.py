@@ -1,0 +1,1 @@
+"""The tour's test cases: every module here with a ``CASE`` is one."""

@@ -1,0 +1,341 @@
+"""Building, finding and removing labs.
+
+A lab is a folder below ``paths.run_dir()/labs``: its private bpffs, the agent's state and
+configuration, the server's files and ``lab.json``. A lab with an owner goes with its owner: the
+owner takes it down, and where the owner was killed the next start does (`clean_dead`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctconsole import paths
+from ctconsole.agent import control
+from ctconsole.agent.state import AgentSettings, save_endpoint
+from ctconsole.config import AgentConfig, write_option
+from ctconsole.errors import CtconsoleError, FormatError, LabError
+from ctconsole.kernel import netns
+from ctconsole.kernel.gate import Gate
+from ctconsole.lab import names, server, topology
+from ctconsole.lab.owner import Owner
+from ctconsole.lab.server import ServerKind
+from ctconsole.lab.signals import Stop, stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+OPTIONS: Mapping[str, str] = {"enable-ipv6": "false"}
+"""Where a lab's agent differs from Cilium's defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """An embedded node that is up.
+
+    Attributes:
+        name: unique among the labs of this machine.
+        root: its folder.
+        owner: the process it goes with; None stays until it is taken down.
+        server: what answers in the server pod.
+        created: seconds since the Unix epoch.
+    """
+
+    name: str
+    root: Path
+    owner: Owner | None
+    server: ServerKind
+    created: float
+
+    @property
+    def bpf_root(self) -> Path:
+        """Where the private bpffs is mounted."""
+        return self.root / "bpf"
+
+    @property
+    def globals(self) -> Path:
+        """The folder of pinned maps, as on a Cilium node."""
+        return self.bpf_root / paths.GLOBALS
+
+    @property
+    def state_dir(self) -> Path:
+        """The agent's state: log, history, socket, endpoints."""
+        return self.root / "state"
+
+    @property
+    def config_dir(self) -> Path:
+        """The agent's configuration, one file for each option."""
+        return self.root / "config"
+
+    @property
+    def settings(self) -> AgentSettings:
+        """How the lab's agent is started."""
+        return AgentSettings(
+            state_dir=self.state_dir,
+            config_dir=self.config_dir,
+            bpf_root=self.bpf_root,
+            netns=self.namespace(topology.NODE),
+        )
+
+    def namespace(self, role: str) -> str:
+        """The network namespace of one of `topology.ROLES`."""
+        return names.namespace(self.name, role)
+
+
+def up(
+    name: str | None = None,
+    *,
+    config: Mapping[str, str] | None = None,
+    owner: Owner | None = None,
+    server: ServerKind = ServerKind.SMALL,
+    say: Callable[[str], None] = lambda _: None,
+) -> Lab:
+    """Build a lab and start its server and agent; nothing is left of one that fails.
+
+    Args:
+        name: None takes ``lab``, or ``lab-2``, ... where that is taken.
+        config: agent options beside `OPTIONS` and the defaults.
+        owner: the process the lab goes with.
+        server: what answers in the server pod.
+        say: told each stage before it starts.
+
+    Raises:
+        ConfigError: a bad option; nothing was done.
+        LabError: the name is taken, or something did not start.
+        MissingFeatureError, DeniedError: this node cannot run a lab.
+    """
+    options = AgentConfig.from_options({**OPTIONS, **(config or {})}).as_options()
+    clean_dead(say)
+    lab = _claim(name, server)
+    try:
+        _build(lab, options, say)
+        lab = replace(lab, owner=owner)
+        _save(lab, lab.root)
+    except BaseException:
+        down(lab)
+        raise
+    return lab
+
+
+@contextmanager
+def owned(
+    base: str,
+    *,
+    config: Mapping[str, str] | None = None,
+    server: ServerKind = ServerKind.SMALL,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[Lab, Stop]]:
+    """A lab for as long as a ``with`` block runs, called ``base`` or ``base-2``, ...
+
+    SIGINT, SIGTERM and SIGHUP end the block (see `Stop`), and the lab goes in any case.
+    Only the main thread can use it.
+    """
+    with stopping() as stop:
+        lab = up(
+            names.free(base, _taken()), config=config, owner=Owner.me(), server=server, say=say
+        )
+        try:
+            yield lab, stop
+        finally:
+            stop.hold()
+            down(lab, say)
+
+
+def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
+    """Remove a lab with all its processes, namespaces, filters, maps and files.
+
+    Removing one that is gone, or half gone, is no error.
+
+    Raises:
+        LabError: a process in one of its namespaces does not end.
+    """
+    gate = _gate()
+    with _locked(lab.root) as present:
+        if not present:
+            return
+        say(f"Taking lab {lab.name} down")
+        with suppress(CtconsoleError):
+            control.stop(lab.settings)
+        _end_processes(lab)
+        topology.destroy(gate, lab.name)
+        if lab.bpf_root.is_mount():
+            gate.unmount_bpffs(lab.bpf_root)
+        _remove_folder(lab.root)
+
+
+def find(name: str | None = None) -> Lab:
+    """The lab of that name; without a name the only lab there is.
+
+    Raises:
+        LabError: there is none, or there are several.
+    """
+    labs = {lab.name: lab for lab in all_labs()}
+    if name is None:
+        if len(labs) == 1:
+            return next(iter(labs.values()))
+        if labs:
+            raise LabError("There are several labs", hint=f"Name one of {', '.join(labs)}")
+    elif name in labs:
+        return labs[name]
+    what = f"There is no lab called {name}" if name else "There is no lab"
+    known = f"There are {', '.join(labs)}" if labs else "Make one with: ctconsole lab up"
+    raise LabError(what, hint=known)
+
+
+def all_labs() -> list[Lab]:
+    """Every lab of this run directory by name, dead ones and those being built included."""
+    found = (_load(file) for file in sorted(_labs_dir().glob("[!.]*/lab.json")))
+    return [lab for lab in found if lab]
+
+
+def clean_dead(say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Take down every lab whose owner no longer runs; returns their names."""
+    dead = [lab for lab in all_labs() if lab.owner and not lab.owner.alive]
+    for lab in dead:
+        say(f"Lab {lab.name} outlived its owner, process {lab.owner.pid if lab.owner else ''}")
+        down(lab, say)
+    return [lab.name for lab in dead]
+
+
+def _build(lab: Lab, options: Mapping[str, str], say: Callable[[str], None]) -> None:
+    gate = _gate()
+    say(f"Building lab {lab.name}: namespaces, links, a private bpffs")
+    gate.mount_bpffs(lab.bpf_root)
+    for option, value in options.items():
+        write_option(lab.config_dir, option, value)
+    lab.state_dir.mkdir()
+    for endpoint in topology.build(gate, lab.name):
+        save_endpoint(lab.state_dir, endpoint)
+    say("Starting the web server in its pod")
+    server.start(lab.server, lab.namespace(topology.SERVER), lab.root / "server")
+    say("Starting the agent: it makes the maps and compiles the programs")
+    control.start(lab.settings)
+
+
+def _gate() -> Gate:
+    gate = Gate.open(read_only=False)
+    if gate is None:
+        raise LabError("The write gate did not open")
+    return gate
+
+
+def _labs_dir() -> Path:
+    return paths.run_dir() / "labs"
+
+
+def _taken() -> set[str]:
+    """Names in use: by a folder of this run directory, or by anybody's namespaces."""
+    folders = {lab.name for lab in all_labs()}
+    spaces = {name.removeprefix(names.PREFIX) for name in netns.names(names.PREFIX)}
+    return folders | {space.rpartition("-")[0] for space in spaces}
+
+
+def _claim(name: str | None, kind: ServerKind) -> Lab:
+    """Make the lab's folder; while it is being built it belongs to this process.
+
+    A folder is renamed into place complete, so that of two processes one gets the name and
+    nobody sees a lab without its description.
+    """
+    _labs_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted = names.check(name) if name else names.free(names.DEFAULT, _taken())
+    if name and wanted in _taken():
+        raise LabError(
+            f"There is a lab called {name} already", hint="Take it down, or give another name"
+        )
+    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=_labs_dir()))
+    lab = Lab(wanted, _labs_dir() / wanted, Owner.me(), kind, time.time())
+    try:
+        _save(lab, draft)
+        draft.rename(lab.root)
+    except OSError as error:
+        shutil.rmtree(draft)
+        raise LabError(f"There is a lab called {wanted} already") from error
+    return lab
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a lab's folder, its description last: until then the lab can still be found."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != "lab.json":
+            entry.unlink()
+    (folder / "lab.json").unlink()
+    folder.rmdir()
+
+
+def _save(lab: Lab, folder: Path) -> None:
+    owner = {"pid": lab.owner.pid, "start": lab.owner.start} if lab.owner else None
+    text = json.dumps({"owner": owner, "server": lab.server, "created": lab.created})
+    draft = folder / ".lab.json"
+    draft.write_text(f"{text}\n", encoding="ascii")
+    draft.replace(folder / "lab.json")
+
+
+def _load(file: Path) -> Lab | None:
+    """The lab described in a file; None where it went while we looked."""
+    try:
+        data = json.loads(file.read_bytes())
+        owner = Owner(**data["owner"]) if data["owner"] else None
+        kind = ServerKind(data["server"])
+        return Lab(file.parent.name, file.parent, owner, kind, float(data["created"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{file} does not describe a lab: {error}", hint="Remove its folder by hand"
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder against other processes; False where it is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield _is(folder, handle)
+    finally:
+        os.close(handle)
+
+
+def _is(folder: Path, handle: int) -> bool:
+    """Whether the folder is still the one that ``handle`` was opened on."""
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _end_processes(lab: Lab) -> None:
+    """End whatever still runs in the lab's namespaces, first politely."""
+    for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + patience
+        for pid in _pids(lab):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while _pids(lab):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        else:
+            return
+    raise LabError(f"Processes {_pids(lab)} of lab {lab.name} do not end")
+
+
+def _pids(lab: Lab) -> list[int]:
+    spaces = (lab.namespace(role) for role in topology.ROLES)
+    found = {pid for space in spaces if netns.exists(space) for pid in netns.pids(space)}
+    return sorted(found - {os.getpid()})

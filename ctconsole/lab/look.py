@@ -1,0 +1,137 @@
+"""Looking at a lab's conntrack tables and log from a test case."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.agent.state import StateDir
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.cilium_text import render_text
+from ctconsole.model.layout import Layout
+from ctconsole.model.table import CtTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.model.spec import MapInfo
+
+TCP_MAP = "cilium_ct4_global"
+ANY_MAP = "cilium_ct_any4_global"
+
+SECONDS = 5.0
+"""How long `until` waits for what follows a packet: its entry, its counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A connection's two ends, as the side that opened it sees them.
+
+    Attributes:
+        source: address and port of the client.
+        destination: address and port of the server.
+    """
+
+    source: tuple[str, int]
+    destination: tuple[str, int]
+
+    @classmethod
+    def of(cls, client: socket.socket) -> Flow:
+        """The flow of a connected IPv4 TCP socket."""
+        return cls(client.getsockname()[:2], client.getpeername()[:2])
+
+    def __str__(self) -> str:
+        (source, sport), (destination, dport) = self.source, self.destination
+        return f"{source}:{sport} -> {destination}:{dport}"
+
+
+def map_info(lab: Lab, name: str) -> MapInfo:
+    """What the kernel says of the map pinned under ``name`` now."""
+    with BpfMap.open(lab.globals / name) as live:
+        return live.info
+
+
+def table(lab: Lab, name: str = TCP_MAP) -> CtTable:
+    """All entries of a CT map."""
+    with BpfMap.open(lab.globals / name) as live:
+        dump = live.read()
+        return CtTable.from_raw(
+            live.info,
+            Layout.V1_9,
+            dump.keys,
+            dump.values,
+            now=ktime(),
+            taken_at=time.time(),
+            walk=dump.walk,
+        )
+
+
+def entries(lab: Lab, flow: Flow, name: str = TCP_MAP) -> CtTable:
+    """The entries of one flow, whichever direction they take it for."""
+    whole = table(lab, name)
+    ends = whole.ends
+    forward = _is(ends.source, ends.source_port, flow.source)
+    forward &= _is(ends.destination, ends.destination_port, flow.destination)
+    backward = _is(ends.source, ends.source_port, flow.destination)
+    backward &= _is(ends.destination, ends.destination_port, flow.source)
+    return whole.take(forward | backward)
+
+
+def text(found: CtTable) -> str:
+    """Entries as ``cilium bpf ct list global`` (1.9) prints them, ``nothing found`` for none."""
+    lines = b"".join(render_text(found)).decode().splitlines()
+    return "\n".join(line.rstrip() for line in lines if line.strip()) or "nothing found"
+
+
+def segments_sent(client: socket.socket) -> int:
+    """TCP segments this socket has sent, of any kind, by the kernel's own count.
+
+    ``tcpi_segs_out`` of ``struct tcp_info``, at byte 136 since Linux 4.2.
+    """
+    raw = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    return int(struct.unpack_from("=I", raw, 136)[0])
+
+
+def until(check: Callable[[], bool], seconds: float = SECONDS) -> bool:
+    """Ask again and again until ``check`` says yes; False when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def log_size(lab: Lab) -> int:
+    """Bytes in the agent's log; where `log_since` starts to read."""
+    return log_file(lab).stat().st_size
+
+
+def log_since(lab: Lab, size: int) -> list[str]:
+    """Lines the agent logged after its log had ``size`` bytes."""
+    with log_file(lab).open("rb") as file:
+        file.seek(size)
+        return file.read().decode("utf-8", "replace").splitlines()
+
+
+def log_file(lab: Lab) -> Path:
+    """The agent's log."""
+    return StateDir(lab.state_dir).log
+
+
+def _is(
+    addresses: npt.NDArray[np.uint8], ports: npt.NDArray[np.uint16], end: tuple[str, int]
+) -> npt.NDArray[np.bool_]:
+    """Which rows have this address and port; ``addresses`` is u1 of shape (n, 4)."""
+    wanted = np.frombuffer(socket.inet_aton(end[0]), np.uint8)
+    return np.asarray((addresses == wanted).all(axis=1) & (ports == end[1]))

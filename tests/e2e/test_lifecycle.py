@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.agent import control
+from ctconsole.errors import ConfigError, LabError
+from ctconsole.kernel import netns
+from ctconsole.kernel.bpffs import find_bpffs
+from ctconsole.kernel.links import links
+from ctconsole.lab import lifecycle, look, topology
+from ctconsole.lab.names import PREFIX
+from tests.support import flows
+from tests.support.footprint import Footprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.lab.lifecycle import Lab
+
+
+@contextmanager
+def up(word: str) -> Iterator[Lab]:
+    lab = lifecycle.up(f"{word}-{os.getpid()}", config={"bpf-ct-global-tcp-max": "4096"})
+    try:
+        yield lab
+    finally:
+        lifecycle.down(lab)
+
+
+def test_down_leaves_nothing_and_may_be_repeated() -> None:
+    with up("gone") as lab:
+        with flows.connections(lab, 1):
+            footprint = Footprint.of(lab)
+            assert len(footprint.programs) >= 4
+            assert len(footprint.maps) >= 2
+            assert len(footprint.processes) >= 2
+        assert lifecycle.find(lab.name) == lab
+        lifecycle.down(lab)
+        assert footprint.remains() == {}
+        lifecycle.down(lab)
+    with pytest.raises(LabError, match="no lab called"):
+        lifecycle.find(lab.name)
+
+
+def test_the_machines_own_links_and_bpffs_are_not_touched(run_dir: Path) -> None:
+    own, mounted = links(), set(find_bpffs())
+    with up("apart"):
+        assert {link.name for link in links()} == {link.name for link in own}
+        new = set(find_bpffs()) - mounted
+        assert any(path.is_relative_to(run_dir) for path in new)
+
+
+def test_two_labs_at_once_do_not_meet() -> None:
+    with up("first") as first, up("second") as second:
+        with flows.connections(first, 1) as (client,):
+            flow = look.Flow.of(client)
+            assert look.until(lambda: len(look.entries(first, flow)) == 1)
+            assert len(look.table(second)) == 0
+        with pytest.raises(LabError, match="several labs"):
+            lifecycle.find()
+        lifecycle.down(first)
+        with flows.connections(second, 1) as clients:
+            assert flows.talk(clients[0]).startswith(b"HTTP/1.1 200")
+
+
+def test_a_taken_name_is_refused_and_its_lab_stays() -> None:
+    with up("taken") as lab:
+        with pytest.raises(LabError, match="already"):
+            lifecycle.up(lab.name)
+        assert control.status(lab.settings).pid
+
+
+def test_a_bad_option_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(ConfigError, match="bpf-ct-global-tcp-max"):
+        lifecycle.up(f"bad-{os.getpid()}", config={"bpf-ct-global-tcp-max": "7"})
+    assert not netns.names(f"{PREFIX}bad-{os.getpid()}-")
+
+
+@contextmanager
+def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """``ctconsole`` in a terminal of its own; hands out the process and our end."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ctconsole", *argv],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        with suppress(OSError):
+            os.close(ours)
+
+
+def read(ours: int) -> bytes:
+    with suppress(BlockingIOError, OSError):
+        return os.read(ours, 1 << 20)
+    return b""
+
+
+def demo_lab(process: subprocess.Popen[bytes], ours: int) -> Lab:
+    """The lab of a demo, once the console shows one of its maps."""
+    screen = b""
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline and process.poll() is None:
+        screen += read(ours)
+        labs = [lab for lab in lifecycle.all_labs() if lab.owner and lab.owner.pid == process.pid]
+        if labs and b"cilium_ct4_global" in screen:
+            return labs[0]
+        time.sleep(0.1)
+    pytest.fail(f"the demo did not come up: {screen[-2000:]!r}")
+
+
+@pytest.fixture
+def own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run directory for one test, in which no lab of another one is."""
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("own_run_dir")
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "hangup", "q"])
+def test_leaving_a_demo_leaves_nothing(end: str) -> None:
+    with console("lab", "demo", "--connections", "20") as (process, ours):
+        lab = demo_lab(process, ours)
+        assert look.until(lambda: len(look.table(lab)) > 0)
+        footprint = Footprint.of(lab)
+        assert footprint.maps
+        assert len(footprint.processes) >= 3
+        if end == "hangup":
+            os.close(ours)
+        elif end == "q":
+            os.write(ours, b"q")
+        else:
+            process.send_signal(signal.Signals[end])
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            read(ours)
+            time.sleep(0.05)
+        assert process.poll() is not None, "the demo did not end"
+    assert footprint.remains() == {}
+
+
+@pytest.mark.usefixtures("own_run_dir")
+def test_what_a_killed_owner_leaves_goes_at_the_next_start() -> None:
+    with console("lab", "demo", "--connections", "20") as (process, ours):
+        lab = demo_lab(process, ours)
+        footprint = Footprint.of(lab)
+        assert lifecycle.clean_dead() == []
+        process.kill()
+        process.wait()
+    assert netns.exists(lab.namespace(topology.NODE))
+    assert control.status(lab.settings).pid
+    assert lifecycle.clean_dead() == [lab.name]
+    assert footprint.remains() == {}
+    assert lifecycle.clean_dead() == []

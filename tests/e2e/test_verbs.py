@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctconsole.lab import look, topology
+from ctconsole.model.layout import Protocol
+from ctconsole.model.table import Direction
+
+if TYPE_CHECKING:
+    from ctconsole.lab.lifecycle import Lab
+
+
+def ctconsole(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ctconsole", *argv], capture_output=True, text=True, check=False
+    )
+
+
+def as_json(*argv: str) -> Any:  # noqa: ANN401 - JSON
+    done = ctconsole(*argv, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_traffic_is_answered_and_every_connection_is_in_the_table(lab: Lab) -> None:
+    flags = ("--connections", "300", "--rate", "400", "--duration", "2")
+    tally = as_json("lab", "traffic", "--lab", lab.name, *flags)
+    assert tally["failed"] == 0
+    assert tally["opened"] > tally["open_most"] == 300
+    assert tally["requests"] == tally["answers"] >= tally["opened"]
+    assert tally["datagrams"] == tally["echoes"] > 0
+    assert tally["pings"] == tally["pongs"] > 0
+    tcp, rest = look.table(lab), look.table(lab, look.ANY_MAP)
+    assert np.count_nonzero(tcp.direction == Direction.IN) == tally["opened"]
+    protocols = set(rest.keys["nexthdr"].tolist())
+    assert {int(Protocol.UDP), int(Protocol.ICMP)} <= protocols
+
+
+def test_a_command_runs_in_the_network_of_a_host(lab: Lab) -> None:
+    done = ctconsole("lab", "exec", "--lab", lab.name, "client", "ip", "-br", "address")
+    assert f"{topology.PODS[1].ipv4}/32" in done.stdout
+    assert ctconsole("lab", "exec", "--lab", lab.name, "node", "false").returncode == 1
+    lost = ctconsole("lab", "exec", "--lab", lab.name, "node", "no-such-program")
+    assert lost.returncode == 1
+    assert "no-such-program" in lost.stderr
+    assert "Traceback" not in lost.stderr
+
+
+def test_labs_are_listed_built_and_removed(lab: Lab) -> None:
+    built = as_json("lab", "up", f"{lab.name}-b", "--server", "none")
+    names = [found["name"] for found in as_json("lab", "list")]
+    assert {lab.name, f"{lab.name}-b"} <= set(names)
+    assert built["owner"] is None
+    for _ in range(2):
+        assert ctconsole("lab", "down", f"{lab.name}-b").returncode == 0
+    assert f"{lab.name}-b" not in [found["name"] for found in as_json("lab", "list")]
+
+
+def test_a_bad_option_names_itself_and_its_range(lab: Lab) -> None:
+    done = ctconsole("lab", "up", f"{lab.name}-c", "-o", "bpf-ct-global-tcp-max=1")
+    assert done.returncode == 2
+    assert "bpf-ct-global-tcp-max" in done.stderr
+    assert "16777216" in done.stderr
