@@ -9,11 +9,12 @@ Sources: ``cilium-dbg/cmd/bpf_ct_list.go`` and what the tools of 1.9 and 1.18 pr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.cilium_text import CHUNK
+from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, TokenTable, decimal, join, literal, rows_of
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def render_json(tables: Iterable[CtTable]) -> Iterator[memoryview]:
     """All maps' entries as one JSON array, in chunks."""
     empty = True
     for table in tables:
-        for start in range(0, len(table), CHUNK):
-            text = _entries(table, slice(start, start + CHUNK))
+        for text in in_chunks(partial(_entries, table), len(table)):
             if empty:
                 # Every entry brings the comma that separates it from the one before.
                 text[0] = ord("[")

@@ -8,11 +8,12 @@ comes from the `LayoutSpec`.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ctconsole.model.addresses import address
+from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import (
     Column,
     decimal,
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
 
-CHUNK: Final = 8192
-"""Rows rendered at a time: the columns of a chunk and its text stay in the processor's cache."""
-
 
 def render_text(table: CtTable, *, time_diff: bool = False) -> Iterator[memoryview]:
     """One map's listing, in chunks, the blank line after it included.
@@ -56,9 +54,12 @@ def render_text(table: CtTable, *, time_diff: bool = False) -> Iterator[memoryvi
         table: the sample.
         time_diff: add the seconds remaining, as ``--time-diff`` does; counts from ``table.now``.
     """
-    for start in range(0, len(table), CHUNK):
-        rows = slice(start, start + CHUNK)
-        yield _lines(table.keys[rows], table.values[rows], table, time_diff=time_diff).data
+
+    def lines(rows: slice) -> Bytes:
+        return _lines(table.keys[rows], table.values[rows], table, time_diff=time_diff)
+
+    for text in in_chunks(lines, len(table)):
+        yield text.data
     yield memoryview(b"\n")
 
 

@@ -9,6 +9,7 @@ empty in CSV.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ from ctconsole.model.cells import (
     tcp_flags,
     words,
 )
+from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, decimal, join, literal, signed
 from ctconsole.model.table import Direction, State
 
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-CHUNK: Final = 8192
 _DIRECTIONS: Final = tuple(direction.name.lower() for direction in Direction)
 _STATES: Final = tuple(state.name.lower() for state in State)
 
@@ -71,30 +72,33 @@ def render_listing_csv(tables: Iterable[CtTable]) -> Iterator[memoryview]:
     """CSV with a line of names; lists are separated by ``|``."""
     headed = False
     for table in tables:
-        for chunk in _chunks(table):
-            cells = _cells(chunk, CSV)
+        for text in in_chunks(partial(_csv, table), len(table)):
             if not headed:
-                yield memoryview((",".join(cell.name for cell in cells) + "\n").encode())
+                names = (cell.name for cell in _cells(table.take(slice(0, 1)), CSV))
+                yield memoryview((",".join(names) + "\n").encode())
                 headed = True
-            columns: list[Column] = []
-            for cell in cells:
-                columns += [*([literal(b",")] if columns else []), *cell.columns]
-            yield join([*columns, literal(b"\n")], len(chunk)).data
+            yield text.data
 
 
-def _chunks(table: CtTable) -> Iterator[CtTable]:
-    for start in range(0, len(table), CHUNK):
-        yield table.take(slice(start, start + CHUNK))
+def _csv(table: CtTable, rows: slice) -> Bytes:
+    chunk = table.take(rows)
+    columns: list[Column] = []
+    for cell in _cells(chunk, CSV):
+        columns += [*([literal(b",")] if columns else []), *cell.columns]
+    return join([*columns, literal(b"\n")], len(chunk))
 
 
 def _objects(table: CtTable, *, before: bytes, after: bytes) -> Iterator[Bytes]:
-    for chunk in _chunks(table):
+    def objects(rows: slice) -> Bytes:
+        chunk = table.take(rows)
         columns: list[Column] = []
         opening = before + b"{"
         for cell in _cells(chunk, JSON):
             columns += [literal(opening + b'"%s": ' % cell.name.encode()), *cell.columns]
             opening = b", "
-        yield join([*columns, literal(b"}" + after)], len(chunk))
+        return join([*columns, literal(b"}" + after)], len(chunk))
+
+    return in_chunks(objects, len(table))
 
 
 def _cells(table: CtTable, style: Style) -> list[_Cell]:

@@ -8,14 +8,15 @@ import numpy as np
 
 from ctconsole.model.addresses import address
 from ctconsole.model.cells import CSV, Style, flag_names, padding, protocols, words
+from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, decimal, join, literal, signed, token_table
-from ctconsole.model.listing import CHUNK
 from ctconsole.model.table import State
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ctconsole.model.columns import Bytes
     from ctconsole.model.table import CtTable
 
 _WORDS: Final = Style(b"", b"-", b"", b"", b" ")
@@ -32,9 +33,8 @@ def render_listing_table(table: CtTable) -> Iterator[memoryview]:
     EXPIRES is the seconds left, or the raw lifetime where the table has no clock.
     """
     yield memoryview(_heading(table).encode())
-    for start in range(0, len(table), CHUNK):
-        chunk = table.take(slice(start, start + CHUNK))
-        yield join(_line(chunk), len(chunk)).data
+    for text in in_chunks(lambda rows: _lines(table.take(rows)), len(table)):
+        yield text.data
     yield memoryview(b"\n")
 
 
@@ -53,7 +53,7 @@ def _heading(table: CtTable) -> str:
     )
 
 
-def _line(table: CtTable) -> list[Column]:
+def _lines(table: CtTable) -> Bytes:
     rows, ends, values = len(table), table.ends, table.values
     width = _END_WIDTH[table.is_ipv6]
     source = [*address(ends.source), literal(b":"), *decimal(ends.source_port)]
@@ -75,4 +75,5 @@ def _line(table: CtTable) -> list[Column]:
     for name, cell in numbers.items():
         left += [*padding(cell, _RIGHT[name] - 1, rows), literal(b" "), *cell]
     remark = _REMARKS.column(table.related.astype(np.uint8))
-    return [*left, remark, *flag_names(values["flags"], table.layout, _WORDS), literal(b"\n")]
+    names = flag_names(values["flags"], table.layout, _WORDS)
+    return join([*left, remark, *names, literal(b"\n")], rows)

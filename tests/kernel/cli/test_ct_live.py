@@ -1,0 +1,94 @@
+"""``ct list`` on live maps with Cilium's names on a private bpffs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.paths import GLOBALS
+from tests.support.captures import FOLDERS, dump, dump_files, layout_of, printed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+
+def pin_captures(gate: Gate, root: Path, folder: str) -> dict[str, int]:
+    """Create the maps of a capture; returns their ids by name."""
+    found = {}
+    for path in dump_files(folder):
+        read = dump(path)
+        size = 38 if "6" in read.map_name else 14
+        spec = MapSpec(read.map_name, MapType.LRU_HASH, size, 56, 4096)
+        with gate.create_map(spec) as live:
+            gate.pin(live, root / GLOBALS / read.map_name)
+            if len(read.keys):
+                gate.update_batch(live, read.keys, read.values)
+            found[read.map_name] = live.info.id
+    return found
+
+
+def ct_list(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "ctconsole", "ct", "list", *arguments]
+    return subprocess.run(command, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_text_of_live_maps(gate: Gate, bpffs: Path, folder: str) -> None:
+    pin_captures(gate, bpffs, folder)
+    layout = str(layout_of(folder))
+    done = ct_list("--bpf-root", str(bpffs), "-o", "cilium", "--layout", layout)
+    wanted = printed(folder, "ct-list.txt")
+    assert done.returncode == 0
+    assert sorted(done.stdout.split(b"\n")) == sorted(
+        # The 1.9 tool skips a missing map without a line; these captures have all or just IPv4.
+        wanted.split(b"\n")
+    )
+
+
+def test_times_of_live_entries_are_told(gate: Gate, bpffs: Path) -> None:
+    pin_captures(gate, bpffs, "real-1.18-svc")
+    done = ct_list("--bpf-root", str(bpffs), "-o", "json")
+    found = json.loads(done.stdout)
+    assert len(found) == 5
+    assert all(entry["expires"].endswith("Z") for entry in found)
+    assert all(isinstance(entry["alive"], bool) for entry in found)
+
+
+def test_a_map_by_its_id(gate: Gate, bpffs: Path) -> None:
+    ids = pin_captures(gate, bpffs, "handmade-1.18")
+    done = ct_list("--map-id", str(ids["cilium_ct6_global"]), "-o", "cilium", "--layout", "1.18")
+    assert done.stdout.startswith(b"TCP OUT fd00::10:8080 -> fd00::20:43211 expires=")
+
+
+def test_a_missing_map_ends_1_18_and_not_1_9(gate: Gate, bpffs: Path) -> None:
+    pin_captures(gate, bpffs, "handmade-1.9")
+    gone = bpffs / GLOBALS / "cilium_ct_any4_global"
+    gate.unpin(gone)
+    arguments = ("--bpf-root", str(bpffs), "-o", "cilium", "--layout")
+    old, new = ct_list(*arguments, "1.9"), ct_list(*arguments, "1.18")
+    reason = f"Unable to get object {gone}: no such file or directory. Skipping.\n"
+    assert old.returncode == 0
+    assert old.stderr.decode() == f"Unable to open {gone}: {reason}"
+    assert old.stdout.count(b"->") == 6
+    assert new.returncode == 1
+    assert new.stdout.count(b"->") == 4
+
+
+def test_a_node_without_ipv6_is_no_error(gate: Gate, bpffs: Path) -> None:
+    pin_captures(gate, bpffs, "real-1.18-a")
+    done = ct_list("--bpf-root", str(bpffs), "-o", "cilium", "--layout", "1.18")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_no_maps_at_all(bpffs: Path) -> None:
+    done = ct_list("--bpf-root", str(bpffs))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"--from-dump" in done.stderr
+    assert b"Traceback" not in done.stderr
