@@ -78,6 +78,187 @@ struct ct_entry {
 #define TCP_F_RST 0x04
 #define TCP_F_ACK 0x10
 
+/*
+ * Services. A service is a key with backend_slot 0 (the frontend) and one with each slot from
+ * 1 to the frontend's count, whose values name the backends. Ids of services (rev_nat_index,
+ * rev_nat_id) are in network order in every key and value, as in ct_entry; backend ids, slots
+ * and counts are in host order.
+ */
+struct lb4_key {
+	__be32 address;
+	__be16 dport;
+	__u16 backend_slot;
+	__u8 proto; /* 0 in 1.9: a service is of every protocol */
+	__u8 scope; /* LB_LOOKUP_SCOPE_* */
+	__u8 pad[2];
+};
+
+struct lb6_key {
+	__u8 address[16];
+	__be16 dport;
+	__u16 backend_slot;
+	__u8 proto;
+	__u8 scope;
+	__u8 pad[2];
+};
+
+struct lb_service {
+	union {
+		__u32 backend_id;	/* of a slot above 0 */
+		__u32 affinity_timeout; /* seconds; of slot 0 */
+	};
+	__u16 count; /* slots of slot 0 */
+	__be16 rev_nat_index;
+	__u8 flags; /* SVC_FLAG_* */
+	__u8 flags2;
+	__u8 pad[2];
+};
+
+#define LB_LOOKUP_SCOPE_EXT 0
+#define LB_LOOKUP_SCOPE_INT 1
+
+#define SVC_FLAG_EXTERNAL_IP  0x01
+#define SVC_FLAG_NODEPORT     0x02
+#define SVC_FLAG_LOCAL_SCOPE  0x04
+#define SVC_FLAG_HOSTPORT     0x08
+#define SVC_FLAG_AFFINITY     0x10
+#define SVC_FLAG_LOADBALANCER 0x20
+#define SVC_FLAG_ROUTABLE     0x40
+#define SVC_FLAG_SOURCE_RANGE 0x80
+
+/* cilium_lb{4,6}_backends: the key is a __u16 backend id. */
+struct lb4_backend {
+	__be32 address;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+struct lb6_backend {
+	__u8 address[16];
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+/* cilium_lb{4,6}_reverse_nat: the key is a __be16 rev_nat_index. */
+struct lb4_reverse_nat {
+	__be32 address;
+	__be16 port;
+} __attribute__((packed));
+
+struct lb6_reverse_nat {
+	__u8 address[16];
+	__be16 port;
+} __attribute__((packed));
+
+/* Session affinity: which backend a client had last. */
+struct lb4_affinity_key {
+	__be32 client_ip;
+	__u32 client_ip_pad; /* a union with a network namespace cookie of 8 bytes */
+	__be16 rev_nat_id;
+	__u8 netns_cookie : 1, reserved : 7;
+	__u8 pad1;
+	__u32 pad2;
+} __attribute__((packed));
+
+struct lb6_affinity_key {
+	__u8 client_ip[16];
+	__be16 rev_nat_id;
+	__u8 netns_cookie : 1, reserved : 7;
+	__u8 pad1;
+	__u32 pad2;
+} __attribute__((packed));
+
+struct lb_affinity_val {
+	__u64 last_used; /* seconds of CLOCK_MONOTONIC */
+	__u32 backend_id;
+	__u32 pad;
+} __attribute__((packed));
+
+/* cilium_lb_affinity_match: backends a client may go back to; the value is a __u8 without use.
+ */
+struct lb_affinity_match {
+	__u32 backend_id;
+	__be16 rev_nat_id;
+	__u16 pad;
+} __attribute__((packed));
+
+/*
+ * cilium_lb{4,6}_maglev: from a __be16 rev_nat_index to an array map whose only value, under
+ * the __u32 key 0, is the lookup table: LB_MAGLEV_LUT_SIZE backend ids of __u16.
+ */
+
+/* cilium_policy_<endpoint>: what an endpoint may exchange with an identity. */
+struct policy_key {
+	__u32 sec_label; /* of the other side; 0 for anybody */
+	__be16 dport;	 /* 0 for every port, and then protocol is 0 as well */
+	__u8 protocol;
+	__u8 egress : 1, pad : 7;
+};
+
+struct policy_entry {
+	__be16 proxy_port; /* 0: no redirection */
+	__u8 deny : 1, pad : 7;
+	__u8 pad0;
+	__u16 pad1;
+	__u16 pad2;
+	__u64 packets;
+	__u64 bytes;
+};
+
+#define ENDPOINT_KEY_IPV4 1
+#define ENDPOINT_KEY_IPV6 2
+
+/* cilium_ipcache: the identity behind an address, by longest prefix. */
+struct ipcache_key {
+	__u32 prefixlen; /* bits after this field: IPCACHE_STATIC_PREFIX and those of the
+			    address */
+	__u16 pad1;
+	__u8 pad2;
+	__u8 family;	  /* ENDPOINT_KEY_* */
+	__u8 address[16]; /* IPv4 in the first four bytes */
+} __attribute__((packed));
+
+#define IPCACHE_STATIC_PREFIX 32
+
+struct remote_endpoint_info {
+	__u32 sec_label;
+	__be32 tunnel_endpoint;
+	__u8 key;
+};
+
+/* cilium_lxc: the endpoint behind an address of this node. */
+struct endpoint_key {
+	__u8 address[16]; /* IPv4 in the first four bytes */
+	__u8 family;	  /* ENDPOINT_KEY_* */
+	__u8 key;
+	__u16 pad5;
+} __attribute__((packed));
+
+struct endpoint_info {
+	__u32 ifindex;
+	__u16 unused;
+	__u16 lxc_id;
+	__u32 flags; /* ENDPOINT_F_* */
+	__u64 mac;   /* six bytes, the first one lowest; as node_mac */
+	__u64 node_mac;
+	__u32 pad[4];
+};
+
+#define ENDPOINT_F_HOST 1 /* the node itself */
+
+/*
+ * Tail calls. cilium_calls_<endpoint> holds the parts of an endpoint's programs under these
+ * indices (CILIUM_CALL_* of bpf/lib/common.h), cilium_call_policy each endpoint's policy
+ * program under the endpoint's id.
+ */
+#define CILIUM_CALL_IPV4_FROM_LXC	    7
+#define CILIUM_CALL_IPV6_FROM_LXC	    10
+#define CILIUM_CALL_IPV4_TO_LXC_POLICY_ONLY 11
+#define CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY 12
+#define CILIUM_CALL_SIZE		    25
+
 /* cilium_metrics: per-CPU hash of packets and bytes by reason and direction. */
 struct metrics_key {
 	__u8 reason; /* REASON_FORWARDED or a DROP_* */
@@ -103,12 +284,20 @@ struct metrics_value {
 #define DROP_CT_INVALID_HDR   135 /* truncated or malformed layer 4 */
 #define DROP_CT_UNKNOWN_PROTO 137 /* no connection tracking for this protocol */
 #define DROP_UNKNOWN_L3	      139
+#define DROP_MISSED_TAIL_CALL 140 /* a program array had no program */
+#define DROP_WRITE_ERROR      141 /* a packet could not be rewritten */
 #define DROP_UNKNOWN_L4	      142
+#define DROP_CSUM_L3	      153
+#define DROP_CSUM_L4	      154
 #define DROP_CT_CREATE_FAILED 155 /* the table refused a new entry */
+#define DROP_INVALID_EXTHDR   156 /* more IPv6 extension headers than are followed */
 #define DROP_FRAG_NOSUPPORT   157 /* a fragment, and fragments are not tracked */
+#define DROP_NO_SERVICE	      158 /* a service without a backend */
 #define DROP_UNSUPPORTED_L2   166 /* no Ethernet II frame */
+#define DROP_POLICY_DENY      181 /* denied by a rule, where 133 says that none allows */
 
-/* Reserved identity of everything outside the cluster. */
+/* Reserved identities: of the node itself, and of everything outside the cluster. */
+#define HOST_ID	 1
 #define WORLD_ID 2
 
 /*
