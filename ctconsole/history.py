@@ -131,6 +131,7 @@ class History:
         kinds: Iterable[EventKind] | None = None,
         *,
         newest: bool = False,
+        debug: bool = True,
     ) -> list[tuple[int, Event]]:
         """Events and their ids, oldest first.
 
@@ -139,15 +140,17 @@ class History:
             limit: at most so many.
             kinds: only these kinds.
             newest: with a limit, the last ones instead of the first ones.
+            debug: False leaves out events of level debug.
 
         Raises:
             CtconsoleError: the file is damaged.
         """
         wanted = sorted(kind.value for kind in kinds) if kinds is not None else None
         among = f" AND kind IN ({','.join('?' * len(wanted))})" if wanted is not None else ""
+        among += "" if debug else " AND level != 'debug'"
         order = "DESC" if newest else "ASC"
         query = (
-            "SELECT id, time, kind, source, subject, message, level, fields FROM events "  # noqa: S608 - only question marks are pasted in
+            "SELECT id, time, kind, source, subject, message, level, fields FROM events "  # noqa: S608 - nothing given is pasted in
             f"WHERE id > ?{among} ORDER BY id {order} LIMIT ?"
         )
         given = (since_id, *(wanted or ()), -1 if limit is None else limit)

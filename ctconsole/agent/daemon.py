@@ -71,7 +71,7 @@ class Agent:
         """
         with self._lock:
             self._say(EventKind.AGENT_START, "Starting agent", {"pid": os.getpid()})
-            config = self._read_config()
+            config = self._read_config(self.settings)
             began = time.perf_counter()
             started = startup.run_daemon(
                 self._gate,
@@ -138,12 +138,17 @@ class Agent:
         with self._lock:
             if not self._ready:
                 raise AgentError("The agent is still starting")
-            self._adopt(options)
-            config = self._read_config()
-            endpoints = startup.restore(load_endpoints(self.settings.state_dir), self._record)
-            paths = startup.pinned_paths(self.settings.bpf_root)
+            settings = self._with_options(options)
+            config = self._read_config(settings)
+            endpoints = startup.restore(load_endpoints(settings.state_dir), self._record)
+            pinned = startup.pinned(settings.bpf_root)
+            paths = {name: path for name, (path, _) in pinned.items()}
             startup.regenerate(self._gate, config, paths, endpoints, self._record)
             self._config, self._endpoints = config, tuple(endpoints)
+            self._maps = {name: pinned[name][1].id for name in self._maps if name in pinned}
+            if settings != self.settings:
+                self.settings = settings
+                StateDir(settings.state_dir).save_settings(settings)
             return len(endpoints)
 
     def status(self) -> dict[str, Any]:
@@ -200,8 +205,8 @@ class Agent:
         self.stop("request")
         return {}
 
-    def _read_config(self) -> AgentConfig:
-        config, unknown = self.settings.read_config()
+    def _read_config(self, settings: AgentSettings) -> AgentConfig:
+        config, unknown = settings.read_config()
         if unknown:
             self._say(
                 EventKind.WARNING,
@@ -211,23 +216,23 @@ class Agent:
             )
         return config
 
-    def _adopt(self, options: Mapping[str, str]) -> None:
-        """Keep changed options that the config folder cannot hold, for the next start too."""
+    def _with_options(self, options: Mapping[str, str]) -> AgentSettings:
+        """The settings with changed options that the config folder cannot hold."""
         given = self.settings.options
         kept = {
             name: value
             for name, value in options.items()
             if name in given or self.settings.config_dir is None
         }
-        if kept:
-            self.settings = replace(self.settings, options={**given, **kept})
-            StateDir(self.settings.state_dir).save_settings(self.settings)
+        return replace(self.settings, options={**given, **kept}) if kept else self.settings
 
     def _ct_paths(self) -> list[Path]:
         """The conntrack maps pinned now; those of one endpoint come and go with it."""
-        paths = startup.pinned_paths(self.settings.bpf_root)
-        found = {name: classify(name) for name in paths}
-        return [paths[name] for name, entry in found.items() if entry is not None and entry.is_ct]
+        return [
+            path
+            for name, (path, info) in startup.pinned(self.settings.bpf_root).items()
+            if (entry := classify(name, info)) and entry.is_ct and entry.matches(info)
+        ]
 
     def _say(
         self,

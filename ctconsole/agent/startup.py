@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.spec import MapInfo
 
     Record = Callable[[Iterable[Event]], None]
 
@@ -113,9 +114,9 @@ def regenerate(
         record([endpoint_event(EventKind.ENDPOINT_REGENERATED, endpoint, message, seconds=seconds)])
 
 
-def pinned_paths(bpf_root: Path) -> dict[str, Path]:
-    """The pins of Cilium's folder on a bpffs, by name."""
-    return {path.name: path for path in pinned_maps(bpf_root / GLOBALS)}
+def pinned(bpf_root: Path) -> dict[str, tuple[Path, MapInfo]]:
+    """The maps pinned in Cilium's folder on a bpffs, by name."""
+    return {path.name: (path, info) for path, info in pinned_maps(bpf_root / GLOBALS).items()}
 
 
 def endpoint_event(

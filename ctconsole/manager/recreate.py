@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 PENDING = ":pending"
 """Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
 
+GRACE = 2.0
+"""Seconds that replaced programs are given to leave the old map."""
+
 RESIZABLE = frozenset(
     {
         MapType.HASH,
@@ -212,7 +215,7 @@ def recreate(
             new_id=new_id,
             pinned_id=pinned,
             lost=lost if pinned == new_id else 0,
-            old_users=_users(old.info.id),
+            old_users=_users(old.info.id) if switch is None or failure else _left(old.info.id),
             failure=failure,
             events=tuple(events),
             seconds=time.perf_counter() - started,
@@ -331,6 +334,18 @@ def _memory(wish: MapSpec | MapInfo) -> int:
 
 def _users(map_id: int) -> tuple[int, ...]:
     return tuple(program.id for program in all_programs() if map_id in program.map_ids)
+
+
+def _left(map_id: int) -> tuple[int, ...]:
+    """Programs that still use a map after a switch that went well.
+
+    The kernel frees a replaced program only when no CPU runs it any more (an RCU grace period,
+    some tens of milliseconds), so the programs are given `GRACE` seconds to go.
+    """
+    end = time.monotonic() + GRACE
+    while (users := _users(map_id)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return users
 
 
 def _warnings(plan: RecreatePlan) -> list[str]:

@@ -1,0 +1,133 @@
+"""What a person does to the maps of a running agent, as the console and the command line do it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ctconsole.agent import control
+from ctconsole.agent.state import StateDir
+from ctconsole.config import write_option
+from ctconsole.history import History
+from ctconsole.manager.recreate import RecreateReport, recreate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ctconsole.agent.state import AgentSettings
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.recreate import RecreatePlan
+    from ctconsole.model.event import Event
+
+_OPTION_OF = {
+    "cilium_ct4_global": "bpf-ct-global-tcp-max",
+    "cilium_ct6_global": "bpf-ct-global-tcp-max",
+    "cilium_ct_any4_global": "bpf-ct-global-any-max",
+    "cilium_ct_any6_global": "bpf-ct-global-any-max",
+    "cilium_snat_v4_external": "bpf-nat-global-max",
+    "cilium_snat_v6_external": "bpf-nat-global-max",
+    "cilium_ipv4_frag_datagrams": "bpf-fragments-map-max",
+}
+
+
+_NO_AGENT = (
+    "No agent of ours looks after this map: attached programs keep using the old one until "
+    "whoever attached them replaces them"
+)
+
+
+def option_of(pin_name: str) -> str | None:
+    """The option a map's capacity follows, None where it is fixed or per endpoint."""
+    return _OPTION_OF.get(pin_name)
+
+
+def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[str, ...]:
+    """What to know beside the plan's own warnings before re-creating a map.
+
+    Args:
+        plan: the plan.
+        settings: of the running agent that looks after the map, None where there is none.
+    """
+    if settings is None:
+        if not plan.users:
+            return ()
+        return (_NO_AGENT,)
+    option = option_of(plan.path.name)
+    if option is None:
+        return (
+            f"No option sizes {plan.path.name}: the agent's next start makes it as it was, empty",
+        )
+    twins = [
+        name
+        for name, same in _OPTION_OF.items()
+        if same == option and name != plan.path.name and plan.path.with_name(name).exists()
+    ]
+    return tuple(
+        f"{option} sizes {twin} as well, which the agent's next start will re-create"
+        for twin in twins
+        if plan.wish.max_entries != plan.info.max_entries
+    )
+
+
+def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None) -> RecreateReport:
+    """Re-create a map and have the agent that looks after it move its programs over.
+
+    The size is written where the agent's next start finds it, so that it is not undone then; if
+    the switch fails it is written back. The agent's history gets the events.
+
+    Args:
+        gate: the write gate.
+        plan: of `plan_recreate`.
+        settings: of the running agent that looks after the map; None leaves the programs.
+
+    Raises:
+        ConfigError: the agent's option cannot take this size; nothing was changed.
+        BpfError, UsageError: see `recreate`; nothing was changed.
+    """
+    if settings is None:
+        return recreate(gate, plan)
+    option = option_of(plan.path.name)
+    undo: Callable[[], None] | None = None
+    changed = {}
+    if option is not None:
+        changed = {option: str(plan.wish.max_entries)}
+        replace(settings, options={**settings.options, **changed}).read_config()
+        undo = _write(settings, option, changed[option])
+    try:
+        report = recreate(gate, plan, lambda: _switch(settings, changed))
+    except BaseException:
+        if undo:
+            undo()
+        raise
+    if report.pinned_id != report.new_id and undo:
+        undo()
+    record(settings, report.events)
+    return report
+
+
+def record(settings: AgentSettings, events: Iterable[Event]) -> None:
+    """Store events in an agent's history."""
+    with History(StateDir(settings.state_dir).history) as history:
+        history.append(events)
+
+
+def _switch(settings: AgentSettings, changed: dict[str, str]) -> None:
+    control.regenerate(settings, changed)
+
+
+def _write(settings: AgentSettings, option: str, value: str) -> Callable[[], None] | None:
+    """Write an option into the agent's config folder; what undoes it."""
+    folder = settings.config_dir
+    if folder is None:
+        return None
+    path = folder / option
+    before = path.read_text("utf-8").strip() if path.exists() else None
+    write_option(folder, option, value)
+
+    def undo() -> None:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_option(folder, option, before)
+
+    return undo

@@ -1,0 +1,119 @@
+"""``ctconsole events``: what happened to maps and agent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.agent import state_dir_option
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ctconsole.model.event import Event, EventKind
+
+
+@click.command(name="events")
+@state_dir_option
+@click.option(
+    "--history",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A history file, instead of the one of a state folder.",
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what happens from now on.")
+@click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="Only the last N.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="Only this kind, e.g. map-recreated; may be repeated.",
+)
+@click.option("--all", "everything", is_flag=True, help="Events of level debug too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+def command(  # noqa: PLR0917 - click hands every option over
+    state_dir: Path | None,
+    file: Path | None,
+    follow: bool,
+    limit: int | None,
+    kinds: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Show what happened to maps, programs and agent, oldest first.
+
+    \b
+    Examples:
+      ctconsole events -n 20
+      ctconsole events --kind map-recreated --kind map-removed
+      ctconsole events --follow --json --state-dir /run/ctconsole/labs/lab/state
+    """
+    from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.history import History
+    from ctconsole.model.event import Level
+
+    path = file or StateDir(state_dir or default_state_dir()).history
+    wanted = _kinds(kinds)
+    with History(path, create=follow) as history:
+        found = history.read(limit=limit, kinds=wanted, newest=limit is not None, debug=everything)
+        for number, event in found:
+            _print(number, event, as_json=as_json)
+        if follow:
+            last = found[-1][0] if found else 0
+            for number, event in history.follow(last):
+                shown = everything or event.level is not Level.DEBUG
+                if shown and (wanted is None or event.kind in wanted):
+                    _print(number, event, as_json=as_json)
+
+
+def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
+    """The kinds of these names, None for all.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    from ctconsole.model.event import EventKind
+
+    known = {kind.value: kind for kind in EventKind}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]} is no kind of event", hint=f"The kinds are {', '.join(sorted(known))}"
+        )
+    return frozenset(known[name] for name in names) or None
+
+
+def _print(number: int, event: Event, *, as_json: bool) -> None:
+    # Flushed each time: who follows through a pipe wants it now.
+    print(json.dumps(_as_dict(number, event)) if as_json else _line(event), flush=True)
+
+
+def _as_dict(number: int, event: Event) -> dict[str, Any]:
+    return {
+        "id": number,
+        "time": _moment(event.time),
+        "kind": event.kind.value,
+        "level": event.level.value,
+        "source": event.source,
+        "subject": event.subject,
+        "message": event.message,
+        "fields": dict(event.fields),
+    }
+
+
+def _line(event: Event) -> str:
+    fields = " ".join(f"{name}={value}" for name, value in event.fields.items())
+    return f"{_moment(event.time)}  {event.level.value:<7}  {event.message}  {fields}".rstrip()
+
+
+def _moment(seconds: float) -> str:
+    """RFC 3339 with milliseconds and the local offset."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="milliseconds")

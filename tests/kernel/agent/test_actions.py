@@ -1,0 +1,153 @@
+"""Re-creating a map of a running agent: its programs move over, its config keeps the size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.agent import control
+from ctconsole.agent.actions import agent_warnings, recreate_map
+from ctconsole.agent.state import StateDir, save_endpoint
+from ctconsole.config import write_option
+from ctconsole.errors import ConfigError, CtconsoleError
+from ctconsole.history import History
+from ctconsole.kernel import links
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.manager.recreate import plan_recreate
+from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.event import EventKind
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
+from tests.support.namespaces import connected_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.agent.control import AgentSettings
+    from ctconsole.kernel.gate import Gate
+
+
+PROGRAMS = ["from_container", "to_container"]
+
+
+def users(map_id: int) -> list[str]:
+    """Names of the programs that use a map, once replaced ones are gone for good."""
+    end = time.monotonic() + 2
+    while True:
+        names = sorted(one.name for one in all_programs() if map_id in one.map_ids)
+        if len(names) <= len(PROGRAMS) or time.monotonic() > end:
+            return names
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def running(settings: AgentSettings, gate: Gate) -> Iterator[AgentSettings]:
+    """An agent with one endpoint in a namespace of its own."""
+    with connected_pair(gate) as (node, _):
+        link = links.get("left0", netns=node)
+        pod = Endpoint(10, "pod", "left0", link.index, "02:00:00:00:00:01", link.mac, "10.77.0.2")
+        save_endpoint(settings.state_dir, pod)
+        made = replace(settings, netns=node)
+        control.start(made)
+        yield made
+        control.stop(made)
+
+
+def pin(settings: AgentSettings) -> Path:
+    return settings.bpf_root / GLOBALS / "cilium_ct4_global"
+
+
+def size_in_folder(settings: AgentSettings) -> str:
+    assert settings.config_dir
+    return (settings.config_dir / "bpf-ct-global-tcp-max").read_text().strip()
+
+
+def test_programs_move_to_the_new_map_and_the_next_start_keeps_it(
+    running: AgentSettings, gate: Gate
+) -> None:
+    with BpfMap.open(pin(running)) as live:
+        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+    plan = plan_recreate(pin(running), 4096)
+    assert len(plan.users) == 2
+    report = recreate_map(gate, plan, running)
+    report.check()
+    assert (report.lost, report.old_users) == (50, ())
+    assert users(report.new_id) == PROGRAMS
+    assert size_in_folder(running) == "4096"
+    assert control.status(running).maps["cilium_ct4_global"] == report.new_id
+    assert control.restart(running).maps["cilium_ct4_global"] == report.new_id
+    with History(StateDir(running.state_dir).history) as history:
+        kinds = [event.kind for _, event in history.read()]
+    assert EventKind.MAP_RECREATED in kinds
+    assert EventKind.PROGRAM_REPLACED in kinds
+
+
+def test_programs_stay_when_the_agent_leaves_and_are_replaced_when_it_returns(
+    running: AgentSettings,
+) -> None:
+    map_id = control.status(running).maps["cilium_ct4_global"]
+    control.stop(running)
+    assert users(map_id) == PROGRAMS
+    assert control.start(running).endpoints == (10,)
+    assert users(map_id) == PROGRAMS
+
+
+def test_agent_that_cannot_regenerate_means_roll_back(running: AgentSettings, gate: Gate) -> None:
+    plan = plan_recreate(pin(running), 4096)
+    (running.state_dir / "endpoints" / "10.json").write_text("{")
+    report = recreate_map(gate, plan, running)
+    assert report.pinned_id == plan.info.id
+    assert size_in_folder(running) == "2048"
+    assert users(plan.info.id) == PROGRAMS
+    with pytest.raises(CtconsoleError, match=r"10\.json cannot be restored.* pinned again"):
+        report.check()
+
+
+def test_size_the_agent_s_configuration_cannot_take_changes_nothing(
+    running: AgentSettings, gate: Gate
+) -> None:
+    assert running.config_dir
+    write_option(running.config_dir, "bpf-nat-global-max", "3000")
+    plan = plan_recreate(pin(running), 1024)
+    with pytest.raises(ConfigError, match="bpf-nat-global-max=3000 is larger"):
+        recreate_map(gate, plan, running)
+    assert size_in_folder(running) == "2048"
+    with BpfMap.open(pin(running)) as live:
+        assert live.info.id == plan.info.id
+
+
+def test_agent_that_vanished_meanwhile_means_roll_back(running: AgentSettings, gate: Gate) -> None:
+    plan = plan_recreate(pin(running), 4096)
+    control.stop(running)
+    report = recreate_map(gate, plan, running)
+    assert report.pinned_id == plan.info.id
+    assert size_in_folder(running) == "2048"
+    with pytest.raises(CtconsoleError, match="No agent answers"):
+        report.check()
+    with BpfMap.open(pin(running)) as live:
+        assert live.info.id == plan.info.id
+
+
+def test_option_given_as_a_flag_follows_the_new_size(settings: AgentSettings, gate: Gate) -> None:
+    made = replace(settings, options={"bpf-ct-global-tcp-max": "1024"})
+    control.start(made)
+    recreate_map(gate, plan_recreate(pin(made), 4096), made).check()
+    kept = StateDir(made.state_dir).load_settings()
+    assert kept
+    assert kept.options["bpf-ct-global-tcp-max"] == "4096"
+    assert control.restart(kept).config["bpf-ct-global-tcp-max"] == "4096"
+
+
+def test_warnings_say_what_no_plan_of_one_map_can_know(settings: AgentSettings) -> None:
+    dual = replace(settings, options={"enable-ipv6": "true"})
+    control.start(dual)
+    twin = agent_warnings(plan_recreate(pin(dual), 4096), dual)
+    assert "bpf-ct-global-tcp-max sizes cilium_ct6_global as well" in twin[0]
+    lxc = agent_warnings(plan_recreate(pin(dual).with_name("cilium_lxc"), 4096), dual)
+    assert "No option sizes cilium_lxc" in lxc[0]
+    assert agent_warnings(plan_recreate(pin(dual), 4096), None) == ()

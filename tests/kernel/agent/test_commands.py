@@ -1,0 +1,138 @@
+"""The verbs ``map``, ``events`` and ``agent`` on real maps and a real agent."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ctconsole.agent import control
+from ctconsole.cli import agent, events, maps
+from ctconsole.errors import AgentError, CtconsoleError, UsageError
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
+
+if TYPE_CHECKING:
+    import click
+
+    from ctconsole.agent.control import AgentSettings
+    from ctconsole.kernel.gate import Gate
+
+
+def run(command: click.Command, *words: str) -> Result:
+    return CliRunner().invoke(command, list(words), standalone_mode=False, catch_exceptions=False)
+
+
+def as_json(command: click.Command, *words: str) -> Any:  # noqa: ANN401 - whatever was printed
+    return json.loads(run(command, *words, "--json").stdout)
+
+
+@pytest.fixture
+def root(settings: AgentSettings, gate: Gate) -> str:
+    """The bpffs of a running agent with 50 conntrack entries."""
+    control.start(settings)
+    with BpfMap.open(settings.bpf_root / GLOBALS / "cilium_ct4_global") as live:
+        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+    return str(settings.bpf_root)
+
+
+def test_list_shows_exact_fill_and_the_articles_groups(root: str) -> None:
+    found = {row["name"]: row for row in as_json(maps.command, "list", "--bpf-root", root)}
+    ct4 = found["cilium_ct4_global"]
+    assert (ct4["entries"], ct4["max_entries"], ct4["fill"]) == (50, 2048, round(50 / 2048, 6))
+    assert ct4["entries_exact"]
+    assert ct4["group"] == "connection tracking"
+    lines = run(maps.command, "list", "--bpf-root", root).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP"]
+    assert any(line.split()[:2] == ["cilium_ct4_global", "LRU_HASH"] for line in lines)
+    assert len(lines) == len(found) + 1
+
+
+def test_show_finds_a_map_by_name_path_and_id(root: str) -> None:
+    by_name = as_json(maps.command, "show", "cilium_ct4_global", "--bpf-root", root)
+    for word in (by_name["path"], str(by_name["id"])):
+        assert as_json(maps.command, "show", word, "--bpf-root", root)["id"] == by_name["id"]
+    assert (
+        "entries        50"
+        in run(maps.command, "show", "cilium_ct4_global", "--bpf-root", root).stdout
+    )
+    with pytest.raises(UsageError, match="No map cilium_ct5_global"):
+        run(maps.command, "show", "cilium_ct5_global", "--bpf-root", root)
+
+
+def test_recreate_without_yes_prints_the_plan_and_changes_nothing(root: str) -> None:
+    words = ("recreate", "cilium_ct4_global", "--entries", "4k", "--bpf-root", root)
+    before = as_json(maps.command, "show", "cilium_ct4_global", "--bpf-root", root)
+    planned = run(maps.command, *words)
+    assert planned.return_value == 1
+    assert "50 entries, 50 alive, 50 established" in planned.stdout
+    assert "Nothing was changed" in planned.stderr
+    plan = as_json(maps.command, *words)
+    assert (plan["max_entries"], plan["new_max_entries"], plan["entries"]) == (2048, 4096, 50)
+    after = as_json(maps.command, "show", "cilium_ct4_global", "--bpf-root", root)
+    assert after["id"] == before["id"]
+
+
+def test_recreate_with_yes_does_it_through_the_agent(root: str, settings: AgentSettings) -> None:
+    words = ("recreate", "cilium_ct4_global", "--entries", "4k", "--bpf-root", root)
+    report = as_json(maps.command, *words, "--yes", "--state-dir", str(settings.state_dir))
+    assert report["ok"]
+    assert report["lost"] == 50
+    status = as_json(agent.command, "status", "--state-dir", str(settings.state_dir))
+    assert status["maps"]["cilium_ct4_global"] == report["new_id"]
+    assert status["config"]["bpf-ct-global-tcp-max"] == "4096"
+    kinds = ("--kind", "map-recreated", "--state-dir", str(settings.state_dir))
+    [line] = run(events.command, *kinds, "--json").stdout.splitlines()
+    assert json.loads(line)["fields"]["lost"] == 50
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("cilium_ct4_global", "--entries", "5"), "1024 to 16777216"),
+        (("cilium_ct4_global", "--entries", "many"), "is not a size"),
+        (("cilium_call_policy", "--entries", "16"), "cannot be re-created"),
+    ],
+)
+def test_bad_recreate_is_one_clear_sentence(
+    root: str, words: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        run(maps.command, "recreate", *words, "--bpf-root", root, "--yes")
+
+
+def test_state_folder_without_agent_is_refused(root: str, settings: AgentSettings) -> None:
+    control.stop(settings)
+    words = ("cilium_ct4_global", "--entries", "4096", "--bpf-root", root, "--yes")
+    with pytest.raises(AgentError, match="No agent runs"):
+        run(maps.command, "recreate", *words, "--state-dir", str(settings.state_dir))
+
+
+def test_events_are_shown_without_debug_unless_asked(root: str, settings: AgentSettings) -> None:
+    del root
+    control.restart(settings)
+    where = ("--state-dir", str(settings.state_dir))
+    assert "Opened BPF map" not in run(events.command, *where).stdout
+    assert "Opened BPF map" in run(events.command, *where, "--all").stdout
+    assert len(run(events.command, *where, "-n", "3").stdout.splitlines()) == 3
+    with pytest.raises(UsageError, match="nonsense is no kind of event"):
+        run(events.command, *where, "--kind", "nonsense")
+    with pytest.raises(CtconsoleError, match="There is no history"):
+        run(events.command, "--history", "/nowhere/history.db")
+
+
+def test_agent_verbs_start_and_stop(settings: AgentSettings) -> None:
+    where = ("--state-dir", str(settings.state_dir))
+    assert run(agent.command, "status", *where).return_value == 1
+    given = ("--bpf-root", str(settings.bpf_root), "--config-dir", str(settings.config_dir))
+    assert run(agent.command, "start", *where, *given).stdout.startswith("ready, process ")
+    # What is not given again is as it was.
+    assert as_json(agent.command, "restart", *where)["bpf_root"] == str(settings.bpf_root)
+    assert run(agent.command, "status", *where).return_value == 0
+    assert "has stopped" in run(agent.command, "stop", *where).stderr
+    with pytest.raises(UsageError, match="has no value"):
+        run(agent.command, "start", *where, "--option", "tunnel")

@@ -1,0 +1,160 @@
+"""The agent as a process: start, restart, requests, stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.agent import control
+from ctconsole.agent.state import StateDir
+from ctconsole.config import write_option
+from ctconsole.errors import AgentError, ConfigError
+from ctconsole.history import History
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.event import EventKind
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.agent.control import AgentSettings
+    from ctconsole.kernel.gate import Gate
+
+
+def kinds(settings: AgentSettings) -> list[EventKind]:
+    with History(StateDir(settings.state_dir).history, create=False) as history:
+        return [event.kind for _, event in history.read(debug=False)]
+
+
+def ct4(settings: AgentSettings) -> Path:
+    return settings.bpf_root / GLOBALS / "cilium_ct4_global"
+
+
+def test_agent_starts_answers_and_stops_leaving_its_maps(settings: AgentSettings) -> None:
+    status = control.start(settings)
+    assert status.running
+    assert status.ready
+    assert status.config["bpf-ct-global-tcp-max"] == "2048"
+    pinned = {path.name: info.id for path, info in pinned_maps(settings.bpf_root).items()}
+    assert dict(status.maps) == pinned
+    assert control.stop(settings)
+    assert not control.stop(settings)
+    assert not control.status(settings).running
+    assert set(pinned_maps(settings.bpf_root / GLOBALS)) == {
+        settings.bpf_root / GLOBALS / name for name in pinned
+    }
+    assert kinds(settings)[0] is EventKind.AGENT_START
+    assert EventKind.AGENT_READY in kinds(settings)
+    assert kinds(settings)[-1] is EventKind.AGENT_STOP
+
+
+def test_restart_with_another_size_logs_cilium_s_two_lines_and_loses_the_entries(
+    settings: AgentSettings, gate: Gate
+) -> None:
+    before = control.start(settings)
+    with BpfMap.open(ct4(settings)) as live:
+        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+    assert settings.config_dir
+    write_option(settings.config_dir, "bpf-ct-global-tcp-max", "4096")
+    log = StateDir(settings.state_dir).log
+    seen = len(log.read_text())
+    after = control.restart(settings)
+    assert after.pid != before.pid
+    assert after.maps["cilium_ct4_global"] != before.maps["cilium_ct4_global"]
+    assert after.maps["cilium_ct_any4_global"] == before.maps["cilium_ct_any4_global"]
+    with BpfMap.open(ct4(settings)) as live:
+        assert (live.info.max_entries, live.count()) == (4096, 0)
+    about = [line for line in log.read_text()[seen:].splitlines() if "level=warning" in line]
+    mismatch = 'level=warning msg="Max entries mismatch for BPF map"'
+    removing = (
+        'level=warning msg="Removing map to allow for property upgrade (expect map data loss)"'
+    )
+    assert about == [
+        f"{mismatch} file-path={ct4(settings)} new=4096 old=2048",
+        f"{removing} file-path={ct4(settings)}",
+    ]
+
+
+def test_restart_with_unchanged_sizes_keeps_every_entry(
+    settings: AgentSettings, gate: Gate
+) -> None:
+    control.start(settings)
+    with BpfMap.open(ct4(settings)) as live:
+        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+        number = live.info.id
+    control.restart(settings)
+    with BpfMap.open(ct4(settings)) as live:
+        assert (live.info.id, live.count()) == (number, 50)
+
+
+def test_second_agent_on_the_same_state_is_refused(settings: AgentSettings) -> None:
+    pid = control.start(settings).pid
+    with pytest.raises(AgentError, match=f"process {pid}.* already runs on"):
+        control.start(settings)
+    assert control.status(settings).pid == pid
+
+
+def test_bad_option_is_refused_before_the_running_agent_is_touched(
+    settings: AgentSettings,
+) -> None:
+    pid = control.start(settings).pid
+    bad = replace(settings, options={"bpf-ct-global-tcp-max": "12"})
+    with pytest.raises(ConfigError, match="1024 to 16777216"):
+        control.restart(bad)
+    assert control.status(settings).pid == pid
+
+
+def test_failed_start_is_one_sentence_and_an_event(settings: AgentSettings, tmp_path: Path) -> None:
+    broken = replace(settings, bpf_root=tmp_path / "none")
+    with pytest.raises(AgentError, match=r"did not start: .*none is not a bpffs"):
+        control.start(broken)
+    assert kinds(settings)[-1] is EventKind.AGENT_FAILED
+    assert control.start(settings).ready
+
+
+def test_killed_agent_is_not_taken_for_a_running_one(settings: AgentSettings) -> None:
+    pid = control.start(settings).pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 5
+    while control.status(settings).running and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not control.status(settings).running
+    assert control.start(settings).pid != pid
+
+
+def test_gc_runs_on_request_and_by_the_interval(settings: AgentSettings, gate: Gate) -> None:
+    control.start(replace(settings, options={"conntrack-gc-interval": "100ms"}))
+    with BpfMap.open(ct4(settings)) as live:
+        gate.update_batch(live, *ct4_rows(10, lifetime=1))
+        end = time.monotonic() + 5
+        while live.count() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert live.count() == 0
+    assert control.collect(settings)["alive"] == 0
+    assert kinds(settings).count(EventKind.GC_PASS) >= 2
+
+
+def test_files_that_are_no_option_are_warned_of(settings: AgentSettings) -> None:
+    assert settings.config_dir
+    (settings.config_dir / "cluster-name").write_text("default")
+    control.start(settings)
+    log = StateDir(settings.state_dir).log.read_text()
+    assert "no option" in log
+    assert "files=cluster-name" in log
+
+
+def test_agent_runs_in_no_session_of_ours_and_is_nobody_s_child(settings: AgentSettings) -> None:
+    pid = control.start(settings).pid
+    assert pid
+    assert os.getsid(pid) != os.getsid(0)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
