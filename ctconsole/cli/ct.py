@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ctconsole.model.layout import Layout
     from ctconsole.model.table import CtTable
 
-_LAYOUTS = ("1.9", "1.18", "auto")
+_LAYOUTS = ("1.9", "1.15", "1.16", "1.18", "1.19", "auto")
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 
@@ -198,9 +198,11 @@ class _Listing:
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""
-        from ctconsole.model.layout import Layout, guess_layout
+        from ctconsole.model.layout import LAYOUTS, Layout, guess_layout
 
         if self._layout != "auto":
+            if not LAYOUTS[Layout(self._layout)].confirmed:
+                message(f"layout {self._layout} was read from Cilium's sources, not tried on a map")
             return Layout(self._layout)
         guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
         sure = "" if guess.certain else "; name it with --layout if you know better"

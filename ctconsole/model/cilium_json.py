@@ -89,9 +89,18 @@ def _value(values: Records, spec: LayoutSpec) -> list[Column]:
     columns: list[Column] = []
     before = '\n    },\n    "Value": {'
     for name, field in spec.json:
-        columns += _number(values[field], f'{before}\n      "{name}": ')
+        column, label = values[field], f'{before}\n      "{name}": '
+        columns += _number(column, label) if column.ndim == 1 else _numbers(column, label)
         before = ","
     return columns
+
+
+def _numbers(rows: Records, before: str) -> list[Column]:
+    """An array field, each element on a line of its own."""
+    columns: list[Column] = []
+    for index in range(rows.shape[1]):
+        columns += _number(rows[:, index], (before + "[" if not index else ",") + _OCTETS)
+    return [*columns, literal(b"\n      ]")]
 
 
 def _number(column: Records, before: str) -> list[Column]:

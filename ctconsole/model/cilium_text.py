@@ -92,15 +92,20 @@ def _tuple(keys: Records, spec: LayoutSpec) -> list[Column]:
             np.where(swap, source, destination),
         )
         sport, dport = np.where(service, dport, sport), np.where(service, sport, dport)
+    brackets = spec.bracketed_ipv6 and source.shape[1] > 4  # noqa: PLR2004 - bytes of an IPv4 address
+    opening = [literal(b"[")] if brackets else []
+    colon = literal(b"]:" if brackets else b":")
     return [
         _protocols(spec.layout).column(keys["nexthdr"]),
         _directions(spec.layout).column(keys["flags"]),
+        *opening,
         *address(source),
-        literal(b":"),
+        colon,
         *decimal(sport),
         literal(b" -> "),
+        *opening,
         *address(destination),
-        literal(b":"),
+        colon,
         *decimal(dport),
         _remarks(spec.layout).column(keys["flags"]),
     ]

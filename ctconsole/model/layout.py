@@ -10,7 +10,7 @@ Cilium 1.9 and 1.18, and dumps of real maps of both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
+    _Format: TypeAlias = str | tuple[str, tuple[int]]
 
 
 def _key(address: int) -> np.dtype[np.void]:
@@ -108,7 +109,10 @@ class Layout(StrEnum):
     """A version of the value's layout, named after the Cilium release it was read from."""
 
     V1_9 = "1.9"
+    V1_15 = "1.15"
+    V1_16 = "1.16"
     V1_18 = "1.18"
+    V1_19 = "1.19"
 
 
 class Form(StrEnum):
@@ -149,6 +153,9 @@ class LayoutSpec:
             (seen with 1.9.0-rc1).
         skips_missing_maps: whether a missing map is skipped with a message instead of ending
             the listing.
+        bracketed_ipv6: whether the text puts IPv6 addresses in brackets.
+        confirmed: whether the layout was held against what that version's own tool printed;
+            False where only its sources were read, and a listing then says so.
     """
 
     layout: Layout
@@ -162,6 +169,8 @@ class LayoutSpec:
     service_direction: bool
     json_repeats_key: bool
     skips_missing_maps: bool
+    bracketed_ipv6: bool = False
+    confirmed: bool = True
 
     @property
     def known_flags(self) -> int:
@@ -169,7 +178,7 @@ class LayoutSpec:
         return (1 << len(self.flag_names)) - 1
 
 
-_TAIL: Final = {
+_TAIL: Final[Mapping[str, tuple[str, int]]] = {
     "lifetime": ("<u4", 32),
     "flags": ("<u2", 36),
     "rev_nat_index": (">u2", 38),
@@ -182,9 +191,9 @@ _TAIL: Final = {
 """The fields that never moved; ``src_sec_id`` even says so in the C header."""
 
 
-def _value(**head: tuple[str, int]) -> np.dtype[np.void]:
+def _value(**head: tuple[_Format, int]) -> np.dtype[np.void]:
     """The dtype of fields ``name=(format, offset)`` followed by the ones that never moved."""
-    fields = head | _TAIL
+    fields: dict[str, tuple[_Format, int]] = {**head, **_TAIL}
     return np.dtype(
         {
             "names": list(fields),
@@ -256,6 +265,64 @@ _V1_9: Final = LayoutSpec(
     skips_missing_maps=True,
 )
 
+# 0x200 was auth_required once; the tools neither name it nor call it unknown.
+_FLAGS_1_15: Final = (*_FLAGS_1_9, "FromL7LB", "", "FromTunnel")
+_FLAGS_1_16: Final = (*_FLAGS_1_9[:7], "DSRInternal", "FromL7LB", "", "FromTunnel")
+_PROTOCOLS_1_15: Final = MappingProxyType(_PROTOCOLS_1_9 | {132: "SCTP"})
+
+_V1_15: Final = replace(
+    _V1_9,
+    layout=Layout.V1_15,
+    flag_names=_FLAGS_1_15,
+    protocols=_PROTOCOLS_1_15,
+    service_direction=True,
+    json_repeats_key=False,
+    skips_missing_maps=False,
+    confirmed=False,
+)
+"""1.9's fields with the names of 1.15 (``pkg/maps/ctmap/types.go``): ``SVC``, the flags FromL7LB
+of 1.12 and FromTunnel of 1.14. 1.10 to 1.14 print the word ``service`` instead."""
+
+
+def _merged_text(*last: TextField) -> tuple[TextField, ...]:
+    """The text since 1.16, which counts both directions together, up to its last fields."""
+    return (
+        TextField("Packets=", "packets"),
+        TextField("Bytes=", "bytes"),
+        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
+        TextField("LastRxReport=", "last_rx_report"),
+        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
+        TextField("LastTxReport=", "last_tx_report"),
+        TextField("Flags=", "flags", Form.FLAGS),
+        TextField("RevNAT=", "rev_nat_index"),
+        TextField("SourceSecurityID=", "src_sec_id"),
+        *last,
+    )
+
+
+def _merged_json(
+    head: tuple[tuple[str, str], ...], after_rev_nat: tuple[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """The JSON since 1.16: what it begins with, and the field at offset 40."""
+    return (
+        *head,
+        ("Packets", "packets"),
+        ("Bytes", "bytes"),
+        ("Lifetime", "lifetime"),
+        ("Flags", "flags"),
+        ("RevNAT", "rev_nat_index"),
+        after_rev_nat,
+        ("TxFlagsSeen", "tx_flags_seen"),
+        ("RxFlagsSeen", "rx_flags_seen"),
+        ("SourceSecurityID", "src_sec_id"),
+        ("LastTxReport", "last_tx_report"),
+        ("LastRxReport", "last_rx_report"),
+    )
+
+
+_BACKEND: Final = TextField("BackendID=", "backend_id")
+_RESERVED: Final = (("Reserved0", "reserved0"), ("BackendID", "backend_id"))
+
 _V1_18: Final = LayoutSpec(
     layout=Layout.V1_18,
     value=_value(
@@ -267,43 +334,54 @@ _V1_18: Final = LayoutSpec(
     ),
     counters=("packets", "bytes"),
     service_counters=("packets", "bytes"),
-    text=(
-        TextField("Packets=", "packets"),
-        TextField("Bytes=", "bytes"),
-        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
-        TextField("LastRxReport=", "last_rx_report"),
-        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
-        TextField("LastTxReport=", "last_tx_report"),
-        TextField("Flags=", "flags", Form.FLAGS),
-        TextField("RevNAT=", "rev_nat_index"),
-        TextField("SourceSecurityID=", "src_sec_id"),
-        TextField("BackendID=", "backend_id"),
-    ),
-    json=(
-        ("Reserved0", "reserved0"),
-        ("BackendID", "backend_id"),
-        ("Packets", "packets"),
-        ("Bytes", "bytes"),
-        ("Lifetime", "lifetime"),
-        ("Flags", "flags"),
-        ("RevNAT", "rev_nat_index"),
-        ("Reserved4", "reserved4"),
-        ("TxFlagsSeen", "tx_flags_seen"),
-        ("RxFlagsSeen", "rx_flags_seen"),
-        ("SourceSecurityID", "src_sec_id"),
-        ("LastTxReport", "last_tx_report"),
-        ("LastRxReport", "last_rx_report"),
-    ),
-    # 0x200 was auth_required once; the tool neither names it nor calls it unknown.
-    flag_names=(*_FLAGS_1_9[:7], "DSRInternal", "FromL7LB", "", "FromTunnel"),
-    protocols=MappingProxyType(_PROTOCOLS_1_9 | {132: "SCTP"}),
+    text=_merged_text(_BACKEND),
+    json=_merged_json(_RESERVED, ("Reserved4", "reserved4")),
+    flag_names=_FLAGS_1_16,
+    protocols=_PROTOCOLS_1_15,
     service_direction=True,
     json_repeats_key=False,
     skips_missing_maps=False,
 )
 
+_V1_16: Final = replace(
+    _V1_18,
+    layout=Layout.V1_16,
+    value=_value(
+        reserved0=("<u8", 0),
+        backend_id=("<u8", 8),
+        packets=("<u8", 16),
+        bytes=("<u8", 24),
+        ifindex=("<u2", 40),
+    ),
+    text=_merged_text(TextField("IfIndex=", "ifindex"), _BACKEND),
+    json=_merged_json(_RESERVED, ("IfIndex", "ifindex")),
+    confirmed=False,
+)
+"""1.18 with the interface at offset 40, which 1.18 reserves. Cilium's pull request 32563 put
+BackendID at the end of the line, behind IfIndex. Good for 1.16 and 1.17."""
+
+_V1_19: Final = replace(
+    _V1_18,
+    layout=Layout.V1_19,
+    value=_value(
+        nat_addr=(("u1", (16,)), 0),
+        union0=(("<u8", (2,)), 0),
+        reserved0=("<u8", 0),
+        backend_id=("<u8", 8),
+        packets=("<u8", 16),
+        bytes=("<u8", 24),
+        nat_port=(">u2", 40),
+    ),
+    text=_merged_text(_BACKEND, TextField("NatPort=", "nat_port")),
+    json=_merged_json((("Union0", "union0"),), ("NatPort", "nat_port")),
+    bracketed_ipv6=True,
+    confirmed=False,
+)
+"""1.19 and later, seen in excerpts of ``pkg/maps/ctmap/types.go`` only: the first 16 bytes are
+the address that DSR replies leave with, or the backend; its port follows at offset 40."""
+
 LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
-    {spec.layout: spec for spec in (_V1_9, _V1_18)}
+    {spec.layout: spec for spec in (_V1_9, _V1_15, _V1_16, _V1_18, _V1_19)}
 )
 """Every layout known, oldest first."""
 
@@ -331,15 +409,17 @@ class Guess:
 def guess_layout(*samples: Records) -> Guess:
     """Tell the layout from the entries themselves.
 
-    1.18 never writes the first 8 bytes, where 1.9 counts received packets. An entry that saw
-    packets both ways therefore decides: zero there means 1.18, anything else 1.9. Entries that
-    saw one direction only say little, and then the guess is not `Guess.certain`.
+    1.16 and 1.18 never write the first 8 bytes, where 1.9 to 1.15 count received packets. An
+    entry that saw packets both ways therefore decides: zero there means 1.18, anything else 1.9.
+    Where both kinds are, the few with something there hold the address of 1.19's DSR entries.
+    Entries that saw one direction only say little, and then the guess is not `Guess.certain`.
+    What the neighbours 1.15, 1.16 and 1.19 do differently hardly shows in entries; name them.
 
     Args:
         samples: raw values of one or more maps of a node, each u1 of shape (n, 56) or records
             of any 56-byte dtype.
     """
-    received = both_ways = counted = total = 0
+    received = both_ways = silent = counted = total = 0
     for sample in samples:
         words = _words(sample)
         reports = words[:, 6]
@@ -347,7 +427,11 @@ def guess_layout(*samples: Records) -> Guess:
         total += len(words)
         received += int(np.count_nonzero(words[:, 0]))
         both_ways += int(np.count_nonzero(seen))
+        silent += int(np.count_nonzero(seen & (words[:, 0] == 0)))
         counted += int(np.count_nonzero(words[:, 2]))
+    if silent > received > 0:
+        reason = f"{received} entries hold something where {silent} with traffic both ways do not"
+        return Guess(Layout.V1_19, reason, certain=False)
     if received:
         reason = f"{received} of {total} entries count received packets"
         return Guess(Layout.V1_9, reason, certain=True)
@@ -357,7 +441,7 @@ def guess_layout(*samples: Records) -> Guess:
     if counted:
         reason = "entries saw one direction only and count packets, as 1.9 does by default"
         return Guess(Layout.V1_9, reason, certain=False)
-    return Guess(Layout.V1_18, "no entry tells; the newest layout is assumed", certain=False)
+    return Guess(Layout.V1_18, "no entry tells; 1.18's layout is assumed", certain=False)
 
 
 def _words(values: Records) -> npt.NDArray[np.uint64]:
