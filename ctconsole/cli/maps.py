@@ -88,11 +88,18 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--entries", "size", required=True, metavar="N", help="Its capacity: 524288, 512k.")
 @click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
+@click.option("--read-only", is_flag=True, help="Only look: make no write gate.")
 @state_dir_option
 @bpf_root_option
 @json_option
 def recreate(  # noqa: PLR0917 - click hands every option over
-    name: str, size: str, yes: bool, state_dir: Path | None, bpf_root: Path, as_json: bool
+    name: str,
+    size: str,
+    yes: bool,
+    read_only: bool,
+    state_dir: Path | None,
+    bpf_root: Path,
+    as_json: bool,
 ) -> int:
     """Re-create a map with another capacity. EVERY ENTRY IN IT IS LOST.
 
@@ -104,7 +111,8 @@ def recreate(  # noqa: PLR0917 - click hands every option over
       ctconsole map recreate cilium_ct4_global --entries 1048576
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
-    from ctconsole.agent.actions import agent_warnings, recreate_map
+    from ctconsole.agent.actions import agent_warnings, record, recreate_map
+    from ctconsole.agent.state import AgentSettings, default_state_dir
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import plan_recreate
@@ -121,12 +129,14 @@ def recreate(  # noqa: PLR0917 - click hands every option over
             _print_plan(plan, warnings)
         message("Nothing was changed. Give --yes to do it")
         return 1
-    gate = Gate.open(read_only=False)
+    gate = Gate.open(read_only=read_only)
     if gate is None:
         raise ReadOnlyError("Re-creating a map")
     for warning in warnings:
         message(f"warning: {warning}")
     report = recreate_map(gate, plan, settings)
+    if settings is None:
+        record(AgentSettings(state_dir or default_state_dir()), report.events)
     if as_json:
         print_json(_report_dict(report))
     report.check()

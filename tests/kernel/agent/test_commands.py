@@ -10,13 +10,15 @@ from click.testing import CliRunner, Result
 
 from ctconsole.agent import control
 from ctconsole.cli import agent, events, maps
-from ctconsole.errors import AgentError, CtconsoleError, UsageError
+from ctconsole.errors import AgentError, CtconsoleError, ReadOnlyError, UsageError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import click
 
     from ctconsole.agent.control import AgentSettings
@@ -88,6 +90,24 @@ def test_recreate_with_yes_does_it_through_the_agent(root: str, settings: AgentS
     kinds = ("--kind", "map-recreated", "--state-dir", str(settings.state_dir))
     [line] = run(events.command, *kinds, "--json").stdout.splitlines()
     assert json.loads(line)["fields"]["lost"] == 50
+
+
+def test_closed_gate_refuses_and_changes_nothing(root: str) -> None:
+    words = ("cilium_ct4_global", "--entries", "4k", "--bpf-root", root, "--yes", "--read-only")
+    with pytest.raises(ReadOnlyError):
+        run(maps.command, "recreate", *words)
+    found = as_json(maps.command, "show", "cilium_ct4_global", "--bpf-root", root)
+    assert (found["max_entries"], found["entries"]) == (2048, 50)
+
+
+def test_map_without_agent_is_recreated_and_remembered_all_the_same(
+    root: str, settings: AgentSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    control.stop(settings)
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path / "run"))
+    words = ("cilium_ct4_global", "--entries", "4k", "--bpf-root", root, "--yes")
+    assert as_json(maps.command, "recreate", *words)["lost"] == 50
+    assert "Re-created BPF map" in run(events.command).stdout
 
 
 @pytest.mark.parametrize(
