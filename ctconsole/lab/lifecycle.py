@@ -147,7 +147,7 @@ def owned(
             yield lab, stop
         finally:
             stop.hold()
-            down(lab, say)
+            down(lab, _harmless(say))
 
 
 def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
@@ -219,6 +219,16 @@ def _build(lab: Lab, options: Mapping[str, str], say: Callable[[str], None]) -> 
     server.start(lab.server, lab.namespace(topology.SERVER), lab.root / "server")
     say("Starting the agent: it makes the maps and compiles the programs")
     control.start(lab.settings)
+
+
+def _harmless(say: Callable[[str], None]) -> Callable[[str], None]:
+    """``say`` for the clearing up, which goes on when the terminal is closed already."""
+
+    def quietly(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return quietly
 
 
 def _gate() -> Gate:

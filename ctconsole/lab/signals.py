@@ -19,10 +19,12 @@ class Stop:
     Attributes:
         politely: asks what runs to end by itself, e.g. the console's loop; None while nothing
             can be asked. The second signal does not ask again.
+        number: the first signal that came, 0 while none has.
     """
 
     def __init__(self) -> None:
         self.politely: Callable[[], None] | None = None
+        self.number = 0
         self._held = False
         self._done = False
 
@@ -35,6 +37,7 @@ class Stop:
         del frame
         if self._held or self._done:
             return
+        self.number = self.number or number
         if self.politely is not None:
             ask, self.politely = self.politely, None
             ask()

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import UsageError
+from ctconsole.errors import LabError, UsageError
 from ctconsole.kernel import netns
 from ctconsole.lab.limits import raise_open_files
 from ctconsole.lab.server import ECHO_PORT, PORT
@@ -35,8 +35,8 @@ TICK = 0.05
 PATIENCE = 3.0
 """Seconds to wait for a connection or an answer before it counts as failed."""
 
-MAX_PENDING = 2_000
-"""Exchanges under way at which no new ones start; the rate asked for is then not reached."""
+MAX_PENDING = 3_000
+"""Exchanges under way at most; where this holds new ones back the rate is not reached."""
 
 UDP_SHARE = 0.2
 """UDP exchanges for each new TCP connection; each has a source port of its own."""
@@ -138,8 +138,10 @@ class _Run:
 
     def batch(self, connections: int, datagrams: int, pings: int) -> None:
         """Start that many of each, all from the host whose turn it is."""
-        if len(self.busy) > MAX_PENDING:
-            return
+        room = MAX_PENDING - len(self.busy)
+        # A new connection may start two exchanges: its own and one on an idle connection.
+        connections = min(connections, room // 3)
+        datagrams = min(datagrams, room - 2 * connections)
         for _ in range(self.tally.open_now + connections - self.plan.connections):
             if self.idle:
                 self._close(self._any_idle())
@@ -226,9 +228,17 @@ async def generate(
         say: told one line every `PROGRESS_SECONDS`.
 
     Raises:
-        LabError: a source namespace does not exist.
+        LabError: this process may not open that many sockets.
+        NoSuchMapError: a source namespace does not exist.
     """
-    raise_open_files(plan.connections + MAX_PENDING + 256)
+    # While exchanges are under way connections may exceed the plan by as many.
+    needed = plan.connections + 2 * MAX_PENDING + 256
+    if (allowed := raise_open_files(needed)) < needed:
+        raise LabError(
+            f"{plan.connections} connections need {needed} open files and this process may have "
+            f"{allowed}",
+            hint="Raise the limit with ulimit -n, or ask for fewer --connections",
+        )
     run = _Run(plan)
     budget = Budget(plan.rate, plan.rate * UDP_SHARE, PINGS_PER_SECOND)
     began = last = said = time.monotonic()

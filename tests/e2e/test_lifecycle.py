@@ -88,6 +88,11 @@ def test_a_bad_option_is_refused_before_anything_is_built() -> None:
     assert not netns.names(f"{PREFIX}bad-{os.getpid()}-")
 
 
+EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "hangup": 129}
+
+KEYS = {"q": b"q", "ctrl+c": b"\x03"}
+
+
 @contextmanager
 def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """``ctconsole`` in a terminal of its own; hands out the process and our end."""
@@ -95,12 +100,11 @@ def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")
     environment = {**os.environ, "TERM": "xterm-256color"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "ctconsole", *argv],
+        ["setsid", "--ctty", sys.executable, "-m", "ctconsole", *argv],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env=environment,
-        start_new_session=True,
     )
     os.close(theirs)
     os.set_blocking(ours, False)
@@ -133,14 +137,16 @@ def demo_lab(process: subprocess.Popen[bytes], ours: int) -> Lab:
 
 
 @pytest.fixture
-def own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A run directory for one test, in which no lab of another one is."""
     monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
-    return tmp_path
+    yield
+    for lab in lifecycle.all_labs():
+        lifecycle.down(lab)
 
 
 @pytest.mark.usefixtures("own_run_dir")
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "hangup", "q"])
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "hangup", "q", "ctrl+c"])
 def test_leaving_a_demo_leaves_nothing(end: str) -> None:
     with console("lab", "demo", "--connections", "20") as (process, ours):
         lab = demo_lab(process, ours)
@@ -150,15 +156,15 @@ def test_leaving_a_demo_leaves_nothing(end: str) -> None:
         assert len(footprint.processes) >= 3
         if end == "hangup":
             os.close(ours)
-        elif end == "q":
-            os.write(ours, b"q")
+        elif end in KEYS:
+            os.write(ours, KEYS[end])
         else:
             process.send_signal(signal.Signals[end])
         deadline = time.monotonic() + 20
         while process.poll() is None and time.monotonic() < deadline:
             read(ours)
             time.sleep(0.05)
-        assert process.poll() is not None, "the demo did not end"
+        assert process.poll() == EXIT_CODES.get(end, 0), "the demo did not end as it should"
     assert footprint.remains() == {}
 
 

@@ -29,7 +29,7 @@ def test_the_first_signal_asks_and_the_second_insists() -> None:
     with stopping() as stop:
         stop.politely = lambda: asked.append(1)
         send(signal.SIGTERM)
-        assert asked == [1]
+        assert (asked, stop.number) == ([1], signal.SIGTERM)
         with pytest.raises(SystemExit):
             send(signal.SIGTERM)
     assert asked == [1]
