@@ -259,6 +259,126 @@ struct endpoint_info {
 #define CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY 12
 #define CILIUM_CALL_SIZE		    25
 
+/*
+ * Source translation. A translated connection has two entries in cilium_snat_v4_external: the
+ * packet as the pod sends it (TUPLE_F_OUT) says what to put in its source, the reply as it
+ * comes back (TUPLE_F_IN) what to put in its destination. Unlike conntrack's, these keys are
+ * the packet's own: addresses and ports stand where they are named. ICMP echoes have their
+ * identifier where the pod's port would be.
+ */
+struct nat_entry {
+	__u64 created;	  /* ns of CLOCK_MONOTONIC */
+	__u64 host_local; /* 1: the node's own traffic, whose address stays */
+	__u64 pad1;
+	__u64 pad2;
+};
+
+struct ipv4_nat_entry {
+	struct nat_entry common;
+	union {
+		struct {
+			__be32 to_saddr; /* TUPLE_F_OUT */
+			__be16 to_sport;
+		};
+		struct {
+			__be32 to_daddr; /* TUPLE_F_IN */
+			__be16 to_dport;
+		};
+	};
+};
+
+struct ipv6_nat_entry {
+	struct nat_entry common;
+	union {
+		struct {
+			__u8 to_saddr[16];
+			__be16 to_sport;
+		};
+		struct {
+			__u8 to_daddr[16];
+			__be16 to_dport;
+		};
+	};
+};
+
+/* cilium_ipv4_frag_datagrams: the ports of a datagram, for the fragments without them. */
+struct ipv4_frag_id {
+	__be32 daddr;
+	__be32 saddr;
+	__be16 id;
+	__u8 proto;
+	__u8 pad;
+} __attribute__((packed));
+
+struct ipv4_frag_l4ports {
+	__be16 sport;
+	__be16 dport;
+} __attribute__((packed));
+
+/*
+ * Records of cilium_events, in the order of bpf/lib/{drop,trace}.h of 1.9; len_cap bytes of
+ * the packet follow each. Numbers are in host order.
+ */
+#define CILIUM_NOTIFY_DROP  1
+#define CILIUM_NOTIFY_TRACE 4
+
+#define NOTIFY_CAPTURE_VER 1
+
+struct capture_header {
+	__u8 type;    /* CILIUM_NOTIFY_* */
+	__u8 subtype; /* DROP_* or TRACE_* */
+	__u16 source; /* endpoint whose program says so; 0 for the node's */
+	__u32 hash;   /* of the flow, as the kernel has it */
+	__u32 len_orig;
+	__u16 len_cap;
+	__u16 version; /* NOTIFY_CAPTURE_VER */
+};
+
+struct drop_notify {
+	struct capture_header header;
+	__u32 src_label;
+	__u32 dst_label;
+	__u32 dst_id; /* endpoint it was for; 0 on the way out */
+	__u32 unused;
+};
+
+struct trace_notify {
+	struct capture_header header;
+	__u32 src_label;
+	__u32 dst_label;
+	__u16 dst_id;
+	__u8 reason; /* TRACE_REASON_* */
+	__u8 ipv6 : 1, pad : 7;
+	__u32 ifindex;
+	__u8 orig_ip[16]; /* source before a service's address was put there */
+};
+
+/* Where a packet was when it was traced. */
+#define TRACE_TO_LXC	   0
+#define TRACE_TO_STACK	   3
+#define TRACE_FROM_LXC	   5
+#define TRACE_FROM_NETWORK 10
+#define TRACE_TO_NETWORK   11
+
+/* What connection tracking knew of it. */
+#define TRACE_REASON_POLICY	    0 /* a new connection, which policy let pass */
+#define TRACE_REASON_CT_ESTABLISHED 1
+#define TRACE_REASON_CT_REPLY	    2
+#define TRACE_REASON_CT_RELATED	    3
+#define TRACE_REASON_CT_REOPENED    4
+
+/* Records of cilium_signals: calls for the garbage collector. */
+#define SIGNAL_NAT_FILL_UP 0
+#define SIGNAL_CT_FILL_UP  1
+
+#define SIGNAL_PROTO_V4 0
+#define SIGNAL_PROTO_V6 1
+
+struct signal_msg {
+	__u32 signal_nr; /* SIGNAL_* */
+	__u32 proto;	 /* SIGNAL_PROTO_* */
+};
+
 /* cilium_metrics: per-CPU hash of packets and bytes by reason and direction. */
 struct metrics_key {
 	__u8 reason; /* REASON_FORWARDED or a DROP_* */
@@ -291,9 +411,12 @@ struct metrics_value {
 #define DROP_CSUM_L4	      154
 #define DROP_CT_CREATE_FAILED 155 /* the table refused a new entry */
 #define DROP_INVALID_EXTHDR   156 /* more IPv6 extension headers than are followed */
-#define DROP_FRAG_NOSUPPORT   157 /* a fragment, and fragments are not tracked */
+#define DROP_FRAG_NOSUPPORT   157 /* a fragment, where fragments are not followed */
 #define DROP_NO_SERVICE	      158 /* a service without a backend */
 #define DROP_UNSUPPORTED_L2   166 /* no Ethernet II frame */
+#define DROP_NAT_NO_MAPPING   167 /* no port was free, or the table refused */
+#define DROP_NAT_UNSUPP_PROTO 168 /* no translation for this protocol */
+#define DROP_FRAG_NOT_FOUND   175 /* a fragment whose first is not known */
 #define DROP_POLICY_DENY      181 /* denied by a rule, where 133 says that none allows */
 
 /* Reserved identities: of the node itself, and of everything outside the cluster. */
