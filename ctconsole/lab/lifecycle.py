@@ -23,7 +23,7 @@ from ctconsole import paths
 from ctconsole.agent import control
 from ctconsole.agent.state import AgentSettings, save_endpoint
 from ctconsole.config import AgentConfig, write_option
-from ctconsole.errors import CtconsoleError, FormatError, LabError
+from ctconsole.errors import CtconsoleError, FormatError, LabError, bpf_error
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.lab import names, server, topology
@@ -192,9 +192,19 @@ def find(name: str | None = None) -> Lab:
 
 
 def all_labs() -> list[Lab]:
-    """Every lab of this run directory by name, dead ones and those being built included."""
-    found = (_load(file) for file in sorted(_labs_dir().glob("[!.]*/lab.json")))
-    return [lab for lab in found if lab]
+    """Every lab of this run directory by name, dead ones and those being built included.
+
+    Raises:
+        DeniedError: the run directory is somebody else's.
+        FormatError: a lab's description is damaged.
+    """
+    try:
+        folders = sorted(path for path in _labs_dir().iterdir() if path.name[0] != ".")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise bpf_error(error.errno or 0, "readdir", str(_labs_dir())) from error
+    return [lab for folder in folders if (lab := _load(folder / "lab.json"))]
 
 
 def clean_dead(say: Callable[[str], None] = lambda _: None) -> list[str]:
@@ -255,7 +265,10 @@ def _claim(name: str | None, kind: ServerKind) -> Lab:
     A folder is renamed into place complete, so that of two processes one gets the name and
     nobody sees a lab without its description.
     """
-    _labs_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        _labs_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise bpf_error(error.errno or 0, "mkdir", str(_labs_dir())) from error
     wanted = names.check(name) if name else names.free(names.DEFAULT, _taken())
     if name and wanted in _taken():
         raise LabError(
