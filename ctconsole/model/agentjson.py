@@ -42,7 +42,7 @@ CONFIG_NAMES = {
     "NodePortMode": "bpf-lb-mode",
     "BPFRoot": "bpf-root",
 }
-"""Flags by the name of the Go field that holds them (``pkg/option/config.go``, ``DaemonConfig``)."""
+"""Flags by the Go field that holds them (``DaemonConfig`` of ``pkg/option/config.go``)."""
 
 
 @dataclass(frozen=True, slots=True)

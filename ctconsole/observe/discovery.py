@@ -1,0 +1,396 @@
+"""Finding out about a node without being told: bpffs, agent, version, options, clock, layout.
+
+Every fact says where it comes from. The agent's API is asked first, then the file it leaves of
+its configuration, then its command line; where nothing tells, the entries themselves decide.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.kernel import clock as clocks
+from ctconsole.kernel import procs
+from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
+from ctconsole.model import agentjson
+from ctconsole.model.agentjson import ClockSource
+from ctconsole.model.layout import LAYOUTS, Layout
+from ctconsole.observe import agentapi
+from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ctconsole.kernel.procs import Process
+
+T = TypeVar("T")
+
+SOCKET = Path("cilium.sock")
+RUNTIME_CONFIG = Path("state/agent-runtime-config.json")
+STATE_DIRS = (Path("/var/run/cilium"), Path("/run/cilium"))
+"""Where an agent keeps its socket and state unless ``--state-dir`` says otherwise."""
+
+KTIME = ClockSource("ktime")
+
+_MOST_CONFIG = 8 << 20
+_FLAG = re.compile(r"--([a-z0-9-]+)(?:=(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[T]):
+    """Something known of the node, and how it is known.
+
+    Attributes:
+        value: the fact.
+        origin: for a person: the API, a file, the command line, a guess and its reason.
+        certain: False for guesses and assumptions.
+    """
+
+    value: T
+    origin: str
+    certain: bool = True
+
+
+ASSUMED_CLOCK = Fact(KTIME, "assumed: what agents count by default", certain=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent's process as seen from here.
+
+    Attributes:
+        process: who it is.
+        root: its file system; ``/`` or ``/proc/<pid>/root``.
+        contained: whether it lives in another mount namespace.
+        flags: its options as its command line and its config folder give them.
+        state_dir: its run-time folder, as a path from here.
+        socket: its API socket, as a path from here.
+    """
+
+    process: Process
+    root: Path
+    contained: bool
+    flags: Mapping[str, str]
+    state_dir: Path
+    socket: Path
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What is known of a node; made anew by `discover`, never changed.
+
+    Attributes:
+        bpf_root: the bpffs looked at.
+        globals: the folder of pinned maps in it.
+        agent: the agent in charge of it, None where none runs.
+        version: the agent's release, None where nothing tells.
+        options: its options by kebab-case name.
+        options_origin: where they come from.
+        clock: what CT lifetimes count.
+        layout: how CT values are laid out, None where only the entries can tell.
+        notes: sentences for a person; what is missing and why that is all right.
+    """
+
+    bpf_root: Path
+    globals: Path
+    agent: Agent | None = None
+    version: Fact[str] | None = None
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    options_origin: str = ""
+    clock: Fact[ClockSource] = ASSUMED_CLOCK
+    layout: Fact[Layout] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> NodeFacts:
+    """Look at the node once; takes milliseconds, or the API's patience where it hangs.
+
+    Args:
+        bpf_root: the bpffs; None takes the first mounted one that has Cilium's folder.
+        layout: what the operator says; wins over everything.
+    """
+    root = bpf_root or find_root()
+    folder = find_globals(root)
+    agent = find_agent(folder)
+    known = _Known()
+    if agent is not None:
+        _ask_api(agent, known)
+        _read_runtime_config(agent, known)
+        known.add_options(agent.flags, f"arguments of process {agent.process.pid}")
+        _read_arguments(agent, known)
+    notes = [*known.notes, *_missing_maps(folder)]
+    if agent is None:
+        notes.append(f"No cilium-agent that uses {folder} is running")
+    return NodeFacts(
+        bpf_root=root,
+        globals=folder,
+        agent=agent,
+        version=known.version,
+        options=MappingProxyType(known.options),
+        options_origin=", ".join(known.origins),
+        clock=known.clock or ASSUMED_CLOCK,
+        layout=_layout(layout, known.version),
+        notes=tuple(notes),
+    )
+
+
+def find_root() -> Path:
+    """The first mounted bpffs with Cilium's folder in it, else the first, else the usual one."""
+    mounted = find_bpffs()
+    for root in mounted:
+        if (root / GLOBALS).is_dir():
+            return root
+    return mounted[0] if mounted else DEFAULT_BPF_ROOT
+
+
+def find_globals(root: Path) -> Path:
+    """The folder of Cilium's pins at ``root``; ``root`` itself where it has no such folder."""
+    folder = root / GLOBALS
+    return folder if folder.is_dir() or not is_bpffs(root) else root
+
+
+def find_agent(folder: Path) -> Agent | None:
+    """The agent whose pins are in ``folder``, which may know it by another path.
+
+    An agent that says where its bpffs is must mean this very folder. Of several the youngest is
+    taken: an old one that is about to leave is not in charge any more.
+    """
+    for process in reversed(procs.named(*procs.AGENT_NAMES)):
+        agent = describe(process)
+        if agent is not None and _uses(agent, folder):
+            return agent
+    return None
+
+
+def describe(process: Process) -> Agent | None:
+    """What can be told of an agent's process from outside; None when it has gone."""
+    root = Path(f"/proc/{process.pid}/root")
+    try:
+        own, other = Path("/proc/self/ns/mnt").readlink(), (root.parent / "ns/mnt").readlink()
+        contained = own != other or not root.samefile("/")
+    except OSError:
+        if procs.find(process.pid) is None:
+            return None
+        contained = True
+    root = root if contained else Path("/")
+    given = arguments(process.argv)
+    config_dir = given.get("config-dir")
+    flags = read_config_dir(_below(root, Path(config_dir))) | given if config_dir else given
+    state_dir = _state_dir(root, flags)
+    socket = flags.get("socket-path")
+    return Agent(
+        process=process,
+        root=root,
+        contained=contained,
+        flags=MappingProxyType(flags),
+        state_dir=state_dir,
+        socket=_below(root, Path(socket)) if socket else state_dir / SOCKET,
+    )
+
+
+def arguments(argv: Sequence[str]) -> dict[str, str]:
+    """Flags of a command line, by name without dashes; one without a value is ``true``.
+
+    As pflag reads them: ``--name=value``, ``--name value`` unless the next word is a flag.
+    """
+    found: dict[str, str] = {}
+    words = list(argv)
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        match = _FLAG.fullmatch(word)
+        if match is None:
+            continue
+        name, value = match[1], match[2]
+        if value is None:
+            value = "true" if following.startswith("-") else following
+        found[name] = value
+    return found
+
+
+def read_config_dir(folder: Path) -> dict[str, str]:
+    """A mounted ConfigMap: a file for each option. What cannot be read is left out."""
+    found = {}
+    try:
+        files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        return {}
+    for file in files:
+        text = _read_text(file)
+        if text is not None:
+            found[file.name] = text.strip()
+    return found
+
+
+def layout_of(version: str) -> Layout | None:
+    """The layout a release writes: the newest one known that is not newer than it.
+
+    None for a text without a version, or a release older than all layouts.
+    """
+    wanted = _release(version)
+    if wanted is None:
+        return None
+    older = [(found, layout) for layout in LAYOUTS if (found := _release(layout)) is not None]
+    fitting = [(found, layout) for found, layout in older if found <= wanted]
+    return max(fitting)[1] if fitting else None
+
+
+def ct_now(clock: ClockSource) -> int:
+    """Now in the units CT lifetimes are stored in.
+
+    Raises:
+        MissingFeatureError: the node counts jiffies and this kernel does not tell them.
+    """
+    return clocks.jiffies() >> clocks.JIFFIES_SHIFT if clock.uses_jiffies else clocks.ktime()
+
+
+@dataclass
+class _Known:
+    """Facts as they come in; the first source of each wins."""
+
+    version: Fact[str] | None = None
+    clock: Fact[ClockSource] | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    origins: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add_options(self, found: Mapping[str, str], origin: str) -> None:
+        new = {name: value for name, value in found.items() if name not in self.options}
+        if new:
+            self.options.update(new)
+            self.origins.append(origin)
+
+    def add_clock(self, found: ClockSource | None, origin: str, *, certain: bool = True) -> None:
+        if found is not None and self.clock is None:
+            self.clock = Fact(found, origin, certain)
+
+
+def _ask_api(agent: Agent, known: _Known) -> None:
+    origin = f"the agent's API at {agent.socket}"
+    try:
+        health = agentapi.ask(agent.socket, "healthz")
+        version = agentjson.version(health)
+        if version:
+            known.version = Fact(version, origin)
+        known.add_clock(agentjson.clock_source(health), origin)
+        config = agentjson.daemon_config(agentapi.ask(agent.socket, "config"))
+        known.add_options(agentjson.flags(config), origin)
+        known.add_clock(agentjson.runtime_clock(config), origin)
+    except CtconsoleError as error:
+        known.notes.append(str(error))
+
+
+def _read_runtime_config(agent: Agent, known: _Known) -> None:
+    file = agent.state_dir / RUNTIME_CONFIG
+    text = _read_text(file)
+    if text is None:
+        return
+    try:
+        config: Any = agentjson.document(text.encode(), str(file))
+    except CtconsoleError as error:
+        known.notes.append(str(error))
+        return
+    known.add_options(agentjson.flags(config), str(file))
+    known.add_clock(agentjson.runtime_clock(config), str(file))
+
+
+def _read_arguments(agent: Agent, known: _Known) -> None:
+    """The clock probe is off unless asked for, and asks for jiffies where it is on."""
+    probe = agent.flags.get("enable-bpf-clock-probe")
+    if probe in {"true", "false"}:
+        origin = f"--enable-bpf-clock-probe={probe} of process {agent.process.pid}"
+        if probe == "false":
+            known.add_clock(KTIME, origin)
+        elif (hertz := kernel_hertz()) is not None:
+            # The probe falls back to ktime where HZ is 1 or jiffies cannot be read.
+            known.add_clock(ClockSource("jiffies", hertz), origin, certain=False)
+
+
+def kernel_hertz() -> int | None:
+    """CONFIG_HZ of the running kernel, from its config file; None where there is none."""
+    text = _read_text(Path(f"/boot/config-{os.uname().release}"))
+    found = re.search(r"^CONFIG_HZ=([0-9]+)$", text or "", re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] | None:
+    if override is not None:
+        return Fact(override, "as asked for with --layout")
+    if version is None:
+        return None
+    layout = layout_of(version.value)
+    return Fact(layout, f"Cilium {version.value}, from {version.origin}") if layout else None
+
+
+def _missing_maps(folder: Path) -> Iterable[str]:
+    if not folder.is_dir():
+        yield f"There is no folder {folder}: no agent has pinned maps there"
+        return
+    for family in ("4", "6"):
+        if not (folder / f"cilium_ct{family}_global").exists():
+            other = "IPv6" if family == "6" else "IPv4"
+            yield f"No {other} conntrack tables are pinned: the agent runs without {other}"
+
+
+def _uses(agent: Agent, folder: Path) -> bool:
+    """Whether the agent's bpffs is the one ``folder`` lies on, however it is mounted."""
+    root = _below(agent.root, Path(agent.flags.get("bpf-root", DEFAULT_BPF_ROOT)))
+    for place in (root / GLOBALS, root):
+        try:
+            if place.samefile(folder):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _state_dir(root: Path, flags: Mapping[str, str]) -> Path:
+    given = flags.get("state-dir")
+    if given:
+        return _below(root, Path(given))
+    places = [_below(root, place) for place in STATE_DIRS]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _below(root: Path, path: Path) -> Path:
+    """An absolute path of another root as one of ours.
+
+    An absolute symbolic link such as /var/run -> /run would lead out of the other root, so the
+    links on the way are followed inside it.
+    """
+    if root == Path("/"):
+        return path
+    place = root
+    for part in path.parts[1:] if path.is_absolute() else path.parts:
+        place /= part
+        for _ in range(10):
+            try:
+                target = place.readlink()
+            except OSError:
+                break
+            place = (
+                root.joinpath(*target.parts[1:])
+                if target.is_absolute()
+                else (place.parent / target)
+            )
+    return place
+
+
+def _read_text(file: Path) -> str | None:
+    """A small file's text; None where it cannot be read."""
+    try:
+        # A pipe or a device would keep the reader waiting.
+        if not file.is_file():
+            return None
+        with file.open("rb") as opened:
+            return opened.read(_MOST_CONFIG).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def _release(text: str) -> tuple[int, int] | None:
+    found = re.search(r"([0-9]{1,4})\.([0-9]{1,4})", text)
+    return (int(found[1]), int(found[2])) if found else None

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ctconsole.kernel import clock, procs
+from ctconsole.lab import foreign_api
+from ctconsole.lab.foreign_api import AgentApiServer
+from ctconsole.model.agentjson import ClockSource
+from ctconsole.model.layout import LAYOUTS, Layout
+from ctconsole.observe import discovery
+from ctconsole.paths import GLOBALS
+
+
+def as_agent(monkeypatch: pytest.MonkeyPatch, *argv: object) -> None:
+    """Let this very process pass for the only agent of the machine."""
+    me = procs.own()
+    fake = procs.Process(
+        me.pid, "cilium-agent", ("cilium-agent", *map(str, argv)), me.ticks, me.started
+    )
+    monkeypatch.setattr(procs, "named", lambda *_: [fake])
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A folder that looks like a bpffs with IPv4 tables, and beside it state and config."""
+    folder = tmp_path / "bpf" / GLOBALS
+    folder.mkdir(parents=True)
+    (folder / "cilium_ct4_global").touch()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "bpf-ct-global-tcp-max").write_text("65536\n")
+    (tmp_path / "config" / "..data").mkdir()
+    return tmp_path
+
+
+def flags(node: Path) -> tuple[str, ...]:
+    return (
+        f"--bpf-root={node / 'bpf'}",
+        f"--config-dir={node / 'config'}",
+        f"--state-dir={node}",
+        "--enable-ipv6=false",
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "layout"),
+    [("1.9.5", "1.9"), ("1.12.0", "1.9"), ("1.18.0-dev", "1.18"), ("v1.18.4", "1.18")],
+)
+def test_a_release_writes_the_newest_layout_that_is_not_newer(version: str, layout: str) -> None:
+    assert discovery.layout_of(version) is Layout(layout)
+
+
+def test_what_is_too_old_or_no_version_has_no_layout() -> None:
+    assert discovery.layout_of("1.4.0") is None
+    assert discovery.layout_of("latest") is None
+    assert discovery.layout_of("9.99.0") is list(LAYOUTS)[-1]
+
+
+def test_flags_are_read_as_pflag_reads_them() -> None:
+    argv = ("cilium-agent", "--a=1", "--b", "2", "--c", "--d=x=y", "stray", "--e")
+    assert discovery.arguments(argv) == {"a": "1", "b": "2", "c": "true", "d": "x=y", "e": "true"}
+
+
+def test_without_an_agent_only_the_folder_is_known(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procs, "named", lambda *_: [])
+    facts = discovery.discover(node / "bpf")
+    assert facts.agent is None
+    assert facts.version is facts.layout is None
+    assert not facts.clock.certain
+    assert any("IPv6" in note for note in facts.notes)
+    assert any("No cilium-agent" in note for note in facts.notes)
+
+
+def test_the_api_is_believed_first(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_agent(monkeypatch, *flags(node))
+    documents = {
+        "/v1/healthz": foreign_api.health("1.18.1", mode="jiffies", hertz=250),
+        "/v1/config": foreign_api.configuration({"CTMapEntriesGlobalTCP": 32768}),
+    }
+    (node / "state" / "agent-runtime-config.json").write_text('{"CTMapEntriesGlobalTCP": 1}')
+    with AgentApiServer(node / "cilium.sock", documents):
+        facts = discovery.discover(node / "bpf")
+    assert facts.version
+    assert facts.version.value == "1.18.1"
+    assert "API" in facts.version.origin
+    assert facts.clock.value == ClockSource("jiffies", 250)
+    assert facts.layout
+    assert facts.layout.value is Layout.V1_18
+    assert facts.options["bpf-ct-global-tcp-max"] == "32768"
+    assert facts.options["enable-ipv6"] == "false"
+    assert facts.agent
+    assert not facts.agent.contained
+
+
+def test_without_the_api_the_runtime_config_tells(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node))
+    config = {"CTMapEntriesGlobalTCP": 8192, "ClockSource": 1, "KernelHz": 1000}
+    (node / "state" / "agent-runtime-config.json").write_text(json.dumps(config))
+    facts = discovery.discover(node / "bpf")
+    assert facts.clock.value == ClockSource("jiffies", 1000)
+    assert facts.clock.origin.endswith("agent-runtime-config.json")
+    assert facts.options["bpf-ct-global-tcp-max"] == "8192"
+    assert any("cilium.sock" in note for note in facts.notes)
+
+
+def test_without_both_the_config_folder_and_the_arguments_tell(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node), "--enable-bpf-clock-probe=false")
+    (node / "state" / "agent-runtime-config.json").write_text('{"damaged')
+    facts = discovery.discover(node / "bpf")
+    assert facts.options["bpf-ct-global-tcp-max"] == "65536"
+    assert facts.clock.value == ClockSource("ktime")
+    assert "arguments" in facts.options_origin
+    assert any("offset" in note for note in facts.notes)
+
+
+def test_an_agent_of_another_bpffs_is_not_ours(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (node / "other").mkdir()
+    as_agent(monkeypatch, f"--bpf-root={node / 'other'}")
+    assert discovery.discover(node / "bpf").agent is None
+
+
+def test_what_the_operator_says_wins(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_agent(monkeypatch, *flags(node))
+    with AgentApiServer(node / "cilium.sock", {"/v1/healthz": foreign_api.health("1.18.1")}):
+        facts = discovery.discover(node / "bpf", layout=Layout.V1_9)
+    assert facts.layout
+    assert (facts.layout.value, "--layout" in facts.layout.origin) == (Layout.V1_9, True)
+
+
+def test_now_is_told_in_the_units_of_the_table() -> None:
+    assert abs(discovery.ct_now(ClockSource("ktime")) - clock.ktime()) <= 1
+    assert abs(discovery.ct_now(ClockSource("jiffies", 250)) - (clock.jiffies() >> 8)) <= 2
+
+
+def test_links_of_another_root_are_followed_inside_it(tmp_path: Path) -> None:
+    (tmp_path / "run" / "cilium").mkdir(parents=True)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to("/run")
+    found = discovery._below(tmp_path, Path("/var/run/cilium"))
+    assert found == tmp_path / "run" / "cilium"
