@@ -20,6 +20,8 @@ class Endpoint:
         ipv6: the pod's address; empty without IPv6.
         identity: security identity (SourceSecurityID of its entries).
         labels: ``key=value`` strings the identity stands for.
+        policy: directions in which it allows nothing but what its policy map does, as the ABI's
+            ``EP_POLICY_*``: 0, 1 (ingress), 2 (egress) or 3.
     """
 
     id: int
@@ -32,3 +34,4 @@ class Endpoint:
     ipv6: str = ""
     identity: int = 0
     labels: tuple[str, ...] = ()
+    policy: int = 0
