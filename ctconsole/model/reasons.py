@@ -1,4 +1,8 @@
-"""The numbers by which Cilium's datapath says why it dropped a packet (``pkg/monitor/api``)."""
+"""Names of the reasons in ``cilium_metrics`` and of the files drops are counted in.
+
+Sources: ``pkg/monitor/api/drop.go`` and ``pkg/monitor/api/files.go`` of Cilium (1.9 to 1.18; a
+number keeps its meaning, some got a new wording).
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,26 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORWARDED: Final = 0
-POLICY_DENIED: Final = 133
-CT_INSERT_FAILED: Final = 155
-NAT_NO_MAPPING: Final = 167
-FRAGMENT_NOT_FOUND: Final = 175
-
-DROP_REASONS: Final[Mapping[int, str]] = MappingProxyType(
+REASONS: Final[Mapping[int, str]] = MappingProxyType(
     {
         0: "Success",
         2: "Invalid packet",
-        3: "Plain Text",
+        3: "Interface",
         4: "Interface Decrypted",
+        5: "LB, sock cgroup: No backend slot entry found",
+        6: "LB, sock cgroup: No backend entry found",
+        7: "LB, sock cgroup: Reverse entry update failed",
+        8: "LB, sock cgroup: Reverse entry stale",
+        9: "Fragmented packet",
+        10: "Fragmented packet entry update failed",
+        11: "Missed tail call to custom program",
         130: "Invalid source mac",
         131: "Invalid destination mac",
         132: "Invalid source ip",
         133: "Policy denied",
         134: "Invalid packet",
         135: "CT: Truncated or invalid header",
-        136: "CT: Missing TCP ACK flag",
+        136: "Fragmentation needed",
         137: "CT: Unknown L4 protocol",
         138: "CT: Can't create entry from packet",
         139: "Unsupported L3 protocol",
@@ -50,7 +55,7 @@ DROP_REASONS: Final[Mapping[int, str]] = MappingProxyType(
         157: "IP fragmentation not supported",
         158: "Service backend not found",
         160: "No tunnel/encapsulation endpoint (datapath BUG!)",
-        161: "Failed to insert into proxymap",
+        161: "NAT 46/64 not enabled",
         162: "Reached EDT rate-limiting drop horizon",
         163: "Unknown connection tracking state",
         164: "Local host is unreachable",
@@ -71,11 +76,70 @@ DROP_REASONS: Final[Mapping[int, str]] = MappingProxyType(
         179: "Socket assign failed",
         180: "Proxy redirection not supported for protocol",
         181: "Policy denied by denylist",
+        182: "VLAN traffic disallowed by VLAN filter",
+        183: "Incorrect VNI from VTEP",
+        184: "Failed to update or lookup TC buffer",
+        185: "No SID was found for the IP address",
+        186: "SRv6 state was removed during tail call",
+        187: "L3 translation from IPv4 to IPv6 failed (NAT46)",
+        188: "L3 translation from IPv6 to IPv4 failed (NAT64)",
+        189: "Authentication required",
+        190: "No conntrack map found",
+        191: "No nat map found",
+        192: "Invalid ClusterID",
+        193: "Unsupported packet protocol for DSR encapsulation",
+        194: "No egress gateway found",
+        195: "Traffic is unencrypted",
+        196: "TTL exceeded",
+        197: "No node ID found",
+        198: "Rate limited",
+        199: "IGMP handled",
+        200: "IGMP subscribed",
+        201: "Multicast handled",
+        202: "Host datapath not ready",
+        203: "Endpoint policy program not available",
+        204: "No Egress IP configured",
+        205: "Punt to proxy",
     }
 )
-"""What ``cilium monitor`` and ``cilium bpf metrics list`` of 1.9 say for each number."""
+
+FILES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        1: "bpf_host.c",
+        2: "bpf_lxc.c",
+        3: "bpf_overlay.c",
+        4: "bpf_xdp.c",
+        5: "bpf_sock.c",
+        7: "bpf_wireguard.c",
+        101: "drop.h",
+        102: "srv6.h",
+        103: "icmp6.h",
+        104: "nodeport.h",
+        105: "lb.h",
+        106: "mcast.h",
+        107: "ipv4.h",
+        108: "conntrack.h",
+        109: "local_delivery.h",
+        110: "trace.h",
+        111: "encap.h",
+        112: "host_firewall.h",
+        113: "nodeport_egress.h",
+        114: "ipv6.h",
+        115: "classifiers.h",
+    }
+)
 
 
-def reason_name(number: int) -> str:
-    """The words for a reason; an unknown one keeps its number, as with Cilium."""
-    return DROP_REASONS.get(number, str(number))
+def reason_name(code: int) -> str:
+    """The reason's wording; its number where it has none."""
+    return REASONS.get(code, str(code))
+
+
+def file_name(code: int) -> str:
+    """The source file's name; ``unknown(N)`` as the tool says where it has none."""
+    return FILES.get(code, f"unknown({code})")
+
+
+def direction_name(code: int) -> str:
+    """A metric's direction, in the tool's capitals (``pkg/maps/metricsmap``)."""
+    return {1: "INGRESS", 2: "EGRESS", 3: "SERVICE"}.get(code, "UNKNOWN")
