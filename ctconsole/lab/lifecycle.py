@@ -7,6 +7,7 @@ owner takes it down, and where the owner was killed the next start does (`clean_
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from ctconsole import paths
 from ctconsole.agent import control
-from ctconsole.agent.state import AgentSettings, save_endpoint
+from ctconsole.agent.state import AgentSettings, StateDir, save_endpoint
 from ctconsole.config import AgentConfig, write_option
-from ctconsole.errors import CtconsoleError, FormatError, LabError, bpf_error
+from ctconsole.errors import AgentError, CtconsoleError, FormatError, LabError, bpf_error
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.lab import names, server, topology
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
 
 OPTIONS: Mapping[str, str] = {"enable-ipv6": "false"}
 """Where a lab's agent differs from Cilium's defaults."""
+
+
+class _TakenError(LabError):
+    """Somebody has a lab of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is a lab called {name} already",
+            hint="Take it down, or give another name",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ class Lab:
 def up(
     name: str | None = None,
     *,
+    base: str = names.DEFAULT,
     config: Mapping[str, str] | None = None,
     owner: Owner | None = None,
     server: ServerKind = ServerKind.SMALL,
@@ -102,7 +114,8 @@ def up(
     """Build a lab and start its server and agent; nothing is left of one that fails.
 
     Args:
-        name: None takes ``lab``, or ``lab-2``, ... where that is taken.
+        name: None takes ``base``, or ``base-2``, ... where that is taken.
+        base: see ``name``.
         config: agent options beside `OPTIONS` and the defaults.
         owner: the process the lab goes with.
         server: what answers in the server pod.
@@ -115,7 +128,7 @@ def up(
     """
     options = AgentConfig.from_options({**OPTIONS, **(config or {})}).as_options()
     clean_dead(say)
-    lab = _claim(name, server)
+    lab = _claim(name, server) if name else _claim_free(base, server)
     try:
         _build(lab, options, say)
         lab = replace(lab, owner=owner)
@@ -140,9 +153,7 @@ def owned(
     Only the main thread can use it.
     """
     with stopping() as stop:
-        lab = up(
-            names.free(base, _taken()), config=config, owner=Owner.me(), server=server, say=say
-        )
+        lab = up(base=base, config=config, owner=Owner.me(), server=server, say=say)
         try:
             yield lab, stop
         finally:
@@ -228,7 +239,14 @@ def _build(lab: Lab, options: Mapping[str, str], say: Callable[[str], None]) -> 
     say("Starting the web server in its pod")
     server.start(lab.server, lab.namespace(topology.SERVER), lab.root / "server")
     say("Starting the agent: it makes the maps and compiles the programs")
-    control.start(lab.settings)
+    try:
+        control.start(lab.settings)
+    except AgentError as error:
+        # Its log goes with the lab, so the error must not refer to it.
+        log = StateDir(lab.state_dir).log
+        said = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+        told = said and said[-1].removeprefix("ctconsole: ") in error.message
+        raise LabError(error.message, hint=said[-1] if said and not told else "") from error
 
 
 def _harmless(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -259,29 +277,37 @@ def _taken() -> set[str]:
     return folders | {space.rpartition("-")[0] for space in spaces}
 
 
-def _claim(name: str | None, kind: ServerKind) -> Lab:
+def _claim_free(base: str, kind: ServerKind) -> Lab:
+    """`_claim` the first free name; another process may be quicker, then the next one."""
+    while True:
+        name = names.free(base, _taken())
+        with suppress(_TakenError):
+            return _claim(name, kind)
+
+
+def _claim(name: str, kind: ServerKind) -> Lab:
     """Make the lab's folder; while it is being built it belongs to this process.
 
     A folder is renamed into place complete, so that of two processes one gets the name and
     nobody sees a lab without its description.
     """
+    names.check(name)
     try:
         _labs_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise bpf_error(error.errno or 0, "mkdir", str(_labs_dir())) from error
-    wanted = names.check(name) if name else names.free(names.DEFAULT, _taken())
-    if name and wanted in _taken():
-        raise LabError(
-            f"There is a lab called {name} already", hint="Take it down, or give another name"
-        )
+    if name in _taken():
+        raise _TakenError(name)
     draft = Path(tempfile.mkdtemp(prefix=".new-", dir=_labs_dir()))
-    lab = Lab(wanted, _labs_dir() / wanted, Owner.me(), kind, time.time())
+    lab = Lab(name, _labs_dir() / name, Owner.me(), kind, time.time())
     try:
         _save(lab, draft)
         draft.rename(lab.root)
     except OSError as error:
         shutil.rmtree(draft)
-        raise LabError(f"There is a lab called {wanted} already") from error
+        if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise _TakenError(name) from error
+        raise bpf_error(error.errno or 0, "rename", str(lab.root)) from error
     return lab
 
 

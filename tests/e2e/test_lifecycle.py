@@ -82,6 +82,22 @@ def test_a_taken_name_is_refused_and_its_lab_stays() -> None:
         assert control.status(lab.settings).pid
 
 
+def test_labs_that_start_together_get_different_names(run_dir: Path) -> None:
+    base = f"same-{os.getpid()}"
+    code = (
+        "import sys; from ctconsole.lab import lifecycle; from ctconsole.lab.server import "
+        "ServerKind; print(lifecycle._claim_free(sys.argv[1], ServerKind.NONE).name)"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, base], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    found = {process.communicate()[0].strip() for process in started}
+    assert found == {base, f"{base}-2", f"{base}-3", f"{base}-4"}
+    assert set(lifecycle.clean_dead()) == found
+    assert not [path for path in (run_dir / "labs").iterdir() if path.name.startswith(".")]
+
+
 def test_a_bad_option_is_refused_before_anything_is_built() -> None:
     with pytest.raises(ConfigError, match="bpf-ct-global-tcp-max"):
         lifecycle.up(f"bad-{os.getpid()}", config={"bpf-ct-global-tcp-max": "7"})
