@@ -15,7 +15,7 @@ NAT_CELLS: Final = (
     Cell("destination_port", "dport"),
     Cell("to_address", "to_addr", Form.ADDRESS),
     Cell("to_port", "to_port"),
-    Cell("created", "created"),
+    Cell("age_seconds", "created", Form.AGE),
     Cell("needs_ct", "needs_ct"),
 )
 SERVICE_CELLS: Final = (
@@ -59,7 +59,7 @@ POLICY_CELLS: Final = (
 )
 COUNTED_CELLS: Final = (Cell("packets", "packets"), Cell("bytes", "bytes"))
 V2_CELLS: Final = (
-    Cell("prefix_bits", "prefixlen"),
+    Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
     Cell("auth_type", "auth_type"),
     Cell("precedence", "precedence"),
 )

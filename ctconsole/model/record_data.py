@@ -15,7 +15,7 @@ import numpy as np
 
 from ctconsole.model import record_cells as cells
 from ctconsole.model.layout import KEY4, KEY6, Layout
-from ctconsole.model.record_spec import Cell, Kind, RecordSpec
+from ctconsole.model.record_spec import Cell, Form, Kind, RecordSpec
 
 if TYPE_CHECKING:
     _Format: TypeAlias = str | tuple[str, tuple[int]]
@@ -323,7 +323,11 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         r"cilium_policy_\d{5,}",
         _POLICY_KEY_LPM,
         _POLICY_COUNTED,
-        (*cells.POLICY_CELLS, *cells.COUNTED_CELLS, Cell("prefix_bits", "prefixlen")),
+        (
+            *cells.POLICY_CELLS,
+            *cells.COUNTED_CELLS,
+            Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
+        ),
         "policy_key, policy_entry of 1.15 to 1.16",
     ),
     RecordSpec(

@@ -45,6 +45,8 @@ class Form(StrEnum):
     FILE = "source file"
     SERVICE_FLAGS = "names of a service's flags"
     DENY = "whether denied"
+    AGE = "seconds since a moment of the node's clock"
+    PREFIX_BITS = "bits of a policy key behind its fixed part"
 
 
 @dataclass(frozen=True, slots=True)
