@@ -442,10 +442,34 @@ enum map_slot {
 	CT_MAP_TCP4 = 1,
 	CT_MAP_ANY4 = 2,
 	METRICS_MAP = 3,
+	CT_MAP_TCP6 = 4,
+	CT_MAP_ANY6 = 5,
+	LB4_SERVICES_MAP_V2 = 6,
+	LB4_BACKEND_MAP = 7,
+	LB4_REVERSE_NAT_MAP = 8,
+	LB6_SERVICES_MAP_V2 = 9,
+	LB6_BACKEND_MAP = 10,
+	LB6_REVERSE_NAT_MAP = 11,
+	LB4_AFFINITY_MAP = 12,
+	LB6_AFFINITY_MAP = 13,
+	LB_AFFINITY_MATCH_MAP = 14,
+	LB4_MAGLEV_MAP = 15,
+	LB6_MAGLEV_MAP = 16,
+	POLICY_MAP = 17,
+	IPCACHE_MAP = 18,
+	ENDPOINTS_MAP = 19,
+	CALLS_MAP = 20,
+	POLICY_CALL_MAP = 21,
 };
 
 enum endpoint_slot {
 	EP_IDENTITY = 1,
+	EP_ID = 2,
+	EP_POLICY = 3, /* EP_POLICY_* */
 };
+
+/* Directions in which an endpoint allows nothing but what its policy map does. */
+#define EP_POLICY_INGRESS 1
+#define EP_POLICY_EGRESS  2
 
 #endif /* CTCONSOLE_ABI_H */

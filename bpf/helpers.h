@@ -8,12 +8,14 @@
 #include <uapi/linux/if_ether.h>
 #include <uapi/linux/in.h>
 #include <uapi/linux/ip.h>
+#include <uapi/linux/ipv6.h>
 #include <uapi/linux/pkt_cls.h>
 #else
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,9 +47,20 @@ __u64 bpf_pseudo_fd(__u64 kind, __u64 slot) asm("llvm.bpf.pseudo");
 static void *(*const map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*const map_update)(void *map, const void *key, const void *value,
 				__u64 flags) = (void *)BPF_FUNC_map_update_elem;
+static long (*const map_delete)(void *map, const void *key) = (void *)BPF_FUNC_map_delete_elem;
 static __u64 (*const ktime_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*const skb_load)(const void *skb, __u32 off, void *to,
 			      __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
+static long (*const skb_store)(struct __sk_buff *skb, __u32 off, const void *from, __u32 len,
+			       __u64 flags) = (void *)BPF_FUNC_skb_store_bytes;
+static __s64 (*const csum_diff)(const __be32 *from, __u32 from_size, const __be32 *to,
+				__u32 to_size, __wsum seed) = (void *)BPF_FUNC_csum_diff;
+static long (*const l3_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to,
+				     __u64 flags) = (void *)BPF_FUNC_l3_csum_replace;
+static long (*const l4_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to,
+				     __u64 flags) = (void *)BPF_FUNC_l4_csum_replace;
+static __u32 (*const prandom)(void) = (void *)BPF_FUNC_get_prandom_u32;
+static long (*const tail_call)(void *ctx, void *map, __u32 index) = (void *)BPF_FUNC_tail_call;
 
 /* Returns seconds of CLOCK_MONOTONIC, the clock of every time in a ct_entry. */
 static __always_inline __u32 now_seconds(void)

@@ -2,17 +2,24 @@
 /*
  * The programs at the host side of a pod's veth: from_container at tc ingress sees what the
  * pod sends, to_container at tc egress what it is about to receive.
+ *
+ * They are split as Cilium splits them. from_container calls the part for the packet's family
+ * in cilium_calls_<endpoint>; to_container calls the endpoint's handle_policy in
+ * cilium_call_policy, which calls the part for the family in the same way. Whoever ends a
+ * packet's way counts it: a call that succeeds does not return.
  */
-#include "ipv4.h"
+#include "lb.h"
 #include "metrics.h"
+#include "policy.h"
 
 /* Returns the identity of whoever sent a packet that is about to enter the container. */
-static __always_inline __u32 source_identity(const struct __sk_buff *skb)
+static __always_inline __u32 source_identity(const struct __sk_buff *skb,
+					     const enum ip_version v, const struct flow *flow)
 {
 	__u32 mark = skb->mark;
 
 	if ((mark & MARK_MAGIC_MASK) != MARK_MAGIC_IDENTITY)
-		return WORLD_ID;
+		return identity_of(v, &flow->saddr);
 	return (mark >> 16) | (mark & 0xff) << 16;
 }
 
@@ -22,46 +29,70 @@ static __always_inline void mark_identity(struct __sk_buff *skb, __u32 identity)
 	skb->mark = identity << 16 | MARK_MAGIC_IDENTITY | (identity >> 16 & 0xff);
 }
 
-/* Track one IPv4 packet. Returns 0 or a negative drop reason. */
-static __always_inline int handle_ipv4(struct __sk_buff *skb, enum ct_dir dir, __u32 identity)
+/* Returns whether a packet is part of what was allowed before, and passes without a rule. */
+static __always_inline bool is_answer(const struct __sk_buff *skb, const enum ip_version v,
+				      const struct flow *flow, const enum ct_dir dir,
+				      enum ct_status status)
 {
-	struct ipv4_flow flow;
-	struct l4_span l4;
-	enum ct_status status;
-	void *map;
-	int ret = ipv4_parse(skb, dir, &flow, &l4);
-
-	if (ret < 0)
-		return ret;
-	map = ct_map4(flow.packet.proto);
-	status = ct_lookup(map, &flow.reply, &flow.forward, &flow.packet, dir);
-	if (status != CT_NEW)
-		return 0;
-	if (flow.packet.related && ipv4_quotes_tracked(skb, dir, &l4))
-		return 0;
-	return ct_create(map, &flow.forward, map_of(CT_MAP_ANY4), &flow.related, &flow.packet,
-			 dir, identity);
+	if (status == CT_REPLY || status == CT_RELATED)
+		return true;
+	return flow->packet.related && ct_knows_quoted(skb, v, flow, dir);
 }
 
-/* Returns 0 or a negative drop reason. */
-static __always_inline int handle_frame(struct __sk_buff *skb, enum ct_dir dir, __u32 identity)
+/* What the pod sends. Returns 0 or a negative drop reason. */
+static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_version v)
 {
-	__u16 ethertype = net16_to_cpu(skb->protocol);
+	struct ct_state service = {}, state = {};
+	struct flow flow = {};
+	enum ct_status status;
+	int ret = flow_parse(skb, v, &flow);
 
-	if (ethertype < ETH_P_802_3_MIN)
-		return -DROP_UNSUPPORTED_L2;
-	/* A VLAN is a network of its own, in which the same addresses mean others. */
-	if (skb->vlan_present)
-		return -DROP_UNKNOWN_L3;
-	switch (ethertype) {
-	case ETH_P_IP:
-		return handle_ipv4(skb, dir, identity);
-	case ETH_P_ARP:
-	case ETH_P_IPV6:
+	if (ret)
+		return ret < 0 ? ret : 0;
+	ret = lb_local(skb, v, &flow, &service);
+	if (ret < 0)
+		return ret;
+	status = ct_lookup(v, &flow, CT_EGRESS, &state);
+	if (is_answer(skb, v, &flow, CT_EGRESS, status))
 		return 0;
-	default:
-		return -DROP_UNKNOWN_L3;
+	if (policy_enforced(CT_EGRESS)) {
+		ret = policy_check(&flow, CT_EGRESS, identity_of(v, &flow.daddr));
+		if (ret < 0)
+			return ret;
 	}
+	/* Another service than last time: its answers must be translated to that one. */
+	if (status != CT_NEW &&
+	    (flow.packet.related || state.rev_nat_index == service.rev_nat_index))
+		return 0;
+	return ct_create(v, &flow, CT_EGRESS, &service, endpoint_of(EP_IDENTITY));
+}
+
+/* What the pod is about to receive. Returns 0 or a negative drop reason. */
+static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_version v)
+{
+	struct ct_state state = {};
+	struct flow flow = {};
+	enum ct_status status;
+	__u32 identity;
+	int ret = flow_parse(skb, v, &flow);
+
+	if (ret)
+		return ret < 0 ? ret : 0;
+	status = ct_lookup(v, &flow, CT_INGRESS, &state);
+	if (status == CT_REPLY)
+		return lb_reverse(skb, v, &flow, state.rev_nat_index);
+	if (is_answer(skb, v, &flow, CT_INGRESS, status))
+		return 0;
+	identity = source_identity(skb, v, &flow);
+	if (policy_enforced(CT_INGRESS)) {
+		ret = policy_check(&flow, CT_INGRESS, identity);
+		if (ret < 0)
+			return ret;
+	}
+	if (status != CT_NEW)
+		return 0;
+	state.rev_nat_index = 0;
+	return ct_create(v, &flow, CT_INGRESS, &state, identity);
 }
 
 /* Count the verdict on a packet. Returns what tc is to do with it. */
@@ -71,18 +102,88 @@ static __always_inline int conclude(const struct __sk_buff *skb, __u8 dir, int r
 	return ret < 0 ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
+/*
+ * Look at no more than what kind of frame it is.
+ * Returns ETH_P_IP or ETH_P_IPV6, 0 for one that passes, or a negative drop reason.
+ */
+static __always_inline int frame_kind(const struct __sk_buff *skb)
+{
+	__u16 ethertype = net16_to_cpu(skb->protocol);
+
+	if (ethertype < ETH_P_802_3_MIN)
+		return -DROP_UNSUPPORTED_L2;
+	/* A VLAN is a network of its own, in which the same addresses mean others. */
+	if (skb->vlan_present)
+		return -DROP_UNKNOWN_L3;
+	switch (ethertype) {
+	case ETH_P_ARP:
+		return 0;
+#if ENABLE_IPV4
+	case ETH_P_IP:
+		return ethertype;
+#endif
+#if ENABLE_IPV6
+	case ETH_P_IPV6:
+		return ethertype;
+#endif
+	default:
+		return -DROP_UNKNOWN_L3;
+	}
+}
+
 int from_container(struct __sk_buff *skb)
 {
-	__u32 identity = endpoint_of(EP_IDENTITY);
-	int ret = handle_frame(skb, CT_EGRESS, identity);
+	int kind = frame_kind(skb);
 
-	mark_identity(skb, identity);
-	return conclude(skb, METRIC_EGRESS, ret);
+	mark_identity(skb, endpoint_of(EP_IDENTITY));
+	if (kind <= 0)
+		return conclude(skb, METRIC_EGRESS, kind);
+	if (kind == ETH_P_IPV6)
+		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV6_FROM_LXC);
+	else
+		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV4_FROM_LXC);
+	return conclude(skb, METRIC_EGRESS, -DROP_MISSED_TAIL_CALL);
 }
 
 int to_container(struct __sk_buff *skb)
 {
-	int ret = handle_frame(skb, CT_INGRESS, source_identity(skb));
+	int kind = frame_kind(skb);
 
-	return conclude(skb, METRIC_INGRESS, ret);
+	if (kind <= 0)
+		return conclude(skb, METRIC_INGRESS, kind);
+	tail_call(skb, map_of(POLICY_CALL_MAP), endpoint_of(EP_ID));
+	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL);
 }
+
+int handle_policy(struct __sk_buff *skb)
+{
+	if (net16_to_cpu(skb->protocol) == ETH_P_IPV6)
+		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY);
+	else
+		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV4_TO_LXC_POLICY_ONLY);
+	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL);
+}
+
+#if ENABLE_IPV4
+int tail_handle_ipv4(struct __sk_buff *skb)
+{
+	return conclude(skb, METRIC_EGRESS, handle_egress(skb, IPV4));
+}
+
+int tail_ipv4_policy(struct __sk_buff *skb)
+{
+	return conclude(skb, METRIC_INGRESS, handle_ingress(skb, IPV4));
+}
+#endif
+
+#if ENABLE_IPV6
+int tail_handle_ipv6(struct __sk_buff *skb)
+{
+	return conclude(skb, METRIC_EGRESS, handle_egress(skb, IPV6));
+}
+
+int tail_ipv6_policy(struct __sk_buff *skb)
+{
+	return conclude(skb, METRIC_INGRESS, handle_ingress(skb, IPV6));
+}
+#endif

@@ -9,7 +9,7 @@ Filling slots instead of compiling anew is how Cilium 1.9 loads one template for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -42,12 +42,39 @@ class MapSlot(IntEnum):
     CT_MAP_TCP4 = 1
     CT_MAP_ANY4 = 2
     METRICS_MAP = 3
+    CT_MAP_TCP6 = 4
+    CT_MAP_ANY6 = 5
+    LB4_SERVICES_MAP_V2 = 6
+    LB4_BACKEND_MAP = 7
+    LB4_REVERSE_NAT_MAP = 8
+    LB6_SERVICES_MAP_V2 = 9
+    LB6_BACKEND_MAP = 10
+    LB6_REVERSE_NAT_MAP = 11
+    LB4_AFFINITY_MAP = 12
+    LB6_AFFINITY_MAP = 13
+    LB_AFFINITY_MATCH_MAP = 14
+    LB4_MAGLEV_MAP = 15
+    LB6_MAGLEV_MAP = 16
+    POLICY_MAP = 17
+    IPCACHE_MAP = 18
+    ENDPOINTS_MAP = 19
+    CALLS_MAP = 20
+    POLICY_CALL_MAP = 21
 
 
 class EndpointSlot(IntEnum):
     """``enum endpoint_slot`` of the ABI header."""
 
     EP_IDENTITY = 1
+    EP_ID = 2
+    EP_POLICY = 3
+
+
+class PolicyBit(IntFlag):
+    """``EP_POLICY_*``: directions in which only what the policy map allows passes."""
+
+    INGRESS = 1
+    EGRESS = 2
 
 
 @dataclass(frozen=True, slots=True)

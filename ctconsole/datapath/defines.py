@@ -29,8 +29,36 @@ class DatapathConfig(Protocol):
         """Least time between two updates of an entry's report times."""
 
     @property
+    def bpf_ct_timeout_service_tcp(self) -> int:
+        """Life of a service's TCP entry after its last packet."""
+
+    @property
+    def bpf_ct_timeout_service_any(self) -> int:
+        """Life of a service's other entries after their last packet."""
+
+    @property
     def conntrack_local(self) -> bool:
         """Whether endpoints have conntrack tables of their own."""
+
+    @property
+    def enable_ipv4(self) -> bool:
+        """Whether IPv4 packets are tracked; they are dropped otherwise."""
+
+    @property
+    def enable_ipv6(self) -> bool:
+        """Whether IPv6 packets are tracked; they are dropped otherwise."""
+
+    @property
+    def enable_session_affinity(self) -> bool:
+        """Whether services may bind a client to its backend."""
+
+    @property
+    def bpf_lb_algorithm(self) -> str:
+        """``random`` or ``maglev``."""
+
+    @property
+    def bpf_lb_maglev_table_size(self) -> int:
+        """Slots of a Maglev table, a prime."""
 
 
 def node_defines(config: DatapathConfig) -> dict[str, int]:
@@ -38,7 +66,19 @@ def node_defines(config: DatapathConfig) -> dict[str, int]:
     return {
         "CT_CONNECTION_LIFETIME_TCP": config.bpf_ct_timeout_regular_tcp,
         "CT_CONNECTION_LIFETIME_NONTCP": config.bpf_ct_timeout_regular_any,
+        "CT_SERVICE_LIFETIME_TCP": config.bpf_ct_timeout_service_tcp,
+        "CT_SERVICE_LIFETIME_NONTCP": config.bpf_ct_timeout_service_any,
         "CT_SYN_TIMEOUT": config.bpf_ct_timeout_regular_tcp_syn,
         "CT_CLOSE_TIMEOUT": config.bpf_ct_timeout_regular_tcp_fin,
         "CT_REPORT_INTERVAL": config.monitor_aggregation_interval,
+        "ENABLE_IPV4": int(config.enable_ipv4),
+        "ENABLE_IPV6": int(config.enable_ipv6),
+        "ENABLE_SESSION_AFFINITY": int(config.enable_session_affinity),
+        "LB_SELECTION_MAGLEV": int(uses_maglev(config)),
+        "LB_MAGLEV_LUT_SIZE": config.bpf_lb_maglev_table_size,
     }
+
+
+def uses_maglev(config: DatapathConfig) -> bool:
+    """Whether backends are chosen by a lookup table instead of at random."""
+    return config.bpf_lb_algorithm == "maglev"

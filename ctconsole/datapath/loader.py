@@ -1,9 +1,10 @@
 """Load the programs of an endpoint, bound to exactly the maps asked for, and attach them.
 
 One compilation serves every endpoint of a configuration (see `ctconsole.datapath.code`); what
-differs from endpoint to endpoint are two programs of its own, with its maps and its numbers in
-them. Programs keep forwarding when their loader has left: the filter holds the program, the
-program holds its maps, whether these are still pinned or not.
+differs from endpoint to endpoint are programs of its own, with its maps and its numbers in
+them: two on its hooks and the parts they call (see `ctconsole.datapath.parts`). Programs keep
+forwarding when their loader has left: the filter holds the program, the program holds its maps,
+whether these are still pinned or not. The pins of the program arrays must stay.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole import paths
-from ctconsole.datapath import logs
+from ctconsole.datapath import logs, parts
 from ctconsole.datapath.bcc import compile_source
-from ctconsole.datapath.code import EndpointSlot, MapSlot, Program
+from ctconsole.datapath.bindings import map_names
+from ctconsole.datapath.code import EndpointSlot, MapSlot, PolicyBit, Program
 from ctconsole.datapath.defines import DatapathConfig, node_defines
+from ctconsole.datapath.parts import Part, TailCall, tail_calls
 from ctconsole.errors import BpfError, DatapathError
-from ctconsole.kernel import tc
+from ctconsole.kernel import rcu, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramInfo, ProgramType, load_program, program_info
 from ctconsole.kernel.tc import Hook
@@ -38,6 +41,21 @@ if TYPE_CHECKING:
     from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Scalar
 
+__all__ = [
+    "FUNCTIONS",
+    "LoadedProgram",
+    "LoadedPrograms",
+    "TailCall",
+    "attach",
+    "detach",
+    "filter_name",
+    "load",
+    "map_names",
+    "publish",
+    "replace",
+    "tail_calls",
+]
+
 SOURCE = "lxc.c"
 
 FUNCTIONS: Mapping[Hook, str] = {Hook.INGRESS: "from_container", Hook.EGRESS: "to_container"}
@@ -47,16 +65,6 @@ FUNCTIONS: Mapping[Hook, str] = {Hook.INGRESS: "from_container", Hook.EGRESS: "t
 def filter_name(hook: Hook) -> str:
     """The name of our filter on a hook; by it a filter is known to be ours."""
     return f"ctconsole:[{FUNCTIONS[hook].replace('_', '-')}]"
-
-
-def map_names(config: DatapathConfig, endpoint: Endpoint) -> dict[MapSlot, str]:
-    """The pin name of the map each slot is filled with (``pkg/maps/ctmap``, 1.9)."""
-    table = f"{endpoint.id:05d}" if config.conntrack_local else "global"
-    return {
-        MapSlot.CT_MAP_TCP4: f"cilium_ct4_{table}",
-        MapSlot.CT_MAP_ANY4: f"cilium_ct_any4_{table}",
-        MapSlot.METRICS_MAP: "cilium_metrics",
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +83,55 @@ class LoadedProgram:
 
 
 class LoadedPrograms:
-    """Both programs of an endpoint. Close it when they are attached: filters hold them then."""
+    """All programs of an endpoint, of one generation.
 
-    def __init__(self, programs: tuple[LoadedProgram, ...]) -> None:
+    Close it when they are attached: filters, arrays and pins hold them then. Closed before, it
+    leaves nothing behind.
+
+    Attributes:
+        programs: those of the two hooks.
+        parts: those they call.
+    """
+
+    def __init__(
+        self,
+        programs: tuple[LoadedProgram, ...],
+        called: tuple[Part, ...],
+        calls: BpfMap,
+        calls_pin: Path,
+    ) -> None:
         self.programs = programs
+        self.parts = called
+        self.calls_pin = calls_pin
+        self._calls = calls
 
     def on(self, hook: Hook) -> LoadedProgram:
         """The program of one hook."""
         return next(program for program in self.programs if program.hook is hook)
 
+    def part(self, function: str) -> Part:
+        """The part of this C function.
+
+        Raises:
+            DatapathError: the configuration has no such part.
+        """
+        for each in self.parts:
+            if each.function == function:
+                return each
+        raise DatapathError(f"The programs have no part {function}")
+
+    @property
+    def calls(self) -> BpfMap:
+        """This generation's program array."""
+        return self._calls
+
     def close(self) -> None:
         """Let go of the descriptors; may be called again."""
-        programs, self.programs = self.programs, ()
-        for program in programs:
-            os.close(program.fd)
+        fds = [program.fd for program in self.programs] + [part.fd for part in self.parts]
+        self.programs, self.parts = (), ()
+        for fd in fds:
+            os.close(fd)
+        self._calls.close()
 
     def __enter__(self) -> Self:
         return self
@@ -105,13 +148,14 @@ class LoadedPrograms:
 def load(
     gate: Gate, config: DatapathConfig, maps: Mapping[str, Path], endpoint: Endpoint
 ) -> LoadedPrograms:
-    """Compile if need be and load both programs of an endpoint.
+    """Compile if need be and load all programs of an endpoint; nothing calls them yet.
 
     Args:
         gate: the write gate.
-        config: timeouts, intervals, and whether conntrack tables are per endpoint.
-        maps: path of the pin of each map, by name; more than needed is no fault. A map put in
-            a pin's place afterwards is not the program's.
+        config: timeouts, families, and what else `node_defines` and `map_names` read.
+        maps: path of the pin of each map, by name, at least those of `map_names`; more is no
+            fault. A map put in a pin's place afterwards is not the program's. The folder of
+            ``cilium_call_policy`` is where `attach` pins ``cilium_calls_%05d``.
         endpoint: whose programs.
 
     Raises:
@@ -121,24 +165,41 @@ def load(
             refused a program; carries the part of the log that matters.
     """
     compiled = compile_source(paths.bpf_sources() / SOURCE, node_defines(config))
-    numbers = {EndpointSlot.EP_IDENTITY: endpoint.identity}
-    with ExitStack() as undo:
-        fds, ids = _open_maps(gate, undo, map_names(config, endpoint), maps)
-        loaded: list[LoadedProgram] = []
-        undo_programs = undo.enter_context(ExitStack())
-        for hook, function in FUNCTIONS.items():
-            program = compiled[function]
-            fd = _load(gate, program, program.bind(fds, numbers), endpoint)
-            undo_programs.callback(os.close, fd)
-            info = program_info(fd)
-            _require_maps(info, {ids[slot] for slot in program.map_slots()})
-            loaded.append(LoadedProgram(hook, fd, info))
-        undo_programs.pop_all()
-    return LoadedPrograms(tuple(loaded))
+    with ExitStack() as undo, ExitStack() as release:
+        opened = _open_maps(release, map_names(config, endpoint), maps)
+        calls = undo.enter_context(parts.new_calls(gate, endpoint))
+        opened[MapSlot.CALLS_MAP] = calls
+        loaded = {
+            name: _load_bound(gate, undo, program, opened, endpoint)
+            for name, program in compiled.items()
+        }
+        for name, index in parts.CALLS.items():
+            if name in loaded:
+                parts.place(gate, calls, index, loaded[name].fd)
+        undo.pop_all()
+    hooks = tuple(
+        LoadedProgram(hook, loaded[function].fd, loaded[function].info)
+        for hook, function in FUNCTIONS.items()
+    )
+    called = tuple(part for name, part in loaded.items() if name not in FUNCTIONS.values())
+    folder = maps[parts.POLICY_CALL_MAP].parent
+    return LoadedPrograms(hooks, called, calls, folder / parts.calls_name(endpoint))
+
+
+def publish(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> None:
+    """Put the endpoint's policy program into ``cilium_call_policy``; part of `attach`.
+
+    to_container calls it there, and so may whoever else delivers packets to the endpoint.
+    """
+    with BpfMap.open(programs.calls_pin.with_name(parts.POLICY_CALL_MAP)) as array:
+        parts.place(gate, array, endpoint.id, programs.part(parts.POLICY_FUNCTION).fd)
 
 
 def attach(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> list[Event]:
-    """Attach both programs, each atomically in place of the one there may be.
+    """Attach the programs, each atomically in place of the one there may be.
+
+    At every moment a packet meets programs whose parts are all there: the new array is filled
+    and pinned first, the old one is unpinned when no packet is left in the old programs.
 
     Returns:
         For each hook PROGRAM_LOADED, or PROGRAM_REPLACED with the old program's id.
@@ -149,9 +210,14 @@ def attach(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> list[Eve
     with _about(endpoint):
         tc.ensure_clsact(gate, endpoint.ifindex)
         before = _attached(endpoint)
+        parts.pin_pending(gate, programs.calls, programs.calls_pin)
+        publish(gate, endpoint, programs)
         for program in programs.programs:
             name = filter_name(program.hook)
             tc.replace_filter(gate, endpoint.ifindex, program.hook, program.fd, name)
+    if before:
+        rcu.wait_for_readers()
+    parts.pin_over(gate, programs.calls_pin)
     return [_attached_event(endpoint, each, before.get(each.hook)) for each in programs.programs]
 
 
@@ -170,8 +236,13 @@ def replace(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> list[Ev
     return attach(gate, endpoint, programs)
 
 
-def detach(gate: Gate, endpoint: Endpoint) -> list[Event]:
+def detach(gate: Gate, endpoint: Endpoint, folder: Path | None = None) -> list[Event]:
     """Remove our programs from both hooks; the interface and foreign filters stay.
+
+    Args:
+        gate: the write gate.
+        endpoint: whose programs.
+        folder: ``tc/globals``, to remove the endpoint from the program arrays there as well.
 
     Returns:
         PROGRAM_DETACHED for each that was there; nothing for an interface already gone.
@@ -184,30 +255,60 @@ def detach(gate: Gate, endpoint: Endpoint) -> list[Event]:
     except BpfError as error:
         if error.errno != errno.ENODEV:
             raise
-        return []
-    return [
+        attached = {}
+    events = [
         _event(EventKind.PROGRAM_DETACHED, endpoint, hook, "detached from", {"old_id": number})
         for hook, number in attached.items()
         if tc.remove_filter(gate, endpoint.ifindex, hook)
     ]
+    if folder is not None:
+        parts.remove(gate, endpoint, folder)
+    return events
 
 
 def _open_maps(
-    gate: Gate, undo: ExitStack, names: Mapping[MapSlot, str], maps: Mapping[str, Path]
-) -> tuple[dict[MapSlot, int], dict[MapSlot, int]]:
-    """Descriptor and kernel id of the map of each slot; ``undo`` closes them."""
+    release: ExitStack, names: Mapping[MapSlot, str], maps: Mapping[str, Path]
+) -> dict[MapSlot, BpfMap]:
+    """The map of each slot; ``release`` closes them."""
     missing = sorted(name for name in names.values() if name not in maps)
     if missing:
         raise DatapathError(f"The programs want {', '.join(missing)}, of which no path is given")
-    opened = {slot: undo.enter_context(BpfMap.open(maps[name])) for slot, name in names.items()}
-    fds = {slot: live.writable_fd(gate) for slot, live in opened.items()}
-    return fds, {slot: live.info.id for slot, live in opened.items()}
+    return {slot: release.enter_context(BpfMap.open(maps[name])) for slot, name in names.items()}
+
+
+def _load_bound(
+    gate: Gate,
+    undo: ExitStack,
+    program: Program,
+    opened: Mapping[MapSlot, BpfMap],
+    endpoint: Endpoint,
+) -> Part:
+    """Fill a program's slots and load it; ``undo`` closes it."""
+    wanted = [slot for slot in program.map_slots() if slot in opened]
+    fds = {slot: opened[slot].writable_fd(gate) for slot in wanted}
+    fd = _load(gate, program, program.bind(fds, _numbers(endpoint)), endpoint)
+    undo.callback(os.close, fd)
+    info = program_info(fd)
+    _require_maps(info, {opened[slot].info.id for slot in wanted})
+    return Part(program.name, fd, info)
+
+
+def _numbers(endpoint: Endpoint) -> dict[EndpointSlot, int]:
+    """What the programs know of their endpoint."""
+    policy = PolicyBit.INGRESS if endpoint.enforce_ingress else PolicyBit(0)
+    if endpoint.enforce_egress:
+        policy |= PolicyBit.EGRESS
+    return {
+        EndpointSlot.EP_IDENTITY: endpoint.identity,
+        EndpointSlot.EP_ID: endpoint.id,
+        EndpointSlot.EP_POLICY: policy,
+    }
 
 
 def _load(gate: Gate, program: Program, insns: bytes, endpoint: Endpoint) -> int:
     """Load one program; what the verifier says is cut to what led to the refusal."""
     try:
-        return load_program(gate, insns, ProgramType.SCHED_CLS, program.name)
+        return load_program(gate, insns, ProgramType.SCHED_CLS, parts.kernel_name(program.name))
     except DatapathError as error:
         raise DatapathError(
             f"{error.message} for endpoint {endpoint.id}",

@@ -220,6 +220,20 @@ def run_program(
     return verdict, out.raw[: attr.data_size_out], int(attr.duration)
 
 
+def program_by_id(number: int) -> ProgramInfo:
+    """Facts about the program of this id.
+
+    Raises:
+        NoSuchMapError: no program has it any more.
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
+    try:
+        return program_info(fd)
+    finally:
+        os.close(fd)
+
+
 def has_program(number: int) -> bool:
     """Whether the program of this id still lives."""
     try:

@@ -20,6 +20,9 @@ class Endpoint:
         ipv6: the pod's address; empty without IPv6.
         identity: security identity (SourceSecurityID of its entries).
         labels: ``key=value`` strings the identity stands for.
+        enforce_ingress: whether only what the policy map allows may reach the pod; a change
+            takes effect when its programs are loaded again.
+        enforce_egress: the same for what the pod sends.
         policy: directions in which it allows nothing but what its policy map does, as the ABI's
             ``EP_POLICY_*``: 0, 1 (ingress), 2 (egress) or 3.
     """
@@ -34,4 +37,6 @@ class Endpoint:
     ipv6: str = ""
     identity: int = 0
     labels: tuple[str, ...] = ()
+    enforce_ingress: bool = False
+    enforce_egress: bool = False
     policy: int = 0

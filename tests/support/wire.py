@@ -40,10 +40,45 @@ POD = Endpoint(
 EGRESS, INGRESS = 2, 1
 _MARK_OFFSET = 8
 
+NO_PREALLOC = 1
+
 SPECS = (
     MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096),
     MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 4096),
     MapSpec("cilium_metrics", MapType.PERCPU_HASH, 8, 16, 1024),
+    MapSpec("cilium_ct6_global", MapType.LRU_HASH, 38, 56, 4096),
+    MapSpec("cilium_ct_any6_global", MapType.LRU_HASH, 38, 56, 4096),
+    MapSpec("cilium_lb4_services_v2", MapType.HASH, 12, 12, 256),
+    MapSpec("cilium_lb4_backends", MapType.HASH, 2, 8, 256),
+    MapSpec("cilium_lb4_reverse_nat", MapType.HASH, 2, 6, 256),
+    MapSpec("cilium_lb6_services_v2", MapType.HASH, 24, 12, 256),
+    MapSpec("cilium_lb6_backends", MapType.HASH, 2, 20, 256),
+    MapSpec("cilium_lb6_reverse_nat", MapType.HASH, 2, 18, 256),
+    MapSpec("cilium_policy_00010", MapType.HASH, 8, 24, 256),
+    MapSpec("cilium_policy_00011", MapType.HASH, 8, 24, 256),
+    MapSpec("cilium_ipcache", MapType.LPM_TRIE, 24, 12, 256, flags=NO_PREALLOC),
+    MapSpec("cilium_lxc", MapType.HASH, 20, 48, 256),
+    MapSpec("cilium_call_policy", MapType.PROG_ARRAY, 4, 4, 256),
+)
+
+MAGLEV_SIZE = 251
+
+AFFINITY_SPECS = (
+    MapSpec("cilium_lb_affinity_match", MapType.HASH, 8, 1, 256),
+    MapSpec("cilium_lb4_affinity", MapType.LRU_HASH, 16, 16, 256),
+    MapSpec("cilium_lb6_affinity", MapType.LRU_HASH, 24, 16, 256),
+)
+
+MAGLEV_SPECS = tuple(
+    MapSpec(
+        f"cilium_lb{family}_maglev",
+        MapType.HASH_OF_MAPS,
+        2,
+        4,
+        256,
+        inner=MapSpec("table", MapType.ARRAY, 4, 2 * MAGLEV_SIZE, 1),
+    )
+    for family in (4, 6)
 )
 
 
@@ -58,7 +93,9 @@ def pin_maps(gate: Gate, root: Path, specs: tuple[MapSpec, ...] = SPECS) -> dict
 def hash_tables(entries: int) -> tuple[MapSpec, ...]:
     """`SPECS` with conntrack tables that refuse instead of evicting."""
     return tuple(
-        replace(spec, type=MapType.HASH, max_entries=entries) if "ct" in spec.name else spec
+        replace(spec, type=MapType.HASH, max_entries=entries)
+        if spec.name.startswith("cilium_ct")
+        else spec
         for spec in SPECS
     )
 
@@ -81,11 +118,23 @@ class Wire:
         assert len(context) in {0, _MARK_OFFSET + 4}
         return self._run(Hook.EGRESS, packet, context)
 
+    def sent(self, packet: bytes) -> bytes | None:
+        """A packet of the pod's as it goes on, translated or not; None where it is dropped."""
+        return self._through(Hook.INGRESS, packet, b"")
+
+    def received(self, packet: bytes) -> bytes | None:
+        """A packet for the pod as it is delivered; None where it is dropped."""
+        return self._through(Hook.EGRESS, packet, b"")
+
     def _run(self, hook: Hook, packet: bytes, context: bytes) -> bool:
+        after = self._through(hook, packet, context)
+        assert after in {None, packet}
+        return after is not None
+
+    def _through(self, hook: Hook, packet: bytes, context: bytes) -> bytes | None:
         verdict, after, _ = run_program(self.programs.on(hook).fd, packet, context=context)
         assert verdict in {0, 2}
-        assert after == packet
-        return verdict == 0
+        return after if verdict == 0 else None
 
     def table(self, name: str = "ct4") -> CtTable:
         """A sample of ``cilium_<name>_global``."""
@@ -145,4 +194,5 @@ def wire(
     with ExitStack() as stack:
         programs = loader.load(gate, config or AgentConfig(), maps, endpoint)
         stack.enter_context(programs)
+        loader.publish(gate, endpoint, programs)
         yield Wire(gate, maps, programs)

@@ -9,6 +9,8 @@ import pytest
 
 from ctconsole import paths
 from ctconsole.datapath.bcc import compile_source, find_bcc
+from ctconsole.datapath.loader import FUNCTIONS
+from ctconsole.datapath.parts import CALLS, POLICY_FUNCTION
 from ctconsole.errors import DatapathError, MissingFeatureError
 
 if TYPE_CHECKING:
@@ -17,13 +19,21 @@ if TYPE_CHECKING:
 
 def test_the_sources_compile_into_the_two_programs(capfd: pytest.CaptureFixture[str]) -> None:
     programs = compile_source(paths.bpf_sources() / "lxc.c", {"CT_SYN_TIMEOUT": 61})
-    assert set(programs) == {"from_container", "to_container"}
+    assert set(programs) == {*FUNCTIONS.values(), *CALLS, POLICY_FUNCTION}
     assert capfd.readouterr() == ("", "")
     assert "bcc" not in sys.modules
     assert not any("dist-packages" in entry for entry in sys.path)
 
 
-def test_plain_clang_compiles_the_sources_without_a_warning() -> None:
+@pytest.mark.parametrize(
+    "defines",
+    [
+        [],
+        ["-DENABLE_IPV6=0"],
+        ["-DENABLE_IPV4=0", "-DLB_SELECTION_MAGLEV=1", "-DENABLE_SESSION_AFFINITY=1"],
+    ],
+)
+def test_plain_clang_compiles_the_sources_without_a_warning(defines: list[str]) -> None:
     done = subprocess.run(
         [
             "clang",
@@ -34,6 +44,7 @@ def test_plain_clang_compiles_the_sources_without_a_warning() -> None:
             "-Wall",
             "-Wextra",
             "-Werror",
+            *defines,
             f"-I/usr/include/{platform.machine()}-linux-gnu",
             str(paths.bpf_sources() / "lxc.c"),
         ],

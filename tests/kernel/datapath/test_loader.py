@@ -11,7 +11,6 @@ from ctconsole.datapath import bcc, loader
 from ctconsole.datapath.code import MapSlot, Program
 from ctconsole.errors import DatapathError, NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.tc import Hook
 from tests.support.packets import ACK, SYN, tcp, udp
 from tests.support.wire import POD, SPECS, Wire, pin_maps, wire
 
@@ -35,15 +34,22 @@ def test_programs_use_exactly_the_maps_pinned_when_they_were_loaded(
     gate: Gate, bpffs: Path
 ) -> None:
     maps = pin_maps(gate, bpffs)
+    wanted = set(loader.map_names(AgentConfig(), POD).values())
     with loader.load(gate, AgentConfig(), maps, POD) as programs:
-        assert all(set(each.info.map_ids) == ids(maps) for each in programs.programs)
+        used = {number for part in programs.parts for number in part.info.map_ids}
+        for program in programs.programs:
+            used |= set(program.info.map_ids)
+        assert used - {programs.calls.info.id} == ids(
+            {name: path for name, path in maps.items() if name in wanted}
+        )
         gate.unpin(maps["cilium_ct4_global"])
         pin_maps(gate, bpffs, SPECS[:1])
-        assert len(set(programs.on(Hook.INGRESS).info.map_ids) - ids(maps)) == 1
+        assert len(set(programs.part("tail_handle_ipv4").info.map_ids) - ids(maps)) == 1
 
 
 def test_a_map_without_a_path_is_named(gate: Gate, bpffs: Path) -> None:
-    maps = pin_maps(gate, bpffs, SPECS[:2])
+    maps = pin_maps(gate, bpffs)
+    del maps["cilium_metrics"]
     with pytest.raises(DatapathError, match="want cilium_metrics, of which no path is given"):
         loader.load(gate, AgentConfig(), maps, POD)
 
@@ -106,7 +112,9 @@ def test_tables_of_an_endpoint_s_own_are_wanted_when_conntrack_is_local() -> Non
 
 
 def test_closing_lets_go_of_the_descriptors(pod: Wire) -> None:
-    fds = [program.fd for program in pod.programs.programs]
+    fds = [part.fd for part in pod.programs.parts]
+    fds += [program.fd for program in pod.programs.programs]
+    fds.append(pod.programs.calls.fd)
     pod.programs.close()
     for fd in fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
