@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,8 +20,9 @@ from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.screens.events import EventsScreen
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
-from ctconsole.ui.screens.recreate import RecreateScreen, report_sentence
+from ctconsole.ui.screens.recreate import RecreateScreen
 from ctconsole.ui.screens.restart import RestartScreen
+from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import Status, StatusBar, ViewTab
 
@@ -72,6 +74,8 @@ class ConsoleApp(App[None]):
         ),
         Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Show these keys"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
+        # Textual only says how to quit; whoever presses this wants to leave.
+        Binding("ctrl+c", "quit", "Quit", show=False, system=True),
     ]
 
     class Sampled(Message):
@@ -97,6 +101,8 @@ class ConsoleApp(App[None]):
         self._flash_until = 0.0
         self._trouble = ""
         self._wanted_theme = theme
+        self._leaving = False
+        self._main_loop: asyncio.AbstractEventLoop | None = None
         self.sampler = Sampler(source, interval, self._sampled, clock=clock)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -119,6 +125,10 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Load the themes and start sampling."""
+        self._main_loop = asyncio.get_running_loop()
+        if self._leaving:
+            self.exit()
+            return
         themes, bad = read_themes()
         for theme in themes:
             self.register_theme(theme)
@@ -134,6 +144,13 @@ class ConsoleApp(App[None]):
     def on_unmount(self) -> None:
         """Stop sampling."""
         self.sampler.stop()
+
+    def leave(self) -> None:
+        """End the console; may be called from a signal handler or from another thread."""
+        self._leaving = True
+        loop = self._main_loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.exit)
 
     def _sampled(self, _sample: Sample) -> None:
         # In the sampler's thread: posting is all that is safe here.
@@ -208,7 +225,9 @@ class ConsoleApp(App[None]):
 
     def _recreated(self, report: RecreateReport | None) -> None:
         if report is not None:
-            self.flash(report_sentence("the map", report))
+            self.flash(
+                f"{report.path.name} recreated, {plural(report.lost, 'entry', 'entries')} lost"
+            )
 
     def _restarted(self, sentence: str | None) -> None:
         if sentence:

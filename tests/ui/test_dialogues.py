@@ -46,7 +46,7 @@ async def test_recreate_states_what_it_costs(console: ConsoleApp) -> None:
         await open_recreate(pilot)
         shown = screen_text(pilot)
         assert "524,288 -> 1,048,576 entries" in shown
-        assert "68.0 MiB now + 136 MiB new = 204 MiB at once, 6.1 GiB free" in shown
+        assert "68.0 MiB now + 136 MiB new = 204 MiB of 6.1 GiB free" in shown
         assert "476,102 entries" in shown
         assert "428,491 alive, and of those 380,881 established" in shown
         assert "2 programs keep using map 588" in shown

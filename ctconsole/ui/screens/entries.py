@@ -15,7 +15,7 @@ from ctconsole.model.table import State
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.pick import Choice, PickScreen
-from ctconsole.ui.text import clean
+from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.ct_rows import STATES, CtRows, Sorting, arrange
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -64,10 +64,6 @@ class EntriesScreen(SortableView):
             yield Static(id="summary")
         yield LineTable(id="entries")
 
-    def on_mount(self) -> None:
-        """Start in the table."""
-        self.query_one("#entries").focus()
-
     def on_screen_resume(self) -> None:
         """Ask for the table while this view is on top."""
         self.choose(self.row)
@@ -115,7 +111,7 @@ class EntriesScreen(SortableView):
     def shown(self) -> str:
         """Rows shown of rows there are."""
         rows = self.query_one(LineTable).rows
-        return f"{len(rows):,} entries" if isinstance(rows, CtRows) else ""
+        return plural(len(rows), "entry", "entries") if isinstance(rows, CtRows) else ""
 
     def resort(self) -> None:
         """Arrange the same table anew."""

@@ -8,6 +8,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.text import plural
 from ctconsole.ui.widgets.event_rows import EventRows
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -55,7 +56,7 @@ class EventsScreen(View):
     def shown(self) -> str:
         """Number of events."""
         rows = self.query_one(LineTable).rows
-        return f"{rows.events:,} events" if isinstance(rows, EventRows) else ""
+        return plural(rows.events, "event") if isinstance(rows, EventRows) else ""
 
     @on(LineTable.Selected)
     def _toggle(self, message: LineTable.Selected) -> None:

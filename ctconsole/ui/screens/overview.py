@@ -13,7 +13,7 @@ from ctconsole.model.units import duration
 from ctconsole.ui.levels import WARN, Level, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
-from ctconsole.ui.text import clean
+from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.event_rows import SHORT, EventRows
 from ctconsole.ui.widgets.fill_graph import FillGraph, rate_per_second
@@ -75,9 +75,8 @@ class OverviewScreen(SortableView):
             yield LineTable(id="recent", empty="Nothing has happened yet.")
 
     def on_mount(self) -> None:
-        """Name the panels and start on the maps."""
+        """Name the panel."""
         self.query_one("#recent").border_title = "Last events"
-        self.query_one("#maps").focus()
 
     def show_sample(self, sample: Sample) -> None:
         """Show the maps of this sample."""
@@ -101,7 +100,7 @@ class OverviewScreen(SortableView):
     def shown(self) -> str:
         """Number of maps."""
         node = self.console_app.sample.node
-        return f"{len(node.rows)} maps" if node else ""
+        return plural(len(node.rows), "map") if node else ""
 
     @property
     def selected(self) -> MapRow | None:

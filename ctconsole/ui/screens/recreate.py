@@ -80,7 +80,7 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
                     yield Static("512k and 1M work too", classes="hint")
                 yield Static(id="problem", markup=False)
                 yield Static(id="costs")
-                with Horizontal(classes="field"):
+                with Horizontal(classes="field", id="confirm"):
                     yield Label("Type the name")
                     yield Input(placeholder=clean(info.label), id="name")
                 yield Static(id="outcome", markup=False)
@@ -90,7 +90,6 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
 
     def on_mount(self) -> None:
         """Plan for the proposed size, and again while the table changes under the dialogue."""
-        self.query_one("#size").focus()
         self.set_interval(_REPLAN_SECONDS, self._replan)
 
     @property
@@ -183,8 +182,10 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
         self._busy = False
         self._report = report
         self._refresh()
+        self.query_one("#confirm").display = False
         self._say_outcome(report_sentence(self._row.info.label, report), failed=False)
         self.query_one("#cancel", Button).label = "Close"
+        self.query_one("#recreate").border_subtitle = "esc closes"
         self.query_one("#cancel").focus()
         cast("ConsoleApp", self.app).hurry()
 
@@ -220,13 +221,13 @@ class RecreateScreen(ModalScreen["RecreateReport | None"]):
 def costs_table(plan: RecreatePlan, colours: Mapping[str, str]) -> Table:
     """What a recreation costs, in four lines and the warnings."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim", width=13)
+    table.add_column(no_wrap=True, style="dim", width=15)
     table.add_column(overflow="fold")
     old, new = plan.info.max_entries, plan.wish.max_entries
     table.add_row("size", Text.assemble(f"{old:,} -> ", (f"{new:,}", "bold"), " entries"))
     both = plan.memory_old + plan.memory_new
     memory = f"{short_size(plan.memory_old)} now + {short_size(plan.memory_new)} new = "
-    memory += f"{short_size(both)} at once, {short_size(plan.memory_free)} free"
+    memory += f"{short_size(both)} of {short_size(plan.memory_free)} free"
     table.add_row("memory", memory)
     if plan.entries:
         lost = Text(plural(plan.entries, "entry", "entries"), f"bold {colours['fill-crit']}")

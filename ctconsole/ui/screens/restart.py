@@ -95,8 +95,8 @@ class RestartScreen(ModalScreen[str | None]):
             if option in sizes:
                 field.disabled = False
                 field.value = str(sizes[option])
-        self.query_one("#go").focus()
         self._refresh()
+        self.query(Input).first().focus()
 
     def changes(self) -> dict[str, str]:
         """The options typed that are not what the agent runs with.
@@ -140,6 +140,10 @@ class RestartScreen(ModalScreen[str | None]):
         meaning.set_classes("-warn" if changed else "")
 
     @on(Input.Submitted)
+    def _submitted(self) -> None:
+        # What a changed size loses is to be read before anything is done.
+        self.query_one("#go").focus()
+
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
         if self._sizes is None or self._busy or self._outcome is not None:
@@ -179,6 +183,7 @@ class RestartScreen(ModalScreen[str | None]):
         self._busy = False
         self._outcome = sentence
         self.query_one("#cancel", Button).label = "Close"
+        self.query_one("#restart").border_subtitle = "esc closes"
         self.query_one("#cancel").disabled = False
         self.query_one("#cancel").focus()
         self._refresh()

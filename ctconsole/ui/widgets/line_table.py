@@ -6,6 +6,7 @@ ready-made table needs minutes to take the rows in.
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -17,7 +18,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ctconsole.ui.text import fit
+from ctconsole.ui.text import clean, fit
 from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, lay_out
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def set_empty(self, text: str) -> None:
         """Say this where there are no rows."""
+        text = clean(text)
         if text != self._empty:
             self._empty = text
             self._forget()
@@ -289,15 +291,14 @@ class LineTable(ScrollView, can_focus=True):
         return self._styles[names]
 
     def _blank(self, y: int, count: int) -> Strip:
-        style = self._look("row")
-        middle = max(2, self.size.height // 3)
-        if count == 0 and y == middle and self._empty:
-            text = fit(self._empty, min(len(self._empty), self.size.width))
-            left = " " * ((self.size.width - len(text)) // 2)
-            return Strip(
-                [Segment(left, style), Segment(text, self._look("empty"))]
-            ).adjust_cell_length(self.size.width, style)
-        return Strip.blank(self.size.width, style)
+        width, ground = self.size.width, self._look("row")
+        lines = wrap(self._empty, max(1, width - 4)) if count == 0 else []
+        place = y - max(2, self.size.height // 3)
+        if not 0 <= place < len(lines):
+            return Strip.blank(width, ground)
+        left = " " * ((width - len(lines[place])) // 2)
+        segments = [Segment(left, ground), Segment(lines[place], self._look("row", "empty"))]
+        return Strip(segments).adjust_cell_length(width, ground)
 
     def _header(self, width: int) -> Strip:
         base, marked = self._look("header"), self._look("sorted")

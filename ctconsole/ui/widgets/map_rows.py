@@ -22,9 +22,9 @@ COLUMNS = (
     Column("group", "GROUP", 19, rank=4),
     Column("type", "TYPE", 12, rank=3),
     Column("id", "ID", 5, right=True, rank=2),
-    Column("fill", "FILL", 16, grow=3, most=32),
-    Column("entries", "ENTRIES", 8, right=True),
-    Column("maximum", "MAX", 8, right=True),
+    Column("fill", "FILL", 14, grow=3, most=32),
+    Column("entries", "ENTRIES", 10, right=True),
+    Column("maximum", "MAX", 10, right=True),
     Column("memory", "MEMORY", 8, right=True),
     Column("trend", "TREND", 12, right=True, grow=1, most=16, rank=1, sortable=False),
 )

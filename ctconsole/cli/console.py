@@ -1,0 +1,267 @@
+"""``ctconsole console``: opens the console, and gives it what it may do to the node."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import bpf_root_option
+from ctconsole.errors import AgentError, ConfigError, UsageError
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import PurePath
+    from types import FrameType
+
+    from ctconsole.agent.state import AgentSettings
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+
+    Leave = Callable[[], None]
+
+
+@click.command(name="console")
+@bpf_root_option
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="State folder of the agent whose events are shown and that can be restarted; without "
+    "it the one that looks after the maps below --bpf-root.",
+)
+@click.option("--read-only", is_flag=True, help="Only look: nothing can be changed.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two samples.",
+)
+@click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
+def command(
+    bpf_root: Path, state_dir: Path | None, read_only: bool, interval: float, theme: str | None
+) -> int:
+    """Open the console: the node's maps, their entries, and what happens to them.
+
+    Keys: 1 2 3 switch views, enter opens, r recreates a map, R restarts the agent, space freezes,
+    ? lists all keys, q leaves.
+
+    \b
+    Examples:
+      ctconsole
+      ctconsole console --read-only
+      ctconsole console --bpf-root /run/ctconsole/labs/lab1/bpf --interval 0.5
+    """
+    return open_console(
+        bpf_root, state_dir, read_only=read_only, interval=interval, theme=theme or ""
+    )
+
+
+def open_console(
+    bpf_root: Path,
+    state_dir: Path | None = None,
+    *,
+    read_only: bool = False,
+    interval: float = 2.0,
+    theme: str = "",
+    on_open: Callable[[Leave], None] | None = None,
+) -> int:
+    """Show the console until the person leaves it.
+
+    Args:
+        bpf_root: the bpffs whose maps are shown.
+        state_dir: the agent's state folder; None finds it by ``bpf_root``.
+        read_only: make no write gate.
+        interval: seconds between two samples.
+        theme: name of a theme, empty for the default.
+        on_open: handed a function that ends the console from a signal handler. Without it
+            SIGTERM and SIGHUP end the console in good order.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The console needs a terminal, and there is none on standard input and output",
+            hint="For scripts there are ctconsole map list, ct list and events, all with --json",
+        )
+    from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.observe.live import LiveSource
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.themes import DEFAULT_THEME
+
+    if state_dir is None:
+        settings = _agent_of(bpf_root / GLOBALS / "any", None)
+        state_dir = settings.state_dir if settings else default_state_dir()
+    gate = Gate.open(read_only=read_only)
+    app = ConsoleApp(
+        LiveSource(bpf_root, StateDir(state_dir).history),
+        NodeActions(gate, state_dir) if gate else None,
+        interval=interval,
+        theme=theme or DEFAULT_THEME,
+    )
+    if on_open is not None:
+        on_open(app.leave)
+        app.run()
+        return app.return_code or 0
+    with _ending(app.leave) as ended_by:
+        app.run()
+    return 128 + ended_by[0] if ended_by else app.return_code or 0
+
+
+@contextmanager
+def _ending(leave: Leave) -> Iterator[list[int]]:
+    """Turn SIGTERM and SIGHUP into leaving, so that the terminal is given back as it was."""
+    ended_by: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        ended_by.append(number)
+        leave()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield ended_by
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class NodeActions:
+    """What the console may do: the manager's and the agent's changes, through the write gate.
+
+    Args:
+        gate: the write gate.
+        state_dir: state folder of the agent that `restart_agent` restarts.
+    """
+
+    def __init__(self, gate: Gate, state_dir: Path) -> None:
+        self._gate = gate
+        self._state_dir = state_dir
+
+    def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.actions import agent_warnings
+        from ctconsole.manager.recreate import plan_recreate
+
+        plan = plan_recreate(Path(path), max_entries)
+        more = agent_warnings(plan, _agent_of(plan.path, self._state_dir))
+        return replace(plan, warnings=(*plan.warnings, *more))
+
+    def recreate(self, plan: RecreatePlan) -> RecreateReport:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.actions import recreate_map
+        from ctconsole.agent.state import StateDir
+        from ctconsole.history import History
+
+        settings = _agent_of(plan.path, self._state_dir)
+        report = recreate_map(self._gate, plan, settings)
+        if settings is None:
+            with History(StateDir(self._state_dir).history) as history:
+                history.append(report.events)
+        report.check()
+        return report
+
+    def agent_sizes(self) -> Mapping[str, int]:
+        """See `ctconsole.ui.actions.Actions`."""
+        config, _ = self._settings().read_config()
+        return {
+            "bpf-ct-global-tcp-max": config.bpf_ct_global_tcp_max,
+            "bpf-ct-global-any-max": config.bpf_ct_global_any_max,
+        }
+
+    def restart_agent(self, changes: Mapping[str, str]) -> str:
+        """See `ctconsole.ui.actions.Actions`.
+
+        A changed option goes where it was set: into the config folder, if the agent has one and
+        no flag overrides it there.
+        """
+        from ctconsole.agent import control
+
+        settings = self._settings()
+        before = control.status(settings)
+        started = time.monotonic()
+        after = control.restart(_with_options(settings, changes))
+        seconds = time.monotonic() - started
+        new = [
+            f"{name} (map {before.maps[name]} is now {number})"
+            for name, number in after.maps.items()
+            if before.maps.get(name, number) != number
+        ]
+        kept = "every map kept its entries" if before.maps and not new else ""
+        anew = f"re-created: {', '.join(new)}" if new else kept
+        return (
+            f"The agent is ready again after {seconds:.1f} s, process {after.pid}; {anew}".rstrip(
+                "; "
+            )
+        )
+
+    def _settings(self) -> AgentSettings:
+        """Those of the last start of our agent."""
+        from ctconsole.agent.state import StateDir
+
+        settings = StateDir(self._state_dir).load_settings()
+        if settings is None:
+            raise AgentError(
+                f"No agent of ours was ever started on {self._state_dir}",
+                hint="Start one with ctconsole agent start, or name its folder with --state-dir",
+            )
+        return settings
+
+
+def _with_options(settings: AgentSettings, changes: Mapping[str, str]) -> AgentSettings:
+    """Settings with these options changed; those of the config folder are written there.
+
+    Raises:
+        ConfigError: the agent cannot run with them; the folder is as it was.
+    """
+    from ctconsole.config import write_option
+
+    options = dict(settings.options)
+    files = []
+    for name, value in changes.items():
+        if settings.config_dir is None or name in options:
+            options[name] = value
+        else:
+            files.append((settings.config_dir / name, value))
+    changed = replace(settings, options=options)
+    before = [(path, path.read_text("utf-8") if path.exists() else None) for path, _ in files]
+    try:
+        for path, value in files:
+            write_option(path.parent, path.name, value)
+        changed.read_config()
+    except ConfigError:
+        for path, text in before:
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text(text, "utf-8")
+        raise
+    return changed
+
+
+def _agent_of(path: Path, state_dir: Path | None) -> AgentSettings | None:
+    """The running agent of ours that looks after the map pinned at ``path``."""
+    from ctconsole.agent.control import agent_of
+    from ctconsole.agent.state import StateDir
+
+    if state_dir is not None:
+        state = StateDir(state_dir)
+        settings = state.load_settings()
+        ours = settings is not None and path.absolute().is_relative_to(settings.bpf_root)
+        if ours and state.running_pid() is not None:
+            return settings
+    return agent_of(path)
