@@ -11,7 +11,7 @@ from ctconsole.kernel import links, netns, tc
 from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
 from ctconsole.kernel.maps import all_map_ids, all_programs
 from ctconsole.lab import topology
-from ctconsole.lab.names import PREFIX
+from ctconsole.lab.names import namespace
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
@@ -65,7 +65,9 @@ class Footprint:
             "maps": self.maps & set(all_map_ids()),
             "programs": self.programs & {info.id for info in all_programs()},
             "processes": {pid for pid in self.processes if Path(f"/proc/{pid}").exists()},
-            "namespaces": set(netns.names(f"{PREFIX}{self.lab}-")),
+            "namespaces": {
+                name for role in topology.ROLES if netns.exists(name := namespace(self.lab, role))
+            },
             "mounts": {path for path in find_bpffs() if path.is_relative_to(self.root)},
             "folders": {self.root} if self.root.exists() else set(),
         }
