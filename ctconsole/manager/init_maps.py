@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel.maps import possible_cpus
 from ctconsole.manager.bpfmap import ManagedMap
 from ctconsole.manager.mapinfo import MapKind, catalogue_spec, init_map_info, nat_global_maps
-from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.manager.services import maglev_table_spec
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Event
-    from ctconsole.model.spec import MapInfo
-
-MAGLEV_BACKEND_BYTES = 2
-"""A backend's id in a Maglev table (``loadbalancer.BackendID``, u16 in 1.9)."""
+    from ctconsole.model.spec import MapInfo, MapSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +159,7 @@ def _feature_maps(config: AgentConfig, families: Sequence[int]) -> Iterator[MapS
         for family in families:
             yield catalogue_spec(f"cilium_lb{family}_source_range")
     if config.bpf_lb_algorithm == "maglev":
-        table = MapSpec(
-            "cilium_lb_maglev",
-            MapType.ARRAY,
-            4,
-            MAGLEV_BACKEND_BYTES * config.bpf_lb_maglev_table_size,
-            1,
-        )
+        table = maglev_table_spec(config.bpf_lb_maglev_table_size)
         for family in families:
             yield catalogue_spec(f"cilium_lb{family}_maglev", inner=table)
     yield catalogue_spec("cilium_encrypt_state")

@@ -1,0 +1,50 @@
+"""Bringing a pinned map to the rows it should have, with no write that changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctconsole.kernel.maps import BpfMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.encode import Rows
+
+
+def read_rows(path: Path) -> Rows:
+    """Every entry of a pinned map that is not per-CPU.
+
+    Raises:
+        NoSuchMapError: nothing is pinned there.
+    """
+    with BpfMap.open(path) as live:
+        dump = live.read()
+    return {
+        key.tobytes(): value.tobytes() for key, value in zip(dump.keys, dump.values, strict=True)
+    }
+
+
+def store_rows(gate: Gate, path: Path, rows: Rows) -> None:
+    """Store rows in a pinned map, in their order.
+
+    Raises:
+        BpfError: the map is full (E2BIG); the rows before are stored.
+    """
+    if not rows:
+        return
+    with BpfMap.open(path) as live:
+        for key, value in rows.items():
+            gate.update(live, key, value)
+
+
+def delete_rows(gate: Gate, path: Path, keys: Iterable[bytes]) -> None:
+    """Delete keys from a pinned map; those that are not there are passed over."""
+    keys = tuple(keys)
+    if not keys:
+        return
+    with BpfMap.open(path) as live:
+        for key in keys:
+            gate.delete(live, key)
