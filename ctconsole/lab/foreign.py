@@ -1,0 +1,125 @@
+"""Starting and stopping the test agent from a tour case or a test."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from ctconsole.errors import LabError
+from ctconsole.kernel import netns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+READY = "Daemon initialization completed"
+
+_PATIENCE = 20.0
+
+
+class ForeignAgent:
+    """One agent of a node, which may be started again and again; a context manager.
+
+    Args:
+        folder: for its configuration, state and log.
+        bpf_root: where it pins; a folder on a bpffs.
+        namespace: the network namespace of its interface.
+        interface: where its programs go.
+        generation: ``1.9`` or ``1.18``: whose maps and log it has.
+        map_delay: seconds from its start to the maps.
+        program_delay: seconds from the maps to the programs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bpf_root: Path,
+        namespace: str,
+        interface: str,
+        *,
+        generation: str = "1.18",
+        map_delay: float = 1.6,
+        program_delay: float = 4.0,
+    ) -> None:
+        self.bpf_root = bpf_root
+        self.config_dir = folder / "config"
+        self.state_dir = folder / "state"
+        self.log = folder / "agent.log"
+        self._namespace = namespace
+        self._argv = [
+            *(sys.executable, "-m", "ctconsole.lab.foreign_agent"),
+            f"--bpf-root={bpf_root}",
+            f"--config-dir={self.config_dir}",
+            f"--state-dir={self.state_dir}",
+            f"--interface={interface}",
+            f"--generation={generation}",
+            f"--map-delay={map_delay}",
+            f"--program-delay={program_delay}",
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.config_dir.mkdir(parents=True)
+        self.log.touch()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs, None while none does."""
+        return self._process.pid if self._process else None
+
+    def configure(self, option: str, value: object) -> None:
+        """Write an option's file; it counts from the next start on."""
+        (self.config_dir / option).write_text(f"{value}\n", "ascii")
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until its programs are in place unless told not to.
+
+        Raises:
+            LabError: it ended, or took too long.
+        """
+        begun = self.log.stat().st_size
+        with self.log.open("ab") as output:
+            self._process = netns.popen(self._namespace, self._argv, stdout=output, stderr=output)
+        if wait:
+            self.wait_ready(begun)
+
+    def wait_ready(self, since: int = 0) -> None:
+        """Wait for its last line behind byte ``since`` of the log; raises as `start` does."""
+        deadline = time.monotonic() + _PATIENCE
+        while READY not in self.log.read_bytes()[since:].decode("utf-8", "replace"):
+            if self._process is None or self._process.poll() is not None:
+                raise LabError("The test agent ended early", hint=f"See {self.log}")
+            if time.monotonic() > deadline:
+                raise LabError("The test agent is not ready in time", hint=f"See {self.log}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it; maps and programs stay."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def restart(self, *, wait: bool = True) -> None:
+        """Stop and start again."""
+        self.stop()
+        self.start(wait=wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
