@@ -23,8 +23,6 @@ class Endpoint:
         enforce_ingress: whether only what the policy map allows may reach the pod; a change
             takes effect when its programs are loaded again.
         enforce_egress: the same for what the pod sends.
-        policy: directions in which it allows nothing but what its policy map does, as the ABI's
-            ``EP_POLICY_*``: 0, 1 (ingress), 2 (egress) or 3.
     """
 
     id: int
@@ -39,4 +37,3 @@ class Endpoint:
     labels: tuple[str, ...] = ()
     enforce_ingress: bool = False
     enforce_egress: bool = False
-    policy: int = 0
