@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.encode import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,3 +49,15 @@ def delete_rows(gate: Gate, path: Path, keys: Iterable[bytes]) -> None:
     with BpfMap.open(path) as live:
         for key in keys:
             gate.delete(live, key)
+
+
+def sync_rows(gate: Gate, path: Path, wish: Rows) -> None:
+    """Make a pinned map hold exactly ``wish``: what is new is stored, then the rest deleted.
+
+    Raises:
+        NoSuchMapError: nothing is pinned there.
+        BpfError: the map is full.
+    """
+    change = changes(read_rows(path), wish)
+    store_rows(gate, path, change.stored)
+    delete_rows(gate, path, change.deleted)
