@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctconsole.ui.widgets.ct_rows import Sorting
 
 COLUMNS = (
-    Column("name", "MAP", 23, grow=1, most=32),
+    Column("name", "MAP", 26, grow=1, most=32),
     Column("group", "GROUP", 19, rank=4),
     Column("type", "TYPE", 12, rank=3),
     Column("id", "ID", 5, right=True, rank=2),

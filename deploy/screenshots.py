@@ -1,0 +1,144 @@
+"""Draw the pictures under ``screenshots/``: the same characters on every machine.
+
+Everything shown comes from the fakes the console's tests use, with their seed and a clock that
+stands still, so that a changed picture is a changed console.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ctconsole.ui.app import ConsoleApp  # noqa: E402 - found through the path set above
+from ctconsole.ui.screens.recreate import RecreateScreen  # noqa: E402
+from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeActions, FakeSource  # noqa: E402
+from tests.support.pilots import first_sample, open_entries, settle, until  # noqa: E402
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+Steps: TypeAlias = Callable[["Pilot[None]"], Awaitable[None]]
+
+SIZE = (120, 36)
+BEATS = 64
+INTERVAL = 2.0
+
+
+class Clock:
+    """A wall clock that is set by hand."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+
+def prepared() -> ConsoleApp:
+    """A console that has been looking for two minutes: the table filled after the restart."""
+    clock = Clock(EPOCH - BEATS * INTERVAL)
+    source = FakeSource(clock=clock, most_entries=20_000)
+    app = ConsoleApp(source, FakeActions(source), interval=3600, clock=clock)
+    finals = {path: source.rows[path].entries or 0 for path in (CT4, CT_ANY4)}
+    for beat in range(BEATS):
+        clock.now += INTERVAL
+        refilling = beat - BEATS // 2
+        source.rows[CT4] = replace(
+            source.rows[CT4],
+            entries=30_200 + 60 * beat if refilling < 0 else _curve(finals[CT4], refilling),
+        )
+        source.rows[CT_ANY4] = replace(
+            source.rows[CT_ANY4], entries=finals[CT_ANY4] + 900 * (beat % 5) - 40 * (BEATS - beat)
+        )
+        app.sampler.sample()
+    for path, entries in finals.items():
+        source.rows[path] = replace(source.rows[path], entries=entries)
+    clock.now = EPOCH + 0.4
+    return app
+
+
+def _curve(final: int, beat: int) -> int:
+    """How a table fills: fast at first, then ever slower; ``final`` at the end."""
+    last = BEATS - BEATS // 2
+    return int(final * (1 - (1 - beat / last) ** 2 * 0.98))
+
+
+async def overview(pilot: Pilot[None]) -> None:
+    """As it opens."""
+    await first_sample(pilot)
+
+
+async def entries(pilot: Pilot[None]) -> None:
+    """A few rows down."""
+    await open_entries(pilot)
+    await pilot.press("down", "down", "down")
+
+
+async def recreate(pilot: Pilot[None]) -> None:
+    """Everything typed, nothing done yet."""
+    await first_sample(pilot)
+    await pilot.press("r")
+    await until(pilot, lambda: isinstance(pilot.app.screen, RecreateScreen))
+    await settle(pilot)
+    await pilot.press("tab")
+    await pilot.pause()
+    await pilot.press(*CT4.name)
+    await settle(pilot)
+
+
+async def events(pilot: Pilot[None]) -> None:
+    """The removal unfolded."""
+    await first_sample(pilot)
+    await pilot.press("3")
+    await pilot.pause()
+    await pilot.press("down", "down", "down", "enter")
+
+
+PICTURES: tuple[tuple[str, str, Steps], ...] = (
+    ("overview", "night", overview),
+    ("overview-light", "paper", overview),
+    ("entries", "night", entries),
+    ("recreate", "night", recreate),
+    ("events", "night", events),
+)
+
+
+async def draw(name: str, theme: str, steps: Steps) -> Path:
+    """Draw one picture."""
+    app = prepared()
+    async with app.run_test(size=SIZE) as pilot:
+        app.theme = theme
+        await steps(pilot)
+        # The cost of a sample is the only thing measured; it must not differ between two runs.
+        app.sample = replace(app.sample, cost_seconds=0.038)
+        app.refresh_status()
+        await pilot.pause()
+        svg = app.export_screenshot(title="ctconsole")
+    path = ROOT / "screenshots" / f"{name}.svg"
+    path.parent.mkdir(exist_ok=True)
+    # The class prefix is a hash that contains the process's addresses.
+    path.write_text(re.sub(r"terminal-\d+", f"terminal-{name}", svg), encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    """Draw all pictures."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    for name, theme, steps in PICTURES:
+        print(asyncio.run(draw(name, theme, steps)).relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

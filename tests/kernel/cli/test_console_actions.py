@@ -1,0 +1,90 @@
+"""What the console's dialogues do, on an agent and on maps of the real kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.agent import control
+from ctconsole.agent.state import AgentSettings
+from ctconsole.cli.console import NodeActions
+from ctconsole.config import write_option
+from ctconsole.errors import AgentError, ConfigError
+from ctconsole.history import History
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.event import EventKind
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+SMALL = {"bpf-ct-global-tcp-max": "2048", "bpf-ct-global-any-max": "1024", "enable-ipv6": "false"}
+
+
+@pytest.fixture
+def agent(bpffs: Path, tmp_path: Path) -> Iterator[AgentSettings]:
+    """A running agent without endpoints."""
+    for name, value in SMALL.items():
+        write_option(tmp_path / "config", name, value)
+    settings = AgentSettings(tmp_path / "state", tmp_path / "config", bpffs)
+    control.start(settings)
+    yield settings
+    control.stop(settings)
+
+
+@pytest.fixture
+def actions(gate: Gate, tmp_path: Path) -> NodeActions:
+    return NodeActions(gate, tmp_path / "state")
+
+
+def test_restart_writes_the_sizes_and_names_the_maps_made_anew(
+    actions: NodeActions, agent: AgentSettings, bpffs: Path
+) -> None:
+    assert actions.agent_sizes() == {"bpf-ct-global-tcp-max": 2048, "bpf-ct-global-any-max": 1024}
+    said = actions.restart_agent({"bpf-ct-global-tcp-max": "4096"})
+    assert "cilium_ct4_global (map" in said
+    assert "cilium_ct_any4_global" not in said
+    assert agent.config_dir is not None
+    assert (agent.config_dir / "bpf-ct-global-tcp-max").read_text().strip() == "4096"
+    with BpfMap.open(bpffs / GLOBALS / "cilium_ct4_global") as live:
+        assert live.info.max_entries == 4096
+
+
+def test_a_refused_size_leaves_agent_and_folder_alone(
+    actions: NodeActions, agent: AgentSettings
+) -> None:
+    pid = control.status(agent).pid
+    with pytest.raises(ConfigError):
+        actions.restart_agent({"bpf-ct-global-tcp-max": "8192", "bpf-ct-global-any-max": "12"})
+    assert control.status(agent).pid == pid
+    assert actions.agent_sizes()["bpf-ct-global-tcp-max"] == 2048
+
+
+def test_recreate_of_an_agents_map_goes_through_the_agent(
+    actions: NodeActions, agent: AgentSettings, bpffs: Path
+) -> None:
+    path = bpffs / GLOBALS / "cilium_ct_any4_global"
+    report = actions.recreate(actions.plan_recreate(path, 2048))
+    assert report.old_id != report.new_id
+    assert actions.agent_sizes()["bpf-ct-global-any-max"] == 2048
+    assert control.status(agent).ready
+
+
+def test_without_an_agent_maps_are_recreated_and_the_history_knows(
+    actions: NodeActions, gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    path = bpffs / "cilium_ct4_global"
+    with gate.create_map(MapSpec(path.name, MapType.LRU_HASH, 14, 56, 1024)) as made:
+        gate.pin(made, path)
+    report = actions.recreate(actions.plan_recreate(path, 2048))
+    with BpfMap.open(path) as live:
+        assert (live.info.id, live.info.max_entries) == (report.new_id, 2048)
+    with History(tmp_path / "state" / "history.db") as history:
+        assert EventKind.MAP_RECREATED in {event.kind for _, event in history.read()}
+    with pytest.raises(AgentError, match="No agent of ours"):
+        actions.agent_sizes()
