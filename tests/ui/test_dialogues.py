@@ -36,8 +36,8 @@ def go(pilot: Pilot[None]) -> Button:
 async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
     box = pilot.app.screen.query_one(field, Input)
     box.focus()
-    box.value = ""
-    await pilot.press(*text)
+    box.value = text[:-1]
+    await pilot.press(*text[-1:])
     await settle(pilot)
 
 
