@@ -1,0 +1,154 @@
+"""The agent's process going and coming, and the options that differ between two of its lives."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ctconsole.kernel import procs
+from ctconsole.model import agentjson
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.observe import discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.model.event import Scalar
+    from ctconsole.observe.discovery import Agent
+
+SEARCH_SECONDS = 1.0
+"""Between two searches through all processes while no agent is known; one takes some 10 ms."""
+
+HURRIED_SECONDS = 0.2
+"""The same for a minute after an agent went, because the next one is due."""
+
+_HURRY = 60.0
+
+
+class AgentWatch:
+    """Follows the agent in charge of a folder of pins; `step` says what happened.
+
+    Args:
+        folder: the folder of pins; asked for each time it is needed.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self, folder: Callable[[], Path], *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._agent: Agent | None = None
+        self._next_search = 0.0
+        self._went_at = 0.0
+        self._flags: dict[str, str] = {}
+        self._runtime: dict[str, str] = {}
+        self._runtime_read = 0.0
+        self._first = True
+
+    @property
+    def agent(self) -> Agent | None:
+        """Who is in charge now."""
+        return self._agent
+
+    def step(self) -> list[Event]:
+        """Look once; costs a tenth of a millisecond while the agent runs."""
+        events = list(self._gone())
+        if self._agent is None:
+            events.extend(self._come())
+        if self._agent is not None:
+            events.extend(self._configured(self._agent))
+        self._first = False
+        return events
+
+    def _gone(self) -> Iterator[Event]:
+        agent = self._agent
+        if agent is None or procs.is_same(agent.process):
+            return
+        self._agent = None
+        self._went_at, self._next_search = time.monotonic(), 0.0
+        fields: dict[str, Scalar] = {
+            "pid": agent.process.pid,
+            "started": agent.process.started,
+        }
+        text = f"The agent's process {agent.process.pid} ended"
+        yield self._event(EventKind.AGENT_STOP, "cilium-agent", text, fields, Level.WARNING)
+
+    def _come(self) -> Iterator[Event]:
+        now = time.monotonic()
+        if now < self._next_search:
+            return
+        hurried = self._went_at and now - self._went_at < _HURRY
+        self._next_search = now + (HURRIED_SECONDS if hurried else SEARCH_SECONDS)
+        agent = discovery.find_agent(self._folder())
+        if agent is None:
+            return
+        self._agent = agent
+        self._runtime_read = 0.0
+        if not self._first:
+            fields: dict[str, Scalar] = {
+                "pid": agent.process.pid,
+                "started": agent.process.started,
+                "contained": agent.contained,
+            }
+            text = f"The agent's process {agent.process.pid} started"
+            event = self._event(EventKind.AGENT_START, "cilium-agent", text, fields)
+            # It was there a moment before it was found.
+            yield Event(
+                min(event.time, max(agent.process.started, self._least(event.time))),
+                *(event.kind, event.source, event.subject),
+                *(event.message, event.level, event.fields),
+            )
+        before, self._flags = self._flags, dict(agent.flags)
+        if before:
+            yield from self._changes(before, self._flags, "its arguments and config folder")
+
+    def _least(self, now: float) -> float:
+        """No start lies before the end of the agent that went: clocks are read apart."""
+        return now - (time.monotonic() - self._went_at) if self._went_at else 0.0
+
+    def _configured(self, agent: Agent) -> Iterator[Event]:
+        """What the agent itself says it runs with, once it has written it down."""
+        file = agent.state_dir / discovery.RUNTIME_CONFIG
+        try:
+            written = file.stat().st_mtime
+        except OSError:
+            return
+        if written == self._runtime_read:
+            return
+        # The file of the life before is still there until the agent has come that far.
+        stale = written < agent.process.started - 1.0
+        if stale and self._runtime:
+            return
+        with suppress(OSError, ValueError, RecursionError):
+            found = agentjson.flags(json.loads(file.read_bytes()))
+            before, self._runtime = self._runtime, found
+            self._runtime_read = written
+            if before:
+                yield from self._changes(before, found, str(file))
+
+    def _changes(
+        self, before: Mapping[str, str], after: Mapping[str, str], where: str
+    ) -> Iterator[Event]:
+        for name in sorted(before.keys() | after.keys()):
+            old, new = before.get(name, ""), after.get(name, "")
+            if old != new:
+                fields: dict[str, Scalar] = {"old": old, "new": new, "where": where}
+                text = f"--{name} changed: {old or 'not set'} -> {new or 'not set'}"
+                yield self._event(EventKind.AGENT_OPTION, name, text, fields)
+
+    def _event(
+        self,
+        kind: EventKind,
+        subject: str,
+        text: str,
+        fields: Mapping[str, Scalar],
+        level: Level = Level.INFO,
+    ) -> Event:
+        return Event(
+            self._clock(), kind, "observe", subject, text, level, MappingProxyType(dict(fields))
+        )

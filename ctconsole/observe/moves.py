@@ -1,0 +1,191 @@
+"""What follows the replacement of a map: programs leave the old one, entries come back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.walk import repeated
+from ctconsole.model.event import Event, EventKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from ctconsole.kernel.maps import ProgramInfo
+    from ctconsole.observe.pins import Replacement
+
+_COUNTS = (0.1, 0.3, 0.6, 1.0)
+"""When the entries that came back are counted, in parts of the window."""
+
+
+@dataclass
+class _Move:
+    """One replacement under way."""
+
+    what: Replacement
+    users: int
+    moved: bool = False
+    back: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    counted: int = 0
+
+
+class Moves:
+    """Follows replacements until all is told; events come from `step`.
+
+    Args:
+        window: seconds for which entries may come back and programs may move.
+        programs: every program of the machine, for tests.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        window: float = 60.0,
+        *,
+        programs: Callable[[], Sequence[ProgramInfo]] = all_programs,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._window = window
+        self._programs = programs
+        self._clock = clock
+        self._moves: list[_Move] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being followed."""
+        return bool(self._moves)
+
+    def begin(self, replaced: Iterable[Replacement]) -> list[Event]:
+        """Follow these; one of a pin that is replaced again ends there."""
+        events: list[Event] = []
+        replaced = list(replaced)
+        programs = self._programs() if replaced else ()
+        for one in replaced:
+            for move in [move for move in self._moves if move.what.path == one.path]:
+                events.extend(self._returned(move))
+                self._moves.remove(move)
+            size = len(one.keys) if one.keys is not None else 0
+            users = _users(one.old.id, programs)
+            self._moves.append(_Move(one, users, back=np.zeros(size, np.bool_)))
+        return events
+
+    def step(self) -> list[Event]:
+        """Look once; cheap while nothing is followed.
+
+        Raises:
+            DeniedError: the programs may not be listed.
+        """
+        if not self._moves:
+            return []
+        events: list[Event] = []
+        waiting = [move for move in self._moves if not move.moved]
+        if waiting:
+            programs = self._programs()
+            for move in waiting:
+                events.extend(self._leave(move, programs))
+        now = self._clock()
+        for move in list(self._moves):
+            events.extend(self._come_back(move, now))
+            if now - move.what.at >= self._window:
+                events.extend(self._stuck(move))
+                self._moves.remove(move)
+        return events
+
+    def _leave(self, move: _Move, programs: Sequence[ProgramInfo]) -> Iterable[Event]:
+        """Tell when the last program has left the old map."""
+        what = move.what
+        left = _users(what.old.id, programs)
+        move.users = max(move.users, left)
+        if left:
+            return
+        move.moved = True
+        users = _users(what.new.id, programs)
+        seconds = round(self._clock() - what.at, 3)
+        if move.users:
+            text = f"The last of {move.users} programs left map {what.old.id} after {seconds:.1f} s"
+            yield self._event(
+                move,
+                EventKind.PROGRAM_REPLACED,
+                text,
+                left=0,
+                users_before=move.users,
+                programs=users,
+                seconds=seconds,
+            )
+
+    def _come_back(self, move: _Move, now: float) -> Iterable[Event]:
+        """Look which of the lost keys are in the new map, a few times in the window."""
+        keys = move.what.keys
+        due = now - move.what.at
+        if keys is None or move.counted >= len(_COUNTS):
+            return
+        if due < _COUNTS[move.counted] * self._window:
+            return
+        while move.counted < len(_COUNTS) and due >= _COUNTS[move.counted] * self._window:
+            move.counted += 1
+        if keys.shape[1] == move.what.new.key_size and len(keys):
+            try:
+                with BpfMap.from_id(move.what.new.id) as live:
+                    present = live.read().keys
+            except NoSuchMapError:
+                move.counted = len(_COUNTS)
+            else:
+                move.back |= repeated(np.concatenate([keys, present]))[: len(keys)]
+        if move.counted >= len(_COUNTS):
+            yield from self._returned(move)
+
+    def _returned(self, move: _Move) -> Iterable[Event]:
+        if move.what.keys is None:
+            return
+        returned, lost = int(np.count_nonzero(move.back)), len(move.back)
+        seconds = round(min(self._window, self._clock() - move.what.at), 3)
+        text = f"{returned:,} of {lost:,} entries came back within {seconds:.0f} s"
+        yield self._event(
+            move, EventKind.ENTRIES_RETURNED, text, returned=returned, lost=lost, seconds=seconds
+        )
+
+    def _stuck(self, move: _Move) -> Iterable[Event]:
+        """Programs that never moved: half of the node works on a map nobody can see."""
+        if move.moved:
+            return
+        what = move.what
+        left = _users(what.old.id, self._programs())
+        if not left:
+            return
+        text = (
+            f"{left} programs still use map {what.old.id}, which {what.path.name} held before: "
+            "the pinned map does not show what they do"
+        )
+        yield self._event(move, EventKind.SPLIT_BRAIN, text, level=Level.ERROR, left=left)
+
+    def _event(
+        self,
+        move: _Move,
+        kind: EventKind,
+        text: str,
+        level: Level = Level.INFO,
+        **fields: float,
+    ) -> Event:
+        ids = {"old_id": move.what.old.id, "new_id": move.what.new.id}
+        return Event(
+            self._clock(),
+            kind,
+            "observe",
+            str(move.what.path),
+            text,
+            level,
+            MappingProxyType({**ids, **fields}),
+        )
+
+
+def _users(number: int, programs: Iterable[ProgramInfo]) -> int:
+    """How many programs use a map."""
+    return sum(number in program.map_ids for program in programs)

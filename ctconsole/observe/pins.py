@@ -1,0 +1,225 @@
+"""What is pinned, and what happens to it: pinned, unpinned, replaced.
+
+A handle is kept on each hash map, so that a map that loses its pin can still be read: its entries
+are exactly those that were lost. Handles on arrays of programs are not kept, because the kernel
+empties such an array when the last user reference goes, and ours would delay that.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.counts import count_maps, open_counter
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.observe.source import is_conntrack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.model.event import Scalar
+    from ctconsole.model.spec import MapInfo
+
+GAP_SECONDS = 1.0
+"""A pin that comes back within this time was replaced; afterwards it is said to be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A pin that holds another map than before.
+
+    Attributes:
+        path: the pin.
+        old: the map that was pinned.
+        new: the one pinned now.
+        at: when it was seen, seconds since the Unix epoch.
+        lost: entries in the old map then, None where its type has no count.
+        keys: these entries' keys, u1[n, key size]; None for maps that are not conntrack's.
+    """
+
+    path: Path
+    old: MapInfo
+    new: MapInfo
+    at: float
+    lost: int | None
+    keys: npt.NDArray[np.uint8] | None
+
+
+@dataclass
+class _Held:
+    info: MapInfo
+    handle: BpfMap | None
+
+    def close(self) -> None:
+        if self.handle is not None:
+            self.handle.close()
+            self.handle = None
+
+
+class Pins:
+    """The pins below a folder as they were seen last; `look` says what has changed.
+
+    Args:
+        root: a bpffs or a folder on one; may come into being later.
+        remember: seconds for which an unpinned map waits for its successor.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self, root: Path, *, remember: float = 60.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._root = root
+        self._remember = remember
+        self._clock = clock
+        self._held: dict[Path, _Held] = {}
+        self._gone: dict[Path, tuple[_Held, float, bool]] = {}
+        self._counter = open_counter()
+        self._first = True
+
+    @property
+    def infos(self) -> Mapping[Path, MapInfo]:
+        """What was pinned at the last look."""
+        return {path: held.info for path, held in self._held.items()}
+
+    def look(self) -> tuple[list[Event], list[Replacement]]:
+        """Compare with the last look; the first one only remembers.
+
+        Raises:
+            BpfError: a pin may not be opened.
+        """
+        now = self._clock()
+        try:
+            found = pinned_maps(self._root)
+        except NoSuchMapError:
+            found = {}
+        events: list[Event] = []
+        replaced: list[Replacement] = []
+        for path in [path for path in self._held if path not in found]:
+            self._gone[path] = (self._held.pop(path), now, False)
+        for path, info in found.items():
+            before = self._held.get(path)
+            if before is not None and before.info.id == info.id:
+                continue
+            old = self._held.pop(path, None) or self._gone.pop(path, (None,))[0]
+            self._held[path] = _Held(info, _handle(path, info))
+            if old is None or old.info.id == info.id:
+                if old is not None:
+                    old.close()
+                if not self._first:
+                    events.append(self._pinned(path, info, now))
+                continue
+            one = self._replacement(path, old, info, now)
+            replaced.append(one)
+            events.append(self._recreated(one))
+        events.extend(self._unpinned(now))
+        self._first = False
+        return events, replaced
+
+    def close(self) -> None:
+        """Let go of every map."""
+        for held in [*self._held.values(), *(gone[0] for gone in self._gone.values())]:
+            held.close()
+        self._held.clear()
+        self._gone.clear()
+        if self._counter is not None:
+            self._counter.close()
+            self._counter = None
+
+    def _replacement(self, path: Path, old: _Held, new: MapInfo, now: float) -> Replacement:
+        """Read what was lost out of the old map, and let go of it."""
+        keys = None
+        lost = self._entries(old.info)
+        try:
+            if old.handle is not None and is_conntrack(old.info):
+                keys = old.handle.read().keys.copy()
+                lost = len(keys)
+        except BpfError:
+            keys = None
+        finally:
+            old.close()
+        return Replacement(path, old.info, new, now, lost, keys)
+
+    def _recreated(self, one: Replacement) -> Event:
+        fields: dict[str, Scalar] = {
+            "old_id": one.old.id,
+            "new_id": one.new.id,
+            "old_max_entries": one.old.max_entries,
+            "max_entries": one.new.max_entries,
+            "lost": one.lost,
+            "entries": self._entries(one.new),
+        }
+        for name, old, new in (
+            ("type", one.old.type.name, one.new.type.name),
+            ("key_size", one.old.key_size, one.new.key_size),
+            ("value_size", one.old.value_size, one.new.value_size),
+        ):
+            if old != new:
+                fields |= {f"old_{name}": old, name: new}
+        lost = f", {one.lost:,} entries lost" if one.lost is not None else ""
+        text = f"{one.path.name} was re-created: map {one.old.id} -> {one.new.id}{lost}"
+        level = Level.WARNING if one.lost else Level.INFO
+        return _event(EventKind.MAP_RECREATED, one.path, text, fields, one.at, level=level)
+
+    def _pinned(self, path: Path, info: MapInfo, now: float) -> Event:
+        fields: dict[str, Scalar] = {
+            "id": info.id,
+            "max_entries": info.max_entries,
+            "entries": self._entries(info),
+        }
+        text = f"{path.name} was pinned: map {info.id}"
+        return _event(EventKind.MAP_PINNED, path, text, fields, now)
+
+    def _unpinned(self, now: float) -> Iterator[Event]:
+        """Pins that have been gone for so long that no successor is on its way."""
+        for path, (held, since, told) in list(self._gone.items()):
+            if not told and now - since >= GAP_SECONDS:
+                self._gone[path] = (held, since, True)
+                fields: dict[str, Scalar] = {
+                    "id": held.info.id,
+                    "entries": self._entries(held.info),
+                }
+                text = f"{path.name} was unpinned: map {held.info.id}"
+                yield _event(EventKind.MAP_UNPINNED, path, text, fields, since)
+            if now - since >= self._remember:
+                del self._gone[path]
+                held.close()
+
+    def _entries(self, info: MapInfo) -> int | None:
+        """The kernel's own count, or none: walking is left to those who asked for it."""
+        count = count_maps([info], self._counter, walk=False).get(info.id)
+        return count.entries if count else None
+
+
+def _handle(path: Path, info: MapInfo) -> BpfMap | None:
+    """A handle on the map seen, None where it is not to be held or has gone again."""
+    if not info.type.is_hash:
+        return None
+    try:
+        handle = BpfMap.open(path)
+    except BpfError:
+        return None
+    if handle.info.id != info.id:
+        handle.close()
+        return None
+    return handle
+
+
+def _event(
+    kind: EventKind,
+    path: Path,
+    text: str,
+    fields: Mapping[str, Scalar],
+    when: float,
+    *,
+    level: Level = Level.INFO,
+) -> Event:
+    return Event(when, kind, "observe", str(path), text, level, MappingProxyType(dict(fields)))

@@ -1,0 +1,277 @@
+"""One story for each restart: what the agent, its maps, programs and entries did, in a sentence.
+
+Pure: events go in, a story comes out when its time is over. The events may come from the watcher,
+from the agent's log, or both; what both tell is told once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ctconsole.model.event import Event, EventKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ctconsole.model.event import Scalar
+
+_OPENING = frozenset(
+    {
+        EventKind.AGENT_STOP,
+        EventKind.AGENT_START,
+        EventKind.MAP_RECREATED,
+        EventKind.MAP_MISMATCH,
+    }
+)
+"""What a restart begins with; other kinds only add to one that is under way."""
+
+_TOLD = _OPENING | {
+    EventKind.AGENT_OPTION,
+    EventKind.AGENT_READY,
+    EventKind.PROGRAM_REPLACED,
+    EventKind.SPLIT_BRAIN,
+    EventKind.ENTRIES_RETURNED,
+    EventKind.ENDPOINT_REGENERATED,
+}
+
+OPTION_OF = {
+    "cilium_ct4_global": "bpf-ct-global-tcp-max",
+    "cilium_ct6_global": "bpf-ct-global-tcp-max",
+    "cilium_ct_any4_global": "bpf-ct-global-any-max",
+    "cilium_ct_any6_global": "bpf-ct-global-any-max",
+    "cilium_snat_v4_external": "bpf-nat-global-max",
+    "cilium_snat_v6_external": "bpf-nat-global-max",
+}
+"""The option that decides a map's size."""
+
+
+@dataclass
+class MapStory:
+    """What became of one pin during a restart; None where nobody told."""
+
+    old_id: int | None = None
+    new_id: int | None = None
+    old_max: Scalar = None
+    new_max: Scalar = None
+    property: str = ""
+    lost: int | None = None
+    users: int | None = None
+    left: int | None = None
+    moved_after: float | None = None
+    returned: int | None = None
+    within: float | None = None
+
+    def clauses(self, name: str, options: Mapping[str, tuple[Scalar, Scalar]]) -> list[str]:
+        """The parts of the sentence that are about this map."""
+        ids = f"{self.old_id} -> {self.new_id}" if self.new_id is not None else ""
+        told = self.new_max is None or OPTION_OF.get(name) in options
+        sizes = "" if told else f"{self.property or 'size'} {self.old_max} -> {self.new_max}"
+        inside = ", ".join(part for part in (ids, sizes) if part)
+        found = [f"{name} re-created ({inside})" if inside else f"{name} re-created"]
+        if self.lost is not None:
+            found.append(f"{self.lost:,} entries lost")
+        if self.left:
+            found.append(f"{self.left} programs still use the old map")
+        elif self.moved_after is not None:
+            found.append(f"programs moved after {self.moved_after:.1f} s")
+        if self.returned is not None and self.lost:
+            found.append(f"{self.returned:,} entries came back within {self.within:.0f} s")
+        return found
+
+    def fields(self, name: str) -> dict[str, Scalar]:
+        """Everything known, for programs: ``<map>.<what>``."""
+        return {
+            f"{name}.{what}": value
+            for what, value in vars(self).items()
+            if value is not None and value != ""
+        }
+
+
+@dataclass
+class Restart:
+    """A restart while it is being told."""
+
+    first: float
+    last: float
+    stopped: float | None = None
+    started: float | None = None
+    ended: float = 0.0
+    old_pid: Scalar = None
+    new_pid: Scalar = None
+    options: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
+    maps: dict[str, MapStory] = field(default_factory=dict)
+    regenerated: int = 0
+    log_lines: int = 0
+
+    def take(self, event: Event) -> None:
+        """Add what one event tells."""
+        self.log_lines += event.source == "agent-log"
+        if event.kind in _OPENING:
+            self.last = max(self.last, event.time)
+        told = getattr(self, f"_{event.kind.name.lower()}")
+        told(event, event.fields)
+
+    def map(self, event: Event) -> MapStory:
+        """The story of the pin an event is about."""
+        return self.maps.setdefault(PurePath(event.subject).name, MapStory())
+
+    def _agent_stop(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        self.stopped = event.time
+        self.old_pid = fields.get("pid")
+
+    def _agent_start(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        self.started = event.time
+        self.new_pid = fields.get("pid")
+        self._until(event)
+
+    def _agent_ready(self, event: Event, _: Mapping[str, Scalar]) -> None:
+        self._until(event)
+
+    def _agent_option(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        # A flag that was not set has its default, which only the agent itself can tell.
+        old, new = self.options.get(event.subject, (None, None))
+        self.options[event.subject] = (old or fields.get("old"), new or fields.get("new"))
+
+    def _map_mismatch(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        story = self.map(event)
+        if story.new_max is None:
+            story.old_max, story.new_max = fields.get("old"), fields.get("new")
+            story.property = str(fields.get("property") or "")
+
+    def _map_recreated(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        story = self.map(event)
+        story.old_id, story.new_id = _int(fields.get("old_id")), _int(fields.get("new_id"))
+        old, new = fields.get("old_max_entries"), fields.get("max_entries")
+        if old is not None and old != new:
+            story.old_max, story.new_max, story.property = old, new, "Max entries"
+        story.lost = _int(fields.get("lost"))
+        self._until(event)
+
+    def _program_replaced(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        story = self.map(event)
+        story.users = _int(fields.get("programs"))
+        story.left, story.moved_after = 0, _float(fields.get("seconds"))
+        self._until(event)
+
+    def _split_brain(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        self.map(event).left = _int(fields.get("left"))
+
+    def _entries_returned(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        story = self.map(event)
+        story.returned, story.within = _int(fields.get("returned")), _float(fields.get("seconds"))
+
+    def _endpoint_regenerated(self, event: Event, _: Mapping[str, Scalar]) -> None:
+        self.regenerated += 1
+        self._until(event)
+
+    def _until(self, event: Event) -> None:
+        self.ended = max(self.ended, event.time)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every re-created map has told how many entries came back."""
+        return all(story.returned is not None or not story.lost for story in self.maps.values())
+
+    def tell(self, now: float) -> Event:
+        """The story as an event of kind STORY at ``now``."""
+        begin = self.stopped if self.stopped is not None else self.started or self.first
+        end = max(self.ended, begin)
+        span = f"{_clock(begin)}-{_clock(end)}"
+        if self.started is not None:
+            what = f"agent restarted {span}" if self.stopped else f"agent started {span}"
+        elif self.stopped is not None:
+            what = f"agent went at {_clock(begin)} and did not come back"
+        else:
+            what = f"maps were re-created {span}"
+        changed = [
+            f"{name} {old or 'default'} -> {new or 'default'}"
+            for name, (old, new) in self.options.items()
+        ]
+        about = [", ".join(s.clauses(name, self.options)) for name, s in self.maps.items()]
+        head = ", ".join([what, *changed, *about[:1]])
+        if not about and self.started is not None:
+            head += ", no map was re-created"
+        message = "; ".join([head, *about[1:]])
+        bad = any(story.lost or story.left for story in self.maps.values())
+        return Event(
+            now,
+            EventKind.STORY,
+            "observe",
+            "cilium-agent",
+            message,
+            Level.WARNING if bad or self.started is None else Level.INFO,
+            MappingProxyType(self._fields(begin, end, changed)),
+        )
+
+    def _fields(self, begin: float, end: float, changed: Iterable[str]) -> dict[str, Any]:
+        stories = self.maps.values()
+        fields: dict[str, Any] = {
+            "begin": begin,
+            "end": end,
+            "seconds": round(end - begin, 3),
+            "old_pid": self.old_pid,
+            "new_pid": self.new_pid,
+            "changed": ", ".join(changed),
+            "maps": ", ".join(self.maps),
+            "lost": sum(story.lost or 0 for story in stories),
+            "returned": sum(story.returned or 0 for story in stories),
+            "regenerated": self.regenerated,
+            "log_lines": self.log_lines,
+        }
+        for name, story in self.maps.items():
+            fields |= story.fields(name)
+        return fields
+
+
+class StoryTeller:
+    """Gathers events until a restart is over, then tells it.
+
+    Args:
+        window: seconds after the last start or re-creation for which entries may come back.
+        grace: seconds more for the last counts to come in.
+    """
+
+    def __init__(self, window: float = 60.0, grace: float = 5.0) -> None:
+        self.window = window
+        self.grace = grace
+        self._restart: Restart | None = None
+
+    def feed(self, event: Event) -> None:
+        """Take an event; one that has nothing to do with restarts is ignored."""
+        if event.kind not in _TOLD or event.source == "manager":
+            return
+        if self._restart is None:
+            if event.kind not in _OPENING:
+                return
+            self._restart = Restart(event.time, event.time)
+        self._restart.take(event)
+
+    def due(self, now: float) -> Event | None:
+        """The story, once its window is over and its counts are in (or the grace is over)."""
+        restart = self._restart
+        if restart is None or now < restart.last + self.window:
+            return None
+        if not restart.whole and now < restart.last + self.window + self.grace:
+            return None
+        return self.finish(now)
+
+    def finish(self, now: float) -> Event | None:
+        """The story as far as it goes, None where nothing happened."""
+        restart, self._restart = self._restart, None
+        return restart.tell(now) if restart else None
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def _int(value: Scalar) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _float(value: Scalar) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
+from ctconsole.model.event import EventKind
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.observe import logs
+from ctconsole.observe.watcher import Watcher
+from ctconsole.paths import GLOBALS
+from tests.support.foreign import FAST, foreign_node, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.event import Event
+
+WINDOW = 2.0
+
+
+class Seen:
+    """Every event so far."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def of(self, kind: EventKind) -> list[Event]:
+        return [event for event in list(self.events) if event.kind is kind]
+
+    def story(self) -> Event:
+        assert until(lambda: bool(self.of(EventKind.STORY)), WINDOW + 10)
+        (story,) = self.of(EventKind.STORY)
+        return story
+
+
+@contextmanager
+def watching(
+    root: Path, log: Callable[[Callable[[], bool]], Iterator[str]] | None = None
+) -> Iterator[Seen]:
+    seen = Seen()
+    with Watcher(root, seen.events.extend, window=WINDOW, log=log):
+        yield seen
+
+
+def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        agent = node.agent
+        agent.configure("bpf-ct-global-any-max", 8192)
+        agent.start()
+        node.datagrams(range(5000, 5100))
+        assert until(lambda: node.entries(ANY_MAP) >= 100)
+        old = node.map_info(ANY_MAP)
+        kept = node.map_info(TCP_MAP)
+        first_pid = agent.pid
+        with watching(bpffs, lambda stopped: logs.follow_file(agent.log, stopped)) as seen:
+            agent.configure("bpf-ct-global-any-max", 4096)
+            lost = node.entries(ANY_MAP)
+            agent.restart()
+            new = node.map_info(ANY_MAP)
+            node.datagrams(range(5000, 5060))
+            node.datagrams(range(6000, 6010))
+            story = seen.story()
+        fields = story.fields
+        assert re.fullmatch(
+            r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, bpf-ct-global-any-max 8192 -> 4096, "
+            rf"cilium_ct_any4_global re-created \({old.id} -> {new.id}\), \d+ entries lost, "
+            r"programs moved after 0\.\d s, \d+ entries came back within 2 s",
+            story.message,
+        ), story.message
+        assert (fields["old_pid"], fields["new_pid"]) == (first_pid, agent.pid)
+        assert fields["lost"] == lost
+        # The hosts' own neighbour and router packets may come back as well.
+        returned = fields["returned"]
+        assert isinstance(returned, int)
+        assert 60 <= returned <= lost - 40
+        assert fields["regenerated"] == 2
+        assert fields["maps"] == ANY_MAP
+        moved = fields[f"{ANY_MAP}.moved_after"]
+        assert isinstance(moved, float)
+        assert FAST["program_delay"] <= moved < FAST["program_delay"] + 1
+        assert node.map_info(TCP_MAP).id == kept.id
+        assert [event.subject for event in seen.of(EventKind.AGENT_OPTION)][:1] == [
+            "bpf-ct-global-any-max"
+        ]
+
+
+def test_a_restart_that_changes_nothing_keeps_every_map(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        with watching(bpffs) as seen:
+            node.agent.restart()
+            story = seen.story()
+        assert story.message.endswith("no map was re-created")
+        assert seen.of(EventKind.MAP_RECREATED) == []
+        assert len(seen.of(EventKind.AGENT_STOP)) == len(seen.of(EventKind.AGENT_START)) == 1
+
+
+def test_programs_that_stay_behind_are_an_alarm(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        old = node.map_info()
+        with watching(bpffs) as seen:
+            gate.unpin(bpffs / GLOBALS / TCP_MAP)
+            spec = MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 1024)
+            with gate.create_map(spec) as live:
+                gate.pin(live, bpffs / GLOBALS / TCP_MAP)
+            story = seen.story()
+        assert "2 programs still use the old map" in story.message
+        (alarm,) = seen.of(EventKind.SPLIT_BRAIN)
+        assert (alarm.fields["old_id"], alarm.fields["left"]) == (old.id, 2)
+
+
+def test_pins_that_come_and_go_are_events(gate: Gate, bpffs: Path) -> None:
+    path = bpffs / GLOBALS / TCP_MAP
+    with watching(bpffs) as seen, gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
+        gate.pin(live, path)
+        assert until(lambda: bool(seen.of(EventKind.MAP_PINNED)))
+        gate.update(live, b"abcd", b"efgh")
+        gate.unpin(path)
+        assert until(lambda: bool(seen.of(EventKind.MAP_UNPINNED)))
+    (pinned,), (gone,) = seen.of(EventKind.MAP_PINNED), seen.of(EventKind.MAP_UNPINNED)
+    assert (pinned.subject, pinned.fields["id"]) == (str(path), live.info.id)
+    assert (gone.fields["id"], gone.fields["entries"]) == (live.info.id, 1)
+    assert seen.of(EventKind.STORY) == []
+
+
+def test_a_node_whose_bpffs_comes_later_is_watched(gate: Gate, tmp_path: Path) -> None:
+    root = tmp_path / "later"
+    with watching(root) as seen:
+        gate.mount_bpffs(root)
+        try:
+            with gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
+                gate.pin(live, root / "tc" / "globals" / "x")
+                assert until(lambda: bool(seen.of(EventKind.MAP_PINNED)))
+        finally:
+            gate.unmount_bpffs(root)
+
+
+def test_an_agent_of_the_older_generation_tells_the_same(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    with foreign_node(gate, bpffs, tmp_path, "1.9") as node:
+        agent = node.agent
+        agent.start()
+        with watching(bpffs, lambda stopped: logs.follow_file(agent.log, stopped)) as seen:
+            agent.configure(TCP_MAX, 8192)
+            agent.restart()
+            story = seen.story()
+        assert f"{TCP_MAX} 32768 -> 8192" in story.message
+        (mismatch,) = seen.of(EventKind.MAP_MISMATCH)
+        assert (mismatch.fields["old"], mismatch.fields["new"]) == (32768, 8192)
+        assert mismatch.source == "agent-log"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from ctconsole.errors import MissingFeatureError
+from ctconsole.observe import logs
+from tests.support.foreign import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Follower:
+    """Gathers the lines of a file in a thread."""
+
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
+        self.lines: list[str] = []
+        self._ended = threading.Event()
+        self._path, self._from_start = path, from_start
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        for line in logs.follow_file(self._path, self._ended.is_set, from_start=self._from_start):
+            self.lines.append(line)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def sees(self, *lines: str) -> bool:
+        return until(lambda: self.lines == list(lines), 5)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.log"
+    path.write_text("before\n")
+    return path
+
+
+def add(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_lines_are_read_as_they_are_added_and_halves_are_kept(log: Path) -> None:
+    with Follower(log, from_start=True) as follower:
+        assert follower.sees("before")
+        add(log, "one\ntw")
+        assert follower.sees("before", "one")
+        add(log, "o\n")
+        assert follower.sees("before", "one", "two")
+
+
+def test_a_rotated_file_is_read_to_its_end_and_its_successor_from_its_start(log: Path) -> None:
+    with Follower(log, from_start=True) as follower:
+        assert follower.sees("before")
+        log.rename(log.with_suffix(".1"))
+        add(log.with_suffix(".1"), "last\n")
+        log.write_text("first\n")
+        assert follower.sees("before", "last", "first")
+
+
+def test_a_truncated_file_is_read_from_its_start(log: Path) -> None:
+    with Follower(log, from_start=True) as follower:
+        assert follower.sees("before")
+        log.write_text("new\n")
+        assert follower.sees("before", "new")
+
+
+def test_a_file_that_comes_later_is_read_whole(tmp_path: Path) -> None:
+    with Follower(tmp_path / "later", from_start=True) as follower:
+        add(tmp_path / "later", "x\n")
+        assert follower.sees("x")
+
+
+def test_a_pipe_is_read_until_it_ends() -> None:
+    read, write = os.pipe()
+    os.write(write, b"one\r\ntwo")
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        assert list(logs.follow_stream(stream)) == ["one", "two"]
+
+
+def test_a_journal_is_read_through_its_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "journalctl"
+    tool.write_text('#!/bin/sh\necho "$@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert list(logs.follow("journal")) == ["-f -n 0 -o cat -u cilium"]
+    with pytest.raises(MissingFeatureError, match="journalctl"):
+        list(logs.follow_journal(program="no-such-journalctl"))
+
+
+def test_a_line_without_end_does_not_grow_for_ever() -> None:
+    lines = logs.Lines()
+    for _ in range(40):
+        assert lines.feed(b"x" * logs.CHUNK) == []
+    assert len(lines.end()[0]) == logs.LONGEST_LINE
