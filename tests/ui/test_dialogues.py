@@ -36,8 +36,9 @@ def go(pilot: Pilot[None]) -> Button:
 async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
     box = pilot.app.screen.query_one(field, Input)
     box.focus()
-    box.value = text[:-1]
-    await pilot.press(*text[-1:])
+    await pilot.pause()
+    box.value = ""
+    box.insert_text_at_cursor(text)
     await settle(pilot)
 
 
