@@ -20,6 +20,7 @@ enum ct_status {
 struct ct_state {
 	__u32 backend_id;     /* SERVICE entries only */
 	__be16 rev_nat_index; /* the service its opener meant, 0 for none */
+	bool report;	      /* its entry's flags or report time were written */
 };
 
 union ct_key {
@@ -123,8 +124,9 @@ static __always_inline bool ct_seen_both_syns(const struct ct_entry *entry)
 /*
  * Remember flags and time of a packet, at most once in CT_REPORT_INTERVAL seconds unless a
  * flag is new: a write for every packet would move the entry's cache line between CPUs.
+ * Returns whether it was written.
  */
-static __always_inline void ct_report(struct ct_entry *entry, const struct ct_packet *packet,
+static __always_inline bool ct_report(struct ct_entry *entry, const struct ct_packet *packet,
 				      enum ct_dir dir)
 {
 	bool rx = dir == CT_INGRESS;
@@ -133,7 +135,7 @@ static __always_inline void ct_report(struct ct_entry *entry, const struct ct_pa
 	__u8 seen = known | (packet->flags & CT_REPORT_FLAGS);
 
 	if (last + CT_REPORT_INTERVAL >= packet->now && seen == known)
-		return;
+		return false;
 	if (rx) {
 		write_once(entry->rx_flags_seen, seen);
 		write_once(entry->last_rx_report, packet->now);
@@ -141,6 +143,7 @@ static __always_inline void ct_report(struct ct_entry *entry, const struct ct_pa
 		write_once(entry->tx_flags_seen, seen);
 		write_once(entry->last_tx_report, packet->now);
 	}
+	return true;
 }
 
 /* Returns for how many seconds a packet keeps an entry: a TCP entry lives briefly until
@@ -156,15 +159,15 @@ static __always_inline __u32 ct_lifetime(const struct ct_entry *entry, __u8 prot
 	return dir == CT_SERVICE ? CT_SERVICE_LIFETIME_TCP : CT_CONNECTION_LIFETIME_TCP;
 }
 
-/* Prolong an entry for one packet. */
-static __always_inline void ct_prolong(struct ct_entry *entry, const struct ct_packet *packet,
+/* Prolong an entry for one packet. Returns as ct_report(). */
+static __always_inline bool ct_prolong(struct ct_entry *entry, const struct ct_packet *packet,
 				       const enum ct_dir dir)
 {
 	if (packet->proto == IPPROTO_TCP && !(packet->flags & TCP_F_SYN) &&
 	    !entry->seen_non_syn)
 		entry->seen_non_syn = 1;
 	write_once(entry->lifetime, packet->now + ct_lifetime(entry, packet->proto, dir));
-	ct_report(entry, packet, dir);
+	return ct_report(entry, packet, dir);
 }
 
 /* Count a packet; a SERVICE entry counts none, it keeps its backend in place of a counter. */
@@ -235,7 +238,7 @@ static __always_inline enum ct_status ct_track(void *map, const void *key,
 	if (!entry)
 		return CT_NEW;
 	if (ct_alive(entry))
-		ct_prolong(entry, packet, dir);
+		state->report = ct_prolong(entry, packet, dir);
 	state->rev_nat_index = entry->rev_nat_index;
 	if (dir == CT_SERVICE)
 		state->backend_id = entry->rx_bytes;
@@ -246,6 +249,7 @@ static __always_inline enum ct_status ct_track(void *map, const void *key,
 		if (ct_rebalances(entry, packet, dir))
 			return CT_NEW;
 		ct_reopen(entry, packet, dir);
+		state->report = true;
 		return CT_REOPENED;
 	}
 	return CT_ESTABLISHED;

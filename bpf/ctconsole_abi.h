@@ -460,12 +460,19 @@ enum map_slot {
 	ENDPOINTS_MAP = 19,
 	CALLS_MAP = 20,
 	POLICY_CALL_MAP = 21,
+	EVENTS_MAP = 22,
+	SIGNAL_MAP = 23,
+	SNAT_MAPPING_IPV4 = 24,
+	IPV4_FRAG_DATAGRAMS_MAP = 25,
 };
 
 enum endpoint_slot {
 	EP_IDENTITY = 1,
 	EP_ID = 2,
-	EP_POLICY = 3, /* EP_POLICY_* */
+	EP_POLICY = 3,		  /* EP_POLICY_* */
+	NETDEV_IPV4 = 4,	  /* the node's address on its uplink, network order */
+	NETDEV_EXCLUDED = 5,	  /* what is not translated on the way to, network order */
+	NETDEV_EXCLUDED_MASK = 6, /* its mask */
 };
 
 /* Directions in which an endpoint allows nothing but what its policy map does. */

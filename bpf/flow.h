@@ -8,6 +8,7 @@
 #ifndef CTCONSOLE_FLOW_H
 #define CTCONSOLE_FLOW_H
 
+#include "fragments.h"
 #include "helpers.h"
 #include "node_config.h"
 
@@ -53,13 +54,14 @@ struct flow {
 	__be16 dport;
 	struct l4_span l4;
 	struct ct_packet packet;
+	enum fragment fragment;
+	__be16 datagram; /* which one a fragment is of */
 };
 
 /* What parsing returns for a packet that passes without being tracked. */
 #define PASS_UNTRACKED 1
 
-#define IPV4_FRAGMENT	 0x3fff /* more fragments, or an offset */
-#define IPV6_MAX_HEADERS 4	/* extension headers that are followed */
+#define IPV6_MAX_HEADERS 4 /* extension headers that are followed */
 #define TCP_HLEN	 20
 #define TCP_FLAGS_AT	 13
 #define ICMP_HLEN	 8
@@ -155,7 +157,9 @@ static __always_inline int ipv4_load(const struct __sk_buff *skb, __u32 off, __u
 	flow->l4.start = off + ip.ihl * 4;
 	if (ip_end(skb, &flow->l4, off, limit, net16_to_cpu(ip.tot_len), quoted) < 0)
 		return -DROP_INVALID;
-	if (ip.frag_off & cpu_to_net16(IPV4_FRAGMENT))
+	flow->fragment = fragment_of(ip.frag_off);
+	flow->datagram = ip.id;
+	if (flow->fragment != FRAGMENT_NONE && (quoted || !ENABLE_IPV4_FRAGMENTS))
 		return -DROP_FRAG_NOSUPPORT;
 	flow->saddr.v4 = ip.saddr;
 	flow->daddr.v4 = ip.daddr;
@@ -331,6 +335,31 @@ static __always_inline int l4_ports(const struct __sk_buff *skb, const enum ip_v
 	return -DROP_CT_UNKNOWN_PROTO;
 }
 
+/*
+ * Fill in ports and flags; a later fragment has those of its datagram's first.
+ * Returns as l4_ports(), or -DROP_FRAG_NOT_FOUND.
+ */
+static __always_inline int flow_ports(const struct __sk_buff *skb, const enum ip_version v,
+				      struct flow *flow)
+{
+	struct ipv4_frag_id id = {
+		.daddr = flow->daddr.v4,
+		.saddr = flow->saddr.v4,
+		.id = flow->datagram,
+		.proto = flow->packet.proto,
+	};
+	int ret;
+
+	if (v == IPV6 || !ENABLE_IPV4_FRAGMENTS || flow->fragment == FRAGMENT_NONE)
+		return l4_ports(skb, v, flow);
+	if (flow->fragment == FRAGMENT_LATER)
+		return frag_ports(&id, &flow->sport, &flow->dport);
+	ret = l4_ports(skb, v, flow);
+	if (!ret)
+		frag_register(&id, flow->sport, flow->dport);
+	return ret;
+}
+
 /* Read a packet. Returns 0, PASS_UNTRACKED, or a negative drop reason. */
 static __always_inline int flow_parse(const struct __sk_buff *skb, const enum ip_version v,
 				      struct flow *flow)
@@ -341,7 +370,7 @@ static __always_inline int flow_parse(const struct __sk_buff *skb, const enum ip
 		return ret;
 	flow->packet.len = skb->len;
 	flow->packet.now = now_seconds();
-	return l4_ports(skb, v, flow);
+	return flow_ports(skb, v, flow);
 }
 
 /*

@@ -258,7 +258,10 @@ static __always_inline int lb_assign(const enum ip_version v, const struct flow 
 	return 0;
 }
 
-/* Write one end's new address and correct every checksum over it. Returns as nat_rewrite(). */
+/*
+ * Write one end's new address and correct every checksum over it; `l4_csum` is where that of
+ * layer 4 is, 0 for one that does not cover addresses. Returns as nat_rewrite().
+ */
 static __always_inline int nat_address(struct __sk_buff *skb, const enum ip_version v,
 				       const enum nat_end end, __u32 l4_csum, __u64 l4_flags,
 				       union ip_addr *from, union ip_addr *to)
@@ -275,13 +278,14 @@ static __always_inline int nat_address(struct __sk_buff *skb, const enum ip_vers
 		return -DROP_WRITE_ERROR;
 	if (v == IPV4 && l3_csum_replace(skb, ETH_HLEN + IPV4_CSUM_AT, 0, diff, 0) < 0)
 		return -DROP_CSUM_L3;
-	if (l4_csum_replace(skb, l4_csum, 0, diff, l4_flags | BPF_F_PSEUDO_HDR) < 0)
+	if (l4_csum && l4_csum_replace(skb, l4_csum, 0, diff, l4_flags | BPF_F_PSEUDO_HDR) < 0)
 		return -DROP_CSUM_L4;
 	return 0;
 }
 
 /*
  * Give one end of a TCP or UDP packet another address and port, in the packet and in `flow`.
+ * A later fragment has neither ports nor their checksum, which its first was corrected in.
  * Checksums are corrected by the difference, which serves packets whose checksum the device is
  * still to fill in as well as large ones that are cut later.
  * Returns 0, -DROP_WRITE_ERROR, -DROP_CSUM_L3 or -DROP_CSUM_L4.
@@ -299,19 +303,21 @@ static __always_inline int nat_rewrite(struct __sk_buff *skb, const enum ip_vers
 	__u32 port_at = flow->l4.start + (end == NAT_SOURCE ? 0 : 2);
 	int ret;
 
+	if (flow->fragment == FRAGMENT_LATER)
+		csum = 0;
 	if (!same_addr(v, addr, &target->addr)) {
 		ret = nat_address(skb, v, end, csum, flags, addr, &target->addr);
 		if (ret < 0)
 			return ret;
 		copy_addr(v, addr, &target->addr);
 	}
-	if (*port != target->port) {
+	if (*port != target->port && csum) {
 		if (l4_csum_replace(skb, csum, *port, target->port, flags | sizeof(__be16)) < 0)
 			return -DROP_CSUM_L4;
 		if (skb_store(skb, port_at, &target->port, sizeof(__be16), 0) < 0)
 			return -DROP_WRITE_ERROR;
-		*port = target->port;
 	}
+	*port = target->port;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
  * cilium_call_policy, which calls the part for the family in the same way. Whoever ends a
  * packet's way counts it: a call that succeeds does not return.
  */
+#include "events.h"
 #include "lb.h"
 #include "metrics.h"
 #include "policy.h"
@@ -39,8 +40,17 @@ static __always_inline bool is_answer(const struct __sk_buff *skb, const enum ip
 	return flow->packet.related && ct_knows_quoted(skb, v, flow, dir);
 }
 
+/* Note what connection tracking knows of a packet. */
+static __always_inline void sight(struct sighting *seen, enum ct_status status,
+				  const struct ct_state *state)
+{
+	seen->state = status;
+	seen->report = status == CT_NEW || state->report;
+}
+
 /* What the pod sends. Returns 0 or a negative drop reason. */
-static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_version v)
+static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_version v,
+					 struct sighting *seen)
 {
 	struct ct_state service = {}, state = {};
 	struct flow flow = {};
@@ -53,10 +63,12 @@ static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_ve
 	if (ret < 0)
 		return ret;
 	status = ct_lookup(v, &flow, CT_EGRESS, &state);
+	sight(seen, status, &state);
 	if (is_answer(skb, v, &flow, CT_EGRESS, status))
 		return 0;
 	if (policy_enforced(CT_EGRESS)) {
-		ret = policy_check(&flow, CT_EGRESS, identity_of(v, &flow.daddr));
+		seen->dst_label = identity_of(v, &flow.daddr);
+		ret = policy_check(&flow, CT_EGRESS, seen->dst_label);
 		if (ret < 0)
 			return ret;
 	}
@@ -68,7 +80,8 @@ static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_ve
 }
 
 /* What the pod is about to receive. Returns 0 or a negative drop reason. */
-static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_version v)
+static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_version v,
+					  struct sighting *seen)
 {
 	struct ct_state state = {};
 	struct flow flow = {};
@@ -79,11 +92,13 @@ static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_v
 	if (ret)
 		return ret < 0 ? ret : 0;
 	status = ct_lookup(v, &flow, CT_INGRESS, &state);
+	sight(seen, status, &state);
 	if (status == CT_REPLY)
 		return lb_reverse(skb, v, &flow, state.rev_nat_index);
 	if (is_answer(skb, v, &flow, CT_INGRESS, status))
 		return 0;
 	identity = source_identity(skb, v, &flow);
+	seen->src_label = identity;
 	if (policy_enforced(CT_INGRESS)) {
 		ret = policy_check(&flow, CT_INGRESS, identity);
 		if (ret < 0)
@@ -95,11 +110,27 @@ static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_v
 	return ct_create(v, &flow, CT_INGRESS, &state, identity);
 }
 
-/* Count the verdict on a packet. Returns what tc is to do with it. */
-static __always_inline int conclude(const struct __sk_buff *skb, __u8 dir, int ret)
+/* Count the verdict on a packet and tell of it. Returns what tc is to do with it. */
+static __always_inline int conclude(struct __sk_buff *skb, const __u8 dir, int ret,
+				    struct sighting *seen)
 {
+	const __u16 self = endpoint_of(EP_ID), dst_id = dir == METRIC_INGRESS ? self : 0;
+	bool v6 = net16_to_cpu(skb->protocol) == ETH_P_IPV6;
+
 	count_packet(skb->len, dir, ret < 0 ? -ret : REASON_FORWARDED);
-	return ret < 0 ? TC_ACT_SHOT : TC_ACT_OK;
+	if (dir == METRIC_INGRESS)
+		seen->dst_label = endpoint_of(EP_IDENTITY);
+	else
+		seen->src_label = endpoint_of(EP_IDENTITY);
+	if (ret >= 0) {
+		notify_trace(skb, dir == METRIC_INGRESS ? TRACE_TO_LXC : TRACE_TO_STACK, self,
+			     dst_id, dir == METRIC_INGRESS ? skb->ifindex : 0, seen);
+		return TC_ACT_OK;
+	}
+	notify_drop(skb, -ret, self, dst_id, seen);
+	if (ret == -DROP_CT_CREATE_FAILED)
+		send_signal(skb, SIGNAL_CT_FILL_UP, v6 ? SIGNAL_PROTO_V6 : SIGNAL_PROTO_V4);
+	return TC_ACT_SHOT;
 }
 
 /*
@@ -133,57 +164,75 @@ static __always_inline int frame_kind(const struct __sk_buff *skb)
 
 int from_container(struct __sk_buff *skb)
 {
+	struct sighting seen = {};
 	int kind = frame_kind(skb);
 
 	mark_identity(skb, endpoint_of(EP_IDENTITY));
+	seen.src_label = endpoint_of(EP_IDENTITY);
+	notify_trace(skb, TRACE_FROM_LXC, endpoint_of(EP_ID), 0, skb->ifindex, &seen);
 	if (kind <= 0)
-		return conclude(skb, METRIC_EGRESS, kind);
+		return conclude(skb, METRIC_EGRESS, kind, &seen);
 	if (kind == ETH_P_IPV6)
 		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV6_FROM_LXC);
 	else
 		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV4_FROM_LXC);
-	return conclude(skb, METRIC_EGRESS, -DROP_MISSED_TAIL_CALL);
+	return conclude(skb, METRIC_EGRESS, -DROP_MISSED_TAIL_CALL, &seen);
 }
 
 int to_container(struct __sk_buff *skb)
 {
+	struct sighting seen = {};
 	int kind = frame_kind(skb);
 
 	if (kind <= 0)
-		return conclude(skb, METRIC_INGRESS, kind);
+		return conclude(skb, METRIC_INGRESS, kind, &seen);
 	tail_call(skb, map_of(POLICY_CALL_MAP), endpoint_of(EP_ID));
-	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL);
+	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL, &seen);
 }
 
 int handle_policy(struct __sk_buff *skb)
 {
+	struct sighting seen = {};
+
 	if (net16_to_cpu(skb->protocol) == ETH_P_IPV6)
 		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY);
 	else
 		tail_call(skb, map_of(CALLS_MAP), CILIUM_CALL_IPV4_TO_LXC_POLICY_ONLY);
-	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL);
+	return conclude(skb, METRIC_INGRESS, -DROP_MISSED_TAIL_CALL, &seen);
 }
 
 #if ENABLE_IPV4
 int tail_handle_ipv4(struct __sk_buff *skb)
 {
-	return conclude(skb, METRIC_EGRESS, handle_egress(skb, IPV4));
+	struct sighting seen = {};
+	int ret = handle_egress(skb, IPV4, &seen);
+
+	return conclude(skb, METRIC_EGRESS, ret, &seen);
 }
 
 int tail_ipv4_policy(struct __sk_buff *skb)
 {
-	return conclude(skb, METRIC_INGRESS, handle_ingress(skb, IPV4));
+	struct sighting seen = {};
+	int ret = handle_ingress(skb, IPV4, &seen);
+
+	return conclude(skb, METRIC_INGRESS, ret, &seen);
 }
 #endif
 
 #if ENABLE_IPV6
 int tail_handle_ipv6(struct __sk_buff *skb)
 {
-	return conclude(skb, METRIC_EGRESS, handle_egress(skb, IPV6));
+	struct sighting seen = {};
+	int ret = handle_egress(skb, IPV6, &seen);
+
+	return conclude(skb, METRIC_EGRESS, ret, &seen);
 }
 
 int tail_ipv6_policy(struct __sk_buff *skb)
 {
-	return conclude(skb, METRIC_INGRESS, handle_ingress(skb, IPV6));
+	struct sighting seen = {};
+	int ret = handle_ingress(skb, IPV6, &seen);
+
+	return conclude(skb, METRIC_INGRESS, ret, &seen);
 }
 #endif

@@ -19,6 +19,11 @@
 #define LB_SELECTION_MAGLEV 0
 #endif
 
+/* Whether fragments of IPv4 datagrams follow their first; they are dropped otherwise. */
+#ifndef ENABLE_IPV4_FRAGMENTS
+#define ENABLE_IPV4_FRAGMENTS 1
+#endif
+
 /* Seconds. */
 #ifndef CT_CONNECTION_LIFETIME_TCP
 #define CT_CONNECTION_LIFETIME_TCP 21600

@@ -137,9 +137,22 @@ class AgentConfig:
     bpf_ct_timeout_regular_tcp_fin: Annotated[
         int, _timeout("Life of a TCP entry closed by both sides")
     ] = 10
+    enable_monitor: Annotated[bool, _switch("Tell of packets in cilium_events")] = True
+    monitor_aggregation: Annotated[
+        str,
+        Rule(
+            "How many of the packets that pass are told of",
+            choices=("none", "lowest", "low", "medium", "maximum"),
+        ),
+    ] = "medium"
+    trace_payloadlen: Annotated[int, Rule("Bytes of a packet that are told", 0, 1500)] = 128
     monitor_aggregation_interval: Annotated[
         int, _timeout("Least time between two reports of one connection")
     ] = 5
+    endpoint_regeneration_delay: Annotated[
+        float,
+        Rule("Wait between one endpoint's new programs and the next's", 0, 3600, seconds=True),
+    ] = 0.0
     conntrack_gc_interval: Annotated[
         float, Rule("Time between two GC passes; 0 adapts to the table", 0, _U32, seconds=True)
     ] = 0.0

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def map_names(config: DatapathConfig, endpoint: Endpoint) -> dict[MapSlot, str]:
     """The pin name of each map the programs of an endpoint want, by its slot.
 
-    Always wanted: ``cilium_metrics``, ``cilium_lxc``, ``cilium_ipcache``,
-    ``cilium_call_policy`` and the endpoint's ``cilium_policy_%05d``. For each IP family that is
-    on (``enable-ipv4``, ``enable-ipv6``): its two conntrack tables (the endpoint's own with
-    ``conntrack-local``), ``cilium_lb*_services_v2``, ``cilium_lb*_backends`` and
-    ``cilium_lb*_reverse_nat``. With ``enable-session-affinity``: ``cilium_lb_affinity_match``
-    and ``cilium_lb*_affinity``. With ``bpf-lb-algorithm=maglev``: ``cilium_lb*_maglev``.
+    Always wanted: ``cilium_metrics``, ``cilium_events``, ``cilium_signals``, ``cilium_lxc``,
+    ``cilium_ipcache``, ``cilium_call_policy`` and the endpoint's ``cilium_policy_%05d``. For
+    each IP family that is on (``enable-ipv4``, ``enable-ipv6``): its two conntrack tables (the
+    endpoint's own with ``conntrack-local``), ``cilium_lb*_services_v2``,
+    ``cilium_lb*_backends`` and ``cilium_lb*_reverse_nat``. With
+    ``enable-ipv4-fragment-tracking``: ``cilium_ipv4_frag_datagrams``. With
+    ``enable-session-affinity``: ``cilium_lb_affinity_match`` and ``cilium_lb*_affinity``. With
+    ``bpf-lb-algorithm=maglev``: ``cilium_lb*_maglev``.
     ``cilium_calls_%05d`` is not among them: the loader makes one for each generation.
     """
     names = {
@@ -29,8 +31,12 @@ def map_names(config: DatapathConfig, endpoint: Endpoint) -> dict[MapSlot, str]:
         MapSlot.ENDPOINTS_MAP: "cilium_lxc",
         MapSlot.IPCACHE_MAP: "cilium_ipcache",
         MapSlot.POLICY_CALL_MAP: "cilium_call_policy",
+        MapSlot.EVENTS_MAP: "cilium_events",
+        MapSlot.SIGNAL_MAP: "cilium_signals",
         MapSlot.POLICY_MAP: f"cilium_policy_{endpoint.id:05d}",
     }
+    if config.enable_ipv4 and config.enable_ipv4_fragment_tracking:
+        names[MapSlot.IPV4_FRAG_DATAGRAMS_MAP] = "cilium_ipv4_frag_datagrams"
     if config.enable_session_affinity:
         names[MapSlot.LB_AFFINITY_MATCH_MAP] = "cilium_lb_affinity_match"
     for family, on in ((4, config.enable_ipv4), (6, config.enable_ipv6)):

@@ -60,6 +60,10 @@ class MapSlot(IntEnum):
     ENDPOINTS_MAP = 19
     CALLS_MAP = 20
     POLICY_CALL_MAP = 21
+    EVENTS_MAP = 22
+    SIGNAL_MAP = 23
+    SNAT_MAPPING_IPV4 = 24
+    IPV4_FRAG_DATAGRAMS_MAP = 25
 
 
 class EndpointSlot(IntEnum):
@@ -68,6 +72,9 @@ class EndpointSlot(IntEnum):
     EP_IDENTITY = 1
     EP_ID = 2
     EP_POLICY = 3
+    NETDEV_IPV4 = 4
+    NETDEV_EXCLUDED = 5
+    NETDEV_EXCLUDED_MASK = 6
 
 
 class PolicyBit(IntFlag):

@@ -60,6 +60,26 @@ class DatapathConfig(Protocol):
     def bpf_lb_maglev_table_size(self) -> int:
         """Slots of a Maglev table, a prime."""
 
+    @property
+    def enable_ipv4_fragment_tracking(self) -> bool:
+        """Whether fragments follow their datagram's first; they are dropped otherwise."""
+
+    @property
+    def enable_monitor(self) -> bool:
+        """Whether packets are told of in ``cilium_events``."""
+
+    @property
+    def monitor_aggregation(self) -> str:
+        """Which of the packets that pass are told of: a key of `AGGREGATION`."""
+
+    @property
+    def trace_payloadlen(self) -> int:
+        """How many bytes of a packet are told."""
+
+
+AGGREGATION = {"none": 0, "lowest": 1, "low": 1, "medium": 3, "maximum": 4}
+"""``OpsMonitorAggregation``: the levels by their names in the configuration."""
+
 
 def node_defines(config: DatapathConfig) -> dict[str, int]:
     """The defines one compilation is made with; Cilium writes the same names to its headers."""
@@ -76,6 +96,10 @@ def node_defines(config: DatapathConfig) -> dict[str, int]:
         "ENABLE_SESSION_AFFINITY": int(config.enable_session_affinity),
         "LB_SELECTION_MAGLEV": int(uses_maglev(config)),
         "LB_MAGLEV_LUT_SIZE": config.bpf_lb_maglev_table_size,
+        "ENABLE_IPV4_FRAGMENTS": int(config.enable_ipv4_fragment_tracking),
+        "ENABLE_MONITOR": int(config.enable_monitor),
+        "MONITOR_AGGREGATION": AGGREGATION[config.monitor_aggregation],
+        "TRACE_PAYLOAD_LEN": config.trace_payloadlen,
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.kernel import clock
-from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
 from ctconsole.model.cilium_text import render_text
@@ -59,6 +59,9 @@ SPECS = (
     MapSpec("cilium_ipcache", MapType.LPM_TRIE, 24, 12, 256, flags=NO_PREALLOC),
     MapSpec("cilium_lxc", MapType.HASH, 20, 48, 256),
     MapSpec("cilium_call_policy", MapType.PROG_ARRAY, 4, 4, 256),
+    MapSpec("cilium_events", MapType.PERF_EVENT_ARRAY, 4, 4, possible_cpus()),
+    MapSpec("cilium_signals", MapType.PERF_EVENT_ARRAY, 4, 4, possible_cpus()),
+    MapSpec("cilium_ipv4_frag_datagrams", MapType.LRU_HASH, 12, 4, 256),
 )
 
 MAGLEV_SIZE = 251

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 A, B = "10.5.224.91", "10.5.5.5"
 FORWARDED, INVALID, INVALID_L4, UNKNOWN_PROTO, UNKNOWN_L3 = 0, 134, 135, 137, 139
-CREATE_FAILED, FRAGMENT, UNSUPPORTED_L2 = 155, 157, 166
+CREATE_FAILED, UNSUPPORTED_L2, FRAGMENT_NOT_FOUND = 155, 166, 175
 
 TCP_FRAME = tcp((A, 1), (B, 2), SYN)
 UDP_FRAME = udp((A, 1), (B, 2), b"x")
@@ -64,8 +64,14 @@ REFUSED = {
     "half a UDP header": (ethernet(ipv4(A, B, UDP, bytes(7))), INVALID_L4),
     "half an ICMP header": (ethernet(ipv4(A, B, ICMP, bytes(7))), INVALID_L4),
     "a protocol without tracking": (ethernet(ipv4(A, B, 47, bytes(20))), UNKNOWN_PROTO),
-    "a first fragment": (ethernet(ipv4(A, B, UDP, bytes(8), fragment=MORE_FRAGMENTS)), FRAGMENT),
-    "a later fragment": (ethernet(ipv4(A, B, UDP, bytes(8), fragment=185)), FRAGMENT),
+    "a fragment without its first": (
+        ethernet(ipv4(A, B, UDP, bytes(8), fragment=185)),
+        FRAGMENT_NOT_FOUND,
+    ),
+    "a first fragment that ends in its header": (
+        ethernet(ipv4(A, B, UDP, bytes(7), fragment=MORE_FRAGMENTS)),
+        INVALID_L4,
+    ),
     "a VLAN": (ethernet(bytes.fromhex("00640800") + TCP_FRAME[14:], 0x8100), UNKNOWN_L3),
     "another ethertype": (ethernet(bytes(46), 0x88CC), UNKNOWN_L3),
     "an 802.3 frame": (ethernet(bytes(46), 46), UNSUPPORTED_L2),
