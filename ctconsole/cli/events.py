@@ -63,13 +63,13 @@ def command(  # noqa: PLR0917 - click hands every option over
     with History(path, create=follow) as history:
         found = history.read(limit=limit, kinds=wanted, newest=limit is not None, debug=everything)
         for number, event in found:
-            _print(number, event, as_json=as_json)
+            print_event(event, as_json=as_json, number=number)
         if follow:
             last = found[-1][0] if found else 0
             for number, event in history.follow(last):
                 shown = everything or event.level is not Level.DEBUG
                 if shown and (wanted is None or event.kind in wanted):
-                    _print(number, event, as_json=as_json)
+                    print_event(event, as_json=as_json, number=number)
 
 
 def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
@@ -89,14 +89,15 @@ def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
     return frozenset(known[name] for name in names) or None
 
 
-def _print(number: int, event: Event, *, as_json: bool) -> None:
+def print_event(event: Event, *, as_json: bool, number: int | None = None) -> None:
+    """One line on stdout: for a person, or as JSON with the event's number in the history."""
     # Flushed each time: who follows through a pipe wants it now.
     print(json.dumps(_as_dict(number, event)) if as_json else _line(event), flush=True)
 
 
-def _as_dict(number: int, event: Event) -> dict[str, Any]:
+def _as_dict(number: int | None, event: Event) -> dict[str, Any]:
     return {
-        "id": number,
+        **({} if number is None else {"id": number}),
         "time": _moment(event.time),
         "kind": event.kind.value,
         "level": event.level.value,
@@ -108,7 +109,9 @@ def _as_dict(number: int, event: Event) -> dict[str, Any]:
 
 
 def _line(event: Event) -> str:
-    fields = " ".join(f"{name}={value}" for name, value in event.fields.items())
+    # A story's sentence says it all; its fields are for programs.
+    told = {} if event.kind.value == "story" else event.fields
+    fields = " ".join(f"{name}={value}" for name, value in told.items())
     return f"{_moment(event.time)}  {event.level.value:<7}  {event.message}  {fields}".rstrip()
 
 

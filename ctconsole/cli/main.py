@@ -16,6 +16,7 @@ _VERBS = {
     "events": "Show what happened to maps and agent.",
     "lab": "Build, use and remove the embedded lab node.",
     "map": "List, show and recreate maps.",
+    "watch": "Follow a node's agent, maps and log, and tell each restart.",
 }
 
 

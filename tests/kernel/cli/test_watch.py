@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from ctconsole.history import History
+from ctconsole.lab.foreign_agent import TCP_MAX
+from ctconsole.model.event import EventKind
+from tests.support.foreign import foreign_node, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+
+def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        argv = [
+            *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", "2"),
+            *("--bpf-root", str(bpffs), "--log", str(node.agent.log)),
+            *("--history", str(tmp_path / "history.db")),
+        ]
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as watch:
+            assert watch.stderr
+            assert f"process {node.agent.pid}, Cilium 1.18.0" in watch.stderr.readline()
+            with History(tmp_path / "history.db") as history:
+                node.agent.configure(TCP_MAX, 8192)
+                node.agent.restart()
+                assert until(lambda: bool(history.read(kinds=[EventKind.STORY])), 20)
+                ((_, story),) = history.read(kinds=[EventKind.STORY])
+            watch.send_signal(signal.SIGINT)
+            out, _ = watch.communicate(timeout=20)
+        assert watch.returncode == 0
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert f"{TCP_MAX} 32768 -> 8192" in story.message
+    assert [line["message"] for line in lines if line["kind"] == "story"] == [story.message]
+    assert {"agent-stop", "agent-start", "map-mismatch", "map-recreated", "program-replaced"} <= {
+        line["kind"] for line in lines
+    }
+    shown = [sys.executable, "-m", "ctconsole", "events", "--kind", "story"]
+    done = subprocess.run(
+        [*shown, "--history", str(tmp_path / "history.db")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.rstrip().endswith(story.message)
