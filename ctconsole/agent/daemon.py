@@ -6,27 +6,32 @@ forwarding until the next agent takes over, as with Cilium.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ctconsole.agent import gc, startup
+from ctconsole.agent import gc, startup, verbs
 from ctconsole.agent.log import Recorder
+from ctconsole.agent.plane import Plane
+from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
-from ctconsole.agent.wire import Server
+from ctconsole.agent.wire import Server, Teller
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyError
 from ctconsole.history import History
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.manager.catalogue import classify
+from ctconsole.manager.endpoints import remove_own_maps
+from ctconsole.manager.init_maps import init_endpoint_maps
+from ctconsole.model.addressrows import addresses_of
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.agent.gc import GcReport
@@ -46,11 +51,13 @@ class Agent:
 
     Attributes:
         stopping: set when it is to end.
+        plane: services, identities and policy.
     """
 
     def __init__(self, settings: AgentSettings, gate: Gate, record: Recorder) -> None:
         self.settings = settings
         self.stopping = threading.Event()
+        self.plane = Plane(gate, settings.bpf_root, StateDir(settings.state_dir), record)
         self._gate = gate
         self._record = record
         self._lock = threading.Lock()
@@ -73,12 +80,15 @@ class Agent:
             self._say(EventKind.AGENT_START, "Starting agent", {"pid": os.getpid()})
             config = self._read_config(self.settings)
             began = time.perf_counter()
+            self.plane.load()
             started = startup.run_daemon(
                 self._gate,
                 config,
                 self.settings.bpf_root,
                 load_endpoints(self.settings.state_dir),
                 self._record,
+                prepare=lambda endpoints: self.plane.prepare(config, endpoints),
+                wait=self.stopping.wait,
             )
             self._config, self._endpoints = config, started.endpoints
             self._maps = {name: info.id for name, info in started.maps.opened.items()}
@@ -141,15 +151,74 @@ class Agent:
             settings = self._with_options(options)
             config = self._read_config(settings)
             endpoints = startup.restore(load_endpoints(settings.state_dir), self._record)
+            endpoints = self.plane.prepare(config, endpoints)
             pinned = startup.pinned(settings.bpf_root)
             paths = {name: path for name, (path, _) in pinned.items()}
-            startup.regenerate(self._gate, config, paths, endpoints, self._record)
+            startup.regenerate(
+                self._gate, config, paths, endpoints, self._record, wait=self.stopping.wait
+            )
             self._config, self._endpoints = config, tuple(endpoints)
             self._maps = {name: pinned[name][1].id for name in self._maps if name in pinned}
             if settings != self.settings:
                 self.settings = settings
                 StateDir(settings.state_dir).save_settings(settings)
             return len(endpoints)
+
+    @property
+    def state_dir(self) -> Path:
+        """Its state folder."""
+        return self.settings.state_dir
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those whose programs it loaded."""
+        return self._endpoints
+
+    @contextmanager
+    def changing(self) -> Iterator[AgentConfig]:
+        """Nobody else changes anything in this block; its configuration."""
+        with self._lock:
+            if self._config is None:
+                raise AgentError("The agent is still starting")
+            yield self._config
+
+    def reload(self, endpoints: list[Endpoint]) -> None:
+        """Load the programs of some endpoints again; in `changing`."""
+        if self._config is None:
+            raise AgentError("The agent is still starting")
+        pinned = startup.pinned(self.settings.bpf_root)
+        paths = {name: path for name, (path, _) in pinned.items()}
+        startup.regenerate(
+            self._gate, self._config, paths, endpoints, self._record, wait=self.stopping.wait
+        )
+        known = {one.id: one for one in (*self._endpoints, *endpoints)}
+        self._endpoints = tuple(known[number] for number in sorted(known))
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """Make an endpoint's maps, load and attach its programs; in `changing`."""
+        if self._config is None:
+            raise AgentError("The agent is still starting")
+        present = startup.restore([endpoint], self._record)
+        if not present:
+            raise AgentError(f"Endpoint {endpoint.id} has no interface {endpoint.ifname}")
+        init_endpoint_maps(self._gate, self._config, self.settings.bpf_root, endpoint, self._record)
+        flagged = self.plane.prepare(self._config, [*self._endpoints, endpoint])
+        self.reload(flagged[-1:])
+        self._record([startup.endpoint_event(EventKind.ENDPOINT_ADDED, endpoint, "New endpoint")])
+
+    def remove_endpoint(self, endpoint: Endpoint) -> None:
+        """Detach an endpoint's programs and remove what was its own; in `changing`."""
+        root = self.settings.bpf_root
+        self._record(startup.detach(self._gate, endpoint, root))
+        self._endpoints = tuple(one for one in self._endpoints if one.id != endpoint.id)
+        self.plane.forget_endpoint(endpoint.name)
+        self.plane.sync_addresses(self._endpoints)
+        self._record(remove_own_maps(self._gate, root, endpoint.id))
+        scrubbed = scrub(self._gate, self._ct_paths(), addresses_of(endpoint))
+        event = startup.endpoint_event(
+            EventKind.ENDPOINT_REMOVED, endpoint, "Removed endpoint", scrubbed=scrubbed
+        )
+        self._record([event])
 
     def status(self) -> dict[str, Any]:
         """What `control.status` shows; never waits for work under way."""
@@ -180,6 +249,7 @@ class Agent:
             },
             "gc": lambda _: _gc_answer(self.collect()),
             "stop": self._asked_to_stop,
+            **verbs.handlers(self),
         }
 
     def complain(self, message: str, error: BaseException) -> None:
@@ -271,7 +341,7 @@ def run(settings: AgentSettings, *, ready_fd: int | None = None, detach: bool = 
     if detach and os.fork():
         # The first process only made the second one, which nobody has to wait for.
         os._exit(0)
-    tell = _Teller(ready_fd)
+    tell = Teller(ready_fd)
     try:
         _run(settings, tell)
     except CtconsoleError as error:
@@ -279,7 +349,7 @@ def run(settings: AgentSettings, *, ready_fd: int | None = None, detach: bool = 
         raise
 
 
-def _run(settings: AgentSettings, tell: _Teller) -> None:
+def _run(settings: AgentSettings, tell: Teller) -> None:
     gate = Gate.open(read_only=False)
     if gate is None:
         raise ReadOnlyError("Running an agent")
@@ -303,7 +373,7 @@ def _run(settings: AgentSettings, tell: _Teller) -> None:
         os.close(lock)
 
 
-def _live(agent: Agent, tell: _Teller) -> None:
+def _live(agent: Agent, tell: Teller) -> None:
     try:
         agent.start_up()
     except CtconsoleError as error:
@@ -330,22 +400,3 @@ def _gc_answer(report: GcReport) -> dict[str, Any]:
         "revived": report.revived,
         "duration": report.seconds,
     }
-
-
-class _Teller:
-    """Says one thing to whoever started the agent, and lets go of the pipe."""
-
-    def __init__(self, fd: int | None) -> None:
-        self._fd = fd
-
-    def __call__(self, what: Mapping[str, object]) -> None:
-        fd, self._fd = self._fd, None
-        if fd is None:
-            return
-        try:
-            os.write(fd, json.dumps(what).encode() + b"\n")
-        except BrokenPipeError:
-            # The starter is gone; the agent stays.
-            pass
-        finally:
-            os.close(fd)

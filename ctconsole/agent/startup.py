@@ -4,6 +4,7 @@
 
     InitMapInfo     the attributes of every kind of conntrack map, from the configuration
     initMaps        open, re-create or create every map
+    restore         services, identities and policy into the maps
     regenerate      for each endpoint: load its programs bound to these maps, attach them
 """
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
 
     Record = Callable[[Iterable[Event]], None]
+    Prepare = Callable[[Sequence[Endpoint]], list[Endpoint]]
+    Wait = Callable[[float], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,21 @@ def run_daemon(
     bpf_root: Path,
     endpoints: Sequence[Endpoint],
     record: Record,
+    *,
+    prepare: Prepare = list,
+    wait: Wait = lambda _: False,
 ) -> Started:
     """Go through the sequence; to be called in the endpoints' network namespace.
+
+    Args:
+        gate: the write gate.
+        config: the agent's options.
+        bpf_root: a bpffs.
+        endpoints: those to restore.
+        record: stores and logs events.
+        prepare: fills the maps before programs meet them; answers with the endpoints as their
+            programs are to know them.
+        wait: see `regenerate`.
 
     Raises:
         MissingFeatureError: ``bpf_root`` is no bpffs, or what compiles programs is missing.
@@ -67,8 +83,9 @@ def run_daemon(
     map_info = init_map_info(config)
     restored = restore(endpoints, record)
     maps = init_maps(gate, config, bpf_root, restored, record)
-    regenerate(gate, config, maps.paths, restored, record)
-    return Started(map_info, maps, tuple(restored))
+    ready = prepare(restored)
+    regenerate(gate, config, maps.paths, ready, record, wait=wait)
+    return Started(map_info, maps, tuple(ready))
 
 
 def restore(endpoints: Sequence[Endpoint], record: Record) -> list[Endpoint]:
@@ -90,11 +107,23 @@ def regenerate(
     maps: Mapping[str, Path],
     endpoints: Sequence[Endpoint],
     record: Record,
+    *,
+    wait: Wait = lambda _: False,
 ) -> None:
     """Load each endpoint's programs bound to the maps pinned now, and replace those attached.
 
-    One endpoint after the other, as an agent does it: meanwhile some use the old maps and some
-    the new ones.
+    One endpoint after the other, as an agent does it, with the option
+    ``endpoint-regeneration-delay`` between them: meanwhile some use the old maps and some the
+    new ones.
+
+    Args:
+        gate: the write gate.
+        config: the agent's options.
+        maps: pin paths by name.
+        endpoints: whose programs.
+        record: stores and logs events.
+        wait: sleeps for so many seconds; True where the agent is to stop, and then the
+            endpoints that are left keep the programs they have.
 
     Raises:
         MissingFeatureError: bcc or kernel headers are not installed.
@@ -105,13 +134,26 @@ def regenerate(
     # bcc is slow to import, and not needed to look after maps alone.
     from ctconsole.datapath import loader
 
-    for endpoint in endpoints:
+    for number, endpoint in enumerate(endpoints):
+        if (
+            number
+            and config.endpoint_regeneration_delay
+            and wait(config.endpoint_regeneration_delay)
+        ):
+            return
         started = time.perf_counter()
         with loader.load(gate, config, maps, endpoint) as programs:
             record(loader.attach(gate, endpoint, programs))
         seconds = round(time.perf_counter() - started, 6)
         message = "Regenerated endpoint"
         record([endpoint_event(EventKind.ENDPOINT_REGENERATED, endpoint, message, seconds=seconds)])
+
+
+def detach(gate: Gate, endpoint: Endpoint, bpf_root: Path) -> list[Event]:
+    """Remove an endpoint's programs from its interface and from the program arrays."""
+    from ctconsole.datapath import loader
+
+    return loader.detach(gate, endpoint, bpf_root / GLOBALS)
 
 
 def pinned(bpf_root: Path) -> dict[str, tuple[Path, MapInfo]]:
@@ -126,8 +168,12 @@ def endpoint_event(
     level: Level = Level.INFO,
     *,
     seconds: float | None = None,
+    scrubbed: int | None = None,
 ) -> Event:
-    """An event about an endpoint, with Cilium's field names."""
+    """An event about an endpoint, with Cilium's field names.
+
+    ``seconds`` is how long it took, ``scrubbed`` the conntrack entries deleted with it.
+    """
     fields: dict[str, str | int | float] = {
         "endpointID": endpoint.id,
         "interface": endpoint.ifname,
@@ -135,6 +181,8 @@ def endpoint_event(
     }
     if seconds is not None:
         fields["duration"] = seconds
+    if scrubbed is not None:
+        fields["scrubbed"] = scrubbed
     return Event(
         time=time.time(),
         kind=kind,

@@ -1,8 +1,8 @@
 """What an agent keeps in its state folder, and the settings it is started with.
 
 Below the folder: ``agent.json`` (settings of the last start), ``agent.lock`` (held while the
-agent runs; its process id), ``agent.log``, ``agent.sock``, ``history.db`` and
-``endpoints/<id>.json``.
+agent runs; its process id), ``agent.log``, ``agent.sock``, ``history.db``,
+``services.json``, ``policy.json`` and ``endpoints/<id>.json``.
 """
 
 from __future__ import annotations
@@ -120,6 +120,16 @@ class StateDir:
     def endpoints(self) -> Path:
         """A file for each endpoint."""
         return self.root / "endpoints"
+
+    @property
+    def services(self) -> Path:
+        """The services and their ids."""
+        return self.root / "services.json"
+
+    @property
+    def policy(self) -> Path:
+        """The policy rules."""
+        return self.root / "policy.json"
 
     def load_settings(self) -> AgentSettings | None:
         """Settings of the last start, None where there was none.

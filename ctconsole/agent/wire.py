@@ -113,3 +113,23 @@ class Server:
             return {"ok": True, **handler(asked)}
         except CtconsoleError as error:
             return {"ok": False, "error": str(error)}
+
+
+class Teller:
+    """Says one thing to whoever started the agent, and lets go of the pipe."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def __call__(self, what: Mapping[str, object]) -> None:
+        """Say it; the second thing said goes nowhere."""
+        fd, self._fd = self._fd, None
+        if fd is None:
+            return
+        try:
+            os.write(fd, json.dumps(what).encode() + b"\n")
+        except BrokenPipeError:
+            # The starter is gone; the agent stays.
+            pass
+        finally:
+            os.close(fd)

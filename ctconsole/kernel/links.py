@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import bpf_error
@@ -18,6 +18,7 @@ from ctconsole.kernel.rtnl import talk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ipaddress import IPv4Address, IPv6Address
 
     from pyroute2 import IPRoute
     from pyroute2.netlink import nlmsg
@@ -76,6 +77,21 @@ def get(name: str, *, netns: str | None = None) -> Link:
     if link is None:
         raise bpf_error(errno.ENODEV, "RTM_GETLINK", _at(name, netns))
     return link
+
+
+def addresses(*, netns: str | None = None) -> list[IPv4Address | IPv6Address]:
+    """Every address of every interface, each once."""
+    found = talk(
+        "RTM_GETADDR",
+        netns or "",
+        # A peer-to-peer interface has its own address in IFA_LOCAL; IPv6 has IFA_ADDRESS only.
+        lambda route: [
+            message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            for message in route.get_addr()
+        ],
+        netns=netns,
+    )
+    return [ip_address(text) for text in dict.fromkeys(found) if text]
 
 
 def add_veth(

@@ -83,6 +83,24 @@ def init_maps(
     return InitReport(MappingProxyType(opened), frozenset(created), tuple(events))
 
 
+def init_endpoint_maps(
+    gate: Gate,
+    config: AgentConfig,
+    root: Path,
+    endpoint: Endpoint,
+    record: Callable[[Iterable[Event]], None],
+) -> None:
+    """Open or create the maps that one endpoint has of its own, and leave all others alone.
+
+    Raises:
+        BpfError: a map cannot be created.
+    """
+    own = f"_{endpoint.id:05d}"
+    for wish in wishes(config, root / GLOBALS, [endpoint]):
+        if wish.spec.name.endswith(own):
+            record(wish.create(gate).events)
+
+
 def wishes(
     config: AgentConfig, globals_folder: Path, endpoints: Sequence[Endpoint]
 ) -> Iterator[ManagedMap]:

@@ -19,11 +19,20 @@ _VERDICT_BYTES = 3
 """Bytes of a value that a rule decides: proxy port and deny bit. The rest counts packets."""
 
 
-def sync_policy(gate: Gate, root: Path, endpoint_id: int, policy: EndpointPolicy) -> None:
+def sync_policy(
+    gate: Gate, root: Path, endpoint_id: int, policy: EndpointPolicy, *, delete: bool = True
+) -> None:
     """Make an endpoint's map hold exactly these rules; a rule that stays keeps its counters.
 
     What is allowed newly is stored before what is no longer is deleted, so that a rule that
     takes over from another leaves no gap.
+
+    Args:
+        gate: the write gate.
+        root: the bpffs.
+        endpoint_id: whose map.
+        policy: what its rules come to.
+        delete: False leaves what is no longer allowed, until programs that want it are gone.
 
     Raises:
         NoSuchMapError: the endpoint has no policy map.
@@ -33,7 +42,8 @@ def sync_policy(gate: Gate, root: Path, endpoint_id: int, policy: EndpointPolicy
     now = read_rows(path)
     change = changes(_verdicts(now), _verdicts(policy.rows))
     store_rows(gate, path, {key: policy.rows[key] for key in change.stored})
-    delete_rows(gate, path, change.deleted)
+    if delete:
+        delete_rows(gate, path, change.deleted)
 
 
 def _verdicts(rows: Rows) -> Rows:

@@ -36,6 +36,9 @@ class EventKind(StrEnum):
     ENDPOINT_ADDED = "endpoint-added"
     ENDPOINT_REMOVED = "endpoint-removed"
     ENDPOINT_REGENERATED = "endpoint-regenerated"
+    SERVICE_CHANGED = "service-changed"
+    SERVICE_REMOVED = "service-removed"
+    POLICY_CHANGED = "policy-changed"
     GC_PASS = "gc-pass"  # noqa: S105 - a garbage collector's pass, not a password
     INSERT_FAILED = "insert-failed"
     DROP = "drop"

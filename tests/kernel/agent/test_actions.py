@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
 
 
-PROGRAMS = ["from_container", "to_container"]
+PROGRAMS = ["handle_ipv4", "ipv4_policy"]
 
 
 def users(map_id: int) -> list[str]:
