@@ -96,14 +96,14 @@ def test_a_program_array_that_does_not_match_is_left_alone(lab: Lab, gate: Gate)
     path = lab.globals / "cilium_call_policy"
     right = look.map_info(lab, path.name)
     control.stop(lab.settings)
-    odd = put_in_place(gate, path, MapSpec(path.name, MapType.PROG_ARRAY, 4, 4, 17))
+    odd = put_in_place(gate, path, MapSpec(path.name, MapType.PROG_ARRAY, 4, 4, 4000))
     size = look.log_size(lab)
     control.start(lab.settings)
     with BpfMap.open(path) as now:
-        assert (now.info.id, now.info.max_entries) == (odd, 17)
+        assert (now.info.id, now.info.max_entries) == (odd, 4000)
     (said,) = warnings(lab, size, path)
     assert "Max entries mismatch for BPF map" in said
-    assert f"new={right.max_entries} old=17" in said
+    assert f"new={right.max_entries} old=4000" in said
 
 
 def test_with_conntrack_local_an_endpoint_has_tables_of_its_own(lab: Lab) -> None:
