@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import PurePath
 
+    from textual.driver import Driver
     from textual.screen import Screen
 
     from ctconsole.manager.recreate import RecreateReport
@@ -104,6 +105,15 @@ class ConsoleApp(App[None]):
         self._leaving = False
         self._main_loop: asyncio.AbstractEventLoop | None = None
         self.sampler = Sampler(source, interval, self._sampled, clock=clock)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice, or ours in the place of its Linux driver."""
+        chosen = super().get_driver_class()
+        if chosen.__name__ != "LinuxDriver":
+            return chosen
+        from ctconsole.ui.terminal import LosableDriver
+
+        return LosableDriver
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colours, for themes that do not name them."""

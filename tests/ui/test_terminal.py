@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,6 @@ from tests.support.fakes import random_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
 
@@ -50,6 +51,13 @@ class Terminal:
 
     def press(self, *keys: str) -> None:
         self.tmux("send-keys", *keys)
+
+    def child(self) -> int:
+        """The process id of what `start` started."""
+        shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
+        command = ["pgrep", "-P", shell]
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return int(found.split()[0])
 
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p")
@@ -153,12 +161,24 @@ def test_read_only_makes_no_gate_and_sigterm_gives_the_terminal_back(
     terminal.until(lambda text: "READ-ONLY" in text and ct_map.name in text)
     terminal.press("r")
     terminal.until(lambda text: "read-only: nothing can be changed" in text)
-    shell = terminal.tmux("display-message", "-p", "#{pane_pid}").strip()
-    child = subprocess.run(
-        ["pgrep", "-P", shell], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
-    subprocess.run(["kill", "-TERM", child], check=True)
+    os.kill(terminal.child(), signal.SIGTERM)
     terminal.until(lambda text: "exit code 143" in text)
+
+
+def test_a_closed_terminal_ends_the_console(
+    terminal: Terminal, ct_map: Path, bpffs: Path, tmp_path: Path
+) -> None:
+    terminal.start(
+        *(sys.executable, "-m", "ctconsole", "console"),
+        *("--bpf-root", str(bpffs), "--state-dir", str(tmp_path / "state"), "--interval", "0.3"),
+    )
+    terminal.until(lambda text: ct_map.name in text)
+    child = terminal.child()
+    terminal.tmux("kill-server")
+    end = time.monotonic() + PATIENCE
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < end, "the console outlives its terminal"
+        time.sleep(0.05)
 
 
 def test_a_missing_bpffs_is_said_on_the_screen(terminal: Terminal, tmp_path: Path) -> None:
