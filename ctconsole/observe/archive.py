@@ -1,0 +1,169 @@
+"""Files that a person hands over: single ones, folders, tar and zip archives, and archives in them.
+
+A ``cilium-sysdump`` is a zip with one bugtool archive (tar.gz) per node in it. Members come in
+order, each as blocks of bytes; nothing is unpacked to disk. Where an archive is damaged, what came
+before is kept and the damage is told with file and offset.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Wanted = Callable[[str], bool]
+
+BLOCK: Final = 1 << 18
+"""Bytes at a time; of a file that breaks off, at most so many are lost."""
+
+DEEPEST: Final = 3
+"""Archives in archives: a sysdump has two levels."""
+
+LARGEST_NESTED: Final = 1 << 30
+"""Bytes of a packed archive inside another; it is held in memory while it is read."""
+
+_TAR_ENDS: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz")
+_ZIP_ENDS: Final = (".zip",)
+_BROKEN: Final = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,  # zipfile: an encrypted member
+)
+
+
+@dataclass
+class Member:
+    """One file.
+
+    Attributes:
+        name: its path; inside archives the archive's path, then the path in it.
+        blocks: its bytes, to be read once, before the next member is asked for.
+    """
+
+    name: str
+    blocks: Iterator[bytes]
+
+
+@dataclass
+class Walker:
+    """Goes through what was handed over.
+
+    Attributes:
+        wanted: whether a file of this path, found in a folder or archive, is of interest.
+        problems: what could not be read, one sentence each, naming file and offset.
+    """
+
+    wanted: Wanted
+    problems: list[str] = field(default_factory=list)
+
+    def members(self, path: Path) -> Iterator[Member]:
+        """The files at a path. A single file is taken whatever its name.
+
+        Raises:
+            UsageError: there is nothing readable at the path.
+        """
+        try:
+            if path.is_dir():
+                yield from self._folder(path)
+                return
+            with path.open("rb") as file:
+                if is_archive(path.name):
+                    yield from self._archive(file, str(path), 1)
+                else:
+                    yield Member(str(path), self._blocks(file, str(path)))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+    def _folder(self, folder: Path) -> Iterator[Member]:
+        for path in sorted(folder.rglob("*")):
+            if not path.is_file():
+                continue
+            name = str(path)
+            if is_archive(path.name):
+                with path.open("rb") as file:
+                    yield from self._archive(file, name, 1)
+            elif self.wanted(name):
+                with path.open("rb") as file:
+                    yield Member(name, self._blocks(file, name))
+
+    def _archive(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+        """The members of an archive, as far as it can be read."""
+        try:
+            inside = self._zip if name.lower().endswith(_ZIP_ENDS) else self._tar
+            yield from inside(file, name, depth)
+        except _BROKEN as error:
+            self._complain(name, _position(file), error)
+
+    def _tar(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+        with tarfile.open(fileobj=file, mode="r|*") as archive:
+            for entry in archive:
+                if not entry.isfile():
+                    continue
+                inner = f"{name}/{entry.name}"
+                opened = archive.extractfile(entry)
+                if opened is not None:
+                    yield from self._inner(opened, inner, depth)
+
+    def _zip(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                inner = f"{name}/{entry.filename}"
+                if entry.is_dir() or not (is_archive(inner) or self.wanted(inner)):
+                    continue
+                try:
+                    with archive.open(entry) as opened:
+                        yield from self._inner(opened, inner, depth)
+                except _BROKEN as error:
+                    # The other members of a zip stand on their own.
+                    self._complain(inner, entry.header_offset, error)
+
+    def _inner(self, opened: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+        if is_archive(name):
+            if depth < DEEPEST:
+                packed = opened.read(LARGEST_NESTED)
+                yield from self._archive(io.BytesIO(packed), name, depth + 1)
+        elif self.wanted(name):
+            yield Member(name, self._blocks(opened, name))
+
+    def _blocks(self, file: IO[bytes], name: str) -> Iterator[bytes]:
+        """A file's bytes; a damaged one ends early and is complained about."""
+        count = 0
+        try:
+            while block := file.read(BLOCK):
+                count += len(block)
+                yield block
+        except _BROKEN as error:
+            self._complain(name, count, error)
+
+    def _complain(self, name: str, offset: int, error: Exception) -> None:
+        self.problems.append(
+            f"{name} is damaged at byte {offset}: {str(error) or type(error).__name__}; "
+            "what came before was read"
+        )
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file's name is that of an archive that can be read."""
+    return name.lower().endswith((*_TAR_ENDS, *_ZIP_ENDS))
+
+
+def _position(file: IO[bytes]) -> int:
+    try:
+        return file.tell()
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,280 @@
+"""Maps out of files: dumps, bugtool folders, sysdumps; no kernel and no privileges needed.
+
+What is recognised, by name in folders and archives and by content in all: ``bpftool map dump``
+(JSON and plain, of per-CPU maps too) and the text of ``cilium bpf ct list``, which is used for the
+nodes of which there is no dump. Maps of several nodes keep their folder in their pin.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.manager.catalogue import CATALOGUE, classify, group_of
+from ctconsole.model import record_data
+from ctconsole.model.ct_text_reader import looks_like_ct_text, read_ct_text
+from ctconsole.model.dump import map_name_of, read_dump
+from ctconsole.model.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
+from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.records import is_known
+from ctconsole.model.spec import MapInfo, MapType
+from ctconsole.model.table import CtTable
+from ctconsole.observe.archive import Walker
+from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.model.event import Event
+    from ctconsole.observe.archive import Member
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+_HEAD: Final = 1 << 16
+_DUMP_NAME: Final = re.compile(
+    r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
+)
+_TEXT_NAME: Final = re.compile(r"bpf-ct-list[\w-]*(?:\.md|\.txt)?$|(?:^|/)ct-list\.txt$")
+
+
+@dataclass(frozen=True)
+class OfflineMap:
+    """One map out of a file.
+
+    Attributes:
+        info: what the file's name and entries tell: the pin is the file's folder and the map's
+            name, so that maps of several nodes can be told apart; ids count from 1.
+        keys: u1 of shape (n, key size).
+        values: u1 of shape (n, value size), or (n, CPUs, value size).
+        layout: for conntrack text, the version that printed it.
+        problem: what could not be read, in words; empty where everything was.
+        from_text: whether it was read from a tool's text.
+    """
+
+    info: MapInfo
+    keys: Bytes
+    values: Bytes
+    layout: Layout | None = None
+    problem: str = ""
+    from_text: bool = False
+
+    @property
+    def node(self) -> str:
+        """The folder the file was in."""
+        return str(self.info.pin.parent) if self.info.pin else ""
+
+
+@dataclass(frozen=True)
+class Offline:
+    """All that was found.
+
+    Attributes:
+        maps: the maps, in the order of their files.
+        problems: files that could not be read to the end, one sentence each.
+    """
+
+    maps: tuple[OfflineMap, ...]
+    problems: tuple[str, ...]
+
+
+def is_interesting(name: str) -> bool:
+    """Whether a file found in a folder or archive may hold a map, by its path."""
+    if _TEXT_NAME.search(name):
+        return True
+    if name.endswith(".show.json") or not _DUMP_NAME.search(name):
+        return False
+    label = map_name_of(name.rsplit("/", 1)[-1])
+    return classify(label) is not None or is_known(label)
+
+
+def read_offline(paths: Iterable[Path]) -> Offline:
+    """Read files, folders and archives.
+
+    Raises:
+        UsageError: a path cannot be read at all.
+    """
+    walker = Walker(is_interesting)
+    found: list[OfflineMap] = []
+    for path in paths:
+        for member in walker.members(path):
+            found += _read(member)
+    dumped = {one.node for one in found if not one.from_text and is_conntrack(one.info)}
+    kept = [one for one in found if not (one.from_text and one.node in dumped)]
+    numbered = (
+        replace(one, info=replace(one.info, id=number)) for number, one in enumerate(kept, start=1)
+    )
+    return Offline(tuple(numbered), tuple(walker.problems))
+
+
+def _read(member: Member) -> Iterator[OfflineMap]:
+    """The maps in one file."""
+    head, blocks = _peek(member.blocks)
+    if looks_like_ct_text(head):
+        yield from _text(member.name, blocks)
+    elif is_per_cpu(head):
+        yield _per_cpu(member.name, blocks)
+    elif not _TEXT_NAME.search(member.name):
+        yield _dump(member.name, blocks)
+
+
+def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The beginning of a file, and the whole file again."""
+    taken: list[bytes] = []
+    size = 0
+    for block in blocks:
+        taken.append(block)
+        size += len(block)
+        if size >= _HEAD:
+            break
+    return b"".join(taken)[:_HEAD], chain(taken, blocks)
+
+
+def _text(name: str, blocks: Iterator[bytes]) -> Iterator[OfflineMap]:
+    found = read_ct_text(blocks, name)
+    problem = ""
+    if found.damage:
+        first, more = found.damage[0], len(found.damage) - 1
+        also = f", and {more} more such lines" if more else ""
+        problem = f"{name} is damaged at byte {first.offset}: {first.reason}{also}"
+    for label, (keys, values) in found.maps.items():
+        info = _info(name, label, keys.shape[1], VALUE_SIZE)
+        yield OfflineMap(info, keys, values, found.layout, problem, from_text=True)
+        problem = ""
+
+
+def _per_cpu(name: str, blocks: Iterator[bytes]) -> OfflineMap:
+    text = b"".join(blocks)[:LARGEST_FILE]
+    dump = read_per_cpu(text, name)
+    error = dump.error()
+    info = _info(name, dump.map_name, dump.keys.shape[1], dump.values.shape[-1])
+    return OfflineMap(info, dump.keys, dump.values, problem=str(error) if error else "")
+
+
+def _dump(name: str, blocks: Iterator[bytes]) -> OfflineMap:
+    dump = read_dump(blocks, name)
+    keys, values = dump.keys, dump.values
+    if not len(keys):
+        key, value = _sizes(dump.map_name)
+        keys, values = keys.reshape(0, key), values.reshape(0, value)
+    error = dump.error()
+    info = _info(name, dump.map_name, keys.shape[1], values.shape[1])
+    return OfflineMap(info, keys, values, problem=str(error) if error else "")
+
+
+def _sizes(label: str) -> tuple[int, int]:
+    """The sizes of a map whose dump has no entries, as far as its name tells."""
+    entry = classify(label)
+    if entry is not None and entry.key_size and entry.value_size:
+        return entry.key_size, entry.value_size
+    for spec in record_data.RECORDS:
+        if re.fullmatch(spec.names, label):
+            return spec.key.itemsize, spec.value.itemsize
+    return (38 if "6" in label else 14), VALUE_SIZE
+
+
+def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
+    """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
+    types = {entry.type for entry in CATALOGUE if entry is classify(label)}
+    return MapInfo(
+        id=0,
+        name=map_name_of(label)[:15],
+        type=types.pop() if types else MapType.UNSPEC,
+        key_size=key_size,
+        value_size=value_size,
+        max_entries=0,
+        pin=PurePath(path).parent / label,
+    )
+
+
+class OfflineSource:
+    """Files for the console: a node that never changes.
+
+    Args:
+        paths: files, folders and archives.
+        layout: of conntrack values; None decides by the entries of each node.
+        now: the node's clock in seconds when the files were written; 0 where unknown.
+        taken_at: seconds since the Unix epoch when they were; 0 where unknown.
+
+    Raises:
+        UsageError: a path cannot be read.
+        FormatError: there is no map in the files.
+    """
+
+    read_only = True
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        layout: Layout | None = None,
+        now: int = 0,
+        taken_at: float = 0.0,
+    ) -> None:
+        self._layout = layout
+        self._now = now
+        self._taken_at = taken_at
+        self.offline = read_offline(paths)
+        named = ", ".join(path.name for path in paths)
+        if not self.offline.maps:
+            raise FormatError(f"There is no map dump in {named}")
+        self.title = f"{named} · offline"
+
+    def maps(self) -> NodeSnapshot:
+        """Every map found, counted."""
+        started = time.perf_counter()
+        rows = tuple(
+            MapRow(one.info, entries=len(one.keys), group=group_of(one.info.label))
+            for one in self.offline.maps
+        )
+        return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
+
+    def table(self, where: PurePath | int) -> CtTable:
+        """A conntrack map, found by its pin or by its number.
+
+        Raises:
+            NoSuchMapError: there is none such.
+            FormatError: it is no conntrack map.
+        """
+        for one in self.offline.maps:
+            if where in {one.info.id, one.info.pin}:
+                return self.decode(one)
+        raise NoSuchMapError(2, "open", str(where), hint="It is not in the files")
+
+    def decode(self, one: OfflineMap) -> CtTable:
+        """A map as a table (see `table`)."""
+        return CtTable.from_raw(
+            one.info,
+            self.layout_of(one),
+            one.keys,
+            one.values,
+            now=self._now,
+            taken_at=self._taken_at,
+        )
+
+    def layout_of(self, one: OfflineMap) -> Layout:
+        """The layout asked for, the one its text has, or what the node's entries say."""
+        if self._layout is not None or one.layout is not None:
+            return self._layout or one.layout or Layout.V1_18
+        peers = (
+            peer.values
+            for peer in self.offline.maps
+            if peer.node == one.node and is_conntrack(peer.info)
+        )
+        return guess_layout(*peers).layout
+
+    def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """Files hold no events."""
+        del since_id, limit
+        return ()
+
+    def close(self) -> None:
+        """Nothing is open."""
