@@ -55,12 +55,15 @@ class Cmd(IntEnum):
     BPF_PROG_GET_FD_BY_ID = 13
     BPF_MAP_GET_FD_BY_ID = 14
     BPF_OBJ_GET_INFO_BY_FD = 15
+    BPF_PROG_QUERY = 16
     BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21
     BPF_MAP_FREEZE = 22
     BPF_MAP_LOOKUP_BATCH = 24
     BPF_MAP_LOOKUP_AND_DELETE_BATCH = 25
     BPF_MAP_UPDATE_BATCH = 26
     BPF_MAP_DELETE_BATCH = 27
+    BPF_LINK_GET_FD_BY_ID = 30
+    BPF_LINK_GET_NEXT_ID = 31
     BPF_ENABLE_STATS = 32
 
 
@@ -156,6 +159,37 @@ class TestRunAttr(ctypes.Structure):
         ("ctx_in", _u64),
         ("ctx_out", _u64),
     )
+
+
+class ProgQueryAttr(ctypes.Structure):
+    """``BPF_PROG_QUERY`` up to ``prog_cnt`` (Linux 4.15)."""
+
+    _fields_ = (
+        ("target", _u32),
+        ("attach_type", _u32),
+        ("query_flags", _u32),
+        ("attach_flags", _u32),
+        ("prog_ids", _u64),
+        ("prog_cnt", _u32),
+    )
+
+
+class LinkInfoStruct(ctypes.Structure):
+    """``struct bpf_link_info`` (Linux 5.8); ``target`` is the start of its union."""
+
+    _fields_ = (
+        ("type", _u32),
+        ("id", _u32),
+        ("prog_id", _u32),
+        ("pad", _u32),
+        ("target", _u32 * 12),
+    )
+
+
+class EnableStatsAttr(ctypes.Structure):
+    """``BPF_ENABLE_STATS``: 0 is ``BPF_STATS_RUN_TIME`` (Linux 5.8)."""
+
+    _fields_ = (("type", _u32),)
 
 
 class MapInfoStruct(ctypes.Structure):
