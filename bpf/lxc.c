@@ -12,6 +12,7 @@
 #include "lb.h"
 #include "metrics.h"
 #include "policy.h"
+#include "quoted.h"
 
 /* Returns the identity of whoever sent a packet that is about to enter the container. */
 static __always_inline __u32 source_identity(const struct __sk_buff *skb,
@@ -96,7 +97,7 @@ static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_v
 	if (status == CT_REPLY)
 		return lb_reverse(skb, v, &flow, state.rev_nat_index);
 	if (is_answer(skb, v, &flow, CT_INGRESS, status))
-		return 0;
+		return flow.packet.related ? lb_reverse_quoted(skb, v, &flow) : 0;
 	identity = source_identity(skb, v, &flow);
 	seen->src_label = identity;
 	if (policy_enforced(CT_INGRESS)) {

@@ -264,13 +264,32 @@ def flush(pod: Wire, net: Family) -> None:
             pod.gate.delete_batch(live, live.read().keys)
 
 
-def test_an_error_about_a_translated_packet_is_let_through(pod: Wire, net: Family) -> None:
+@pytest.mark.parametrize("router", [True, False], ids=["of a router", "of the backend"])
+def test_an_error_about_a_translated_packet_quotes_what_the_pod_had_sent(
+    pod: Wire, net: Family, *, router: bool
+) -> None:
     one_backend(pod, net)
-    out = pod.sent(net.tcp(net.client(), net.vip, SYN))
+    sent = checked(net.udp(net.client(), net.vip, b"x" * 20))
+    out = pod.sent(sent)
     assert out
     before = pod.titles(f"ct_any{net.number}")
-    assert pod.into(net.error(net.router, net.pod, out))
+    source = net.router if router else net.first[0]
+    error = pod.received(checked(net.error(source, net.pod, out)))
+    assert error
+    assert is_checked(error)
+    header = 20 if net.number == 4 else 40
+    quoted = error[14 + header + 8 :]
+    assert ends(sent[:14] + quoted) == (net.pod, 40000, *net.vip)
+    # All of the quoted IP header is as the pod made it, its checksum with it.
+    assert quoted[:header] == sent[14 : 14 + header]
     assert pod.titles(f"ct_any{net.number}") == before
+
+
+def test_an_error_about_another_packet_is_left_alone(pod: Wire, net: Family) -> None:
+    one_backend(pod, net)
+    sent = checked(net.udp(net.client(), ("10.5.9.9" if net.number == 4 else "fd00::9", 53), b"x"))
+    pod.sent(sent)
+    assert pod.into(checked(net.error(net.router, net.pod, sent)))
 
 
 def test_maglev_chooses_by_the_flow_and_chooses_again_alike(
