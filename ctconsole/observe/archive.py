@@ -13,7 +13,12 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from tarfile import (  # type: ignore[attr-defined]  # typeshed lacks EOFHeaderError
+    EOFHeaderError,
+    HeaderError,
+    ReadError,
+)
+from typing import IO, TYPE_CHECKING, Final, Self
 
 from ctconsole.errors import UsageError
 
@@ -44,6 +49,24 @@ _BROKEN: Final = (
     NotImplementedError,
     RuntimeError,  # zipfile: an encrypted member
 )
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """A header that must be one: tarfile takes a broken or missing one for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read a member's header.
+
+        Raises:
+            tarfile.ReadError: it is broken, or the archive ends without its end mark.
+        """
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except HeaderError as error:
+            raise ReadError(f"{error} where a member's header should be") from error
 
 
 @dataclass
@@ -110,7 +133,7 @@ class Walker:
             self._complain(name, _position(file), error)
 
     def _tar(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as archive:
             for entry in archive:
                 if not entry.isfile():
                     continue
