@@ -9,6 +9,7 @@ import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import bpf_root_option, json_option, message, print_json
+from ctconsole.cli.map_users import users
 from ctconsole.errors import AgentError, ReadOnlyError, UsageError
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ def command() -> None:
     Examples:
       ctconsole map list
       ctconsole map show cilium_ct4_global
+      ctconsole map users cilium_ct4_global
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
+
+
+command.add_command(users)
 
 
 @command.command(name="list")

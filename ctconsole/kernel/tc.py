@@ -148,16 +148,22 @@ def remove_filter(_gate: Gate, ifindex: int, hook: Hook, *, netns: str | None = 
 
 def filters(ifindex: int, *, netns: str | None = None) -> list[TcFilter]:
     """The bpf filters of both hooks, in the order they run; empty without clsact."""
+    return talk(
+        "RTM_GETTFILTER",
+        f"interface {ifindex}",
+        lambda route: read_filters(route, ifindex),
+        netns=netns,
+    )
 
-    def work(route: IPRoute) -> list[TcFilter]:
-        return [
-            _filter(hook, message)
-            for hook in Hook
-            for message in route.get_filters(ifindex, parent=hook.parent)
-            if message.get_attr("TCA_KIND") == "bpf" and message["handle"]
-        ]
 
-    return talk("RTM_GETTFILTER", f"interface {ifindex}", work, netns=netns)
+def read_filters(route: IPRoute, ifindex: int) -> list[TcFilter]:
+    """`filters` over a conversation that is open already, for many interfaces in a row."""
+    return [
+        _filter(hook, message)
+        for hook in Hook
+        for message in route.get_filters(ifindex, parent=hook.parent)
+        if message.get_attr("TCA_KIND") == "bpf" and message["handle"]
+    ]
 
 
 def _gone(subject: str, work: Callable[[IPRoute], object], netns: str | None, what: str) -> bool:

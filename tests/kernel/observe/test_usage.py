@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ctconsole.history import History
+from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.programs import ProgramType, load_program, program_info
+from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.spec import MapInfo, MapSpec, MapType
+from ctconsole.observe.usage import MapUsage, former_ids, map_usage
+from ctconsole.paths import GLOBALS
+from tests.support.bpf_insns import using_map
+from tests.support.foreign import ForeignNode, foreign_node
+from tests.support.namespaces import connected_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+
+@pytest.fixture
+def node(gate: Gate, bpffs: Path, tmp_path: Path) -> Iterator[ForeignNode]:
+    with foreign_node(gate, bpffs, tmp_path) as built:
+        built.agent.start()
+        yield built
+
+
+def replace_pin(gate: Gate, path: Path, max_entries: int = 1024) -> MapInfo:
+    """What an agent does that dies before its programs follow."""
+    gate.unpin(path)
+    with gate.create_map(MapSpec(path.name, MapType.LRU_HASH, 14, 56, max_entries)) as live:
+        gate.pin(live, path)
+        return live.info
+
+
+def usage(root: Path, name: str = TCP_MAP, history: Path | None = None) -> MapUsage:
+    (found,) = [one for one in map_usage(root, history) if one.path.name == name]
+    return found
+
+
+def test_a_node_in_order_has_users_and_no_alarm(node: ForeignNode) -> None:
+    for found in map_usage(node.agent.bpf_root):
+        assert found.level is Level.INFO
+        assert found.verdict == ""
+        assert found.others == ()
+        assert [user.how for user in found.pinned.users] == ["attached", "attached"]
+        assert {user.where for user in found.pinned.users} == {
+            (f"tc ingress of left0 in {node.left}",),
+            (f"tc egress of left0 in {node.left}",),
+        }
+
+
+def test_a_pin_nobody_uses_while_programs_use_its_old_map_is_an_alarm(
+    node: ForeignNode, gate: Gate
+) -> None:
+    root = node.agent.bpf_root
+    old = node.map_info()
+    new = replace_pin(gate, root / GLOBALS / TCP_MAP)
+    found = usage(root)
+    assert found.split
+    assert found.pinned.map.id == new.id
+    assert found.pinned.users == ()
+    assert [generation.map.id for generation in found.others] == [old.id]
+    assert len(found.others[0].live_users) == 2
+    assert f"--map-id {old.id}" in found.verdict
+    assert not usage(root, ANY_MAP).split
+
+
+def test_while_programs_change_hands_it_is_only_a_warning(node: ForeignNode, gate: Gate) -> None:
+    root = node.agent.bpf_root
+    old = node.map_info()
+    replace_pin(gate, root / GLOBALS / TCP_MAP)
+    with BpfMap.open(root / GLOBALS / TCP_MAP) as live:
+        fd = load_program(gate, using_map(live.fd), name="moved")
+    index = links.get("left0", netns=node.left).index
+    tc.replace_filter(gate, index, tc.Hook.EGRESS, fd, "moved", netns=node.left)
+    os.close(fd)
+    found = usage(root)
+    assert found.level is Level.WARNING
+    assert "1 programs use the pinned map" in found.verdict
+    assert [generation.map.id for generation in found.others] == [old.id]
+
+
+def test_maps_of_the_same_name_elsewhere_are_not_taken_for_ours(
+    node: ForeignNode, gate: Gate, bpffs: Path
+) -> None:
+    with connected_pair(gate) as (left, _):
+        spec = MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)
+        with gate.create_map(spec) as other:
+            fd = load_program(gate, using_map(other.fd), name="stranger")
+        index = links.get("left0", netns=left).index
+        tc.ensure_clsact(gate, index, netns=left)
+        tc.replace_filter(gate, index, tc.Hook.INGRESS, fd, "stranger", netns=left)
+        os.close(fd)
+        found = usage(bpffs)
+        assert (found.level, found.others) == (Level.INFO, ())
+    assert node.agent.pid
+
+
+def test_the_history_knows_a_map_no_shared_map_gives_away(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    path = bpffs / GLOBALS / TCP_MAP
+    with connected_pair(gate) as (left, _):
+        with gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old:
+            gate.pin(old, path)
+            fd = load_program(gate, using_map(old.fd), name="alone")
+        index = links.get("left0", netns=left).index
+        tc.ensure_clsact(gate, index, netns=left)
+        tc.replace_filter(gate, index, tc.Hook.INGRESS, fd, "alone", netns=left)
+        os.close(fd)
+        new = replace_pin(gate, path)
+        assert not usage(bpffs).split
+        moment = os.stat("/proc/self").st_mtime  # noqa: PTH116 - a time of this boot
+        fields = {"old_id": old.info.id, "new_id": new.id}
+        with History(tmp_path / "history.db") as history:
+            event = Event(
+                moment, EventKind.MAP_RECREATED, "observe", str(path), "", Level.INFO, fields
+            )
+            before_boot = Event(
+                1.0, EventKind.MAP_RECREATED, "observe", str(path), "", fields={"old_id": 1}
+            )
+            history.append([event, before_boot])
+        assert former_ids(tmp_path / "history.db") == {old.info.id: TCP_MAP}
+        assert usage(bpffs, history=tmp_path / "history.db").split
+
+
+def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) -> None:
+    with (
+        connected_pair(gate) as (left, _),
+        gate.create_map(MapSpec("cilium_calls", MapType.PROG_ARRAY, 4, 4, 4)) as calls,
+        gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
+    ):
+        gate.pin(calls, bpffs / "cilium_calls_00001")
+        gate.pin(used, bpffs / "x")
+        called = load_program(gate, using_map(used.fd), name="called")
+        caller = load_program(gate, using_map(calls.fd), name="caller")
+        gate.update(calls, (1).to_bytes(4, sys.byteorder), called.to_bytes(4, sys.byteorder))
+        index = links.get("left0", netns=left).index
+        tc.ensure_clsact(gate, index, netns=left)
+        tc.replace_filter(gate, index, tc.Hook.INGRESS, caller, "caller", netns=left)
+        os.close(caller)
+        os.close(called)
+        (user,) = usage(bpffs, "x").pinned.users
+        assert (user.how, user.where) == ("tail call", (f"tc ingress of left0 in {left}",))
+
+
+def test_xdp_programs_and_loaded_ones_are_told_apart(gate: Gate, bpffs: Path) -> None:
+    with (
+        connected_pair(gate) as (left, _),
+        gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
+    ):
+        gate.pin(used, bpffs / "x")
+        idle = load_program(gate, using_map(used.fd), name="idle")
+        fd = load_program(gate, using_map(used.fd, 2), ProgramType.XDP, name="drop_less")
+        gate.pin_fd(fd, bpffs / "prog")
+        number = program_info(fd).id
+        argv = ["ip", "link", "set", "left0", "xdpgeneric", "pinned", str(bpffs / "prog")]
+        assert netns.run_in(left, argv).returncode == 0
+        os.close(fd)
+        found = {user.program.name: user for user in usage(bpffs, "x").pinned.users}
+        os.close(idle)
+        assert found["idle"].how == "loaded"
+        assert not found["idle"].live
+        assert found["drop_less"].program.id == number
+        assert found["drop_less"].where == (f"xdp left0 in {left}",)
+
+
+def test_the_verb_shows_both_generations_and_answers_no(node: ForeignNode, gate: Gate) -> None:
+    root = node.agent.bpf_root
+    old = node.map_info()
+    new = replace_pin(gate, root / GLOBALS / TCP_MAP)
+
+    def ctconsole(*argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ctconsole", *argv, "--bpf-root", str(root)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = ctconsole("map", "users", TCP_MAP, "--json")
+    assert done.returncode == 1
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    assert [one["pinned"]["id"] for one in found] == [new.id]
+    assert [other["id"] for other in found[0]["others"]] == [old.id]
+    assert len(found[0]["others"][0]["users"]) == 2
+    text = ctconsole("map", "users", TCP_MAP)
+    assert "used by no program" in text.stdout
+    assert text.stderr.startswith("ALARM: Nobody uses the pinned cilium_ct4_global")
+    assert ctconsole("map", "users", ANY_MAP).returncode == 0
+    assert ctconsole("map", "users", "nonsense").returncode == 2
