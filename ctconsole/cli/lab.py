@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctconsole.cli import lab_plane
 from ctconsole.cli.common import json_option, message, print_json
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
     from ctconsole.lab.tour import Case, Step
 
-HOSTS = ("node", "node2", "server", "client")
 SERVERS = ("small", "nginx", "none")
 
 
@@ -36,6 +36,9 @@ def command() -> None:
       ctconsole lab demo                     the console on a lab with traffic
       ctconsole lab down                     nothing is left
     """
+
+
+lab_plane.add_to(command)
 
 
 @command.command()
@@ -189,15 +192,20 @@ def traffic(
 
 @command.command("exec", context_settings={"ignore_unknown_options": True})
 @click.option("--lab", "name", metavar="NAME", help="Which lab; needed where there are several.")
-@click.argument("host", type=click.Choice(HOSTS))
+@click.argument("host", metavar="HOST")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 def run_in_host(name: str | None, host: str, argv: tuple[str, ...]) -> int:
-    """Run a COMMAND in the network of one of the lab's hosts; its exit code is ours."""
-    from ctconsole.errors import LabError
+    """Run a COMMAND in the network of a HOST of the lab; its exit code is ours.
+
+    Hosts are node, node2, server, client, outside, and pods added with lab endpoint add.
+    """
+    from ctconsole.errors import LabError, UsageError
     from ctconsole.kernel import netns
     from ctconsole.lab import lifecycle
 
     lab = lifecycle.find(name)
+    if host not in lab.roles:
+        raise UsageError(f"There is no host {host}", hint=f"Hosts: {', '.join(lab.roles)}")
     try:
         process = netns.popen(lab.namespace(host), argv)
     except OSError as error:
@@ -252,7 +260,7 @@ def _as_json(lab: Lab) -> dict[str, Any]:
         "bpf_root": str(lab.bpf_root),
         "config_dir": str(lab.config_dir),
         "state_dir": str(lab.state_dir),
-        "namespaces": {host: lab.namespace(host) for host in HOSTS},
+        "namespaces": {host: lab.namespace(host) for host in lab.roles},
     }
 
 

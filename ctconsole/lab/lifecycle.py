@@ -35,7 +35,7 @@ from ctconsole.lab.signals import Stop, stopping
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-OPTIONS: Mapping[str, str] = {"enable-ipv6": "false"}
+OPTIONS: Mapping[str, str] = {"enable-node-port": "true", "enable-session-affinity": "true"}
 """Where a lab's agent differs from Cilium's defaults."""
 
 
@@ -86,6 +86,18 @@ class Lab:
     def config_dir(self) -> Path:
         """The agent's configuration, one file for each option."""
         return self.root / "config"
+
+    @property
+    def pods_dir(self) -> Path:
+        """A file for each pod added later, by its role; made before the pod and removed after."""
+        return self.root / "pods"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every host there is or may be: `topology.ROLES` and the pods added later."""
+        folder = self.pods_dir
+        added = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return (*topology.ROLES, *added)
 
     @property
     def settings(self) -> AgentSettings:
@@ -177,7 +189,7 @@ def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
         with suppress(CtconsoleError):
             control.stop(lab.settings)
         _end_processes(lab)
-        topology.destroy(gate, lab.name)
+        topology.destroy(gate, lab.name, lab.roles)
         if lab.bpf_root.is_mount():
             gate.unmount_bpffs(lab.bpf_root)
         _remove_folder(lab.root)
@@ -385,6 +397,6 @@ def _end_processes(lab: Lab) -> None:
 
 
 def _pids(lab: Lab) -> list[int]:
-    spaces = (lab.namespace(role) for role in topology.ROLES)
+    spaces = (lab.namespace(role) for role in lab.roles)
     found = {pid for space in spaces if netns.exists(space) for pid in netns.pids(space)}
     return sorted(found - {os.getpid()})

@@ -43,7 +43,7 @@ http {{
     keepalive_timeout 1d;
     keepalive_requests 1000000000;
     server {{
-        listen {port} backlog=4096;
+        listen {listen} backlog=4096;
         default_type text/html;
         location / {{ return 200 "<p>This pod is alive.</p>\\n"; }}
     }}
@@ -97,9 +97,8 @@ def _start_small(namespace: str, log: Path, *, http: bool) -> None:
     """Start `httpd` on sockets made here, so that they are there before it is."""
     with ExitStack() as sockets:
         with netns.inside(namespace):
-            echo = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sockets.enter_context(listener)
+            echo = sockets.enter_context(_both_families(socket.SOCK_DGRAM))
+            listener = sockets.enter_context(_both_families(socket.SOCK_STREAM))
         echo.bind(("", ECHO_PORT))
         passed = {"--echo-fd": echo.fileno()}
         if http:
@@ -111,6 +110,15 @@ def _start_small(namespace: str, log: Path, *, http: bool) -> None:
         spawn(namespace, argv, log, pass_fds=tuple(passed.values()))
 
 
+def _both_families(kind: socket.SocketKind) -> socket.socket:
+    """A socket for IPv6 and IPv4, for IPv4 alone where the kernel has nothing else."""
+    if not socket.has_dualstack_ipv6():
+        return socket.socket(socket.AF_INET, kind)
+    made = socket.socket(socket.AF_INET6, kind)
+    made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return made
+
+
 def _start_nginx(namespace: str, folder: Path, log: Path) -> None:
     program = find_nginx()
     if program is None:
@@ -119,9 +127,11 @@ def _start_nginx(namespace: str, folder: Path, log: Path) -> None:
         )
     # One descriptor for each connection and some for nginx itself; it takes over our limit.
     connections = raise_open_files(65_536) - 64
+    listen = f"[::]:{PORT} ipv6only=off" if socket.has_dualstack_ipv6() else str(PORT)
     conf = folder / "nginx.conf"
     conf.write_text(
-        _NGINX_CONF.format(folder=folder, port=PORT, connections=connections), encoding="ascii"
+        _NGINX_CONF.format(folder=folder, listen=listen, connections=connections),
+        encoding="ascii",
     )
     # Before it reads the configuration nginx logs to a compiled-in file; -e moves that too.
     spawn(namespace, [program, "-p", f"{folder}/", "-c", str(conf), "-e", "stderr"], log)

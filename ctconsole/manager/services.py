@@ -13,7 +13,7 @@ from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
 from ctconsole.model.encode import Rows, changes
-from ctconsole.model.lbrows import is_frontend, lb_rows
+from ctconsole.model.lbrows import decode_services, is_frontend, lb_rows
 from ctconsole.model.service import Algorithm
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.lbrows import LbRows
+    from ctconsole.model.lbrows import FoundService, LbRows
     from ctconsole.model.service import Service, ServiceTable
 
 MAGLEV_BACKEND_BYTES = 2
@@ -111,6 +111,23 @@ def _sync_family(gate: Gate, folder: Path, family: int, wish: LbRows, maglev_siz
     _delete_maglev(gate, tables, wish.maglev)
     delete_rows(gate, reverse_nat, nat.deleted)
     delete_rows(gate, backends, backend.deleted)
+
+
+def read_services(root: Path) -> list[FoundService]:
+    """The services that the maps hold, by id; a family without maps has none.
+
+    Raises:
+        BpfError: a map cannot be read.
+    """
+    folder = root / GLOBALS
+    found: list[FoundService] = []
+    for family in (4, 6):
+        services = folder / f"cilium_lb{family}_services_v2"
+        if services.exists():
+            tables = read_maglev(folder / f"cilium_lb{family}_maglev")
+            backends = read_rows(folder / f"cilium_lb{family}_backends")
+            found += decode_services(read_rows(services), backends, family, frozenset(tables))
+    return sorted(found, key=lambda one: one.id)
 
 
 def read_maglev(path: Path) -> Rows:

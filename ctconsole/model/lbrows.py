@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ctconsole.model.encode import Rows, key_of, value_of
+import numpy as np
+
+from ctconsole.model.encode import Rows, key_of, record_of, value_of
 from ctconsole.model.maglev import lookup_table
-from ctconsole.model.service import Algorithm
+from ctconsole.model.service import Algorithm, Backend
 from ctconsole.model.service_flags import ServiceFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ctconsole.model.service import Backend, Service, ServiceTable
+    import numpy.typing as npt
+
+    from ctconsole.model.service import Service, ServiceTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,73 @@ def lb_rows(table: ServiceTable, family: int, maglev_size: int) -> LbRows:
         rows.slots.update(_slots(service, ids, family))
         rows.frontends.update(_frontend(service, family))
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class FoundService:
+    """A service as the maps hold it.
+
+    Attributes:
+        id: its ``rev_nat_index``.
+        frontend: its address and port.
+        backends: id and address of each slot, in order; None for a backend that is missing, and
+            id 0 for a slot that is.
+        affinity: seconds, 0 without.
+        maglev: whether it has a Maglev table.
+    """
+
+    id: int
+    frontend: Backend
+    backends: tuple[tuple[int, Backend | None], ...]
+    affinity: int
+    maglev: bool
+
+
+def decode_services(
+    services: Rows, backends: Rows, family: int, maglev: frozenset[bytes]
+) -> list[FoundService]:
+    """What the rows of one family's service and backend maps mean.
+
+    Args:
+        services: of ``cilium_lb{4,6}_services_v2``.
+        backends: of ``cilium_lb{4,6}_backends``.
+        family: 4 or 6.
+        maglev: ids (as keys) of the services that have a Maglev table.
+    """
+    spec, of = record_of(f"cilium_lb{family}_services_v2"), record_of(f"cilium_lb{family}_backends")
+    known: dict[int, Backend] = {}
+    for key, value in backends.items():
+        row = np.frombuffer(value, of.value)[0]
+        known[int.from_bytes(key, "little")] = _address(row["address"], row["port"])
+    found = []
+    for key, value in services.items():
+        if not is_frontend(key):
+            continue
+        front, head = np.frombuffer(key, spec.key)[0], np.frombuffer(value, spec.value)[0]
+        frontend = _address(front["address"], front["dport"])
+        ids = [
+            _backend_id(services.get(_service_key(frontend, family, slot)))
+            for slot in range(1, int(head["count"]) + 1)
+        ]
+        number = int(head["rev_nat_index"])
+        found.append(
+            FoundService(
+                number,
+                frontend,
+                tuple((one, known.get(one)) for one in ids),
+                int(head["backend_id"]),
+                service_id_key(number) in maglev,
+            )
+        )
+    return found
+
+
+def _backend_id(value: bytes | None) -> int:
+    return int.from_bytes(value[:4], "little") if value else 0
+
+
+def _address(raw: npt.NDArray[np.uint8], port: int) -> Backend:
+    return Backend(ip_address(raw.tobytes()), int(port))
 
 
 def service_id_key(number: int) -> bytes:
