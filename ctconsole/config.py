@@ -137,6 +137,15 @@ class AgentConfig:
     bpf_ct_timeout_regular_tcp_fin: Annotated[
         int, _timeout("Life of a TCP entry closed by both sides")
     ] = 10
+    enable_ipv4_masquerade: Annotated[bool, _switch("Let pods leave under the node's address")] = (
+        False
+    )
+    ipv4_native_routing_cidr: Annotated[
+        str, Rule("Network that pods reach under their own addresses")
+    ] = ""
+    devices: Annotated[
+        str, Rule("Interface pods leave through; the default route's where none is given")
+    ] = ""
     enable_monitor: Annotated[bool, _switch("Tell of packets in cilium_events")] = True
     monitor_aggregation: Annotated[
         str,

@@ -19,6 +19,7 @@ from ctconsole.agent.log import Recorder
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
+from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyError
 from ctconsole.history import History
@@ -157,6 +158,7 @@ class Agent:
             startup.regenerate(
                 self._gate, config, paths, endpoints, self._record, wait=self.stopping.wait
             )
+            masquerade(self._gate, config, paths, self._record)
             self._config, self._endpoints = config, tuple(endpoints)
             self._maps = {name: pinned[name][1].id for name in self._maps if name in pinned}
             if settings != self.settings:

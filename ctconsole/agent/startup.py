@@ -6,6 +6,7 @@
     initMaps        open, re-create or create every map
     restore         services, identities and policy into the maps
     regenerate      for each endpoint: load its programs bound to these maps, attach them
+    masquerade      the same for the node's uplink
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ctconsole.agent.uplink import masquerade
 from ctconsole.errors import MissingFeatureError
 from ctconsole.kernel import links
 from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
@@ -85,6 +87,7 @@ def run_daemon(
     maps = init_maps(gate, config, bpf_root, restored, record)
     ready = prepare(restored)
     regenerate(gate, config, maps.paths, ready, record, wait=wait)
+    masquerade(gate, config, maps.paths, record)
     return Started(map_info, maps, tuple(ready))
 
 

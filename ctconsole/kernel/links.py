@@ -94,6 +94,35 @@ def addresses(*, netns: str | None = None) -> list[IPv4Address | IPv6Address]:
     return [ip_address(text) for text in dict.fromkeys(found) if text]
 
 
+def default_device(*, netns: str | None = None) -> str:
+    """The interface of the IPv4 default route, empty where there is none."""
+    numbers = talk(
+        "RTM_GETROUTE",
+        "default",
+        lambda route: [
+            message.get_attr("RTA_OIF")
+            for message in route.get_default_routes(family=socket.AF_INET)
+        ],
+        netns=netns,
+    )
+    names = {link.index: link.name for link in links(netns=netns)} if numbers else {}
+    return next((names[number] for number in numbers if number in names), "")
+
+
+def ipv4_of(index: int, *, netns: str | None = None) -> str:
+    """The first IPv4 address of an interface, dotted; empty where it has none."""
+    found = talk(
+        "RTM_GETADDR",
+        str(index),
+        lambda route: [
+            message.get_attr("IFA_LOCAL")
+            for message in route.get_addr(family=socket.AF_INET, index=index)
+        ],
+        netns=netns,
+    )
+    return next((str(text) for text in found if text), "")
+
+
 def add_veth(
     _gate: Gate,
     name: str,

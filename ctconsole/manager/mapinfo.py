@@ -124,10 +124,15 @@ def init_map_info(config: AgentConfig) -> dict[MapKind, MapAttributes]:
 
 
 def nat_global_maps(config: AgentConfig) -> dict[int, MapSpec]:
-    """``nat.GlobalMaps(v4, v6, nodeport)``: NAT maps by IP version, none without NodePort."""
-    if not config.enable_node_port:
-        return {}
-    wanted = {4: config.enable_ipv4, 6: config.enable_ipv6}
+    """``nat.GlobalMaps(v4, v6, nodeport)``: NAT maps by IP version.
+
+    NodePort needs both families', masquerading that of IPv4.
+    """
+    node_port = config.enable_node_port
+    wanted = {
+        4: config.enable_ipv4 and (node_port or config.enable_ipv4_masquerade),
+        6: config.enable_ipv6 and node_port,
+    }
     return {
         family: catalogue_spec(f"cilium_snat_v{family}_external", max_entries=config.nat_max)
         for family, on in wanted.items()
