@@ -13,9 +13,15 @@ _VERBS = {
     "console": "Open the console (the default).",
     "ct": "List conntrack tables.",
     "doctor": "Say what this node can and cannot do.",
+    "endpoint": "List the node's endpoints.",
     "events": "Show what happened to maps and agent.",
+    "ipcache": "List the identities of addresses.",
     "lab": "Build, use and remove the embedded lab node.",
+    "lb": "List services and their backends.",
     "map": "List, show and recreate maps.",
+    "metrics": "List packets and bytes by reason.",
+    "nat": "List address translations.",
+    "policy": "List what endpoints allow.",
     "watch": "Follow a node's agent, maps and log, and tell each restart.",
 }
 

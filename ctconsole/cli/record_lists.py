@@ -1,0 +1,168 @@
+"""What ``nat``, ``lb``, ``metrics``, ``policy``, ``ipcache`` and ``endpoint list`` share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import bpf_root_option, message
+from ctconsole.model.layout import Layout
+from ctconsole.model.record_spec import Kind
+from ctconsole.model.records import RecordTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from ctconsole.cli.record_samples import RecordSample
+    from ctconsole.errors import FormatError
+
+_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
+_NO_JSON = frozenset({Kind.POLICY, Kind.METRICS})
+
+
+def list_command(kinds: Collection[Kind], doc: str) -> click.Command:
+    """A ``list`` command for maps of some kinds.
+
+    Args:
+        kinds: what to list.
+        doc: the command's help, with examples.
+    """
+
+    def run(
+        *,
+        layout: str,
+        output: str,
+        dumps: tuple[Path, ...],
+        now: int | None,
+        bpf_root: Path,
+    ) -> int:
+        if now is not None and not dumps:
+            raise click.UsageError("--now is for --from-dump; a live map is read now.")
+        if output == "cilium-json" and not _NO_JSON.isdisjoint(kinds):
+            raise click.UsageError("cilium-json is not known for this list; json is ours.")
+        listing = _Listing(kinds, None if layout == "auto" else Layout(layout), output)
+        for chunk in listing.render(dumps, now or 0, bpf_root):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return listing.exit_code
+
+    run.__doc__ = doc
+    options = (
+        click.option(
+            "--layout",
+            type=click.Choice([*(layout.value for layout in Layout), "auto"]),
+            default="auto",
+            show_default=True,
+            help="The Cilium release whose maps these are; auto goes by the maps' names.",
+        ),
+        click.option(
+            "--output",
+            "-o",
+            type=click.Choice(_OUTPUTS),
+            default="table",
+            show_default=True,
+            help="cilium and cilium-json print what that release's own tool prints.",
+        ),
+        click.option(
+            "--from-dump",
+            "dumps",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="PATH",
+            help="Read bpftool dumps: files, a bugtool folder, or a sysdump (tar, zip).",
+        ),
+        click.option(
+            "--now",
+            type=click.IntRange(min=1),
+            metavar="SECONDS",
+            help="What the node's clock (seconds since boot) showed when the dump was taken.",
+        ),
+        bpf_root_option,
+    )
+    command: click.Command = click.command("list")(run)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class _Listing:
+    """Renders samples; says on stderr what is to be said.
+
+    Attributes:
+        exit_code: 1 once something could not be read, else 0.
+    """
+
+    def __init__(self, kinds: Collection[Kind], layout: Layout | None, output: str) -> None:
+        self.exit_code = 0
+        self._kinds = kinds
+        self._layout = layout
+        self._output = output
+
+    def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
+        """The whole output, in chunks."""
+        from ctconsole.cli import record_samples as samples
+
+        found: Iterable[RecordSample]
+        if dumps:
+            found, names, problems = samples.from_files(dumps, self._kinds, now)
+            for problem in problems:
+                self._complain(problem)
+        else:
+            found, names = samples.from_pins(root, self._kinds), samples.pin_names(root)
+        if self._layout is None and self._output.startswith("cilium"):
+            self._layout, reason = samples.generation(names)
+            message(f"layout {self._layout}: {reason}")
+        yield from self._rendered(found)
+
+    def _rendered(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+        from ctconsole.model import record_listing as ours
+
+        match self._output:
+            case "table":
+                yield from self._for_people(found)
+            case "json":
+                yield from ours.render_records_json(self._tables(found))
+            case "ndjson":
+                yield from ours.render_records_ndjson(self._tables(found))
+            case "csv":
+                yield from ours.render_records_csv(self._tables(found))
+            case _:
+                from ctconsole.cli.record_cilium import as_cilium
+
+                tables = list(self._tables(found))
+                layout = self._layout or Layout.V1_18
+                yield from as_cilium(tables, layout, as_json=self._output == "cilium-json")
+
+    def _for_people(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+        from ctconsole.model.listing_hex import render_hex
+        from ctconsole.model.record_listing import render_records_table
+
+        for sample, table in self._decoded(found):
+            if isinstance(table, RecordTable):
+                yield from render_records_table(table)
+            else:
+                message(f"ctconsole: {table}, shown as hexadecimal")
+                values = sample.values.reshape(len(sample.keys), -1)
+                yield from render_hex(sample.info.label, sample.keys, values)
+
+    def _tables(self, found: Iterable[RecordSample]) -> Iterator[RecordTable]:
+        for _, table in self._decoded(found):
+            if isinstance(table, RecordTable):
+                yield table
+            else:
+                message(f"ctconsole: {table}, left out; --output table shows it as hexadecimal")
+
+    def _decoded(
+        self, found: Iterable[RecordSample]
+    ) -> Iterator[tuple[RecordSample, RecordTable | FormatError]]:
+        for sample in found:
+            if sample.problem:
+                self._complain(sample.problem)
+            yield sample, sample.table(self._layout)
+
+    def _complain(self, problem: str) -> None:
+        message(f"ctconsole: {problem}")
+        self.exit_code = 1
