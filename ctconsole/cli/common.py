@@ -65,6 +65,8 @@ def run(command: click.Command) -> int:
     except CtconsoleError as error:
         message(f"ctconsole: {error}")
         return error.exit_code
+    finally:
+        _let_go_of_dead_streams()
     return result if isinstance(result, int) else 0
 
 
@@ -77,7 +79,18 @@ def invoke(call: Callable[[], object]) -> object:
         result = call()
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at exit; give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_dead_streams()
         return 0
     return result
+
+
+def _let_go_of_dead_streams() -> None:
+    """Point streams nobody reads any more (closed pipe, terminal gone) at /dev/null.
+
+    The interpreter flushes both once more at exit, and would turn a failure into exit code 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from ctconsole.kernel.clock import ktime
@@ -55,9 +56,8 @@ class Terminal:
     def child(self) -> int:
         """The process id of what `start` started."""
         shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
-        command = ["pgrep", "-P", shell]
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return int(found.split()[0])
+        pid: int = psutil.Process(int(shell)).children()[0].pid
+        return pid
 
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p")
