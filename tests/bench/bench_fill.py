@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.kernel.counts import ElementCounter
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZES: Final = {"full": (524_288, 500_000), "small": (131_072, 120_000)}
+OTHERS: Final = 60
+"""Further maps, as many as a node of Cilium has."""
 REPEATS: Final = 5
 GOAL: Final = 0.01
 
@@ -24,14 +27,20 @@ def run(size: str) -> list[dict[str, Any]]:
     capacity, count = SIZES[size]
     gate = Gate.open(read_only=False)
     assert gate
-    spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-    with gate.create_map(spec) as live, ElementCounter() as counter:
+    with ExitStack() as stack:
+        spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
+        live = stack.enter_context(gate.create_map(spec))
+        for number in range(OTHERS):
+            other = MapSpec(f"other_{number}", MapType.HASH, 12, 12, 1024)
+            stack.enter_context(gate.create_map(other))
+        counter = stack.enter_context(ElementCounter())
         gate.update_batch(live, *entries(count))
         assert counter.counts()[live.info.id] == live.count()
         asked, dumped = _best(counter.counts), _best(live.count)
+        maps = len(all_map_ids())
     return [
         {
-            "name": f"fill of {len(all_map_ids())} maps, one of {count:,} entries",
+            "name": f"fill of {maps} maps, one of {count:,} entries",
             "value": asked * 1e3,
             "unit": "ms",
             "peer": "counting the one by a full dump",
