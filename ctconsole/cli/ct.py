@@ -45,10 +45,11 @@ def command() -> None:
 @click.option(
     "--from-dump",
     "dumps",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     multiple=True,
-    metavar="FILE",
-    help="Read a file of bpftool map dump (-j, -jp or plain) instead of a map; may be repeated.",
+    metavar="PATH",
+    help="Read a file of bpftool map dump, a bugtool folder or a sysdump (tar, zip) instead of "
+    "maps; may be repeated.",
 )
 @click.option(
     "--map-id", "ids", type=int, multiple=True, metavar="N", help="Read the map with this id."
@@ -81,6 +82,7 @@ def list_entries(
       ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
       ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
       ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
+      ctconsole ct list --from-dump cilium-sysdump.zip    also text that Cilium's tool printed
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
     _check(output, dumps, ids, now, time_diff=time_diff)
@@ -194,7 +196,8 @@ class _Listing:
             if sample.problem:
                 message(f"ctconsole: {sample.problem}")
                 self.exit_code = 1
-            yield sample, sample.table(layout) if sample.is_conntrack else None
+            chosen = sample.layout or layout if self._layout == "auto" else layout
+            yield sample, sample.table(chosen) if sample.is_conntrack else None
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""
@@ -204,6 +207,10 @@ class _Listing:
             if not LAYOUTS[Layout(self._layout)].confirmed:
                 message(f"layout {self._layout} was read from Cilium's sources, not tried on a map")
             return Layout(self._layout)
+        told = {sample.layout for sample in samples if sample.layout}
+        if told and all(sample.layout for sample in samples):
+            message(f"layout {', '.join(sorted(told))}: the text is that release's")
+            return min(told)
         guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
         sure = "" if guess.certain else "; name it with --layout if you know better"
         message(f"layout {guess.layout}: {guess.reason}{sure}")

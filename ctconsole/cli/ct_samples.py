@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.cli.common import message
-from ctconsole.errors import FormatError, NoSuchMapError, UsageError
+from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout
-from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import UNWALKED, CtTable, Walk
 from ctconsole.paths import GLOBALS
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -31,8 +31,6 @@ GLOBAL_MAPS: Final = (
     "cilium_ct_any6_global",
 )
 """The maps Cilium's tool lists, in its order."""
-
-_BLOCK: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Sample:
         now: see `CtTable`.
         taken_at: see `CtTable`.
         problem: what could not be read, in words; empty where everything was.
+        layout: the version that printed the text it was read from, else None.
     """
 
     info: MapInfo
@@ -56,6 +55,7 @@ class Sample:
     now: int = 0
     taken_at: float = 0.0
     problem: str = ""
+    layout: Layout | None = None
 
     @property
     def is_conntrack(self) -> bool:
@@ -165,35 +165,34 @@ def _reason(error: NoSuchMapError) -> str:
 
 
 def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
-    """Read dump files, the maps Cilium lists first in its order, then the others as given."""
-    samples = [_from_file(path, now) for path in paths]
+    """Read dump files, folders and archives; of each node the maps Cilium lists first in front.
+
+    Out of folders and archives conntrack maps are taken, single files whatever they hold.
+
+    Raises:
+        UsageError: a path cannot be read at all.
+        FormatError: there is no conntrack map in any of them.
+    """
+    from ctconsole.observe.archive import is_archive
+    from ctconsole.observe.offline import read_offline
+
+    offline = read_offline(paths)
+    singles = {str(path) for path in paths if path.is_file() and not is_archive(path.name)}
+    nodes: dict[str, int] = {}
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
-    return sorted(samples, key=lambda sample: rank.get(sample.info.label, len(rank)))
-
-
-def _from_file(path: Path, now: int) -> Sample:
-    from pathlib import PurePath
-
-    from ctconsole.model.dump import read_dump
-
-    try:
-        with path.open("rb") as file:
-            dump = read_dump(iter(lambda: file.read(_BLOCK), b""), str(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    keys, values = dump.keys, dump.values
-    if not len(keys):
-        # An empty dump tells no sizes; the name may.
-        key = 38 if "6" in dump.map_name else 14
-        keys, values = keys.reshape(0, key), values.reshape(0, VALUE_SIZE)
-    info = MapInfo(
-        id=0,
-        name=dump.map_name[:15],
-        type=MapType.UNSPEC,
-        key_size=keys.shape[1],
-        value_size=values.shape[1],
-        max_entries=0,
-        pin=PurePath(dump.map_name),
-    )
-    damage = dump.error()
-    return Sample(info, keys, values, now=now, problem=str(damage) if damage else "")
+    found: list[tuple[tuple[int, int], Sample]] = []
+    for one in offline.maps:
+        info = replace(one.info, id=0)
+        sample = Sample(info, one.keys, one.values, now=now, problem=one.problem, layout=one.layout)
+        if sample.is_conntrack or one.file in singles:
+            order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
+            found.append((order, sample))
+    samples = [sample for _, sample in sorted(found, key=lambda pair: pair[0])]
+    problems = ". ".join(offline.problems)
+    if not samples:
+        named = ", ".join(path.name for path in paths)
+        raise FormatError(problems or f"There is no dump of a conntrack map in {named}")
+    if problems:
+        also = f"{samples[0].problem}. {problems}" if samples[0].problem else problems
+        samples[0] = replace(samples[0], problem=also)
+    return samples

@@ -40,9 +40,17 @@ command.add_command(users)
 
 
 @command.command(name="list")
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="List the maps in dump files, a bugtool folder or a sysdump (tar, zip) instead.",
+)
 @bpf_root_option
 @json_option
-def list_(bpf_root: Path, as_json: bool) -> None:
+def list_(dumps: tuple[Path, ...], bpf_root: Path, as_json: bool) -> None:
     """List every pinned map with its fill, exact where the kernel counts.
 
     \b
@@ -50,13 +58,16 @@ def list_(bpf_root: Path, as_json: bool) -> None:
       ctconsole map list
       ctconsole map list --bpf-root /run/ctconsole/labs/lab/bpf --json
     """
+    from ctconsole.cli import map_offline
     from ctconsole.kernel.bpffs import pinned_maps
 
-    rows = _describe(pinned_maps(bpf_root).values())
+    rows = map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root).values())
     if as_json:
         print_json(rows)
-        return
-    _print_table(rows)
+    elif dumps:
+        map_offline.print_rows(rows)
+    else:
+        _print_table(rows)
 
 
 @command.command()

@@ -58,6 +58,7 @@ class OfflineMap:
         layout: for conntrack text, the version that printed it.
         problem: what could not be read, in words; empty where everything was.
         from_text: whether it was read from a tool's text.
+        file: the path of the file, inside archives behind the archive's.
     """
 
     info: MapInfo
@@ -66,6 +67,7 @@ class OfflineMap:
     layout: Layout | None = None
     problem: str = ""
     from_text: bool = False
+    file: str = ""
 
     @property
     def node(self) -> str:
@@ -106,7 +108,7 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     found: list[OfflineMap] = []
     for path in paths:
         for member in walker.members(path):
-            found += _read(member)
+            found += (replace(one, file=member.name) for one in _read(member))
     dumped = {one.node for one in found if not one.from_text and is_conntrack(one.info)}
     kept = [one for one in found if not (one.from_text and one.node in dumped)]
     numbered = (

@@ -1,0 +1,65 @@
+"""``map list`` of maps that are files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """The maps in files, folders and archives, with the keys `map list --json` has.
+
+    What only a kernel knows (maximum, fill, memory) is None. What could not be read is said.
+
+    Raises:
+        UsageError: a path cannot be read at all.
+    """
+    from ctconsole.manager.catalogue import Group, classify
+    from ctconsole.observe.offline import read_offline
+
+    offline = read_offline(paths)
+    for problem in (*offline.problems, *(one.problem for one in offline.maps if one.problem)):
+        message(f"ctconsole: {problem}")
+    order = list(Group)
+    rows = []
+    for one in offline.maps:
+        entry = classify(one.info.label, one.info)
+        group = entry.group if entry else Group.OTHER
+        row = {
+            "name": one.info.label,
+            "path": one.file,
+            "id": None,
+            "type": one.info.type.name,
+            "key_size": one.info.key_size,
+            "value_size": one.info.value_size,
+            "entries": len(one.keys),
+            "entries_exact": not one.problem,
+            "max_entries": None,
+            "fill": None,
+            "flags": None,
+            "memory": None,
+            "group": str(group),
+            "note": entry.note if entry else "",
+        }
+        rows.append(((order.index(group), one.node, one.info.label), row))
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """A table for people."""
+    from ctconsole.model.units import count
+
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        sizes = f"{row['key_size']}/{row['value_size']}"
+        click.echo(
+            f"{row['name']:<{width}}  {count(row['entries']):>10}  {sizes:>7}  "
+            f"{row['group']:<24}  {row['path']}"
+        )
