@@ -20,6 +20,7 @@ enum ct_status {
 struct ct_state {
 	__u32 backend_id;     /* SERVICE entries only */
 	__be16 rev_nat_index; /* the service its opener meant, 0 for none */
+	bool loopback;	      /* the service's backend is its opener itself */
 	bool report;	      /* its entry's flags or report time were written */
 };
 
@@ -335,6 +336,7 @@ static __always_inline int ct_create(const enum ip_version v, const struct flow 
 	struct ct_entry entry = {
 		.src_sec_id = src_sec_id,
 		.rev_nat_index = state->rev_nat_index,
+		.lb_loopback = state->loopback,
 	};
 	union ct_key key;
 
@@ -357,6 +359,7 @@ static __always_inline int ct_create_service(const enum ip_version v, const stru
 	struct ct_entry entry = {
 		.rx_bytes = state->backend_id,
 		.rev_nat_index = state->rev_nat_index,
+		.lb_loopback = state->loopback,
 	};
 	union ct_key key;
 
@@ -380,6 +383,7 @@ static __always_inline void ct_move_service(const enum ip_version v, const struc
 		return;
 	write_once(entry->rx_bytes, (__u64)state->backend_id);
 	write_once(entry->rev_nat_index, state->rev_nat_index);
+	entry->lb_loopback = state->loopback;
 }
 
 #endif /* CTCONSOLE_CONNTRACK_H */

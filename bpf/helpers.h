@@ -32,8 +32,10 @@ __u64 bpf_pseudo_fd(__u64 kind, __u64 slot) asm("llvm.bpf.pseudo");
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define cpu_to_net16(x) ((__be16)__builtin_bswap16(x))
+#define cpu_to_net32(x) ((__be32)__builtin_bswap32(x))
 #else
 #define cpu_to_net16(x) ((__be16)(x))
+#define cpu_to_net32(x) ((__be32)(x))
 #endif
 #define net16_to_cpu(x) ((__u16)cpu_to_net16((__u16)(x)))
 

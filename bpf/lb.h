@@ -232,6 +232,13 @@ static __always_inline bool lb_choose(const enum ip_version v, const struct flow
 	return state->backend_id && lb_backend(v, state->backend_id, target);
 }
 
+/* Returns whether a flow's backend is its sender. */
+static __always_inline bool lb_loops(const enum ip_version v, const struct flow *flow,
+				     const struct lb_target *target)
+{
+	return v == IPV4 && same_addr(v, &flow->saddr, &target->addr);
+}
+
 /*
  * Find the backend of a flow: the one its SERVICE entry keeps, where that is still one of this
  * service, else a newly chosen one.
@@ -248,10 +255,13 @@ static __always_inline int lb_assign(const enum ip_version v, const struct flow 
 	status =
 		ct_track(ct_map(v, flow->packet.proto), &key, &flow->packet, CT_SERVICE, state);
 	if (status != CT_NEW && state->rev_nat_index == service->rev_nat_index &&
-	    lb_backend(v, state->backend_id, target))
+	    lb_backend(v, state->backend_id, target)) {
+		state->loopback = lb_loops(v, flow, target);
 		return 0;
+	}
 	if (!service->count || !lb_choose(v, flow, service, state, target))
 		return -DROP_NO_SERVICE;
+	state->loopback = lb_loops(v, flow, target);
 	if (status == CT_NEW)
 		return ct_create_service(v, flow, state);
 	ct_move_service(v, flow, state);

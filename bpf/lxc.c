@@ -9,7 +9,7 @@
  * packet's way counts it: a call that succeeds does not return.
  */
 #include "events.h"
-#include "lb.h"
+#include "loopback.h"
 #include "metrics.h"
 #include "policy.h"
 #include "quoted.h"
@@ -60,14 +60,21 @@ static __always_inline int handle_egress(struct __sk_buff *skb, const enum ip_ve
 
 	if (ret)
 		return ret < 0 ? ret : 0;
+	if (is_loopback(v, &flow.daddr))
+		return loopback_answer(skb, v, &flow);
 	ret = lb_local(skb, v, &flow, &service);
 	if (ret < 0)
 		return ret;
+	if (service.loopback) {
+		ret = loopback_hide(skb, v, &flow);
+		if (ret < 0)
+			return ret;
+	}
 	status = ct_lookup(v, &flow, CT_EGRESS, &state);
 	sight(seen, status, &state);
 	if (is_answer(skb, v, &flow, CT_EGRESS, status))
 		return 0;
-	if (policy_enforced(CT_EGRESS)) {
+	if (policy_enforced(CT_EGRESS) && !service.loopback) {
 		seen->dst_label = identity_of(v, &flow.daddr);
 		ret = policy_check(&flow, CT_EGRESS, seen->dst_label);
 		if (ret < 0)
@@ -98,6 +105,8 @@ static __always_inline int handle_ingress(struct __sk_buff *skb, const enum ip_v
 		return lb_reverse(skb, v, &flow, state.rev_nat_index);
 	if (is_answer(skb, v, &flow, CT_INGRESS, status))
 		return flow.packet.related ? lb_reverse_quoted(skb, v, &flow) : 0;
+	if (status == CT_NEW && loopback_arrives(v, &flow))
+		return 0;
 	identity = source_identity(skb, v, &flow);
 	seen->src_label = identity;
 	if (policy_enforced(CT_INGRESS)) {

@@ -60,4 +60,9 @@
 #define LB_MAGLEV_LUT_SIZE 16381
 #endif
 
+/* Source of a pod's packets to itself: 169.254.42.1, ipv4-service-loopback-address. */
+#ifndef IPV4_LOOPBACK
+#define IPV4_LOOPBACK 0xa9fe2a01
+#endif
+
 #endif /* CTCONSOLE_NODE_CONFIG_H */
