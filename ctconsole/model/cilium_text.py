@@ -71,7 +71,7 @@ def _lines(keys: Records, values: Records, table: CtTable, *, time_diff: bool) -
     spec = table.spec
     columns = [*_tuple(keys, spec), *decimal(values["lifetime"])]
     if time_diff:
-        remaining = values["lifetime"].astype(np.int64) - table.now
+        remaining = table.seconds_from_now(values["lifetime"])
         columns += [literal(b" (remaining: "), *signed(remaining), literal(b" sec(s))")]
     before = b" "
     for field in spec.text:

@@ -146,7 +146,7 @@ def _when(table: CtTable, field: str, style: Style) -> list[Column]:
     stamps = table.values[field]
     if not (table.has_clock and table.taken_at):
         return [literal(style.null)] if style.null else []
-    seconds = stamps.astype(np.int64) + (int(table.taken_at) - table.now)
+    seconds = table.seconds_from_now(stamps) + int(table.taken_at)
     return optional(moment(seconds, style), stamps > 0, style.null)
 
 

@@ -104,10 +104,12 @@ class CtTable:
         layout: how its values are laid out.
         keys: records of `KEY4` or `KEY6`.
         values: records of ``value_dtype(layout)``.
-        now: the clock entries are stamped with, in its seconds (CLOCK_MONOTONIC unless the
-            node counts jiffies), when the sample was taken; 0 where unknown (dump files).
+        now: the clock entries are stamped with when the sample was taken, in the units they
+            are stamped in; 0 where unknown (dump files).
         taken_at: seconds since the Unix epoch; 0 where unknown.
         walk: how the reading went.
+        hertz: the kernel's HZ where entries are stamped in jiffies / 256; 0 where they are
+            stamped in seconds of CLOCK_MONOTONIC.
     """
 
     info: MapInfo
@@ -117,6 +119,7 @@ class CtTable:
     now: int
     taken_at: float
     walk: Walk = UNWALKED
+    hertz: int = 0
 
     @classmethod
     def from_raw(
@@ -129,6 +132,7 @@ class CtTable:
         now: int = 0,
         taken_at: float = 0.0,
         walk: Walk = UNWALKED,
+        hertz: int = 0,
     ) -> CtTable:
         """Look at raw bytes as a table, without copying contiguous arrays.
 
@@ -140,6 +144,7 @@ class CtTable:
             now: see `CtTable`.
             taken_at: see `CtTable`.
             walk: see `CtTable`.
+            hertz: see `CtTable`.
 
         Raises:
             FormatError: the sizes are not those of a conntrack map.
@@ -154,7 +159,7 @@ class CtTable:
         frozen_values = np.ascontiguousarray(values).view(LAYOUTS[layout].value).reshape(-1)
         for array in (frozen_keys, frozen_values):
             array.flags.writeable = False
-        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk)
+        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk, hertz)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -169,6 +174,7 @@ class CtTable:
             self.now,
             self.taken_at,
             self.walk,
+            self.hertz,
         )
 
     @property
@@ -249,7 +255,18 @@ class CtTable:
     @cached_property
     def remaining(self) -> npt.NDArray[np.int64]:
         """Seconds of life left; negative for expired entries."""
-        return np.asarray(self.values["lifetime"].astype(np.int64) - self.now)
+        return self.seconds_from_now(self.values["lifetime"])
+
+    def seconds_from_now(self, stamps: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Seconds from the sample to each stamp, negative for the past.
+
+        Jiffies are turned into seconds one by one before they are subtracted, as Cilium does
+        (``pkg/maps/timestamp``), so that the numbers are its numbers.
+        """
+        units = np.asarray(stamps, np.int64)
+        if not self.hertz:
+            return np.asarray(units - self.now)
+        return np.asarray((units << 8) // self.hertz - (self.now << 8) // self.hertz)
 
     @cached_property
     def packets(self) -> Counts:

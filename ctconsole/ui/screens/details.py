@@ -187,7 +187,9 @@ def _counters(one: CtTable) -> tuple[str, ...]:
 def _ago(table: CtTable, stamp: int) -> str:
     if not stamp:
         return "never"
-    return f"{max(0, table.now - stamp)} s ago" if table.has_clock else f"at {stamp}"
+    if not table.has_clock:
+        return f"at {stamp}"
+    return f"{max(0, -int(table.seconds_from_now(stamp)))} s ago"
 
 
 def _tcp_flags(flags: int) -> str:

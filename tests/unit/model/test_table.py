@@ -5,7 +5,7 @@ import pytest
 
 from ctconsole.errors import FormatError
 from ctconsole.model.addresses import address_text
-from ctconsole.model.layout import Layout
+from ctconsole.model.layout import Layout, value_dtype
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import CtTable, Direction, State
 from tests.support.captures import tables
@@ -34,6 +34,20 @@ def test_states_follow_the_clock() -> None:
     later = tables("real-1.18-a", now=20_000)[0]
     assert not later.alive.any()
     assert not later.established.any()
+
+
+def test_jiffies_become_seconds_as_cilium_counts_them() -> None:
+    values = np.zeros(2, value_dtype(Layout.V1_9))
+    # 100 s and 30 s from a clock of 1000 Hz that stands at 5,000,000 jiffies.
+    values["lifetime"] = [5_100_000 >> 8, 4_970_000 >> 8]
+    keys = np.zeros((2, 14), np.uint8)
+    raw = values.view(np.uint8).reshape(2, 56)
+    table = CtTable.from_raw(
+        INFO, Layout.V1_9, keys, raw, now=5_000_000 >> 8, taken_at=1e9, hertz=1000
+    )
+    assert table.remaining.tolist() == [100, -30]
+    assert table.alive.tolist() == [True, False]
+    assert table.take(slice(1, 2)).remaining.tolist() == [-30]
 
 
 def test_established_closing_and_opening() -> None:
