@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,12 +48,17 @@ class Flow:
 
     @classmethod
     def of(cls, client: socket.socket) -> Flow:
-        """The flow of a connected IPv4 TCP socket."""
+        """The flow of a connected TCP socket."""
         return cls(client.getsockname()[:2], client.getpeername()[:2])
 
     def __str__(self) -> str:
         (source, sport), (destination, dport) = self.source, self.destination
-        return f"{source}:{sport} -> {destination}:{dport}"
+        return f"{_end(source)}:{sport} -> {_end(destination)}:{dport}"
+
+
+def _end(address: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 def map_info(lab: Lab, name: str) -> MapInfo:
@@ -132,6 +138,8 @@ def log_file(lab: Lab) -> Path:
 def _is(
     addresses: npt.NDArray[np.uint8], ports: npt.NDArray[np.uint16], end: tuple[str, int]
 ) -> npt.NDArray[np.bool_]:
-    """Which rows have this address and port; ``addresses`` is u1 of shape (n, 4)."""
-    wanted = np.frombuffer(socket.inet_aton(end[0]), np.uint8)
+    """Which rows have this address and port; ``addresses`` is u1 of shape (n, 4) or (n, 16)."""
+    wanted = np.frombuffer(ip_address(end[0]).packed, np.uint8)
+    if addresses.shape[1] != len(wanted):
+        return np.zeros(len(addresses), np.bool_)
     return np.asarray((addresses == wanted).all(axis=1) & (ports == end[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ctconsole.model.record_data import RECORDS
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
+
+    import numpy.typing as npt
 
     from ctconsole.model.record_spec import RecordSpec
 
@@ -81,3 +83,8 @@ def changes(now: Rows, wish: Rows) -> Changes:
 def family_key(ip: IPv4Address | IPv6Address) -> int:
     """``ENDPOINT_KEY_IPV4`` or ``ENDPOINT_KEY_IPV6``."""
     return 1 if ip.version == 4 else 2  # noqa: PLR2004 - IP version
+
+
+def values_in(name: str, raw: bytes) -> npt.NDArray[Any]:
+    """The values in the bytes of a lookup in the map ``name``; per-CPU maps have several."""
+    return np.frombuffer(raw, record_of(name).value)

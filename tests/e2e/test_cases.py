@@ -1,0 +1,50 @@
+"""The tour's cases on services, policy, IPv6, NAT and tables: each step as it should be."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+
+def tour(name: str) -> dict[str, str]:
+    """Run one case as a person does; what was seen, by step."""
+    argv = [sys.executable, "-m", "ctconsole", "lab", "tour", name, "--json", "--server", "small"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    (case,) = json.loads(done.stdout)["cases"]
+    assert [step for step in case["steps"] if not step["ok"]] == []
+    assert (case["name"], case["ok"], done.returncode) == (name, True, 0)
+    assert "Traceback" not in done.stderr
+    return {step["name"]: step["seen"] for step in case["steps"]}
+
+
+def test_service() -> None:
+    seen = tour("service")
+    for step in ("the CT entries are created", 'the CT entries "came back"'):
+        service, *flows = seen[step].splitlines()
+        assert re.match(
+            r"TCP OUT 10\.96\.0\.10:80 -> 10\.5\.5\.6:\d+ service .*RxBytes=1 ", service
+        )
+        assert sorted(line.split()[1] for line in flows) == ["IN", "OUT"]
+
+
+def test_service_random() -> None:
+    seen = tour("service-random")
+    broke = {
+        name: int(text.split(", ")[1].split()[0]) for name, text in seen.items() if " broke" in text
+    }
+    assert broke.pop("picked at random, some reach another backend and break") > 0
+    assert set(broke) == {
+        "with session affinity all live on",
+        "with one backend all live on",
+        "with Maglev all live on",
+    }
+    assert set(broke.values()) == {0}
+
+
+def test_policy() -> None:
+    seen = tour("policy")
+    assert "nothing found" in seen["after the restart the server's line is denied"]
+    assert "TCP IN" in seen["when the client speaks, the entry comes back and the line with it"]
+    assert "TCP OUT" in seen["and makes an entry of the opposite direction"]
