@@ -27,7 +27,7 @@ def bpf_root_option(function: _F) -> _F:
     """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
     return click.option(
         "--bpf-root",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         default=DEFAULT_BPF_ROOT,
         show_default=True,
         metavar="DIR",

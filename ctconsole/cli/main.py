@@ -26,8 +26,17 @@ _VERBS = {
 }
 
 
+_OWN_OPTIONS = {"--version", "-h", "--help"}
+
+
 class LazyGroup(click.Group):
     """A group that knows its verbs' names and help, and loads a verb's module on first use."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options alone are the console's: ``ctconsole --read-only`` opens it so."""
+        if not args or (args[0].startswith("-") and args[0] not in _OWN_OPTIONS):
+            args = ["console", *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs, in alphabetical order."""
@@ -57,14 +66,12 @@ class LazyGroup(click.Group):
 
 @click.command(
     cls=LazyGroup,
-    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed or the answer is no, 2 bad usage, 3 this node lacks "
     "something or refuses permission, 4 the write gate is closed.",
 )
 @click.version_option(package_name="ctconsole")
-@click.pass_context
-def root(ctx: click.Context) -> None:
+def root() -> None:
     """See, forecast and change the BPF conntrack tables of a Cilium node.
 
     Without a command the console opens on this node.
@@ -72,9 +79,8 @@ def root(ctx: click.Context) -> None:
     \b
     Examples:
       ctconsole                          open the console
+      ctconsole --read-only              ... without the means to change anything
       ctconsole ct list --output cilium  print the tables as Cilium's own tool does
       ctconsole lab tour                 watch the article's test case run for real
       ctconsole doctor                   what can this node do?
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(import_module("ctconsole.cli.console").command)
