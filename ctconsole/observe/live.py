@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
-from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.catalogue import group_of
 from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.spec import MapType
 from ctconsole.model.table import CtTable
+from ctconsole.observe.discovery import KTIME, ct_now
+from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import PurePath
 
+    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.event import Event
     from ctconsole.model.layout import Records
     from ctconsole.model.spec import MapInfo
@@ -38,13 +40,18 @@ _WALK_LEAST = 10.0
 """Seconds for which a walk's count is good, however cheap it was."""
 
 
+_FIRST_ANSWER = 0.3
+"""Seconds the first table waits for what the node's agent tells of its layout."""
+
+
 class LiveSource:
     """Pinned maps below a bpffs, and the events of a history file.
 
     Args:
         bpf_root: where the bpffs is mounted, or a folder in it.
         history: the history file; may come into being later. None: no events.
-        layout: of the CT values; None decides by the entries themselves.
+        layout: of the CT values; None takes what the node's agent tells, else decides by the
+            entries themselves.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class LiveSource:
         self._history_path = history
         self._history: History | None = None
         self._layout = layout
+        self._facts = FactsKeeper(bpf_root)
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
@@ -91,7 +99,8 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            now, taken_at = ktime(), time.time()
+            clock = self._clock()
+            now, taken_at = ct_now(clock), time.time()
             dump = live.read()
             return CtTable.from_raw(
                 live.info,
@@ -101,6 +110,7 @@ class LiveSource:
                 now=now,
                 taken_at=taken_at,
                 walk=dump.walk,
+                hertz=clock.hertz if clock.uses_jiffies else 0,
             )
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
@@ -113,6 +123,7 @@ class LiveSource:
 
     def close(self) -> None:
         """Close the counter and the history."""
+        self._facts.stop()
         if self._counter is not None:
             self._counter.close()
             self._counter = None
@@ -120,10 +131,23 @@ class LiveSource:
             self._history.close()
             self._history = None
 
+    def _clock(self) -> ClockSource:
+        """What entries are stamped with, as far as it is known by now.
+
+        The first table waits a moment for the agent's answer, the later ones never.
+        """
+        if self._facts.start():
+            self._facts.wait(_FIRST_ANSWER)
+        facts = self._facts.latest
+        return facts.clock.value if facts else KTIME
+
     def _layout_of(self, values: Records) -> Layout:
-        """The layout given, else what the entries say; once they say it for sure, for good."""
+        """The layout given, else the agent's, else what the entries say for sure, for good."""
         if self._layout is not None:
             return self._layout
+        facts = self._facts.latest
+        if facts is not None and facts.layout is not None:
+            return facts.layout.value
         if values.shape[1] != VALUE_SIZE:
             return Layout.V1_9  # `CtTable.from_raw` says what is wrong with it
         guess = guess_layout(values)
