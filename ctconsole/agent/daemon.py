@@ -15,6 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ctconsole.agent import gc, startup, verbs
+from ctconsole.agent.evictions import Evictions
+from ctconsole.agent.listener import Listener
 from ctconsole.agent.log import Recorder
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
@@ -30,6 +32,8 @@ from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.addressrows import addresses_of
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.samples import to_wire
+from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,6 +72,9 @@ class Agent:
         self._config: AgentConfig | None = None
         self._endpoints: tuple[Endpoint, ...] = ()
         self._maps: dict[str, int] = {}
+        self._called = threading.Event()
+        self._listener: Listener | None = None
+        self._evictions = Evictions()
         self._interval = gc.STARTING_INTERVAL
         self._last_gc: GcReport | None = None
 
@@ -94,6 +101,7 @@ class Agent:
             self._config, self._endpoints = config, started.endpoints
             self._maps = {name: info.id for name, info in started.maps.opened.items()}
             self._ready = True
+            self._listen()
             self._say(
                 EventKind.AGENT_READY,
                 "Agent is ready",
@@ -106,25 +114,73 @@ class Agent:
             )
 
     def work(self) -> None:
-        """Collect garbage at once and then by the interval, until `stopping`.
+        """Collect garbage at once, then by the interval or when a table calls, until `stopping`.
 
         A pass that fails is an event; the next one is tried all the same.
         """
+        reason = "start"
         while not self.stopping.is_set():
             try:
-                self.collect()
+                self.collect(reason)
             except CtconsoleError as error:
                 self.complain("Garbage collection failed", error)
-            self.stopping.wait(self._interval)
+            reason = self._wait_for_next()
 
-    def collect(self) -> GcReport:
+    def _wait_for_next(self) -> str:
+        """Wait until the next pass is due; why it is.
+
+        A table that stays full calls all the time, and a pass that found nothing to delete
+        finds nothing right afterwards: passes take a tenth of the time at most.
+        """
+        ended = time.monotonic()
+        if not self._called.wait(self._interval):
+            return "interval"
+        last = self._last_gc.seconds if self._last_gc else 0.0
+        gap = max(gc.MIN_SIGNAL_GAP, 10 * last)
+        self.stopping.wait(max(0.0, gap - (time.monotonic() - ended)))
+        if not self.stopping.is_set():
+            self._called.clear()
+        return "signal"
+
+    def _listen(self) -> None:
+        """Read what programs tell; an agent that cannot goes on without."""
+        try:
+            self._listener = Listener(
+                self._gate,
+                self.settings.bpf_root / GLOBALS,
+                self._record,
+                lambda _: self._called.set(),
+            )
+        except CtconsoleError as error:
+            self.complain("Events of the datapath cannot be read", error)
+
+    def close(self) -> None:
+        """Let go of what it reads."""
+        if self._listener:
+            self._listener.close()
+
+    def monitor(self, _request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Every record of the datapath from now on, for `wire.stream`."""
+        if self._listener is None:
+            raise AgentError("The agent does not read the datapath's events")
+        with self._listener.follow() as reads:
+            for samples in reads:
+                yield dict(to_wire(samples))
+
+    def collect(self, reason: str = "request") -> GcReport:
         """One GC pass now; the wait until the next one follows from it."""
         with self._lock:
             config = self._config
             if config is None:
                 raise AgentError("The agent is still starting")
             before = self._interval
-            report = gc.collect(self._gate, self._ct_paths(), self.stopping.is_set)
+            report = gc.collect(
+                self._gate,
+                self._ct_paths(),
+                self.stopping.is_set,
+                evictions=self._evictions,
+                created=self._created(config),
+            )
             self._interval = gc.next_interval(
                 before,
                 report.delete_ratio,
@@ -132,8 +188,14 @@ class Agent:
                 longest=config.conntrack_gc_max_interval,
             )
             self._last_gc = report
-            self._record([report.event(self._interval)])
+            self._record([report.event(self._interval, reason)])
             return report
+
+    def _created(self, config: AgentConfig) -> Mapping[tuple[int, bool], int] | None:
+        """Connections given an entry since the start; None where programs do not tell."""
+        if self._listener is None or not config.enable_monitor:
+            return None
+        return self._listener.created
 
     def regenerate(self, options: Mapping[str, str]) -> int:
         """Read the configuration again and replace every endpoint's programs.
@@ -235,10 +297,15 @@ class Agent:
             "gc": {
                 "interval": self._interval,
                 "time": last.time if last else None,
-                "alive": last.alive if last else None,
-                "deleted": last.deleted if last else None,
-                "revived": last.revived if last else None,
-                "duration": last.seconds if last else None,
+                "alive": None,
+                "deleted": None,
+                "revived": None,
+                "duration": None,
+                **(last.as_fields() if last else {}),
+                "evicted_total": self._evictions.total,
+            },
+            "monitor": {
+                "lost": self._listener.lost if self._listener else None,
             },
         }
 
@@ -266,6 +333,7 @@ class Agent:
         """Have it end; the first reason is the one recorded."""
         self._reason = self._reason or reason
         self.stopping.set()
+        self._called.set()
 
     def say_goodbye(self) -> None:
         """Record the stop."""
@@ -365,11 +433,12 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
             if settings.netns:
                 netns.enter(settings.netns)
             state.save_settings(settings)
-            server = Server(state.socket, agent.handlers())
+            server = Server(state.socket, agent.handlers(), {"monitor": agent.monitor})
             try:
                 _live(agent, tell)
             finally:
                 server.close()
+                agent.close()
             agent.say_goodbye()
     finally:
         os.close(lock)
@@ -396,9 +465,4 @@ def _stop_on_signals(agent: Agent) -> None:
 
 
 def _gc_answer(report: GcReport) -> dict[str, Any]:
-    return {
-        "alive": report.alive,
-        "deleted": report.deleted,
-        "revived": report.revived,
-        "duration": report.seconds,
-    }
+    return {**report.as_fields(), "duration": report.seconds}

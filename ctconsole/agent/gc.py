@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.agent import natgc
 from ctconsole.errors import BpfError, NoSuchMapError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.layout import Layout, value_dtype
+from ctconsole.model.layout import KEY4, Layout, value_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from ctconsole.agent.evictions import Evictions
+    from ctconsole.agent.natgc import NatGc
     from ctconsole.kernel.gate import Gate
+    from ctconsole.model.event import Scalar
 
 STARTING_INTERVAL = 300.0
 MIN_INTERVAL = 10.0
 MAX_LRU_INTERVAL = 12 * 3600.0
 """``ConntrackGCStartingInterval``, ``MinInterval``, ``MaxLRUInterval``, in seconds."""
+
+MIN_SIGNAL_GAP = 1.0
+"""Seconds between two passes at least that full tables call for."""
 
 BATCH = 256
 """Deletions between two looks at whether to stop."""
@@ -54,6 +62,9 @@ class MapGc:
         revived: entries that looked expired when read and were alive when they came up.
         complete: whether the whole map was seen.
         seconds: wall time.
+        nat_deleted: NAT entries deleted together with entries of this map.
+        evicted: entries the kernel has evicted since the pass before, estimated; None where
+            that cannot be told (see `Evictions`).
     """
 
     path: Path
@@ -63,6 +74,8 @@ class MapGc:
     revived: int
     complete: bool
     seconds: float
+    nat_deleted: int = 0
+    evicted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class GcReport:
         delete_ratio: the largest share of a map's capacity that was deleted, 0 to 1.
         seconds: wall time.
         time: when the pass ended, seconds since the Unix epoch.
+        nat: what became of the NAT table; None where there is none.
     """
 
     maps: tuple[MapGc, ...]
@@ -86,9 +100,38 @@ class GcReport:
     delete_ratio: float
     seconds: float
     time: float
+    nat: NatGc | None = None
 
-    def event(self, interval: float) -> Event:
-        """The pass as an event; ``interval`` is how long until the next one, in seconds."""
+    @property
+    def evicted(self) -> int | None:
+        """Entries evicted since the pass before, of all maps whose number can be told."""
+        known = [one.evicted for one in self.maps if one.evicted is not None]
+        return sum(known) if known else None
+
+    def as_fields(self) -> dict[str, Scalar]:
+        """The pass in numbers, for events and for whoever asks the agent."""
+        fields: dict[str, Scalar] = {
+            "alive": self.alive,
+            "deleted": self.deleted,
+            "revived": self.revived,
+            "duration": round(self.seconds, 6),
+            "evicted_estimate": self.evicted,
+        }
+        if self.nat is not None:
+            fields |= {
+                "nat_alive": self.nat.alive,
+                "nat_deleted": self.nat.deleted,
+                "nat_orphans": self.nat.orphans,
+            }
+        return fields
+
+    def event(self, interval: float, reason: str = "interval") -> Event:
+        """The pass as an event.
+
+        Args:
+            interval: how long until the next one, in seconds.
+            reason: why now: ``interval``, ``signal`` or ``request``.
+        """
         complete = all(one.complete for one in self.maps)
         return Event(
             time=self.time,
@@ -99,35 +142,49 @@ class GcReport:
             if complete
             else "Garbage collection CT map failed to finish",
             level=Level.INFO if complete else Level.WARNING,
-            fields={
-                "alive": self.alive,
-                "deleted": self.deleted,
-                "revived": self.revived,
-                "duration": round(self.seconds, 6),
-                "interval": interval,
-            },
+            fields={**self.as_fields(), "interval": interval, "reason": reason},
         )
 
 
 def collect(
-    gate: Gate, paths: Iterable[Path], stopped: Callable[[], bool] = lambda: False
+    gate: Gate,
+    paths: Iterable[Path],
+    stopped: Callable[[], bool] = lambda: False,
+    *,
+    evictions: Evictions | None = None,
+    created: Mapping[tuple[int, bool], int] | None = None,
 ) -> GcReport:
-    """Delete the expired entries of the conntrack maps pinned at ``paths``.
+    """Delete the expired entries of conntrack maps, and with them their NAT entries.
 
-    A map that is not there (any more) is passed over. ``stopped`` is asked now and then, and
-    ends the pass early.
+    Args:
+        gate: the write gate.
+        paths: the maps' pins; one that is not there (any more) is passed over. The NAT table
+            is looked for beside the first.
+        stopped: asked now and then; ends the pass early.
+        evictions: what is known from the passes before.
+        created: connections given an entry since the start, see `Evictions.estimate`.
 
     Raises:
         BpfError: a map cannot be read or written.
     """
     started = time.perf_counter()
     maps = []
-    for path in paths:
-        try:
-            with BpfMap.open(path) as live:
-                maps.append(_collect(gate, live, path, stopped))
-        except NoSuchMapError:
-            continue
+    paths = list(paths)
+    nat = natgc.open_nat(paths[0].parent) if paths else None
+    with nat or nullcontext():
+        for path in paths:
+            # Counted before it is read: an entry that comes in between is not taken for evicted.
+            counted = dict(created) if created is not None else None
+            try:
+                with BpfMap.open(path) as live:
+                    done = _collect(gate, live, path, stopped, nat)
+            except NoSuchMapError:
+                continue
+            if evictions:
+                found = done.alive + done.deleted
+                gone = evictions.estimate(path.name, counted, found, done.alive)
+                done = replace(done, evicted=gone)
+            maps.append(done)
     return GcReport(
         maps=tuple(maps),
         alive=sum(one.alive for one in maps),
@@ -136,20 +193,30 @@ def collect(
         delete_ratio=max((one.deleted / one.max_entries for one in maps), default=0.0),
         seconds=time.perf_counter() - started,
         time=time.time(),
+        nat=natgc.purge(gate, paths[0].parent, sum(one.nat_deleted for one in maps))
+        if nat and not stopped()
+        else None,
     )
 
 
-def _collect(gate: Gate, live: BpfMap, path: Path, stopped: Callable[[], bool]) -> MapGc:
+def _collect(
+    gate: Gate, live: BpfMap, path: Path, stopped: Callable[[], bool], nat: BpfMap | None
+) -> MapGc:
     started = time.perf_counter()
     dump = live.read()
     # Cilium's filter: an entry in its last second is kept (`doGC4`: Lifetime < Time).
     expired = np.flatnonzero(_lifetimes(dump.values) < ktime())
-    deleted = revived = seen = 0
+    deleted = revived = seen = nat_deleted = 0
+    if live.info.key_size != KEY4.itemsize:
+        nat = None
     for start in range(0, len(expired), BATCH):
         if stopped():
             break
         for row in expired[start : start + BATCH]:
-            gone = delete_expired(gate, live, dump.keys[row].tobytes())
+            key = dump.keys[row].tobytes()
+            gone = delete_expired(gate, live, key)
+            if gone and nat:
+                nat_deleted += natgc.delete_mapping(gate, nat, key)
             deleted += gone
             revived += not gone
             seen += 1
@@ -161,6 +228,7 @@ def _collect(gate: Gate, live: BpfMap, path: Path, stopped: Callable[[], bool]) 
         revived=revived,
         complete=dump.walk.complete and seen == len(expired),
         seconds=time.perf_counter() - started,
+        nat_deleted=nat_deleted,
     )
 
 

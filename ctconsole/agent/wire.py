@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Answer: TypeAlias = "Mapping[str, Any]"
 Handler: TypeAlias = "Callable[[Mapping[str, Any]], Answer]"
+Stream: TypeAlias = "Callable[[Mapping[str, Any]], Iterator[Answer]]"
 
 MAX_LINE = 1 << 20
 """Bytes of a request or an answer at most."""
@@ -60,17 +61,48 @@ def request(path: Path, verb: str, *, timeout: float = 60.0, **fields: object) -
     return found
 
 
+def stream(path: Path, verb: str, **fields: object) -> Iterator[Answer]:
+    """Ask for something that goes on; yields each answer until the agent ends.
+
+    Raises:
+        AgentError: nobody answers, or the agent refused; then with its sentence.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as client, _address(path) as address:
+            client.settimeout(60)
+            client.connect(address)
+            client.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
+            with client.makefile("rb") as lines:
+                for line in lines:
+                    answer = json.loads(line)
+                    if not answer.get("ok"):
+                        raise AgentError(str(answer.get("error", "The agent refused")))
+                    yield answer
+    except (OSError, ValueError) as error:
+        raise AgentError(
+            f"No agent answers at {path}: {error}", hint="ctconsole agent start"
+        ) from error
+
+
 class Server:
     """Answers requests in threads of its own until closed.
 
     Args:
         path: the socket; whatever is there is replaced, the caller holds the agent's lock.
         handlers: by verb; each gets the request and answers with more fields for the reply.
+        streams: by verb; as handlers, but with any number of answers. One that has nothing to
+            say for a while says so, because only sending finds out that the client has gone.
     """
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handlers: Mapping[str, Handler],
+        streams: Mapping[str, Stream] | None = None,
+    ) -> None:
         self._path = path
         self._handlers = handlers
+        self._streams = streams or {}
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         with _address(path) as address:
@@ -101,7 +133,21 @@ class Server:
         with client, suppress(OSError), client.makefile("rb") as lines:
             client.settimeout(60)
             while line := lines.readline(MAX_LINE):
-                client.sendall(json.dumps(self._reply(line), default=str).encode() + b"\n")
+                for answer in self._replies(line):
+                    client.sendall(json.dumps(answer, default=str).encode() + b"\n")
+
+    def _replies(self, line: bytes) -> Iterator[Answer]:
+        try:
+            asked = json.loads(line)
+            start = self._streams[asked["verb"]]
+        except (ValueError, KeyError, TypeError):
+            yield self._reply(line)
+            return
+        try:
+            for answer in start(asked):
+                yield {"ok": True, **answer}
+        except CtconsoleError as error:
+            yield {"ok": False, "error": str(error)}
 
     def _reply(self, line: bytes) -> Answer:
         try:

@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     GC_PASS = "gc-pass"  # noqa: S105 - a garbage collector's pass, not a password
     INSERT_FAILED = "insert-failed"
     DROP = "drop"
+    CONNECTIONS = "connections"
     ENTRIES_DELETED = "entries-deleted"
     ENTRIES_RETURNED = "entries-returned"
     SPLIT_BRAIN = "split-brain"

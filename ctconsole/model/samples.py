@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ctconsole.errors import FormatError
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Numbers: TypeAlias = npt.NDArray[np.int64]
+
+_COLUMNS = {"data": "u1", "starts": "i8", "sizes": "i8", "times": "u8", "cpus": "u2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +94,26 @@ def joined(parts: list[Samples], lost: int = 0) -> Samples:
         cpus=np.concatenate([part.cpus for part in parts])[order],
         lost=lost + sum(part.lost for part in parts),
     )
+
+
+def to_wire(samples: Samples) -> dict[str, str | int]:
+    """A read as JSON values, to be undone by `from_wire` on the same machine."""
+    columns = {name: getattr(samples, name) for name in _COLUMNS}
+    packed = {name: base64.b64encode(array.tobytes()).decode() for name, array in columns.items()}
+    return {**packed, "lost": samples.lost}
+
+
+def from_wire(fields: Mapping[str, Any]) -> Samples:
+    """Undo `to_wire`.
+
+    Raises:
+        FormatError: something is missing or damaged.
+    """
+    try:
+        arrays = {
+            name: np.frombuffer(base64.b64decode(fields[name], validate=True), dtype)
+            for name, dtype in _COLUMNS.items()
+        }
+        return Samples(**arrays, lost=int(fields["lost"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"Records from the agent are damaged: {error!r}") from error
