@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.cli.ct_samples import Sample
+    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.layout import Layout
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.discovery import NodeFacts
 
 _LAYOUTS = ("1.9", "1.15", "1.16", "1.18", "1.19", "auto")
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
@@ -56,6 +59,12 @@ def command() -> None:
 )
 @click.option("--time-diff", "-d", is_flag=True, help="Add the seconds remaining (cilium output).")
 @click.option(
+    "--names",
+    "with_names",
+    is_flag=True,
+    help="Add what addresses, services and identities are called, from the agent and the maps.",
+)
+@click.option(
     "--now",
     type=click.IntRange(min=1),
     metavar="SECONDS",
@@ -69,6 +78,7 @@ def list_entries(
     dumps: tuple[Path, ...],
     ids: tuple[int, ...],
     time_diff: bool,
+    with_names: bool,
     now: int | None,
     bpf_root: Path,
 ) -> int:
@@ -81,19 +91,36 @@ def list_entries(
       ctconsole ct list                                   for people
       ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
       ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
+      ctconsole ct list --names                           with pods, labels and services
       ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
       ctconsole ct list --from-dump cilium-sysdump.zip    also text that Cilium's tool printed
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
     _check(output, dumps, ids, now, time_diff=time_diff)
-    samples = _samples(
-        layout=layout, output=output, dumps=dumps, ids=ids, now=now or 0, bpf_root=bpf_root
-    )
-    listing = _Listing(layout, output, time_diff=time_diff)
+    if dumps:
+        from ctconsole.cli import ct_samples
+
+        samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0)
+    else:
+        facts = _known(bpf_root)
+        if layout == "auto" and facts.layout is not None:
+            layout = facts.layout.value
+            message(f"layout {layout}: {facts.layout.origin}")
+        samples = _samples(facts.clock.value, layout, output, ids, bpf_root)
+    if with_names and output.startswith("cilium"):
+        raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
+    names = _names(dumps, bpf_root) if with_names else None
+    listing = _Listing(layout, output, names, time_diff=time_diff)
     for chunk in listing.render(samples):
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
     return listing.exit_code
+
+
+def _names(dumps: tuple[Path, ...], bpf_root: Path) -> Names:
+    from ctconsole.cli.node_names import names_of_files, names_of_node
+
+    return names_of_files(dumps) if dumps else names_of_node(bpf_root)
 
 
 def _check(
@@ -109,26 +136,28 @@ def _check(
         raise click.UsageError("--now is for --from-dump; a live map is read now.")
 
 
+def _known(bpf_root: Path) -> NodeFacts:
+    """What the node's agent tells; says so where its clock is not the usual one."""
+    from ctconsole.observe.discovery import discover
+
+    facts = discover(bpf_root)
+    if facts.clock.value.uses_jiffies:
+        message(f"clock: jiffies of {facts.clock.value.hertz} Hz, from {facts.clock.origin}")
+    return facts
+
+
 def _samples(
-    *,
-    layout: str,
-    output: str,
-    dumps: tuple[Path, ...],
-    ids: tuple[int, ...],
-    now: int,
-    bpf_root: Path,
+    clock: ClockSource, layout: str, output: str, ids: tuple[int, ...], bpf_root: Path
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     from ctconsole.cli import ct_samples
     from ctconsole.model.layout import Layout
 
-    if dumps:
-        return ct_samples.from_files(dumps, now)
     if ids:
-        return map(ct_samples.from_id, ids)
+        return (ct_samples.from_id(number, clock) for number in ids)
     if output.startswith("cilium") and layout != "auto":
-        return ct_samples.from_pins_as_cilium(bpf_root, Layout(layout))
-    return ct_samples.from_pins(bpf_root, also_local=not output.startswith("cilium"))
+        return ct_samples.from_pins_as_cilium(bpf_root, clock, Layout(layout))
+    return ct_samples.from_pins(bpf_root, clock, also_local=not output.startswith("cilium"))
 
 
 class _Listing:
@@ -138,8 +167,11 @@ class _Listing:
         exit_code: 1 once something could not be read, else 0.
     """
 
-    def __init__(self, layout: str, output: str, *, time_diff: bool) -> None:
+    def __init__(
+        self, layout: str, output: str, names: Names | None = None, *, time_diff: bool
+    ) -> None:
         self.exit_code = 0
+        self._names = names
         self._layout = layout
         self._output = output
         self._time_diff = time_diff
@@ -156,11 +188,11 @@ class _Listing:
             case "cilium-json":
                 yield from cilium_json.render_json(self._with_warning(self._tables(samples)))
             case "json":
-                yield from listing.render_listing_json(self._tables(samples))
+                yield from listing.render_listing_json(self._tables(samples), self._names)
             case "ndjson":
-                yield from listing.render_listing_ndjson(self._tables(samples))
+                yield from listing.render_listing_ndjson(self._tables(samples), self._names)
             case _:
-                yield from listing.render_listing_csv(self._tables(samples))
+                yield from listing.render_listing_csv(self._tables(samples), self._names)
 
     def _as_cilium(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
         from ctconsole.model.cilium_text import render_text
@@ -178,7 +210,7 @@ class _Listing:
                 self._say_unknown(sample, "shown as hexadecimal")
                 yield from render_hex(sample.info.label, sample.keys, sample.values)
             else:
-                yield from render_listing_table(table)
+                yield from render_listing_table(table, self._names)
 
     def _tables(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
         """The samples as tables; what is no conntrack map is said and left out."""

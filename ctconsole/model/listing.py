@@ -29,6 +29,7 @@ from ctconsole.model.cells import (
 )
 from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, decimal, join, literal, signed
+from ctconsole.model.listing_names import name_columns
 from ctconsole.model.table import Direction, State
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -49,11 +51,18 @@ class _Cell(NamedTuple):
     columns: list[Column]
 
 
-def render_listing_json(tables: Iterable[CtTable]) -> Iterator[memoryview]:
-    """All entries of all maps as one JSON array with an object on each line."""
+def render_listing_json(
+    tables: Iterable[CtTable], names: Names | None = None
+) -> Iterator[memoryview]:
+    """All entries of all maps as one JSON array with an object on each line.
+
+    Args:
+        tables: the maps.
+        names: adds what addresses, services and identities are called; None adds nothing.
+    """
     empty = True
     for table in tables:
-        for text in _objects(table, before=b",\n", after=b""):
+        for text in _objects(table, names, before=b",\n", after=b""):
             if empty:
                 text[0] = ord("[")
                 empty = False
@@ -61,39 +70,45 @@ def render_listing_json(tables: Iterable[CtTable]) -> Iterator[memoryview]:
     yield memoryview(b"[]\n" if empty else b"\n]\n")
 
 
-def render_listing_ndjson(tables: Iterable[CtTable]) -> Iterator[memoryview]:
-    """One JSON object per line."""
+def render_listing_ndjson(
+    tables: Iterable[CtTable], names: Names | None = None
+) -> Iterator[memoryview]:
+    """One JSON object per line (see `render_listing_json`)."""
     for table in tables:
-        for text in _objects(table, before=b"", after=b"\n"):
+        for text in _objects(table, names, before=b"", after=b"\n"):
             yield text.data
 
 
-def render_listing_csv(tables: Iterable[CtTable]) -> Iterator[memoryview]:
-    """CSV with a line of names; lists are separated by ``|``."""
+def render_listing_csv(
+    tables: Iterable[CtTable], names: Names | None = None
+) -> Iterator[memoryview]:
+    """CSV with a line of names; lists are separated by ``|`` (see `render_listing_json`)."""
     headed = False
     for table in tables:
-        for text in in_chunks(partial(_csv, table), len(table)):
+        for text in in_chunks(partial(_csv, table, names), len(table)):
             if not headed:
-                names = (cell.name for cell in _cells(table.take(slice(0, 1)), CSV))
-                yield memoryview((",".join(names) + "\n").encode())
+                first = _cells(table.take(slice(0, 1)), CSV, names)
+                yield memoryview((",".join(cell.name for cell in first) + "\n").encode())
                 headed = True
             yield text.data
 
 
-def _csv(table: CtTable, rows: slice) -> Bytes:
+def _csv(table: CtTable, names: Names | None, rows: slice) -> Bytes:
     chunk = table.take(rows)
     columns: list[Column] = []
-    for cell in _cells(chunk, CSV):
+    for cell in _cells(chunk, CSV, names):
         columns += [*([literal(b",")] if columns else []), *cell.columns]
     return join([*columns, literal(b"\n")], len(chunk))
 
 
-def _objects(table: CtTable, *, before: bytes, after: bytes) -> Iterator[Bytes]:
+def _objects(
+    table: CtTable, names: Names | None, *, before: bytes, after: bytes
+) -> Iterator[Bytes]:
     def objects(rows: slice) -> Bytes:
         chunk = table.take(rows)
         columns: list[Column] = []
         opening = before + b"{"
-        for cell in _cells(chunk, JSON):
+        for cell in _cells(chunk, JSON, names):
             columns += [literal(opening + b'"%s": ' % cell.name.encode()), *cell.columns]
             opening = b", "
         return join([*columns, literal(b"}" + after)], len(chunk))
@@ -101,9 +116,12 @@ def _objects(table: CtTable, *, before: bytes, after: bytes) -> Iterator[Bytes]:
     return in_chunks(objects, len(table))
 
 
-def _cells(table: CtTable, style: Style) -> list[_Cell]:
+def _cells(table: CtTable, style: Style, names: Names | None) -> list[_Cell]:
     """What a listing says of every entry, in its order."""
-    return [*_who(table, style), *_life(table, style), *_counted(table), *_seen(table, style)]
+    cells = [*_who(table, style), *_life(table, style), *_counted(table), *_seen(table, style)]
+    if names is None:
+        return cells
+    return cells + [_Cell(name, [column]) for name, column in name_columns(table, names, style)]
 
 
 def _who(table: CtTable, style: Style) -> list[_Cell]:

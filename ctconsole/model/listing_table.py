@@ -10,6 +10,7 @@ from ctconsole.model.addresses import address
 from ctconsole.model.cells import CSV, Style, flag_names, padding, protocols, words
 from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, decimal, join, literal, signed, token_table
+from ctconsole.model.listing_names import name_columns
 from ctconsole.model.table import State
 from ctconsole.model.units import count
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctconsole.model.columns import Bytes
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
 
 _WORDS: Final = Style(b"", b"-", b"", b"", b" ")
@@ -27,13 +29,17 @@ _END_WIDTH: Final = {False: 21, True: 45}
 _RIGHT: Final = {"EXPIRES": 8, "PACKETS": 10, "BYTES": 13, "REVNAT": 7, "BACKEND": 8, "IDENTITY": 9}
 
 
-def render_listing_table(table: CtTable) -> Iterator[memoryview]:
+def render_listing_table(table: CtTable, names: Names | None = None) -> Iterator[memoryview]:
     """One map: a line about it, a line of names, a line for each entry, a blank line.
 
     EXPIRES is the seconds left, or the raw lifetime where the table has no clock.
+
+    Args:
+        table: the map.
+        names: adds who speaks with whom at the end of each line; None adds nothing.
     """
     yield memoryview(_heading(table).encode())
-    for text in in_chunks(lambda rows: _lines(table.take(rows)), len(table)):
+    for text in in_chunks(lambda rows: _lines(table.take(rows), names), len(table)):
         yield text.data
     yield memoryview(b"\n")
 
@@ -53,7 +59,7 @@ def _heading(table: CtTable) -> str:
     )
 
 
-def _lines(table: CtTable) -> Bytes:
+def _lines(table: CtTable, names: Names | None) -> Bytes:
     rows, ends, values = len(table), table.ends, table.values
     width = _END_WIDTH[table.is_ipv6]
     source = [*address(ends.source), literal(b":"), *decimal(ends.source_port)]
@@ -75,5 +81,21 @@ def _lines(table: CtTable) -> Bytes:
     for name, cell in numbers.items():
         left += [*padding(cell, _RIGHT[name] - 1, rows), literal(b" "), *cell]
     remark = _REMARKS.column(table.related.astype(np.uint8))
-    names = flag_names(values["flags"], table.layout, _WORDS)
-    return join([*left, remark, *names, literal(b"\n")], rows)
+    flags = flag_names(values["flags"], table.layout, _WORDS)
+    return join([*left, remark, *flags, *_names(table, names), literal(b"\n")], rows)
+
+
+def _names(table: CtTable, names: Names | None) -> list[Column]:
+    """``  [web -> db, service shop/web]``, a dash for what has no name."""
+    if names is None:
+        return []
+    source, destination, service, _ = name_columns(table, names, _WORDS)
+    return [
+        literal(b"  ["),
+        source[1],
+        literal(b" -> "),
+        destination[1],
+        literal(b", service "),
+        service[1],
+        literal(b"]"),
+    ]

@@ -111,3 +111,20 @@ def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
 def test_a_node_without_the_map_says_where_it_looked(bpffs: Path) -> None:
     result = CliRunner().invoke(cli, ["nat", "list", "--bpf-root", str(bpffs)])
     assert isinstance(result.exception, NoSuchMapError)
+
+
+def test_conntrack_entries_get_names_from_the_maps(node: Path, gate: Gate) -> None:
+    with gate.create_map(MapSpec("cilium_ct4", MapType.LRU_HASH, 14, 56, 16)) as live:
+        gate.pin(live, node / GLOBALS / "cilium_ct4_global")
+        key = bytes([10, 0, 0, 5, 8, 8, 8, 8, 0, 53, 0x9C, 0x40, 6, 0])
+        value = bytearray(56)
+        value[39] = 1
+        gate.update(live, key, bytes(value))
+    names = ("ct", "list", "--names", "--layout", "1.9", "--bpf-root", node)
+    [entry] = json.loads(run(*names, "-o", "json"))
+    assert (entry["source_name"], entry["destination_name"], entry["service_name"]) == (
+        "endpoint 990",
+        None,
+        "10.96.0.10:80",
+    )
+    assert "[endpoint 990 -> -, service 10.96.0.10:80]" in run(*names)

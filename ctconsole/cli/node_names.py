@@ -1,0 +1,56 @@
+"""Where ``--names`` gets names from: the maps, and the agent where one answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.cli.common import message
+from ctconsole.errors import CtconsoleError, FormatError
+from ctconsole.model.names import Names, names_of_agent, names_of_maps
+from ctconsole.model.record_spec import Kind
+from ctconsole.paths import DEFAULT_BPF_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ctconsole.cli.record_samples import RecordSample
+
+KINDS: Final = (Kind.IPCACHE, Kind.ENDPOINT, Kind.SERVICE, Kind.REVERSE_NAT)
+AGENT_SOCKET: Final = Path("/var/run/cilium/cilium.sock")
+
+
+def names_of_node(root: Path) -> Names:
+    """What the node's maps tell, and its agent, which is asked only about the node's own bpffs."""
+    from ctconsole.cli import record_samples as samples
+
+    try:
+        names = _of(samples.from_pins(root, KINDS))
+    except CtconsoleError as error:
+        message(f"ctconsole: no names from the maps: {error}")
+        names = Names()
+    if root != Path(DEFAULT_BPF_ROOT) or not AGENT_SOCKET.exists():
+        return names
+    from ctconsole.observe import agentapi
+
+    told = agentapi.read(AGENT_SOCKET)
+    for warning in told.warnings:
+        message(f"ctconsole: {warning}")
+    return names.merged(names_of_agent(told.endpoints, told.identities, told.services))
+
+
+def names_of_files(paths: Sequence[Path]) -> Names:
+    """What the maps in the same files tell."""
+    from ctconsole.cli import record_samples as samples
+
+    try:
+        found, _, _ = samples.from_files(paths, KINDS, 0)
+    except FormatError as error:
+        message(f"ctconsole: no names: {error}")
+        return Names()
+    return _of(found)
+
+
+def _of(found: Iterable[RecordSample]) -> Names:
+    tables = (sample.table(None) for sample in found)
+    return names_of_maps(table for table in tables if not isinstance(table, FormatError))
