@@ -52,13 +52,9 @@ class Flow:
         return cls(client.getsockname()[:2], client.getpeername()[:2])
 
     def __str__(self) -> str:
+        """As Cilium's tool prints it: an IPv6 address has no brackets."""
         (source, sport), (destination, dport) = self.source, self.destination
-        return f"{_end(source)}:{sport} -> {_end(destination)}:{dport}"
-
-
-def _end(address: str) -> str:
-    """An address as it stands before a port."""
-    return f"[{address}]" if ":" in address else address
+        return f"{source}:{sport} -> {destination}:{dport}"
 
 
 def map_info(lab: Lab, name: str) -> MapInfo:

@@ -88,3 +88,8 @@ def family_key(ip: IPv4Address | IPv6Address) -> int:
 def values_in(name: str, raw: bytes) -> npt.NDArray[Any]:
     """The values in the bytes of a lookup in the map ``name``; per-CPU maps have several."""
     return np.frombuffer(raw, record_of(name).value)
+
+
+def keys_in(name: str, raw: bytes) -> npt.NDArray[Any]:
+    """The keys of the map ``name`` in the bytes of a bulk read."""
+    return np.frombuffer(raw, record_of(name).key)

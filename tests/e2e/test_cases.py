@@ -48,3 +48,21 @@ def test_policy() -> None:
     assert "nothing found" in seen["after the restart the server's line is denied"]
     assert "TCP IN" in seen["when the client speaks, the entry comes back and the line with it"]
     assert "TCP OUT" in seen["and makes an entry of the opposite direction"]
+
+
+def test_ipv6() -> None:
+    seen = tour("ipv6")
+    assert "TCP IN fd05:e0::5b:" in seen['the CT entries "came back"']
+    assert "fd96::10:80" in seen['the CT entries "came back"']
+
+
+def test_nat() -> None:
+    seen = tour("nat")
+    assert seen["the NAT table has it both ways"].count("XLATE") == 2
+    assert "from 203.0.113.90:" in seen["outside a pod's connection comes from the node"]
+
+
+def test_per_endpoint() -> None:
+    seen = tour("per-endpoint")
+    assert seen["a new pod has tables of its own"].count("with 64000") == 4
+    assert seen["the tables go with their pod"] == "none is left"
