@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -46,6 +47,7 @@ class Sample:
         taken_at: see `CtTable`.
         problem: what could not be read, in words; empty where everything was.
         layout: the version that printed the text it was read from, else None.
+        hertz: see `CtTable`.
     """
 
     info: MapInfo
@@ -56,6 +58,7 @@ class Sample:
     taken_at: float = 0.0
     problem: str = ""
     layout: Layout | None = None
+    hertz: int = 0
 
     @property
     def is_conntrack(self) -> bool:
@@ -79,33 +82,45 @@ class Sample:
             now=self.now,
             taken_at=self.taken_at,
             walk=self.walk,
+            hertz=self.hertz,
         )
 
 
-def from_live(live: BpfMap) -> Sample:
-    """Read a live map; closes it."""
-    from ctconsole.kernel.clock import ktime
+def from_live(live: BpfMap, clock: ClockSource) -> Sample:
+    """Read a live map whose entries are stamped by ``clock``; closes it."""
+    from ctconsole.observe.discovery import ct_now
 
     with live:
         info, dump = live.info, live.read()
         if info.type.is_per_cpu:
             raise FormatError(f"{info.label} is a per-CPU map, no conntrack map")
     problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
-    return Sample(info, dump.keys, dump.values, dump.walk, ktime(), time.time(), problem)
+    hertz = clock.hertz if clock.uses_jiffies else 0
+    return Sample(
+        info,
+        dump.keys,
+        dump.values,
+        dump.walk,
+        ct_now(clock),
+        time.time(),
+        problem,
+        hertz=hertz,
+    )
 
 
-def from_id(number: int) -> Sample:
+def from_id(number: int, clock: ClockSource) -> Sample:
     """Read the map with this kernel id."""
     from ctconsole.kernel.maps import BpfMap
 
-    return from_live(BpfMap.from_id(number))
+    return from_live(BpfMap.from_id(number), clock)
 
 
-def from_pins(root: Path, *, also_local: bool) -> Iterator[Sample]:
+def from_pins(root: Path, clock: ClockSource, *, also_local: bool) -> Iterator[Sample]:
     """Read the pinned maps that exist, in Cilium's order.
 
     Args:
         root: the bpffs; the maps are in its ``tc/globals``.
+        clock: what the node stamps entries with.
         also_local: list the maps of single endpoints too (``conntrack-local``).
 
     Raises:
@@ -126,10 +141,10 @@ def from_pins(root: Path, *, also_local: bool) -> Iterator[Sample]:
             hint="Name the bpffs with --bpf-root, a map with --map-id or a file with --from-dump",
         )
     for name in names:
-        yield from_live(BpfMap.open(folder / name))
+        yield from_live(BpfMap.open(folder / name), clock)
 
 
-def from_pins_as_cilium(root: Path, layout: Layout) -> Iterator[Sample]:
+def from_pins_as_cilium(root: Path, clock: ClockSource, layout: Layout) -> Iterator[Sample]:
     """Read the four global maps and do about missing ones what that version's tool does.
 
     1.9 says so and goes on; 1.18 ends there with an error. Where both IPv6 maps are missing
@@ -154,7 +169,7 @@ def from_pins_as_cilium(root: Path, layout: Layout) -> Iterator[Sample]:
                 f"Unable to open {path}: Unable to get object {path}: {_reason(error)}. Skipping."
             )
         else:
-            yield from_live(live)
+            yield from_live(live, clock)
 
 
 def _reason(error: NoSuchMapError) -> str:
