@@ -59,9 +59,12 @@ def list_(dumps: tuple[Path, ...], bpf_root: Path, as_json: bool) -> None:
       ctconsole map list --bpf-root /run/ctconsole/labs/lab/bpf --json
     """
     from ctconsole.cli import map_offline
-    from ctconsole.kernel.bpffs import pinned_maps
+    from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
 
     rows = map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root).values())
+    if not rows:
+        why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
+        message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
     if as_json:
         print_json(rows)
     elif dumps:

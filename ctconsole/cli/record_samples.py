@@ -73,11 +73,11 @@ def from_pins(root: Path, kinds: Collection[Kind]) -> Iterator[RecordSample]:
 
     names = [name for name in pin_names(root) if wanted(name, kinds)]
     if not names:
-        example = next(spec.names for spec in RECORDS if spec.kind in kinds)
+        sought = " or ".join(sorted(kind.value for kind in kinds))
         raise NoSuchMapError(
             2,
             "BPF_OBJ_GET",
-            str(root / GLOBALS / example.split("|")[0]),
+            f"of a map of this kind ({sought}) in {root / GLOBALS}",
             hint="Name the bpffs with --bpf-root or files with --from-dump",
         )
     for name in names:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, NoSuchMapError, bpf_error
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mounts import on_bpffs
 
@@ -51,12 +51,12 @@ def pinned_maps(root: Path) -> dict[Path, MapInfo]:
 
     Raises:
         NoSuchMapError: ``root`` is not there.
-        DeniedError: a pin may not be opened.
+        DeniedError: a pin may not be opened or a folder not be read.
     """
     if not root.is_dir():
         raise NoSuchMapError(errno.ENOENT, "pinned maps below", str(root))
     found = {}
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_unless_gone):
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
@@ -69,6 +69,14 @@ def pinned_maps(root: Path) -> dict[Path, MapInfo]:
                 if error.errno != errno.EINVAL:
                     raise
     return found
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder removed meanwhile holds no pins; one that may not be read is worth saying."""
+    if error.errno != errno.ENOENT:
+        raise bpf_error(
+            error.errno or errno.EIO, "pinned maps below", str(error.filename)
+        ) from error
 
 
 async def watch(root: Path, stop: asyncio.Event | None = None) -> AsyncIterator[set[Path]]:
