@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.cli.common import message
 from ctconsole.errors import CtconsoleError, FormatError
 from ctconsole.model.names import Names, names_of_agent, names_of_maps
 from ctconsole.model.record_spec import Kind
-from ctconsole.paths import DEFAULT_BPF_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from ctconsole.cli.record_samples import RecordSample
 
 KINDS: Final = (Kind.IPCACHE, Kind.ENDPOINT, Kind.SERVICE, Kind.REVERSE_NAT)
-AGENT_SOCKET: Final = Path("/var/run/cilium/cilium.sock")
 
 
 def names_of_node(root: Path) -> Names:
-    """What the node's maps tell, and its agent, which is asked only about the node's own bpffs."""
+    """What the node's maps tell, and the agent in charge of that bpffs where one answers."""
     from ctconsole.cli import record_samples as samples
 
     try:
@@ -29,11 +27,12 @@ def names_of_node(root: Path) -> Names:
     except CtconsoleError as error:
         message(f"ctconsole: no names from the maps: {error}")
         names = Names()
-    if root != Path(DEFAULT_BPF_ROOT) or not AGENT_SOCKET.exists():
-        return names
-    from ctconsole.observe import agentapi
+    from ctconsole.observe import agentapi, discovery
 
-    told = agentapi.read(AGENT_SOCKET)
+    agent = discovery.find_agent(discovery.find_globals(root))
+    if agent is None:
+        return names
+    told = agentapi.read(agent.socket)
     for warning in told.warnings:
         message(f"ctconsole: {warning}")
     return names.merged(names_of_agent(told.endpoints, told.identities, told.services))

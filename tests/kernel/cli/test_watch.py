@@ -52,3 +52,17 @@ def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_pat
         check=True,
     )
     assert done.stdout.rstrip().endswith(story.message)
+
+
+def test_a_listing_takes_layout_and_names_from_the_nodes_agent(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    with foreign_node(gate, bpffs, tmp_path, "1.9") as node:
+        node.agent.start()
+        node.datagrams(range(5000, 5003))
+        argv = [sys.executable, "-m", "ctconsole", "ct", "list", "--names", "-o", "json"]
+        done = subprocess.run(
+            [*argv, "--bpf-root", str(bpffs)], capture_output=True, text=True, check=True
+        )
+    assert "layout 1.9: Cilium 1.9.5, from the agent's API" in done.stderr
+    assert "prod/web" in done.stdout
