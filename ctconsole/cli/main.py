@@ -20,6 +20,7 @@ _VERBS = {
     "lb": "List services and their backends.",
     "map": "List, show and recreate maps.",
     "metrics": "List packets and bytes by reason.",
+    "monitor": "Follow drops and connections as the datapath tells of them.",
     "nat": "List address translations.",
     "policy": "List what endpoints allow.",
     "watch": "Follow a node's agent, maps and log, and tell each restart.",
