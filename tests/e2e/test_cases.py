@@ -66,3 +66,11 @@ def test_per_endpoint() -> None:
     seen = tour("per-endpoint")
     assert seen["a new pod has tables of its own"].count("with 64000") == 4
     assert seen["the tables go with their pod"] == "none is left"
+
+
+def test_map_full() -> None:
+    seen = tour("map-full")
+    refused = seen["a plain hash table of that size refuses what does not fit"]
+    assert re.match(r"1024 entries, \d+ packets dropped with reason 155 ", refused)
+    evicted = seen["the agent estimates how many entries were evicted"]
+    assert 2976 <= int(evicted.removeprefix("about ")) <= 5024
