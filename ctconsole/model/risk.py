@@ -1,0 +1,232 @@
+"""What losing an entry does to its connection: it comes back, may break, or breaks.
+
+A conntrack table is a cache of "this is an answer": every packet from the opener passes policy
+and makes a new entry, with no SYN asked for. So most connections do not notice; those that do
+are told from their entries by the rules below (``bpf/lib/conntrack.h``, ``bpf_lxc.c``,
+``bpf/lib/nodeport.h``, ``pkg/maps/ctmap/ctmap.go`` for what a flush takes with it).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from ctconsole.model.layout import CtFlag
+from ctconsole.model.table import Direction, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from ctconsole.model.table import CtTable
+
+    Bools: TypeAlias = npt.NDArray[np.bool_]
+
+QUIET: Final = 60
+"""Seconds without a packet after which nobody can say who will speak next."""
+
+REPORT_SLACK: Final = 10
+"""Two report intervals: how far apart the reports of a conversation lie at most."""
+
+
+class Change(StrEnum):
+    """What is done to the table."""
+
+    RESIZE = "resize"
+    RECREATE = "recreate"
+    FLUSH = "flush"
+
+
+class Risk(IntEnum):
+    """What becomes of a connection; worse is more."""
+
+    UNTOUCHED = 0
+    DEAD = 1
+    COMES_BACK = 2
+    AT_RISK = 3
+    BREAKS = 4
+
+
+class Reason(IntEnum):
+    """Why."""
+
+    NONE = 0
+    EXPIRED = 1
+    FORWARD = 2
+    ONE_BACKEND = 3
+    UNKNOWN_SERVICE = 4
+    RANDOM_BACKEND = 5
+    QUIET = 6
+    REPLY_FIRST = 7
+    NODE_PORT = 8
+    DSR = 9
+    LOOPBACK = 10
+    PROXY = 11
+    TUNNEL = 12
+    RELATED = 13
+    SNAT = 14
+
+
+REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.NONE: "the entry stays",
+        Reason.EXPIRED: "its lifetime is over: nothing is lost",
+        Reason.FORWARD: "the opener's next packet makes a new entry",
+        Reason.ONE_BACKEND: "the service picks the same backend again",
+        Reason.UNKNOWN_SERVICE: "not known whether its service would pick the same backend",
+        Reason.RANDOM_BACKEND: "its service picks one of several backends at random",
+        Reason.QUIET: "quiet: if the server speaks first, policy judges it as a new connection",
+        Reason.REPLY_FIRST: "the server spoke last: its next packet is judged as a new connection",
+        Reason.NODE_PORT: "node port: answers leave with the pod's address until the client speaks",
+        Reason.DSR: "direct server return: answers are no longer translated",
+        Reason.LOOPBACK: "a pod that reaches itself through a service",
+        Reason.PROXY: "through a proxy, which answers do not show",
+        Reason.TUNNEL: "came out of a tunnel, which answers do not show",
+        Reason.RELATED: "ICMP errors about a connection are judged by policy",
+        Reason.SNAT: "its address translation is deleted with it: the next packet has a new port",
+    }
+)
+"""One sentence each for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What decides whether a service picks the same backend again.
+
+    Attributes:
+        backends: how many it has.
+        sticky: Maglev or session affinity: the same client gets the same backend.
+    """
+
+    backends: int
+    sticky: bool
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known beside the table.
+
+    Attributes:
+        services: by ``rev_nat_index`` in host order; one that is missing is not known.
+        policy: whether policy is enforced; None where nothing tells, which counts as yes.
+        translated: rows that have an SNAT mapping; None where there is none at all.
+    """
+
+    services: Mapping[int, ServiceFacts] = field(default_factory=dict)
+    policy: bool | None = None
+    translated: Bools | None = None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The verdict about each row.
+
+    Attributes:
+        risk: `Risk` codes, u1.
+        reason: `Reason` codes, u1.
+    """
+
+    risk: npt.NDArray[np.uint8]
+    reason: npt.NDArray[np.uint8]
+
+    def count(self, risk: Risk) -> int:
+        """How many rows have this risk."""
+        return int(np.count_nonzero(self.risk == risk))
+
+    def reasons(self) -> list[tuple[Risk, Reason, int]]:
+        """How many rows for each reason, the worst and largest first."""
+        pairs = self.risk.astype(np.uint16) << 8 | self.reason
+        counts = Counter({int(p): int(n) for p, n in zip(*np.unique_counts(pairs), strict=True)})
+        found = [(Risk(pair >> 8), Reason(pair & 0xFF), n) for pair, n in counts.items()]
+        return sorted(found, key=lambda one: (-one[0], -one[2]))
+
+
+def judge(table: CtTable, change: Change, knowledge: Knowledge) -> Verdicts:
+    """Say what a change does to each row's connection.
+
+    Of several reasons the one with the worst outcome is given. A SERVICE entry and the entry
+    towards its backend are judged alike: they are one connection.
+    """
+    risk = np.zeros(len(table), np.uint8)
+    reason = np.zeros(len(table), np.uint8)
+    if change is Change.RESIZE:
+        return Verdicts(risk, reason)
+    risk[:], reason[:] = Risk.COMES_BACK, Reason.FORWARD
+    for rows, outcome, why in _rules(table, change, knowledge):
+        worse = rows & (risk < outcome)
+        risk[worse], reason[worse] = outcome, why
+    one = _service_is(table, knowledge, Reason.ONE_BACKEND) & (risk == Risk.COMES_BACK)
+    reason[one] = Reason.ONE_BACKEND
+    dead = ~table.alive
+    risk[dead], reason[dead] = Risk.DEAD, Reason.EXPIRED
+    return Verdicts(risk, reason)
+
+
+def _rules(
+    table: CtTable, change: Change, knowledge: Knowledge
+) -> Iterator[tuple[Bools, Risk, Reason]]:
+    """Rows, what happens to them, and why; of equally bad ones the first counts."""
+    tcp, flags = table.tcp, table.values["flags"]
+    # A connection that is closing sends a few packets more, which need no translation kept.
+    lasting = ~table.closing
+    random = _service_is(table, knowledge, Reason.RANDOM_BACKEND) & lasting
+    yield random & tcp, Risk.BREAKS, Reason.RANDOM_BACKEND
+    yield random, Risk.AT_RISK, Reason.RANDOM_BACKEND
+    if change is Change.FLUSH and knowledge.translated is not None:
+        translated = knowledge.translated & lasting
+        yield translated & tcp, Risk.BREAKS, Reason.SNAT
+        yield translated, Risk.AT_RISK, Reason.SNAT
+    dsr = _any(flags, CtFlag.DSR) & lasting
+    yield dsr & tcp, Risk.BREAKS, Reason.DSR
+    yield dsr, Risk.AT_RISK, Reason.DSR
+    for bits, why in (
+        (CtFlag.NODE_PORT, Reason.NODE_PORT),
+        (CtFlag.LB_LOOPBACK, Reason.LOOPBACK),
+        (CtFlag.PROXY_REDIRECT | CtFlag.FROM_L7LB, Reason.PROXY),
+        (CtFlag.FROM_TUNNEL, Reason.TUNNEL),
+    ):
+        yield _any(flags, bits), Risk.AT_RISK, why
+    unknown = _service_is(table, knowledge, Reason.UNKNOWN_SERVICE) & lasting
+    yield unknown, Risk.AT_RISK, Reason.UNKNOWN_SERVICE
+    if knowledge.policy is not False:
+        yield table.related, Risk.AT_RISK, Reason.RELATED
+        yield from _who_speaks(table)
+
+
+def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Risk, Reason]]:
+    """Rows whose next packet may come from the side that did not open the connection.
+
+    An entry counts packets by its endpoint: what an endpoint receives is rx. So the opener's
+    packets are rx of an IN entry and tx of an OUT entry.
+    """
+    inward = table.direction == Direction.IN
+    rx = table.values["last_rx_report"].astype(np.int64)
+    tx = table.values["last_tx_report"].astype(np.int64)
+    opener, answer = np.where(inward, rx, tx), np.where(inward, tx, rx)
+    talking = (table.state == State.ESTABLISHED) & ~table.service
+    yield talking & (answer > opener + REPORT_SLACK), Risk.AT_RISK, Reason.REPLY_FIRST
+    if table.has_clock:
+        quiet = np.maximum(rx, tx) < table.now - QUIET
+        yield talking & quiet, Risk.AT_RISK, Reason.QUIET
+
+
+def _service_is(table: CtTable, knowledge: Knowledge, wanted: Reason) -> Bools:
+    """Rows of connections through a service that behaves so; node ports have their own rule."""
+    numbers = table.values["rev_nat_index"].astype(np.uint16)
+    kinds = np.full(1 << 16, Reason.UNKNOWN_SERVICE, np.uint8)
+    for number, facts in knowledge.services.items():
+        steady = facts.sticky or facts.backends <= 1
+        kinds[number & 0xFFFF] = Reason.ONE_BACKEND if steady else Reason.RANDOM_BACKEND
+    # The backend's side sees the translated connection: it is the client's side that picks.
+    picks = table.service | ((numbers != 0) & (table.direction == Direction.OUT))
+    return np.asarray(picks & (kinds[numbers] == wanted))
+
+
+def _any(flags: npt.NDArray[np.uint16], bits: CtFlag) -> Bools:
+    return np.asarray((flags & np.uint16(bits)) != 0)
