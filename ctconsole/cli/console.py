@@ -98,27 +98,31 @@ def open_console(
             hint="For scripts there are ctconsole map list, ct list and events, all with --json",
         )
     from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.cli.console_watch import watching
     from ctconsole.kernel.gate import Gate
     from ctconsole.observe.live import LiveSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 
+    settings = _agent_of(bpf_root / GLOBALS / "any", state_dir)
     if state_dir is None:
-        settings = _agent_of(bpf_root / GLOBALS / "any", None)
         state_dir = settings.state_dir if settings else default_state_dir()
+    history = StateDir(state_dir).history
     gate = Gate.open(read_only=read_only)
     app = ConsoleApp(
-        LiveSource(bpf_root, StateDir(state_dir).history),
+        LiveSource(bpf_root, history),
         NodeActions(gate, state_dir) if gate else None,
         interval=interval,
         theme=theme or DEFAULT_THEME,
     )
     if on_open is not None:
         on_open(app.leave)
-        app.run()
-        return app.return_code or 0
-    with _ending(app.leave) as ended_by:
-        app.run()
+    with watching(bpf_root, history, foreign=settings is None):
+        if on_open is not None:
+            app.run()
+            return app.return_code or 0
+        with _ending(app.leave) as ended_by:
+            app.run()
     return 128 + ended_by[0] if ended_by else app.return_code or 0
 
 

@@ -68,11 +68,15 @@ class Watcher:
         """Whether `stop` was called."""
         return self._stop.is_set()
 
-    def start(self) -> None:
-        """Begin; returns when the node has been looked at once."""
+    def start(self, patience: float = 10.0) -> None:
+        """Begin; returns when the node has been looked at once, or after ``patience`` seconds."""
         for thread in self._threads:
             thread.start()
-        self._ready.wait(10)
+        self.wait(patience)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the first look; False where it has not ended in time."""
+        return self._ready.wait(seconds)
 
     def stop(self) -> None:
         """End; a story under way is told as far as it goes."""

@@ -1,0 +1,49 @@
+"""The restart watcher beside the console, on nodes whose maps belong to somebody else."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import CtconsoleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.observe.watcher import Watcher
+
+
+@contextmanager
+def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher | None]:
+    """Write what happens on a foreign node into a history for as long as the block runs.
+
+    An agent of ours writes its own history, so its node is not watched a second time. Where the
+    history cannot be written the console still shows the node, without a timeline.
+
+    Args:
+        bpf_root: the bpffs looked at.
+        file: the history the console shows.
+        foreign: whether no agent of ours looks after the maps.
+
+    Yields:
+        The watcher, None where the node is not watched.
+    """
+    from ctconsole.history import History
+    from ctconsole.observe.watcher import Watcher
+
+    if not foreign:
+        yield None
+        return
+    try:
+        history = History(file)
+    except CtconsoleError:
+        yield None
+        return
+    with history:
+        watcher = Watcher(bpf_root, history.append)
+        watcher.start(patience=0)
+        try:
+            yield watcher
+        finally:
+            watcher.stop()
