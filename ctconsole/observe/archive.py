@@ -7,8 +7,10 @@ before is kept and the damage is told with file and offset.
 
 from __future__ import annotations
 
+import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +20,7 @@ from tarfile import (  # type: ignore[attr-defined]  # typeshed lacks EOFHeaderE
     HeaderError,
     ReadError,
 )
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from ctconsole.errors import UsageError
 
@@ -48,6 +50,8 @@ _BROKEN: Final = (
     OSError,
     NotImplementedError,
     RuntimeError,  # zipfile: an encrypted member
+    ValueError,  # both: numbers in headers that are none
+    struct.error,
 )
 
 
@@ -133,7 +137,8 @@ class Walker:
             self._complain(name, _position(file), error)
 
     def _tar(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as archive:
+        plain = _unpacked(file, name)
+        with tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHeader) as archive:
             for entry in archive:
                 if not entry.isfile():
                     continue
@@ -178,6 +183,29 @@ class Walker:
             f"{name} is damaged at byte {offset}: {str(error) or type(error).__name__}; "
             "what came before was read"
         )
+
+
+class _Unpacking:
+    """Hands out what could be unpacked before it fails at what could not.
+
+    A plain ``read`` of a cut file throws away what it already has; tarfile's own unpacking lets a
+    cut gzip header end in a TypeError.
+    """
+
+    def __init__(self, packed: gzip.GzipFile | lzma.LZMAFile) -> None:
+        self._packed = packed
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, at most ``size``; none at the end."""
+        return self._packed.read1(size)
+
+
+def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
+    """A tar's own bytes."""
+    lower = name.lower()
+    if lower.endswith((".gz", ".tgz")):
+        return cast("IO[bytes]", _Unpacking(gzip.GzipFile(fileobj=file)))
+    return cast("IO[bytes]", _Unpacking(lzma.LZMAFile(file))) if lower.endswith(".xz") else file
 
 
 def is_archive(name: str) -> bool:
