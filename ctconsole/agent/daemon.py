@@ -18,6 +18,7 @@ from ctconsole.agent import gc, startup, verbs
 from ctconsole.agent.evictions import Evictions
 from ctconsole.agent.listener import Listener
 from ctconsole.agent.log import Recorder
+from ctconsole.agent.natgc import NatRules, Orphans
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
@@ -32,6 +33,7 @@ from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.addressrows import addresses_of
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.monitor import Signal
 from ctconsole.model.samples import to_wire
 from ctconsole.paths import GLOBALS
 
@@ -74,7 +76,9 @@ class Agent:
         self._maps: dict[str, int] = {}
         self._called = threading.Event()
         self._listener: Listener | None = None
+        self._signals: set[Signal] = set()
         self._evictions = Evictions()
+        self._orphans = Orphans()
         self._interval = gc.STARTING_INTERVAL
         self._last_gc: GcReport | None = None
 
@@ -149,10 +153,14 @@ class Agent:
                 self._gate,
                 self.settings.bpf_root / GLOBALS,
                 self._record,
-                lambda _: self._called.set(),
+                self._hear_signal,
             )
         except CtconsoleError as error:
             self.complain("Events of the datapath cannot be read", error)
+
+    def _hear_signal(self, signal: Signal) -> None:
+        self._signals.add(signal)
+        self._called.set()
 
     def close(self) -> None:
         """Let go of what it reads."""
@@ -180,7 +188,14 @@ class Agent:
                 self.stopping.is_set,
                 evictions=self._evictions,
                 created=self._created(config),
+                nat_rules=NatRules(
+                    self._orphans,
+                    config.bpf_ct_timeout_regular_tcp,
+                    config.bpf_ct_timeout_regular_any,
+                    purge=Signal.NAT_FILL_UP in self._signals,
+                ),
             )
+            self._signals.clear()
             self._interval = gc.next_interval(
                 before,
                 report.delete_ratio,

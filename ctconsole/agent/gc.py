@@ -122,6 +122,7 @@ class GcReport:
                 "nat_alive": self.nat.alive,
                 "nat_deleted": self.nat.deleted,
                 "nat_orphans": self.nat.orphans,
+                "nat_purged": self.nat.purged,
             }
         return fields
 
@@ -153,6 +154,7 @@ def collect(
     *,
     evictions: Evictions | None = None,
     created: Mapping[tuple[int, bool], int] | None = None,
+    nat_rules: natgc.NatRules | None = None,
 ) -> GcReport:
     """Delete the expired entries of conntrack maps, and with them their NAT entries.
 
@@ -163,6 +165,7 @@ def collect(
         stopped: asked now and then; ends the pass early.
         evictions: what is known from the passes before.
         created: connections given an entry since the start, see `Evictions.estimate`.
+        nat_rules: which NAT entries without a connection are deleted; None for no one.
 
     Raises:
         BpfError: a map cannot be read or written.
@@ -193,7 +196,7 @@ def collect(
         delete_ratio=max((one.deleted / one.max_entries for one in maps), default=0.0),
         seconds=time.perf_counter() - started,
         time=time.time(),
-        nat=natgc.purge(gate, paths[0].parent, sum(one.nat_deleted for one in maps))
+        nat=natgc.collect(gate, paths[0].parent, sum(one.nat_deleted for one in maps), nat_rules)
         if nat and not stopped()
         else None,
     )

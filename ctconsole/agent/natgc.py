@@ -7,6 +7,7 @@ evicted or lost conntrack entry leaves behind is an orphan, found by looking eac
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +18,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.layout import KEY4, TUPLE_F_IN, TUPLE_F_OUT, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Bools: TypeAlias = npt.NDArray[np.bool_]
     Keys: TypeAlias = npt.NDArray[Any]
 
 NAT4 = "cilium_snat_v4_external"
 CT4, CT_ANY4 = "cilium_ct4_global", "cilium_ct_any4_global"
 
+_ROW = np.dtype(f"V{KEY4.itemsize}")
 _ADDRESS, _PORT = slice(32, 36), slice(36, 38)
 """Where ``struct ipv4_nat_entry`` has what is put into the packet."""
 
@@ -41,12 +44,14 @@ class NatGc:
     Attributes:
         alive: entries kept, two for each connection.
         deleted: entries deleted together with their connection's conntrack entry.
-        orphans: entries deleted because their connection had no conntrack entry.
+        orphans: entries whose connection had no conntrack entry.
+        purged: how many of these were deleted.
     """
 
     alive: int
     deleted: int
     orphans: int
+    purged: int
 
 
 def ct_keys_of(keys: Keys, values: Bytes) -> Keys:
@@ -95,8 +100,43 @@ def delete_mapping(gate: Gate, nat: BpfMap, ct_key: bytes) -> int:
     return gate.delete(nat, key.tobytes()) + gate.delete(nat, answer.tobytes())
 
 
-def purge_orphans(gate: Gate, nat: BpfMap, tables: Mapping[bool, BpfMap]) -> tuple[int, int]:
-    """Delete entries whose connection has no conntrack entry (``PurgeOrphanNATEntries``).
+class Orphans:
+    """How long each orphan has been one, from pass to pass.
+
+    Deleting them at once would break what a re-created conntrack table leaves intact: a
+    translated connection whose entry comes back with its next packet. One that has been an
+    orphan for as long as its entry would have lived would have lost it anyway.
+    """
+
+    def __init__(self) -> None:
+        self._keys = np.zeros(0, _ROW)
+        self._since = np.zeros(0)
+
+    def ages(self, keys: Bytes, now: float) -> npt.NDArray[np.float64]:
+        """Seconds each of these has been an orphan; others are forgotten.
+
+        Args:
+            keys: u1[n, 14], the orphans of this pass.
+            now: seconds of any clock that does not jump.
+        """
+        rows = np.ascontiguousarray(keys).view(_ROW).reshape(-1)
+        order = np.argsort(rows)
+        rows = rows[order]
+        at = np.minimum(np.searchsorted(self._keys, rows), max(0, len(self._keys) - 1))
+        since = np.full(len(rows), now)
+        if len(self._keys):
+            known = self._keys[at] == rows
+            since[known] = self._since[at][known]
+        self._keys, self._since = rows, since
+        ages = np.empty(len(rows))
+        ages[order] = now - since
+        return ages
+
+
+def collect_orphans(
+    gate: Gate, nat: BpfMap, tables: Mapping[bool, BpfMap], due: Callable[[Bytes], Bools]
+) -> tuple[int, int, int]:
+    """Find entries whose connection has no conntrack entry, and delete those that are due.
 
     The NAT table is read before the others: a connection gets its conntrack entry first.
 
@@ -104,9 +144,10 @@ def purge_orphans(gate: Gate, nat: BpfMap, tables: Mapping[bool, BpfMap]) -> tup
         gate: the write gate.
         nat: the NAT table.
         tables: the global conntrack tables, by whether they are TCP's.
+        due: says of orphans, u1[n, 14], which are to be deleted.
 
     Returns:
-        How many entries are left, and how many were deleted.
+        How many entries are left, how many orphans there were, how many were deleted.
     """
     dump = nat.read()
     keys = np.ascontiguousarray(dump.keys).view(KEY4).reshape(-1)
@@ -115,13 +156,15 @@ def purge_orphans(gate: Gate, nat: BpfMap, tables: Mapping[bool, BpfMap]) -> tup
     for tcp, table in tables.items():
         rows = np.flatnonzero((wanted["nexthdr"] == Protocol.TCP) == tcp)
         if len(rows):
-            known[rows] = np.isin(wanted[rows].view("V14"), table.read().keys.view("V14").ravel())
-    orphans = 0
-    for row in np.flatnonzero(~known):
+            known[rows] = np.isin(wanted[rows].view(_ROW), table.read().keys.view(_ROW).ravel())
+    orphans = np.flatnonzero(~known)
+    deleted = 0
+    for row in orphans[due(dump.keys[orphans])]:
+        # Its connection may have spoken since.
         table = tables[bool(wanted["nexthdr"][row] == Protocol.TCP)]
         if table.lookup(wanted[row].tobytes()) is None:
-            orphans += gate.delete(nat, keys[row].tobytes())
-    return len(keys) - orphans, orphans
+            deleted += gate.delete(nat, keys[row].tobytes())
+    return len(keys) - deleted, len(orphans), deleted
 
 
 def open_nat(folder: Path) -> BpfMap | None:
@@ -132,18 +175,48 @@ def open_nat(folder: Path) -> BpfMap | None:
         return None
 
 
-def purge(gate: Gate, folder: Path, deleted: int) -> NatGc | None:
-    """Find and delete orphans in ``tc/globals``; None where a table is missing.
+@dataclass(frozen=True, slots=True)
+class NatRules:
+    """When orphans are deleted.
 
-    ``deleted`` is how many NAT entries went with their connections in the same pass.
+    Attributes:
+        orphans: how long they have been orphans.
+        tcp_lifetime: seconds after which those of TCP go.
+        any_lifetime: seconds after which the others go.
+        purge: delete them all now, as Cilium does when the NAT table is full.
     """
+
+    orphans: Orphans
+    tcp_lifetime: float
+    any_lifetime: float
+    purge: bool = False
+
+    def due(self, keys: Bytes) -> Bools:
+        """Which of these orphans, u1[n, 14], are to be deleted now."""
+        ages = self.orphans.ages(keys, time.monotonic())
+        protocols = np.ascontiguousarray(keys).view(KEY4).reshape(-1)["nexthdr"]
+        lifetimes = np.where(protocols == Protocol.TCP, self.tcp_lifetime, self.any_lifetime)
+        found: Bools = (ages >= lifetimes) | self.purge
+        return found
+
+
+def collect(gate: Gate, folder: Path, deleted: int, rules: NatRules | None) -> NatGc | None:
+    """Find orphans in ``tc/globals``, and delete those that are due; None without NAT.
+
+    Args:
+        gate: the write gate.
+        folder: where the tables are pinned.
+        deleted: NAT entries that went with their connections in the same pass.
+        rules: which orphans are deleted; None for no one.
+    """
+    due = rules.due if rules else lambda keys: np.zeros(len(keys), bool)
     try:
         with (
             BpfMap.open(folder / NAT4) as nat,
             BpfMap.open(folder / CT4) as tcp,
             BpfMap.open(folder / CT_ANY4) as other,
         ):
-            alive, orphans = purge_orphans(gate, nat, {True: tcp, False: other})
+            alive, orphans, purged = collect_orphans(gate, nat, {True: tcp, False: other}, due)
     except NoSuchMapError:
         return None
-    return NatGc(alive, deleted, orphans)
+    return NatGc(alive, deleted, orphans, purged)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import gc
-from ctconsole.agent.natgc import NatGc
+from ctconsole.agent.natgc import NatGc, NatRules, Orphans
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.kernel.clock import ktime
@@ -21,6 +22,8 @@ from tests.support.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import pytest
 
     from ctconsole.kernel.gate import Gate
 
@@ -44,8 +47,8 @@ def leave(pod: Wire, uplink: Node, packet: bytes) -> None:
     assert uplink.out(packet) is not None
 
 
-def collect(pod: Wire) -> gc.GcReport:
-    return gc.collect(pod.gate, [pod.maps[name] for name in TABLES])
+def collect(pod: Wire, rules: NatRules | None = None) -> gc.GcReport:
+    return gc.collect(pod.gate, [pod.maps[name] for name in TABLES], nat_rules=rules)
 
 
 def expire(pod: Wire, name: str) -> None:
@@ -65,7 +68,7 @@ def test_the_pair_stays_while_the_connection_lives(gate: Gate, bpffs: Path) -> N
             icmp(POD, OUTSIDE, ECHO, 77),
         ):
             leave(pod, uplink, packet)
-        assert collect(pod).nat == NatGc(alive=6, deleted=0, orphans=0)
+        assert collect(pod).nat == NatGc(alive=6, deleted=0, orphans=0, purged=0)
         assert len(uplink.mappings()) == 6
 
 
@@ -76,10 +79,10 @@ def test_the_pair_goes_with_the_entry(gate: Gate, bpffs: Path) -> None:
         leave(pod, uplink, icmp(POD, OUTSIDE, ECHO, 77))
         expire(pod, "cilium_ct4_global")
         report = collect(pod)
-        assert report.nat == NatGc(alive=4, deleted=2, orphans=0)
+        assert report.nat == NatGc(alive=4, deleted=2, orphans=0, purged=0)
         assert report.event(10.0).fields["nat_deleted"] == 2
         expire(pod, "cilium_ct_any4_global")
-        assert collect(pod).nat == NatGc(alive=0, deleted=4, orphans=0)
+        assert collect(pod).nat == NatGc(alive=0, deleted=4, orphans=0, purged=0)
         assert uplink.mappings() == {}
 
 
@@ -94,18 +97,38 @@ def test_orphans_are_found_counted_and_deleted(gate: Gate, bpffs: Path) -> None:
         )
         with BpfMap.open(pod.maps["cilium_ct4_global"]) as live:
             assert gate.delete(live, key)
-        report = collect(pod)
-        assert report.nat == NatGc(alive=2, deleted=0, orphans=2)
+        report = collect(pod, NatRules(Orphans(), 21600, 60, purge=True))
+        assert report.nat == NatGc(alive=2, deleted=0, orphans=2, purged=2)
         assert set(uplink.mappings()) == {
             ("OUT", f"{POD}:40000 -> {OUTSIDE}:80"),
             ("IN", f"{OUTSIDE}:80 -> {NODE}:40000"),
         }
 
 
+def test_an_orphan_lives_as_long_as_its_entry_would_have(
+    gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = NatRules(Orphans(), 21600, 60)
+    with both(gate, bpffs) as (pod, uplink):
+        leave(pod, uplink, tcp((POD, 40000), WEB, SYN))
+        leave(pod, uplink, udp((POD, 40000), WEB))
+        for name in TABLES:
+            with BpfMap.open(pod.maps[name]) as live:
+                gate.delete_batch(live, live.read().keys)
+        assert collect(pod).nat == NatGc(alive=4, deleted=0, orphans=4, purged=0)
+        assert collect(pod, rules).nat == NatGc(alive=4, deleted=0, orphans=4, purged=0)
+        clock = time.monotonic
+        monkeypatch.setattr("ctconsole.agent.natgc.time.monotonic", lambda: clock() + 100)
+        assert collect(pod, rules).nat == NatGc(alive=2, deleted=0, orphans=4, purged=2)
+        leave(pod, uplink, tcp((POD, 40000), WEB, SYN))
+        monkeypatch.setattr("ctconsole.agent.natgc.time.monotonic", lambda: clock() + 30000)
+        assert collect(pod, rules).nat == NatGc(alive=2, deleted=0, orphans=0, purged=0)
+
+
 def test_the_nodes_own_connections_are_no_orphans(gate: Gate, bpffs: Path) -> None:
     with both(gate, bpffs) as (pod, uplink):
         assert uplink.out(tcp((NODE, 40000), WEB, SYN)) is not None
-        assert collect(pod).nat == NatGc(alive=2, deleted=0, orphans=0)
+        assert collect(pod).nat == NatGc(alive=2, deleted=0, orphans=0, purged=0)
 
 
 def test_without_a_nat_table_there_is_nothing_to_report(gate: Gate, bpffs: Path) -> None:
