@@ -209,8 +209,11 @@ def _find(name: str, pinned: Mapping[Path, MapInfo]) -> MapInfo:
 
 def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
     """Facts, fill and group of maps, as JSON shows them, grouped as the article groups them."""
+    from collections import Counter
+
     from ctconsole.kernel.counts import count_maps, open_counter
-    from ctconsole.manager.catalogue import Group, classify
+    from ctconsole.kernel.maps import all_programs
+    from ctconsole.manager.catalogue import Group, classify, use_of
 
     maps = list(maps)
     counter = open_counter()
@@ -219,14 +222,15 @@ def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
     finally:
         if counter:
             counter.close()
+    users = Counter(number for program in all_programs() for number in program.map_ids)
     order = {group: number for number, group in enumerate(Group)}
     rows = []
     for info in maps:
         entry = classify(info.label, info)
         group = entry.group if entry else Group.OTHER
-        rows.append(
-            (order[group], _row(info, counts.get(info.id), group, entry.note if entry else ""))
-        )
+        row = _row(info, counts.get(info.id), group, entry.note if entry else "")
+        row |= {"program_count": users[info.id], "use": use_of(users[info.id])}
+        rows.append((order[group], row))
     return [row for _, row in sorted(rows, key=lambda pair: (pair[0], pair[1]["name"]))]
 
 
@@ -253,7 +257,7 @@ def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str,
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from ctconsole.model.units import count, share, size
 
-    cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP")]
+    cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USED BY")]
     for row in rows:
         entries = row["entries"]
         cells.append(
@@ -266,10 +270,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
                 "-" if row["fill"] is None else share(entries, row["max_entries"]),
                 "-" if row["memory"] is None else size(row["memory"]),
                 row["group"],
+                row["use"],
             )
         )
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = {0, 1, 7}
+    left = {0, 1, 7, 8}
     for line in cells:
         padded = (
             cell.ljust(width) if number in left else cell.rjust(width)

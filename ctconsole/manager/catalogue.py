@@ -211,6 +211,23 @@ def classify(name: str, live: MapInfo | MapSpec | None = None) -> CatalogueEntry
     return next(iter(fitting or found), None)
 
 
+NOT_USED = "not used by this datapath"
+"""What is said of a map that is there because Cilium has it, and that no program refers to."""
+
+
+def use_of(programs: int | None) -> str:
+    """Who uses a map, in words; empty where it is not known.
+
+    Args:
+        programs: how many programs in the kernel refer to it.
+    """
+    if programs is None:
+        return ""
+    if not programs:
+        return NOT_USED
+    return f"{programs} program{'' if programs == 1 else 's'}"
+
+
 def group_of(name: str) -> Group:
     """The group of a pin's name; `Group.OTHER` for maps that are not Cilium's."""
     entry = classify(name)

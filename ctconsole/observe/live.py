@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
-from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.catalogue import group_of
 from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.spec import MapType
@@ -77,6 +78,7 @@ class LiveSource:
         started, taken_at = time.perf_counter(), time.time()
         infos = pinned_maps(self._root)
         counts = self._counts(infos.values())
+        users = Counter(number for program in all_programs() for number in program.map_ids)
         rows = []
         for info in infos.values():
             count = counts.get(info.id)
@@ -86,6 +88,7 @@ class LiveSource:
                     entries=count.entries if count else None,
                     exact=count is None or not count.walked,
                     group=group_of(info.label),
+                    programs=users[info.id],
                 )
             )
         return NodeSnapshot(tuple(rows), taken_at, time.perf_counter() - started)

@@ -41,12 +41,19 @@ class MapRow:
         entries: elements in it, None where its type has no count (arrays, tries).
         exact: False when the count is a walk's, which concurrent changes blur.
         group: the part of the datapath it serves, as the catalogue groups maps.
+        programs: how many programs refer to it, None where that is not known.
     """
 
     info: MapInfo
     entries: int | None
     exact: bool = True
     group: Group = Group.OTHER
+    programs: int | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is empty because no program refers to it."""
+        return self.programs == 0 and not self.entries
 
     @property
     def key(self) -> str:

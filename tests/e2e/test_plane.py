@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -185,3 +186,22 @@ def test_what_cannot_be_meant_is_refused_in_words(
     done = lab_verb(lab, *words, check=False)
     assert done.returncode in {1, 2}
     assert reason in done.stderr
+
+
+def test_maps_nobody_uses_are_there_and_say_so(lab: Lab) -> None:
+    argv = [sys.executable, "-m", "ctconsole", "map", "list", "--bpf-root", str(lab.bpf_root)]
+    done = subprocess.run([*argv, "--json"], capture_output=True, text=True, check=True)
+    use = {row["name"]: row["use"] for row in json.loads(done.stdout)}
+    assert {name for name, text in use.items() if text == "not used by this datapath"} == {
+        "cilium_encrypt_state",
+        "cilium_tunnel_map",
+        "cilium_lb4_source_range",
+        "cilium_lb6_source_range",
+        "cilium_nodeport_neigh4",
+        "cilium_nodeport_neigh6",
+        "cilium_snat_v4_external",
+        "cilium_snat_v6_external",
+    }
+    assert re.fullmatch(r"[0-9]+ programs", use["cilium_ct4_global"])
+    table = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "not used by this datapath" in table

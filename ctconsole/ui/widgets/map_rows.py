@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctconsole.manager.catalogue import Group
+from ctconsole.manager.catalogue import NOT_USED, Group
 from ctconsole.ui.levels import bar, level_of, percent
 from ctconsole.ui.text import clean, short_size
 from ctconsole.ui.widgets.fill_graph import sparkline
@@ -111,7 +111,8 @@ class MapRows:
             "memory": ((short_size(info.memlock) if info.memlock else "-", "dim"),),
         }
         if "fill" in widths:
-            cells["fill"] = fill_cell(found.fill, widths["fill"])
+            idle = found.is_idle
+            cells["fill"] = _idle_cell(widths) if idle else fill_cell(found.fill, widths["fill"])
         if "trend" in widths:
             cells["trend"] = self._trend(found, widths["trend"])
         return cells
@@ -130,6 +131,12 @@ class MapRows:
         span = max(top - min(counts), top / 20, 8)
         line = sparkline([(count - min(counts)) / span for count in counts], width)
         return ((line, "second" if top else "dim"),)
+
+
+def _idle_cell(widths: Mapping[str, int]) -> Cell:
+    """Why a map is empty; shorter where the column is narrow."""
+    text = NOT_USED if widths["fill"] >= len(NOT_USED) else "not used"
+    return ((text, "dim"),)
 
 
 def fill_cell(fill: float | None, width: int) -> Cell:

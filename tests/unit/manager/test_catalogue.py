@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from ctconsole.manager.catalogue import CATALOGUE, Generation, Group, classify, find, group_of
+from ctconsole.manager.catalogue import (
+    CATALOGUE,
+    Generation,
+    Group,
+    classify,
+    find,
+    group_of,
+    use_of,
+)
 from ctconsole.model.spec import MapSpec, MapType
 
 ARTICLE = {
@@ -76,3 +84,11 @@ def test_only_tables_of_tuples_are_decoded_as_conntrack() -> None:
     assert all(
         (find(name).key_size, find(name).value_size) in {(14, 56), (38, 56)} for name in tables
     )
+
+
+@pytest.mark.parametrize(
+    ("programs", "words"),
+    [(None, ""), (0, "not used by this datapath"), (1, "1 program"), (7, "7 programs")],
+)
+def test_who_uses_a_map_is_said_in_words(programs: int | None, words: str) -> None:
+    assert use_of(programs) == words
