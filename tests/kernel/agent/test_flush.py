@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ctconsole.agent import natgc
+from ctconsole.agent.flush import flush, plan_flush
+from ctconsole.errors import UsageError
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.model.event import EventKind
+from ctconsole.model.layout import Layout
+from ctconsole.model.query import Query
+from ctconsole.model.risk import Reason, Risk
+from ctconsole.model.spec import MapSpec, MapType
+from tests.support.ct_entries import ct4_rows
+from tests.support.ct_tables import NOW as TABLE_NOW
+from tests.support.ct_tables import Entry, ct_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
+NAT = MapSpec("cilium_snat_v4_external", MapType.LRU_HASH, 14, 40, 4096)
+SERVICES = MapSpec("cilium_lb4_services_v2", MapType.HASH, 12, 12, 64)
+ALIVE, DEAD = 30, 100
+
+
+@pytest.fixture
+def path(bpffs: Path) -> Path:
+    return bpffs / "cilium_ct4_global"
+
+
+@pytest.fixture
+def table(gate: Gate, path: Path) -> Iterator[BpfMap]:
+    """30 entries alive and 100 expired."""
+    with open_or_create_map(gate, path, CT4).map as live:
+        gate.update_batch(live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
+        gate.update_batch(live, *ct4_rows(DEAD, lifetime=1, first=5000))
+        yield live
+
+
+def test_a_whole_map(gate: Gate, table: BpfMap, path: Path) -> None:
+    plan = plan_flush(path)
+    assert (plan.entries, plan.chosen, plan.count(Risk.DEAD)) == (130, 130, DEAD)
+    report = flush(gate, plan)
+    assert (report.deleted, report.kept, report.vanished) == (130, 0, 0)
+    assert table.count() == 0
+    [event] = report.events
+    assert event.kind is EventKind.ENTRIES_DELETED
+    assert event.message == f"Flushed 130 entries from {path}"
+
+
+def test_all_that_match_a_filter(gate: Gate, table: BpfMap, path: Path) -> None:
+    plan = plan_flush(path, Query.parse("state:dead"))
+    assert plan.chosen == DEAD
+    assert flush(gate, plan).deleted == DEAD
+    assert table.count() == ALIVE
+
+
+def test_one_entry_by_its_key(gate: Gate, table: BpfMap, path: Path) -> None:
+    key = ct4_rows(1, lifetime=0)[0][0].tobytes()
+    assert flush(gate, plan_flush(path, key=key)).deleted == 1
+    assert table.lookup(key) is None
+    assert table.count() == ALIVE + DEAD - 1
+    with pytest.raises(UsageError, match="no entry with the key"):
+        plan_flush(path, key=key)
+    with pytest.raises(UsageError, match="14 bytes"):
+        plan_flush(path, key=b"short")
+
+
+def test_an_entry_revived_since_the_plan_is_kept(gate: Gate, table: BpfMap, path: Path) -> None:
+    plan = plan_flush(path, Query.parse("state:dead"))
+    revived, values = ct4_rows(3, lifetime=ktime() + 100, first=5000)
+    gate.update_batch(table, revived, values)
+    gone = ct4_rows(1, lifetime=0, first=5050)[0][0].tobytes()
+    gate.delete(table, gone)
+    report = flush(gate, plan)
+    assert (report.deleted, report.kept, report.vanished) == (DEAD - 4, 3, 1)
+    assert all(table.lookup(key.tobytes()) for key in revived)
+
+
+def test_an_entry_revived_between_look_and_deletion_is_put_back(
+    gate: Gate, table: BpfMap, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [key], [value] = ct4_rows(1, lifetime=ktime() + 100, first=5000)
+    plan = plan_flush(path, Query.parse("state:dead"), key.tobytes())
+    looked = type(table).lookup
+
+    def packet_comes_after_the_look(live: BpfMap, wanted: bytes) -> bytes | None:
+        found = looked(live, wanted)
+        gate.update(table, key.tobytes(), value.tobytes())
+        return found
+
+    monkeypatch.setattr(BpfMap, "lookup", packet_comes_after_the_look)
+    report = flush(gate, plan)
+    monkeypatch.undo()
+    assert (report.deleted, report.kept) == (0, 1)
+    assert table.lookup(key.tobytes()) == value.tobytes()
+
+
+def test_translations_go_with_their_connection(gate: Gate, path: Path, bpffs: Path) -> None:
+    lasting = Entry(source="10.0.1.1:40000", destination="1.1.1.1:443", left=ktime() + 100)
+    other = Entry(source="10.0.1.2:40000", destination="1.1.1.1:443", left=ktime() + 100)
+    entries = ct_table(lasting, other, layout=Layout.V1_9)
+    values = entries.values.copy()
+    values["lifetime"] -= TABLE_NOW
+    packet = entries.keys[:1].copy()
+    packet["daddr"], packet["saddr"] = entries.keys["saddr"][:1], entries.keys["daddr"][:1]
+    answer = entries.keys[:1].copy()
+    answer["saddr"], answer["daddr"] = packet["daddr"], [[192, 168, 0, 9]]
+    answer["sport"], answer["dport"], answer["flags"] = packet["dport"], 55555, 1
+    mapped = np.zeros((2, 40), np.uint8)
+    mapped[0, 32:36], mapped[0, 36:38] = [192, 168, 0, 9], list((55555).to_bytes(2, "big"))
+    mapped[1, 32:36], mapped[1, 36:38] = [10, 0, 1, 1], list((40000).to_bytes(2, "big"))
+    with (
+        open_or_create_map(gate, path, CT4).map as live,
+        open_or_create_map(gate, bpffs / natgc.NAT4, NAT).map as nat,
+    ):
+        gate.update_batch(
+            live, entries.keys.view("u1").reshape(2, 14), values.view("u1").reshape(2, 56)
+        )
+        pair = np.concatenate([packet.view("V14"), answer.view("V14")])
+        gate.update_batch(nat, pair.view("u1").reshape(2, 14), mapped)
+        plan = plan_flush(path)
+        assert plan.mappings == 2
+        assert (Risk.BREAKS, Reason.SNAT, 1) in plan.verdicts
+        assert any("NAT" in warning for warning in plan.warnings)
+        assert flush(gate, plan).mappings == 2
+        assert nat.count() == 0
+
+
+def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -> None:
+    through = Entry(destination="10.96.0.1:80", tuple_flags=4, rev_nat=1, backend=3)
+    entries = ct_table(through, layout=Layout.V1_9)
+    front = bytes([10, 96, 0, 1, 0, 80, 0, 0, 0, 0, 0, 0])
+    content = bytes([0, 0, 0, 0, 3, 0, 0, 1, 0, 0, 0, 0])
+    with (
+        open_or_create_map(gate, path, CT4).map as live,
+        open_or_create_map(gate, bpffs / "cilium_lb4_services_v2", SERVICES).map as services,
+    ):
+        values = entries.values.copy()
+        values["lifetime"] = ktime() + 100
+        gate.update_batch(
+            live, entries.keys.view("u1").reshape(1, 14), values.view("u1").reshape(1, 56)
+        )
+        assert plan_flush(path).verdicts == ((Risk.AT_RISK, Reason.UNKNOWN_SERVICE, 1),)
+        gate.update(services, front, content)
+        assert plan_flush(path).verdicts == ((Risk.BREAKS, Reason.RANDOM_BACKEND, 1),)
+
+
+def test_only_conntrack_maps_are_flushed(gate: Gate, bpffs: Path) -> None:
+    path = bpffs / "cilium_snat_v4_external"
+    open_or_create_map(gate, path, NAT).map.close()
+    with pytest.raises(UsageError, match="no conntrack map"):
+        plan_flush(path)
+
+
+def test_a_plan_for_another_map_is_refused(gate: Gate, path: Path) -> None:
+    open_or_create_map(gate, path, CT4).map.close()
+    plan = plan_flush(path)
+    gate.unpin(path)
+    open_or_create_map(gate, path, CT4).map.close()
+    with pytest.raises(UsageError, match="Plan again"):
+        flush(gate, plan)
