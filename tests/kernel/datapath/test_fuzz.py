@@ -12,7 +12,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.errors import BpfError
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from tests.support.mutations import VIP, VIP6, mutated, noise, passes, seeds
+from tests.support.broken_frames import VIP, VIP6, mutated, noise, passes, seeds
 from tests.support.tables import put_service
 from tests.support.wire import EGRESS, INGRESS, wire
 

