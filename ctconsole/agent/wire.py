@@ -159,6 +159,8 @@ class Server:
             return {"ok": True, **handler(asked)}
         except CtconsoleError as error:
             return {"ok": False, "error": str(error)}
+        except (KeyError, TypeError, ValueError) as error:
+            return {"ok": False, "error": f"The request {asked['verb']} is damaged: {error!r}"}
 
 
 class Teller:

@@ -18,8 +18,9 @@ from ctconsole.errors import ConfigError, LabError
 from ctconsole.kernel import netns
 from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.links import links
-from ctconsole.lab import lifecycle, look, topology
+from ctconsole.lab import lifecycle, look, pods, server, topology
 from ctconsole.lab.names import PREFIX
+from ctconsole.lab.server import ServerKind
 from tests.support import flows
 from tests.support.footprint import Footprint
 
@@ -52,6 +53,18 @@ def test_down_leaves_nothing_and_may_be_repeated() -> None:
         lifecycle.down(lab)
     with pytest.raises(LabError, match="no lab called"):
         lifecycle.find(lab.name)
+
+
+def test_a_pod_added_later_goes_with_its_lab() -> None:
+    with up("more") as lab:
+        pods.add(lab, "shop")
+        space = lab.namespace("shop")
+        server.start(ServerKind.SMALL, space, lab.root / "shop")
+        footprint = Footprint.of(lab)
+        assert netns.pids(space)
+        lifecycle.down(lab)
+        assert footprint.remains() == {}
+        assert not netns.exists(space)
 
 
 def test_the_machines_own_links_and_bpffs_are_not_touched(run_dir: Path) -> None:

@@ -44,7 +44,7 @@ class Footprint:
         }
         used = {number for info in all_programs() if info.id in programs for number in info.map_ids}
         pinned = {info.id for info in pinned_maps(lab.bpf_root).values()}
-        spaces = [lab.namespace(role) for role in topology.ROLES]
+        spaces = [lab.namespace(role) for role in lab.roles]
         return cls(
             lab.name,
             lab.root,

@@ -72,3 +72,11 @@ async def test_links_can_be_read_from_a_coroutine() -> None:
         return links.get("lo")
 
     assert (await asyncio.gather(lo(), lo()))[1].name == "lo"
+
+
+def test_every_address_is_listed_once_whatever_its_family(gate: Gate) -> None:
+    with namespace(gate, "a") as space:
+        for address in ("10.77.0.1/24", "10.77.0.9/32", "fd77::1/64"):
+            links.add_address(gate, "lo", address, netns=space)
+        found = {str(ip) for ip in links.addresses(netns=space) if not ip.is_loopback}
+    assert found == {"10.77.0.1", "10.77.0.9", "fd77::1"}
