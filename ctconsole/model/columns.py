@@ -166,6 +166,7 @@ def join(columns: Sequence[Column], rows: int) -> Bytes:
     """
     if not rows:
         return np.empty(0, np.uint8)
+    columns = _merged(columns)
     begin = _first_to_write(columns)
     gap = 0 if begin is not None else max(column.width for column in columns)
     first = begin or 0
@@ -181,6 +182,21 @@ def join(columns: Sequence[Column], rows: int) -> Bytes:
     _write(out, columns[first:], before + starts)
     _write(out, columns[:first], starts.copy())
     return out[: ends[-1]] if not gap else _without_gaps(out, starts, starts + sizes)
+
+
+def _merged(columns: Sequence[Column]) -> list[Column]:
+    """The columns with neighbouring literals made one: each column costs a pass over the rows."""
+    merged: list[Column] = []
+    text = b""
+    for column in columns:
+        if isinstance(column.lengths, int):
+            text += bytes(column.tokens)
+            continue
+        if text:
+            merged.append(literal(text))
+            text = b""
+        merged.append(column)
+    return [*merged, literal(text)] if text else merged
 
 
 def _write(out: Bytes, columns: Sequence[Column], cursor: npt.NDArray[np.intp]) -> None:
