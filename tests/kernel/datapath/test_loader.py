@@ -131,3 +131,18 @@ def test_a_refused_program_says_what_the_verifier_found(gate: Gate) -> None:
     assert "R0 !read_ok" in lines[-1]
     assert lines[0].endswith("lines before")
     assert len(lines) == 21
+
+
+def test_a_pod_with_tables_of_its_own_uses_them(gate: Gate, bpffs: Path) -> None:
+    config = AgentConfig().with_options({"conntrack-local": "true"})
+    own = tuple(
+        replace(spec, name=spec.name.replace("global", "00010"))
+        for spec in SPECS
+        if spec.name.startswith("cilium_ct")
+    )
+    with wire(gate, bpffs, config=config, specs=SPECS + own) as pod:
+        assert pod.out(tcp(SELF, PEER, SYN))
+        assert pod.into(udp(PEER, SELF))
+        for name, entries in (("ct4_00010", 1), ("ct_any4_00010", 3), ("ct4_global", 0)):
+            with BpfMap.open(pod.maps[f"cilium_{name}"]) as live:
+                assert live.count() == entries
