@@ -14,11 +14,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ctconsole.agent import gc, startup, verbs
-from ctconsole.agent.evictions import Evictions
-from ctconsole.agent.listener import Listener
+from ctconsole.agent import startup, verbs
+from ctconsole.agent.collector import Collector
 from ctconsole.agent.log import Recorder
-from ctconsole.agent.natgc import NatRules, Orphans
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
@@ -28,14 +26,10 @@ from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyEr
 from ctconsole.history import History
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
-from ctconsole.manager.catalogue import classify
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.addressrows import addresses_of
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.monitor import Signal
-from ctconsole.model.samples import to_wire
-from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,13 +68,7 @@ class Agent:
         self._config: AgentConfig | None = None
         self._endpoints: tuple[Endpoint, ...] = ()
         self._maps: dict[str, int] = {}
-        self._called = threading.Event()
-        self._listener: Listener | None = None
-        self._signals: set[Signal] = set()
-        self._evictions = Evictions()
-        self._orphans = Orphans()
-        self._interval = gc.STARTING_INTERVAL
-        self._last_gc: GcReport | None = None
+        self._collector = Collector(gate, settings.bpf_root, record, self.stopping)
 
     def start_up(self) -> None:
         """Run the start-up sequence.
@@ -128,89 +116,25 @@ class Agent:
                 self.collect(reason)
             except CtconsoleError as error:
                 self.complain("Garbage collection failed", error)
-            reason = self._wait_for_next()
-
-    def _wait_for_next(self) -> str:
-        """Wait until the next pass is due; why it is.
-
-        A table that stays full calls all the time, and a pass that found nothing to delete
-        finds nothing right afterwards: passes take a tenth of the time at most.
-        """
-        ended = time.monotonic()
-        if not self._called.wait(self._interval):
-            return "interval"
-        last = self._last_gc.seconds if self._last_gc else 0.0
-        gap = max(gc.MIN_SIGNAL_GAP, 10 * last)
-        self.stopping.wait(max(0.0, gap - (time.monotonic() - ended)))
-        if not self.stopping.is_set():
-            self._called.clear()
-        return "signal"
+            reason = self._collector.wait()
 
     def _listen(self) -> None:
         """Read what programs tell; an agent that cannot goes on without."""
         try:
-            self._listener = Listener(
-                self._gate,
-                self.settings.bpf_root / GLOBALS,
-                self._record,
-                self._hear_signal,
-            )
+            self._collector.listen()
         except CtconsoleError as error:
             self.complain("Events of the datapath cannot be read", error)
 
-    def _hear_signal(self, signal: Signal) -> None:
-        self._signals.add(signal)
-        self._called.set()
-
     def close(self) -> None:
         """Let go of what it reads."""
-        if self._listener:
-            self._listener.close()
-
-    def monitor(self, _request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Every record of the datapath from now on, for `wire.stream`."""
-        if self._listener is None:
-            raise AgentError("The agent does not read the datapath's events")
-        with self._listener.follow() as reads:
-            for samples in reads:
-                yield dict(to_wire(samples))
+        self._collector.close()
 
     def collect(self, reason: str = "request") -> GcReport:
         """One GC pass now; the wait until the next one follows from it."""
         with self._lock:
-            config = self._config
-            if config is None:
+            if self._config is None:
                 raise AgentError("The agent is still starting")
-            before = self._interval
-            report = gc.collect(
-                self._gate,
-                self._ct_paths(),
-                self.stopping.is_set,
-                evictions=self._evictions,
-                created=self._created(config),
-                nat_rules=NatRules(
-                    self._orphans,
-                    config.bpf_ct_timeout_regular_tcp,
-                    config.bpf_ct_timeout_regular_any,
-                    purge=Signal.NAT_FILL_UP in self._signals,
-                ),
-            )
-            self._signals.clear()
-            self._interval = gc.next_interval(
-                before,
-                report.delete_ratio,
-                fixed=config.conntrack_gc_interval,
-                longest=config.conntrack_gc_max_interval,
-            )
-            self._last_gc = report
-            self._record([report.event(self._interval, reason)])
-            return report
-
-    def _created(self, config: AgentConfig) -> Mapping[tuple[int, bool], int] | None:
-        """Connections given an entry since the start; None where programs do not tell."""
-        if self._listener is None or not config.enable_monitor:
-            return None
-        return self._listener.created
+            return self._collector.collect(self._config, reason)
 
     def regenerate(self, options: Mapping[str, str]) -> int:
         """Read the configuration again and replace every endpoint's programs.
@@ -293,7 +217,7 @@ class Agent:
         self.plane.forget_endpoint(endpoint.name)
         self.plane.sync_addresses(self._endpoints)
         self._record(remove_own_maps(self._gate, root, endpoint.id))
-        scrubbed = scrub(self._gate, self._ct_paths(), addresses_of(endpoint))
+        scrubbed = scrub(self._gate, self._collector.tables(), addresses_of(endpoint))
         event = startup.endpoint_event(
             EventKind.ENDPOINT_REMOVED, endpoint, "Removed endpoint", scrubbed=scrubbed
         )
@@ -301,7 +225,6 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """What `control.status` shows; never waits for work under way."""
-        last = self._last_gc
         return {
             "pid": os.getpid(),
             "started": self._started,
@@ -309,19 +232,7 @@ class Agent:
             "config": self._config.as_options() if self._config else {},
             "endpoints": [endpoint.id for endpoint in self._endpoints],
             "maps": self._maps,
-            "gc": {
-                "interval": self._interval,
-                "time": last.time if last else None,
-                "alive": None,
-                "deleted": None,
-                "revived": None,
-                "duration": None,
-                **(last.as_fields() if last else {}),
-                "evicted_total": self._evictions.total,
-            },
-            "monitor": {
-                "lost": self._listener.lost if self._listener else None,
-            },
+            "gc": self._collector.status(),
         }
 
     def handlers(self) -> dict[str, Any]:
@@ -336,6 +247,10 @@ class Agent:
             **verbs.handlers(self),
         }
 
+    def streams(self) -> dict[str, Any]:
+        """The requests that have answers without end."""
+        return {"monitor": lambda _: self._collector.records()}
+
     def complain(self, message: str, error: BaseException) -> None:
         """Record a failure that does not end the agent."""
         self._say(EventKind.WARNING, message, {"error": str(error)}, Level.WARNING)
@@ -348,7 +263,7 @@ class Agent:
         """Have it end; the first reason is the one recorded."""
         self._reason = self._reason or reason
         self.stopping.set()
-        self._called.set()
+        self._collector.wake()
 
     def say_goodbye(self) -> None:
         """Record the stop."""
@@ -380,14 +295,6 @@ class Agent:
             if name in given or self.settings.config_dir is None
         }
         return replace(self.settings, options={**given, **kept}) if kept else self.settings
-
-    def _ct_paths(self) -> list[Path]:
-        """The conntrack maps pinned now; those of one endpoint come and go with it."""
-        return [
-            path
-            for name, (path, info) in startup.pinned(self.settings.bpf_root).items()
-            if (entry := classify(name, info)) and entry.is_ct and entry.matches(info)
-        ]
 
     def _say(
         self,
@@ -448,7 +355,7 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
             if settings.netns:
                 netns.enter(settings.netns)
             state.save_settings(settings)
-            server = Server(state.socket, agent.handlers(), {"monitor": agent.monitor})
+            server = Server(state.socket, agent.handlers(), agent.streams())
             try:
                 _live(agent, tell)
             finally:
