@@ -11,7 +11,7 @@ from ctconsole.cli.common import invoke
 _VERBS = {
     "agent": "Run the embedded agent: start, restart, status, stop.",
     "console": "Open the console (the default).",
-    "ct": "List conntrack tables.",
+    "ct": "List, count and delete conntrack entries.",
     "doctor": "Say what this node can and cannot do.",
     "endpoint": "List the node's endpoints.",
     "events": "Show what happened to maps and agent.",
@@ -22,6 +22,7 @@ _VERBS = {
     "metrics": "List packets and bytes by reason.",
     "monitor": "Follow drops and connections as the datapath tells of them.",
     "nat": "List address translations.",
+    "node": "Say what is known of this node's agent, clock and layout, and how.",
     "policy": "List what endpoints allow.",
     "watch": "Follow a node's agent, maps and log, and tell each restart.",
 }

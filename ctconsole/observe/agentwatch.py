@@ -48,6 +48,7 @@ class AgentWatch:
         self._flags: dict[str, str] = {}
         self._runtime: dict[str, str] = {}
         self._runtime_read = 0.0
+        self._told: dict[str, str] = {}
         self._first = True
 
     @property
@@ -89,6 +90,7 @@ class AgentWatch:
             return
         self._agent = agent
         self._runtime_read = 0.0
+        self._told = {}
         if not self._first:
             fields: dict[str, Scalar] = {
                 "pid": agent.process.pid,
@@ -136,7 +138,11 @@ class AgentWatch:
     ) -> Iterator[Event]:
         for name in sorted(before.keys() | after.keys()):
             old, new = before.get(name, ""), after.get(name, "")
-            if old != new:
+            # The command line and the agent's own file tell the same change; once is enough,
+            # but only the file knows the default a flag had before it was set.
+            known = self._told.get(name)
+            if old != new and known != f"{old} {new}":
+                self._told[name] = f"{old} {new}"
                 fields: dict[str, Scalar] = {"old": old, "new": new, "where": where}
                 text = f"--{name} changed: {old or 'not set'} -> {new or 'not set'}"
                 yield self._event(EventKind.AGENT_OPTION, name, text, fields)

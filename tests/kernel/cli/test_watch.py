@@ -66,3 +66,26 @@ def test_a_listing_takes_layout_and_names_from_the_nodes_agent(
         )
     assert "layout 1.9: Cilium 1.9.5, from the agent's API" in done.stderr
     assert "prod/web" in done.stdout
+
+
+def test_the_node_is_described_with_the_origin_of_each_fact(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    node_verb = [sys.executable, "-m", "ctconsole", "node", "--bpf-root", str(bpffs)]
+
+    def run(*argv: str) -> str:
+        return subprocess.run(
+            [*node_verb, *argv], capture_output=True, text=True, check=True
+        ).stdout
+
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        text, found = run(), json.loads(run("--json"))
+        pid = node.agent.pid
+    assert f"agent    process {pid}, socket " in text
+    assert "release  1.18.0 (the agent's API at" in text
+    assert "option   bpf-ct-global-tcp-max=32768" in text
+    assert found["agent"]["pid"] == pid
+    assert found["layout"]["value"] == "1.18"
+    assert found["clock"]["mode"] == "ktime"
+    assert "agent    none runs" in run()

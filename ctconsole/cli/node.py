@@ -1,0 +1,105 @@
+"""``ctconsole node``: what is known of this node, and where each fact comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import json_option, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctconsole.observe.discovery import Fact, NodeFacts
+
+_SIZES = ("bpf-ct-global-tcp-max", "bpf-ct-global-any-max", "bpf-nat-global-max")
+
+
+@click.command(name="node")
+@click.option(
+    "--bpf-root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The bpffs whose agent is meant.  [default: the one with Cilium's maps]",
+)
+@json_option
+def command(bpf_root: Path | None, as_json: bool) -> None:
+    """Say what is known of this node: agent, release, clock, layout, options.
+
+    Found without configuration, also for an agent in a container. The agent's API is asked
+    first, then the file it leaves of its configuration, then its command line.
+
+    \b
+    Examples:
+      ctconsole node
+      ctconsole node --json | jq .options
+    """
+    from ctconsole.observe.discovery import discover
+
+    facts = discover(bpf_root)
+    if as_json:
+        print_json(_as_dict(facts))
+        return
+    for name, text in _lines(facts):
+        click.echo(f"{name:<9}{text}")
+
+
+def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
+    yield "maps", str(facts.globals)
+    agent = facts.agent
+    if agent is None:
+        yield "agent", "none runs"
+    else:
+        where = ", in a container" if agent.contained else ""
+        yield "agent", f"process {agent.process.pid}{where}, socket {agent.socket}"
+    yield "release", _told(facts.version)
+    clock = facts.clock
+    unit = f"jiffies of {clock.value.hertz} Hz" if clock.value.uses_jiffies else "seconds"
+    yield "clock", f"{unit} ({clock.origin})"
+    yield "layout", _told(facts.layout, otherwise="told by the entries themselves")
+    for name in _SIZES:
+        if name in facts.options:
+            yield "option", f"{name}={facts.options[name]}"
+    if facts.options:
+        yield "", f"{len(facts.options)} options in all, from {facts.options_origin}"
+    for note in facts.notes:
+        yield "note", note
+
+
+def _told(fact: Fact[Any] | None, otherwise: str = "not known") -> str:
+    return f"{fact.value} ({fact.origin})" if fact else otherwise
+
+
+def _as_dict(facts: NodeFacts) -> dict[str, Any]:
+    agent = facts.agent
+    return {
+        "bpf_root": str(facts.bpf_root),
+        "globals": str(facts.globals),
+        "agent": agent
+        and {
+            "pid": agent.process.pid,
+            "started": agent.process.started,
+            "contained": agent.contained,
+            "socket": str(agent.socket),
+            "state_dir": str(agent.state_dir),
+        },
+        "version": _fact(facts.version),
+        "clock": {
+            "mode": facts.clock.value.mode,
+            "hertz": facts.clock.value.hertz,
+            "origin": facts.clock.origin,
+            "certain": facts.clock.certain,
+        },
+        "layout": _fact(facts.layout),
+        "options": dict(facts.options),
+        "options_origin": facts.options_origin,
+        "notes": list(facts.notes),
+    }
+
+
+def _fact(fact: Fact[Any] | None) -> dict[str, Any] | None:
+    if fact is None:
+        return None
+    return {"value": str(fact.value), "origin": fact.origin, "certain": fact.certain}
