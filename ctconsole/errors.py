@@ -117,8 +117,8 @@ class ReadOnlyError(CtconsoleError):
 
     exit_code = 4
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} needs the write gate, which is closed", hint="Drop --read-only")
+    def __init__(self, what: str, *, hint: str = "Drop --read-only") -> None:
+        super().__init__(f"{what} needs the write gate, which is closed", hint=hint)
 
 
 class DatapathError(CtconsoleError):

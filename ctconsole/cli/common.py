@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
+FILTER_HELP = (
+    "Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s src:10.0.0.0/8 "
+    "!dst:10.0.0.1'."
+)
+
 
 def bpf_root_option(function: _F) -> _F:
     """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""

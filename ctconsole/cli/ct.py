@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import bpf_root_option, message
+from ctconsole.cli.common import FILTER_HELP, bpf_root_option, message
+from ctconsole.cli.ct_flush import delete, flush
+from ctconsole.cli.ct_stats import stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
+    from ctconsole.model.query import Query
     from ctconsole.model.table import CtTable
     from ctconsole.observe.discovery import NodeFacts
 
@@ -26,7 +29,12 @@ _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 @click.group("ct")
 def command() -> None:
-    """List conntrack tables."""
+    """List conntrack tables, count what is in them, delete entries."""
+
+
+command.add_command(stats)
+command.add_command(delete)
+command.add_command(flush)
 
 
 @command.command("list")
@@ -64,6 +72,7 @@ def command() -> None:
     is_flag=True,
     help="Add what addresses, services and identities are called, from the agent and the maps.",
 )
+@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
 @click.option(
     "--now",
     type=click.IntRange(min=1),
@@ -79,6 +88,7 @@ def list_entries(
     ids: tuple[int, ...],
     time_diff: bool,
     with_names: bool,
+    where: str | None,
     now: int | None,
     bpf_root: Path,
 ) -> int:
@@ -92,11 +102,15 @@ def list_entries(
       ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
       ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
       ctconsole ct list --names                           with pods, labels and services
+      ctconsole ct list --filter 'dport:443 state:syn'    only some of them
       ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
       ctconsole ct list --from-dump cilium-sysdump.zip    also text that Cilium's tool printed
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
+    from ctconsole.model.query import Query
+
     _check(output, dumps, ids, now, time_diff=time_diff)
+    query = Query.parse(where or "")
     if dumps:
         from ctconsole.cli import ct_samples
 
@@ -110,7 +124,7 @@ def list_entries(
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
     names = _names(dumps, bpf_root) if with_names else None
-    listing = _Listing(layout, output, names, time_diff=time_diff)
+    listing = _Listing(layout, output, names, query, time_diff=time_diff)
     for chunk in listing.render(samples):
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
@@ -168,9 +182,10 @@ class _Listing:
     """
 
     def __init__(
-        self, layout: str, output: str, names: Names | None = None, *, time_diff: bool
+        self, layout: str, output: str, names: Names | None, query: Query, *, time_diff: bool
     ) -> None:
         self.exit_code = 0
+        self._query = query
         self._names = names
         self._layout = layout
         self._output = output
@@ -229,7 +244,10 @@ class _Listing:
                 message(f"ctconsole: {sample.problem}")
                 self.exit_code = 1
             chosen = sample.layout or layout if self._layout == "auto" else layout
-            yield sample, sample.table(chosen) if sample.is_conntrack else None
+            table = sample.table(chosen) if sample.is_conntrack else None
+            if table is not None and self._query:
+                table = table.take(self._query.rows(table))
+            yield sample, table
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""

@@ -9,8 +9,9 @@ import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import bpf_root_option, json_option, message, print_json
+from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map_users import users
-from ctconsole.errors import AgentError, ReadOnlyError, UsageError
+from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -107,7 +108,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--entries", "size", required=True, metavar="N", help="Its capacity: 524288, 512k.")
 @click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
-@click.option("--read-only", is_flag=True, help="Only look: make no write gate.")
+@gate_options
 @state_dir_option
 @bpf_root_option
 @json_option
@@ -116,6 +117,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     size: str,
     yes: bool,
     read_only: bool,
+    allow_writes: bool,
     state_dir: Path | None,
     bpf_root: Path,
     as_json: bool,
@@ -133,7 +135,6 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     from ctconsole.agent.actions import agent_warnings, record, recreate_map
     from ctconsole.agent.state import AgentSettings, default_state_dir
     from ctconsole.kernel.bpffs import pinned_maps
-    from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
 
@@ -148,9 +149,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
             _print_plan(plan, warnings)
         message("Nothing was changed. Give --yes to do it")
         return 1
-    gate = Gate.open(read_only=read_only)
-    if gate is None:
-        raise ReadOnlyError("Re-creating a map")
+    gate = open_gate("Re-creating a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     for warning in warnings:
         message(f"warning: {warning}")
     report = recreate_map(gate, plan, settings)

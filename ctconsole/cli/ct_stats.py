@@ -1,0 +1,213 @@
+"""``ctconsole ct stats``: what lives in conntrack tables, what is dead, and who fills them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import FILTER_HELP, bpf_root_option, json_option, message, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ctconsole.model.stats import Bar
+    from ctconsole.model.table import CtTable
+    from ctconsole.model.tops import Top
+
+
+@click.command("stats")
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of maps.",
+)
+@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
+@click.option(
+    "--now",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="What the node's clock (seconds since boot) showed when the dump was taken.",
+)
+@click.option(
+    "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
+)
+@bpf_root_option
+@json_option
+def stats(
+    *,
+    dumps: tuple[Path, ...],
+    where: str | None,
+    now: int | None,
+    top: int,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Count entries that live and that are dead, by protocol and direction, and the largest users.
+
+    Expired entries stay in a table until the garbage collector has run: they fill it as much as
+    living ones. In a dump nothing is known to have expired unless --now tells its time.
+
+    \b
+    Examples:
+      ctconsole ct stats
+      ctconsole ct stats --filter 'src:10.0.1.0/24' --json
+      ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
+    """
+    from ctconsole.model.query import Query
+
+    if now is not None and not dumps:
+        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    query = Query.parse(where or "")
+    found = []
+    exit_code = 0
+    for table, problem in _tables(dumps, now or 0, bpf_root):
+        if problem:
+            message(f"ctconsole: {problem}")
+            exit_code = 1
+        found.append(_describe(table.take(query.rows(table)) if query else table, top))
+    if as_json:
+        print_json(found)
+    else:
+        for number, one in enumerate(found):
+            if number:
+                click.echo()
+            _print(one)
+    return exit_code
+
+
+def _tables(dumps: tuple[Path, ...], now: int, bpf_root: Path) -> Iterator[tuple[CtTable, str]]:
+    """Every conntrack map with what could not be read of it."""
+    from ctconsole.cli import ct_samples
+    from ctconsole.model.layout import guess_layout
+    from ctconsole.observe.discovery import discover
+
+    known = None
+    if dumps:
+        samples: Iterable[ct_samples.Sample] = ct_samples.from_files(dumps, now)
+    else:
+        facts = discover(bpf_root)
+        known = facts.layout.value if facts.layout else None
+        samples = ct_samples.from_pins(bpf_root, facts.clock.value, also_local=True)
+    for sample in samples:
+        if sample.is_conntrack:
+            layout = sample.layout or known or guess_layout(sample.values).layout
+            yield sample.table(layout), sample.problem
+
+
+def _describe(table: CtTable, most: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ctconsole.model.stats import stats_of
+    from ctconsole.model.tops import tops_of
+
+    found, tops = stats_of(table), tops_of(table, most)
+    info = table.info
+    return {
+        "map": info.label,
+        "id": info.id or None,
+        "max_entries": info.max_entries or None,
+        "clock": found.clock,
+        **asdict(found.kinds),
+        "related": found.related,
+        "shares": [
+            {
+                "protocol": _protocol(share.protocol),
+                "direction": share.direction.name.lower(),
+                **asdict(share.kinds),
+            }
+            for share in found.shares
+        ],
+        "left": _bars(found.left),
+        "idle": _bars(found.idle),
+        "sources": [_top(table, one, port=None) for one in tops.sources],
+        "destinations": [_top(table, one, port="destination") for one in tops.destinations],
+        "services": [_top(table, one, port="destination") for one in tops.services],
+    }
+
+
+def _protocol(number: int) -> str:
+    from ctconsole.model.layout import Protocol
+
+    return Protocol(number).name if number in set(Protocol) else str(number)
+
+
+def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:
+    return [{"from": bar.low, "to": bar.high, "entries": bar.entries} for bar in bars]
+
+
+def _top(table: CtTable, top: Top, port: str | None) -> dict[str, Any]:
+    from ipaddress import ip_address
+
+    ends = table.ends
+    address = str(ip_address((ends.destination if port else ends.source)[top.row].tobytes()))
+    named: dict[str, Any] = {"address": address}
+    if port:
+        named["port"] = int(ends.destination_port[top.row])
+        named["protocol"] = _protocol(int(table.keys["nexthdr"][top.row]))
+    return {
+        **named,
+        "entries": top.entries,
+        "alive": top.alive,
+        "unanswered": top.unanswered,
+        "bytes": top.bytes,
+    }
+
+
+def _print(one: dict[str, Any]) -> None:
+    """One map for people."""
+    from ctconsole.model.units import count, share
+
+    entries = one["entries"]
+    fill = (
+        f" of {count(one['max_entries'])} ({share(entries, one['max_entries'])})"
+        if one["id"]
+        else ""
+    )
+    click.echo(f"{one['map']}: {count(entries)} entries{fill}")
+    if one["clock"]:
+        click.echo(f"  alive {count(one['alive'])}, expired {count(one['expired'])}")
+    else:
+        click.echo("  its clock is unknown: what has expired cannot be told")
+    kinds = ("established", "closing", "opening", "one_way")
+    click.echo("  " + ", ".join(f"{name.replace('_', '-')} {count(one[name])}" for name in kinds))
+    for part in one["shares"]:
+        label = f"{part['protocol']} {part['direction']}"
+        dead = f", expired {count(part['expired'])}" if one["clock"] else ""
+        click.echo(f"  {label:<14} {count(part['entries']):>10}{dead}")
+    _print_bars("life left", one["left"])
+    _print_bars("idle", one["idle"])
+    for title in ("sources", "destinations", "services"):
+        if one[title]:
+            click.echo(f"  most entries by {title[:-1]}")
+        for top in one[title]:
+            click.echo(f"    {_place(top):<48} {count(top['entries']):>10}")
+
+
+def _print_bars(title: str, bars: list[dict[str, Any]]) -> None:
+    from ctconsole.model.units import count
+
+    words = [f"{_range(bar)} {count(bar['entries'])}" for bar in bars if bar["entries"]]
+    if words:
+        click.echo(f"  {title}: " + ", ".join(words))
+
+
+def _range(bar: dict[str, Any]) -> str:
+    from ctconsole.model.units import duration
+
+    if bar["from"] is None:
+        return "none"
+    if bar["to"] is None:
+        return f"over {duration(bar['from'])}"
+    return f"{duration(bar['from'])} to {duration(bar['to'])}"
+
+
+def _place(top: dict[str, Any]) -> str:
+    if "port" not in top:
+        return str(top["address"])
+    address = f"[{top['address']}]" if ":" in top["address"] else top["address"]
+    return f"{top['protocol']} {address}:{top['port']}"

@@ -1,0 +1,82 @@
+"""Who may write: everybody on maps of our own, only those who say so on somebody else's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ctconsole.errors import ReadOnlyError
+from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+FOREIGN_HINT = "The maps belong to another agent; give --allow-writes if you mean it"
+
+
+def gate_options(function: _F) -> _F:
+    """``--read-only`` and ``--allow-writes``, handed over as ``read_only`` and ``allow_writes``."""
+    allow = click.option(
+        "--allow-writes",
+        is_flag=True,
+        help="Change maps of an agent that is not ours; without it those are only looked at.",
+    )
+    read_only = click.option("--read-only", is_flag=True, help="Only look: nothing is changed.")
+    return read_only(allow(function))
+
+
+def is_foreign(bpf_root: Path) -> bool:
+    """Whether the maps below ``bpf_root`` belong to an agent that is not ours.
+
+    A foreign agent that is down, as in a restart, still has its maps: on the node's own bpffs
+    Cilium's pins count as another's unless our agent looks after them.
+    """
+    from ctconsole.agent.control import agent_of
+    from ctconsole.observe.discovery import find_agent, find_globals
+
+    folder = find_globals(bpf_root)
+    if agent_of(folder / "any") is not None:
+        return False
+    if find_agent(folder) is not None:
+        return True
+    usual = DEFAULT_BPF_ROOT / GLOBALS
+    return (
+        usual.is_dir()
+        and folder.is_dir()
+        and usual.samefile(folder)
+        and any(usual.glob("cilium_*"))
+    )
+
+
+def gate_hint(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> str:
+    """Why the gate is closed and what opens it; empty where it is open.
+
+    Raises:
+        click.UsageError: both flags were given.
+    """
+    if read_only and allow_writes:
+        raise click.UsageError("--read-only and --allow-writes exclude each other.")
+    if read_only:
+        return "Drop --read-only"
+    return "" if allow_writes or not is_foreign(bpf_root) else FOREIGN_HINT
+
+
+def open_gate(what: str, bpf_root: Path, *, read_only: bool, allow_writes: bool) -> Gate:
+    """The write gate.
+
+    Raises:
+        ReadOnlyError: it is closed; says that ``what`` needs it, and what opens it.
+    """
+    from ctconsole.kernel.gate import Gate
+
+    hint = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
+    gate = Gate.open(read_only=bool(hint))
+    if gate is None:
+        raise ReadOnlyError(what, hint=hint)
+    return gate

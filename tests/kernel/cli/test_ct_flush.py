@@ -1,0 +1,123 @@
+"""Verbs that write, on maps of ours and on maps of somebody else's agent."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from ctconsole.cli import gates
+from ctconsole.cli.main import root as cli
+from ctconsole.errors import ReadOnlyError, UsageError
+from ctconsole.history import History
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.model.event import EventKind
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
+from tests.support.foreign import foreign_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from ctconsole.kernel.gate import Gate
+
+CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
+
+
+def ctconsole(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(one) for one in arguments], standalone_mode=False)
+
+
+@pytest.fixture
+def path(gate: Gate, bpffs: Path) -> Path:
+    """Two living and five dead entries."""
+    path = bpffs / GLOBALS / "cilium_ct4_global"
+    gate.make_folder(path.parent)
+    with open_or_create_map(gate, path, CT4).map as live:
+        gate.update_batch(live, *ct4_rows(2, lifetime=ktime() + 100))
+        gate.update_batch(live, *ct4_rows(5, lifetime=1, first=100))
+    return path
+
+
+def entries(path: Path) -> int:
+    with BpfMap.open(path) as live:
+        return live.count()
+
+
+def test_without_yes_only_the_plan_is_printed(path: Path, bpffs: Path) -> None:
+    done = ctconsole("ct", "flush", "--bpf-root", bpffs)
+    assert done.return_value == 1
+    assert "7 of 7 entries" in done.stdout
+    assert "5 dead" in done.stdout
+    assert "Give --yes" in done.stderr
+    assert entries(path) == 7
+
+
+def test_delete_by_filter_is_journaled(path: Path, bpffs: Path, tmp_path: Path) -> None:
+    done = ctconsole(
+        *("ct", "delete", "--filter", "state:dead", "--yes", "--json"),
+        *("--bpf-root", bpffs, "--state-dir", tmp_path),
+    )
+    assert done.return_value == 0
+    [report] = json.loads(done.stdout)
+    assert (report["deleted"], report["kept"]) == (5, 0)
+    assert entries(path) == 2
+    with History(tmp_path / "history.db") as history:
+        [(_, event)] = history.read()
+    assert (event.kind, event.fields["filter"]) == (EventKind.ENTRIES_DELETED, "state:dead")
+
+
+def test_delete_by_key(path: Path, bpffs: Path, tmp_path: Path) -> None:
+    key = ct4_rows(1, lifetime=0)[0][0].tobytes().hex()
+    options = ("--bpf-root", bpffs, "--state-dir", tmp_path, "--key", key, "--yes")
+    assert ctconsole("ct", "delete", "cilium_ct4_global", *options).return_value == 0
+    assert entries(path) == 6
+    gone = ctconsole("ct", "delete", "cilium_ct4_global", *options)
+    assert isinstance(gone.exception, UsageError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ct", "flush"),
+        ("ct", "delete", "--filter", "proto:tcp"),
+        ("map", "recreate", "cilium_ct4_global", "--entries", "8192"),
+    ],
+)
+def test_read_only_closes_the_gate(path: Path, bpffs: Path, arguments: tuple[str, ...]) -> None:
+    done = ctconsole(*arguments, "--yes", "--read-only", "--bpf-root", bpffs)
+    assert isinstance(done.exception, ReadOnlyError)
+    assert entries(path) == 7
+
+
+def test_maps_of_another_agent_need_allow_writes(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        assert gates.is_foreign(bpffs)
+        options = ("--yes", "--bpf-root", bpffs, "--state-dir", tmp_path / "state")
+        refused = ctconsole("ct", "flush", *options)
+        assert isinstance(refused.exception, ReadOnlyError)
+        assert "--allow-writes" in str(refused.exception)
+        assert ctconsole("ct", "flush", *options, "--allow-writes").return_value == 0
+
+
+def test_private_maps_without_an_agent_are_ours(path: Path, bpffs: Path) -> None:
+    assert path.exists()
+    assert not gates.is_foreign(bpffs)
+
+
+def test_listing_and_statistics_take_a_filter(path: Path, bpffs: Path) -> None:
+    listed = ctconsole("ct", "list", "-o", "json", "--filter", "alive", "--bpf-root", bpffs)
+    assert len(json.loads(listed.stdout)) == entries(path) - 5
+    told = ctconsole("ct", "stats", "--json", "--bpf-root", bpffs)
+    [stats] = json.loads(told.stdout)
+    assert (stats["entries"], stats["alive"], stats["expired"]) == (7, 2, 5)
+    some = ctconsole("ct", "stats", "--json", "--filter", "dead", "--bpf-root", bpffs)
+    assert json.loads(some.stdout)[0]["entries"] == 5
