@@ -26,6 +26,10 @@ _COUNTS = (0.1, 0.3, 0.6, 1.0)
 """When the entries that came back are counted, in parts of the window."""
 
 
+ALARM_SECONDS = 15.0
+"""Programs normally follow a new map within some 5 s; after this time nobody should wait."""
+
+
 @dataclass
 class _Move:
     """One replacement under way."""
@@ -33,6 +37,7 @@ class _Move:
     what: Replacement
     users: int
     moved: bool = False
+    alarmed: bool = False
     back: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     counted: int = 0
 
@@ -105,6 +110,7 @@ class Moves:
         left = _users(what.old.id, programs)
         move.users = max(move.users, left)
         if left:
+            yield from self._late(move, left)
             return
         move.moved = True
         users = _users(what.new.id, programs)
@@ -120,6 +126,13 @@ class Moves:
                 programs=users,
                 seconds=seconds,
             )
+
+    def _late(self, move: _Move, left: int) -> Iterable[Event]:
+        """Say once that programs should have moved by now."""
+        seconds = self._clock() - move.what.at
+        if not move.alarmed and ALARM_SECONDS <= seconds < self._window:
+            move.alarmed = True
+            yield self._behind(move, left)
 
     def _come_back(self, move: _Move, now: float) -> Iterable[Event]:
         """Look which of the lost keys are in the new map, a few times in the window."""
@@ -156,15 +169,17 @@ class Moves:
         """Programs that never moved: half of the node works on a map nobody can see."""
         if move.moved:
             return
+        left = _users(move.what.old.id, self._programs())
+        if left:
+            yield self._behind(move, left)
+
+    def _behind(self, move: _Move, left: int) -> Event:
         what = move.what
-        left = _users(what.old.id, self._programs())
-        if not left:
-            return
         text = (
             f"{left} programs still use map {what.old.id}, which {what.path.name} held before: "
             "the pinned map does not show what they do"
         )
-        yield self._event(move, EventKind.SPLIT_BRAIN, text, level=Level.ERROR, left=left)
+        return self._event(move, EventKind.SPLIT_BRAIN, text, level=Level.ERROR, left=left)
 
     def _event(
         self,
