@@ -47,8 +47,22 @@ if TYPE_CHECKING:
     help="Time between two samples.",
 )
 @click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Show dump files, a bugtool folder or a sysdump (tar, zip) instead of this node.",
+)
 def command(
-    bpf_root: Path, state_dir: Path | None, read_only: bool, interval: float, theme: str | None
+    *,
+    bpf_root: Path,
+    state_dir: Path | None,
+    read_only: bool,
+    interval: float,
+    theme: str | None,
+    dumps: tuple[Path, ...],
 ) -> int:
     """Open the console: the node's maps, their entries, and what happens to them.
 
@@ -60,7 +74,12 @@ def command(
       ctconsole
       ctconsole console --read-only
       ctconsole console --bpf-root /run/ctconsole/labs/lab1/bpf --interval 0.5
+      ctconsole console --from-dump cilium-sysdump.zip
     """
+    if dumps:
+        from ctconsole.cli.console_offline import open_offline
+
+        return open_offline(dumps, theme=theme or "")
     return open_console(
         bpf_root, state_dir, read_only=read_only, interval=interval, theme=theme or ""
     )

@@ -82,7 +82,8 @@ class FillGraph(Widget):
             if count:
                 eighths = max(1, eighths)
             part = max(0, min(8, eighths - (rows - y) * 8))
-            level = level_of(count / self._row.info.max_entries)
+            maximum = self._row.info.max_entries
+            level = level_of(count / maximum if maximum else 0.0)
             style = self.get_component_rich_style(f"fill-graph--{level}", partial=True)
             segments.append(Segment(_BLOCKS[part], ground + style))
         return Strip(segments, width)
@@ -91,7 +92,9 @@ class FillGraph(Widget):
         """What a full-height column stands for: the maximum, or less where little is used."""
         assert self._row is not None  # noqa: S101 - called for a row only
         peak = max(count for _, count in self._trend)
-        return max(1, min(self._row.info.max_entries, peak * 5 // 4 + 1))
+        ceiling = peak * 5 // 4 + 1
+        # A map out of a file does not tell its maximum.
+        return max(1, min(self._row.info.max_entries or ceiling, ceiling))
 
     def _caption(self, width: int) -> Strip:
         assert self._row is not None  # noqa: S101 - called for a row only

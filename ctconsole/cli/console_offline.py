@@ -1,0 +1,37 @@
+"""The console on files: a sysdump, a bugtool folder, dumps."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ctconsole.cli.common import message
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
+    """Show what is in the files until the person leaves; nothing can be changed.
+
+    Raises:
+        UsageError: there is no terminal, or a path cannot be read.
+        FormatError: there is no map in the files.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The console needs a terminal, and there is none on standard input and output",
+            hint="For scripts there are ctconsole map list and ct list with --from-dump",
+        )
+    from ctconsole.observe.offline import OfflineSource
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.themes import DEFAULT_THEME
+
+    source = OfflineSource(paths)
+    app = ConsoleApp(source, None, theme=theme or DEFAULT_THEME)
+    app.run()
+    for problem in source.offline.problems:
+        message(f"ctconsole: {problem}")
+    return app.return_code or 0
