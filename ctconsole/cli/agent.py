@@ -11,7 +11,7 @@ from ctconsole.cli.common import json_option, message, print_json
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from ctconsole.agent.control import AgentStatus
     from ctconsole.agent.state import AgentSettings
@@ -206,6 +206,21 @@ def _show(found: AgentStatus, *, as_json: bool) -> None:
         last = found.gc
         done = f"{last['deleted']} deleted, {last['alive']} alive" if last["time"] else "none yet"
         click.echo(f"last GC pass   {done}; every {last['interval']:g} s")
+        for line in _gc_details(last):
+            click.echo(line)
+
+
+def _gc_details(last: Mapping[str, Any]) -> Iterator[str]:
+    """What is only worth a line where there is something."""
+    if last.get("nat_alive") is not None:
+        yield (
+            f"NAT entries    {last['nat_alive']} alive, {last['nat_deleted']} deleted, "
+            f"{last['nat_orphans']} without a connection, {last['nat_purged']} of them deleted"
+        )
+    if last.get("evicted_total"):
+        yield f"evicted        about {last['evicted_total']} entries since the start"
+    if last.get("records_lost"):
+        yield f"records lost   {last['records_lost']} of the datapath's events"
 
 
 def as_dict(found: AgentStatus) -> dict[str, Any]:

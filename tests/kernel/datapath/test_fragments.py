@@ -15,6 +15,7 @@ from tests.support.packets import (
     ipv4,
     udp_datagram,
 )
+from tests.support.tables import put_service
 from tests.support.wire import INGRESS, wire
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.wire import Wire
 
 A, B = "10.5.224.91", "10.5.5.5"
+VIP = ("10.96.0.10", 53)
 DATAGRAM = udp_datagram((A, 5000), (B, 53), bytes(1472))
 NOT_FOLLOWED, NOT_FOUND = 157, 175
 
@@ -64,6 +66,19 @@ def test_a_large_ping_comes_through(pod: Wire) -> None:
     assert pod.into(fragment(ICMP, message[:1000], 0, more=True))
     assert pod.into(fragment(ICMP, message[1000:], 1000, more=False))
     assert int(pod.entry("ct_any4")["rx_packets"]) == 2
+
+
+def test_fragments_to_a_service_go_to_the_backend_of_their_first(pod: Wire) -> None:
+    put_service(pod, 1, VIP, {1: ("10.5.7.1", 5353)})
+    data = udp_datagram((B, 5000), VIP, bytes(1472))
+    first = ethernet(ipv4(B, VIP[0], UDP, data[:1000], fragment=MORE_FRAGMENTS))
+    last = ethernet(ipv4(B, VIP[0], UDP, data[1000:], fragment=1000 // 8))
+    head, rest = pod.sent(first), pod.sent(last)
+    assert head is not None
+    assert rest is not None
+    assert head[30:34] == rest[30:34] == bytes([10, 5, 7, 1])
+    assert head[36:38] == (5353).to_bytes(2, "big")
+    assert rest[34:] == last[34:]
 
 
 def test_without_tracking_no_fragment_passes(gate: Gate, bpffs: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -222,6 +224,26 @@ def test_a_table_that_refuses_drops_and_calls_for_the_collector(gate: Gate, bpff
         assert signals(reader.read())["signal_nr"].tolist() == [Signal.NAT_FILL_UP]
         assert len(uplink.mappings()) == 2
         assert uplink.out(tcp((POD, 40000), WEB, ACK)) is not None
+
+
+def test_no_broken_frame_is_half_translated(uplink: Node) -> None:
+    rng = random.Random(20210127)  # noqa: S311 - the same frames in every run
+    right = [tcp((POD, 40000), WEB, SYN, b"x"), udp((POD, 1024), WEB, b"xyz")]
+    right += [icmp(POD, OUTSIDE, ECHO, 77, b"ping"), tcp(WEB, (NODE, 40000), ACK)]
+    right.append(icmp_error("192.0.2.1", NODE, udp((NODE, 40001), WEB)))
+    for frame in right:
+        uplink.out(frame)
+    for _ in range(20_000):
+        broken = bytearray(rng.choice(right))
+        for _ in range(rng.randrange(1, 4)):
+            broken[rng.randrange(14, len(broken))] = rng.randrange(256)
+        whole = bytes(broken[: rng.randrange(34, len(broken) + 1)])
+        for after in (uplink.out(whole), uplink.into(whole)):
+            assert after is None or len(after) == len(whole)
+            # Only addresses, ports, an echo's identifier and checksums may change.
+            assert after is None or after[:24] == whole[:24]
+    pairs = Counter(direction for direction, _ in uplink.mappings())
+    assert pairs["IN"] >= pairs["OUT"] > 0
 
 
 def test_per_endpoint_tables_are_refused(gate: Gate, bpffs: Path) -> None:
