@@ -41,7 +41,7 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
         yield None
         return
     with history:
-        watcher = Watcher(bpf_root, history.append)
+        watcher = Watcher(bpf_root, history.append, history=file)
         watcher.start(patience=0)
         try:
             yield watcher

@@ -96,7 +96,7 @@ def command(  # noqa: PLR0917 - click hands every option over
                 broken.set()
 
         source = None if log is None else lambda stopped: logs.follow(log, stopped)
-        with Watcher(bpf_root, record, window=window, log=source):
+        with Watcher(bpf_root, record, window=window, log=source, history=path):
             try:
                 broken.wait(seconds)
             except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from ctconsole.observe import discovery
 from ctconsole.observe.agentwatch import AgentWatch
 from ctconsole.observe.moves import Moves
 from ctconsole.observe.pins import Pins
+from ctconsole.observe.splitwatch import SplitWatch
 from ctconsole.observe.story import StoryTeller
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Watcher:
         window: seconds after a replacement for which programs and entries are followed; a
             story is told when they are over.
         log: lines of the agent's log; ends by itself or when ``stopping`` is asked.
+        history: tells which maps the pins held before; need not exist.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Watcher:
         *,
         window: float = 60.0,
         log: Callable[[Callable[[], bool]], Iterator[str]] | None = None,
+        history: Path | None = None,
     ) -> None:
         self._root = bpf_root
         self._record = record
         self._window = window
         self._log = log
+        self._history = history
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
@@ -94,6 +98,7 @@ class Watcher:
     def _watch(self) -> None:
         pins, moves = Pins(self._root, remember=self._window), Moves(self._window)
         agents = AgentWatch(lambda: discovery.find_globals(self._root))
+        splits = SplitWatch(self._root, self._history)
         try:
             looked = 0.0
             for changed in self._beats():
@@ -103,6 +108,9 @@ class Watcher:
                     self._guarded(lambda: self._look(pins, moves))
                 self._guarded(agents.step)
                 self._guarded(moves.step)
+                # A map that is changing hands is followed already.
+                if not moves.busy:
+                    self._guarded(lambda: splits.step(pins.infos))
                 self._tell()
                 self._ready.set()
         finally:

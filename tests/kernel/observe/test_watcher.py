@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
-from ctconsole.model.event import EventKind
+from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.observe import logs
+from ctconsole.observe import logs, splitwatch
 from ctconsole.observe.watcher import Watcher
 from ctconsole.paths import GLOBALS
 from tests.support.foreign import FAST, foreign_node, until
@@ -15,6 +15,8 @@ from tests.support.foreign import FAST, foreign_node, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import pytest
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.event import Event
@@ -111,8 +113,29 @@ def test_programs_that_stay_behind_are_an_alarm(gate: Gate, bpffs: Path, tmp_pat
                 gate.pin(live, bpffs / GLOBALS / TCP_MAP)
             story = seen.story()
         assert "2 programs still use the old map" in story.message
-        (alarm,) = seen.of(EventKind.SPLIT_BRAIN)
+        alarm, *_ = seen.of(EventKind.SPLIT_BRAIN)
         assert (alarm.fields["old_id"], alarm.fields["left"]) == (old.id, 2)
+
+
+def test_a_brain_split_before_anybody_watched_is_an_alarm_until_it_is_healed(
+    gate: Gate, bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitwatch, "EVERY_SECONDS", 0.2)
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        old = node.map_info()
+        gate.unpin(bpffs / GLOBALS / TCP_MAP)
+        with gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)) as live:
+            gate.pin(live, bpffs / GLOBALS / TCP_MAP)
+        with watching(bpffs) as seen:
+            assert until(lambda: bool(seen.of(EventKind.SPLIT_BRAIN)))
+            # The map is as configured, so that this time the agent opens it.
+            node.agent.restart()
+            assert until(lambda: len(seen.of(EventKind.SPLIT_BRAIN)) == 2)
+        alarm, healed = seen.of(EventKind.SPLIT_BRAIN)
+        assert (alarm.level, healed.level) == (Level.ERROR, Level.INFO)
+        assert (alarm.fields["used_id"], alarm.fields["left"]) == (old.id, 2)
+        assert f"--map-id {old.id}" in alarm.message
 
 
 def test_pins_that_come_and_go_are_events(gate: Gate, bpffs: Path) -> None:

@@ -1,0 +1,104 @@
+"""Notices a split brain that was there before anybody watched, and that it is over."""
+
+from __future__ import annotations
+
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ctconsole.kernel.maps import all_maps, all_programs
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.spec import MapType
+from ctconsole.observe.usage import map_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.usage import MapUsage
+
+EVERY_SECONDS = 10.0
+"""Between two looks; one costs a few milliseconds unless something is suspicious."""
+
+
+class SplitWatch:
+    """Looks now and then for pins that nobody uses while programs use another generation.
+
+    Args:
+        root: the bpffs, or a folder on it.
+        history: tells which maps the pins held before; need not exist.
+    """
+
+    def __init__(self, root: Path, history: Path | None = None) -> None:
+        self._root = root
+        self._history = history
+        self._next = 0.0
+        self._alarmed: frozenset[Path] = frozenset()
+
+    def step(self, pinned: Mapping[Path, MapInfo]) -> list[Event]:
+        """Alarms that are new, and those that are over.
+
+        Args:
+            pinned: every map pinned below the root.
+
+        Raises:
+            DeniedError: programs may not be listed.
+        """
+        now = time.monotonic()
+        if now < self._next:
+            return []
+        self._next = now + EVERY_SECONDS
+        # Looking at every hook of a large node takes seconds, so it is done on suspicion only.
+        split = self._split() if _suspicious(pinned) else {}
+        events = list(self._changes(split))
+        self._alarmed = frozenset(split)
+        return events
+
+    def _split(self) -> dict[Path, MapUsage]:
+        found = map_usage(self._root, self._history)
+        return {usage.path: usage for usage in found if usage.split}
+
+    def _changes(self, split: Mapping[Path, MapUsage]) -> Iterator[Event]:
+        for path, usage in split.items():
+            if path not in self._alarmed:
+                old = usage.others[0]
+                fields = {
+                    "pinned_id": usage.pinned.map.id,
+                    "used_id": old.map.id,
+                    "left": len(old.live_users),
+                }
+                yield _event(path, usage.verdict, Level.ERROR, fields)
+        for path in sorted(self._alarmed - split.keys()):
+            yield _event(path, f"Programs use the pinned {path.name} again", Level.INFO, {})
+
+
+def _suspicious(pinned: Mapping[Path, MapInfo]) -> bool:
+    """Whether some pinned map is used by no program while another one like it is."""
+    used = {number for program in all_programs() for number in program.map_ids}
+    idle = {
+        (info.name, info.type, info.key_size, info.value_size)
+        for info in pinned.values()
+        if info.id not in used and info.type is not MapType.PROG_ARRAY
+    }
+    if not idle:
+        return False
+    ours = {info.id for info in pinned.values()}
+    return any(
+        info.id in used
+        and info.id not in ours
+        and (info.name, info.type, info.key_size, info.value_size) in idle
+        for info in all_maps()
+    )
+
+
+def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:
+    return Event(
+        time.time(),
+        EventKind.SPLIT_BRAIN,
+        "observe",
+        str(path),
+        text,
+        level,
+        MappingProxyType(dict(fields)),
+    )
