@@ -377,13 +377,19 @@ def _live(agent: Agent, tell: Teller) -> None:
 
 
 def _stop_on_signals(agent: Agent) -> None:
-    """Let SIGTERM and SIGINT end the agent between two steps of its work."""
+    """Let SIGTERM and SIGINT end the agent between two steps of its work.
 
-    def stop(number: int, _frame: object) -> None:
-        agent.stop(signal.Signals(number).name)
+    They are waited for in a thread of their own: a handler runs in the main thread, which may
+    hold the very lock that an event's set() wants, and one that comes just before that thread
+    goes to sleep would be looked at when it wakes. To be called before there are other threads.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    def listen() -> None:
+        agent.stop(signal.Signals(signal.sigwait(numbers)).name)
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
 def _gc_answer(report: GcReport) -> dict[str, Any]:
