@@ -42,6 +42,7 @@ POLICY_FUNCTION = "handle_policy"
 POLICY_CALL_MAP = "cilium_call_policy"
 
 _PENDING = ":pending"
+_STALE = ":stale"
 
 
 def kernel_name(function: str) -> str:
@@ -97,16 +98,23 @@ def place(gate: Gate, array: BpfMap, index: int, fd: int) -> None:
 
 
 def pin_pending(gate: Gate, array: BpfMap, pin: Path) -> None:
-    """Pin a new generation's array beside the old one's pin."""
-    pending = _pending(pin)
+    """Pin a new generation's array beside the old one's pin.
+
+    One still pending is of an exchange that was broken off, and programs may call through it:
+    it keeps a pin until `pin_over`.
+    """
+    pending = _aside(pin, _PENDING)
     if pending.exists():
-        gate.unpin(pending)
+        gate.rename(pending, _aside(pin, _STALE))
     gate.pin(array, pending)
 
 
 def pin_over(gate: Gate, pin: Path) -> None:
-    """Move the pending array to its place; the kernel empties the one it replaces."""
-    gate.rename(_pending(pin), pin)
+    """Move the pending array to its place; the kernel empties those it replaces."""
+    gate.rename(_aside(pin, _PENDING), pin)
+    stale = _aside(pin, _STALE)
+    if stale.exists():
+        gate.unpin(stale)
 
 
 def remove(gate: Gate, endpoint: Endpoint, folder: Path) -> None:
@@ -117,7 +125,7 @@ def remove(gate: Gate, endpoint: Endpoint, folder: Path) -> None:
     except NoSuchMapError:
         pass
     pin = folder / calls_name(endpoint)
-    for path in (_pending(pin), pin):
+    for path in (_aside(pin, _PENDING), _aside(pin, _STALE), pin):
         if path.exists():
             gate.unpin(path)
 
@@ -158,5 +166,5 @@ def _name_of(number: int) -> str:
         return ""
 
 
-def _pending(pin: Path) -> Path:
-    return pin.with_name(pin.name + _PENDING)
+def _aside(pin: Path, suffix: str) -> Path:
+    return pin.with_name(pin.name + suffix)

@@ -10,9 +10,10 @@ import pytest
 
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader, parts
-from ctconsole.kernel import netns
+from ctconsole.kernel import netns, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import has_program
+from ctconsole.kernel.tc import Hook
 from tests.support.attached import Attached, veth
 from tests.support.packets import SYN, tcp
 from tests.support.packets6 import tcp6
@@ -113,12 +114,24 @@ def test_a_new_generation_has_an_array_of_its_own_and_the_old_one_goes(
         time.sleep(0.01)
 
 
-def test_an_array_left_pending_by_a_crash_is_replaced(attached: Attached, bpffs: Path) -> None:
-    with parts.new_calls(attached.gate, POD) as half_done:
-        parts.pin_pending(attached.gate, half_done, bpffs / CALLS)
+def test_an_exchange_that_was_broken_off_is_finished_by_the_next(
+    attached: Attached, bpffs: Path
+) -> None:
+    # Killed between the two hooks: what the pod sends meets new programs and a pending array.
+    with (
+        netns.inside(attached.node),
+        loader.load(attached.gate, AgentConfig(), attached.maps, attached.endpoint) as half_done,
+    ):
+        parts.pin_pending(attached.gate, half_done.calls, half_done.calls_pin)
+        out = half_done.on(Hook.INGRESS)
+        name = loader.filter_name(out.hook)
+        tc.replace_filter(attached.gate, attached.endpoint.ifindex, out.hook, out.fd, name)
+    parts.pin_pending(attached.gate, attached.programs.calls, bpffs / CALLS)
+    with BpfMap.open(bpffs / f"{CALLS}:stale") as live:
+        assert live.lookup(struct.pack("=I", 7)) is not None
     attached.renew()
     assert called(bpffs) == PARTS
-    assert not (bpffs / f"{CALLS}:pending").exists()
+    assert {path.name for path in bpffs.glob(f"{CALLS}*")} == {CALLS}
 
 
 def test_detaching_takes_the_endpoint_out_of_the_arrays(attached: Attached, bpffs: Path) -> None:
