@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel.maps import all_maps, all_programs
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapType
-from ctconsole.observe.usage import map_usage
+from ctconsole.observe.usage import map_usage, pinned_anywhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,13 +83,13 @@ def _suspicious(pinned: Mapping[Path, MapInfo]) -> bool:
     }
     if not idle:
         return False
-    ours = {info.id for info in pinned.values()}
-    return any(
-        info.id in used
-        and info.id not in ours
-        and (info.name, info.type, info.key_size, info.value_size) in idle
+    twins = {
+        info.id
         for info in all_maps()
-    )
+        if info.id in used and (info.name, info.type, info.key_size, info.value_size) in idle
+    }
+    # Labs and other datapaths have maps of the same names, pinned elsewhere.
+    return bool(twins - {info.id for info in pinned.values()}) and bool(twins - pinned_anywhere())
 
 
 def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:

@@ -109,7 +109,7 @@ def map_usage(root: Path, history: Path | None = None) -> list[MapUsage]:
     pinned = pinned_maps(root)
     maps = {info.id: info for info in all_maps()}
     users = find_users(all_programs(), hooks.attachments(), maps)
-    anywhere = _pinned_anywhere()
+    anywhere = pinned_anywhere()
     ours = frozenset(info.id for info in pinned.values())
     known = former_ids(history)
     return [
@@ -281,7 +281,7 @@ def former_ids(history: Path | None) -> dict[int, str]:
     return found
 
 
-def _pinned_anywhere() -> frozenset[int]:
+def pinned_anywhere() -> frozenset[int]:
     """Ids of every map pinned on any bpffs that is mounted here."""
     found: set[int] = set()
     for mounted in find_bpffs():
