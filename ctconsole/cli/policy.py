@@ -15,7 +15,7 @@ def command() -> None:
 
 command.add_command(
     list_command(
-        (Kind.POLICY,),
+        (Kind.POLICY, Kind.POLICY_STATS),
         """List the policy map of every endpoint: identity, port, protocol, verdict.
 
     \b

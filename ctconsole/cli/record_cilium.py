@@ -72,8 +72,10 @@ def _text(tables: Sequence[RecordTable], kinds: set[Kind], layout: Layout, *, as
     if Kind.METRICS in kinds and not any(map(len, tables)):
         message("No entries found.")
         return ""
-    render = lists.metrics_text if Kind.METRICS in kinds else lists.policy_text
-    return "".join(render(table, layout) for table in tables)
+    if Kind.METRICS in kinds:
+        return "".join(lists.metrics_text(table, layout) for table in tables)
+    policies = (table for table in tables if table.kind is Kind.POLICY)
+    return "".join(lists.policy_text(table, layout) for table in policies)
 
 
 def _addresses(

@@ -63,6 +63,16 @@ V2_CELLS: Final = (
     Cell("auth_type", "auth_type"),
     Cell("precedence", "precedence"),
 )
+POLICY_STATS_CELLS: Final = (
+    Cell("endpoint", "endpoint_id"),
+    Cell("direction", "egress", Form.TRAFFIC),
+    Cell("identity", "sec_label"),
+    Cell("port", "dport"),
+    Cell("protocol", "protocol", Form.PROTOCOL),
+    Cell("prefix_bits", "prefix_len"),
+    Cell("packets", "packets"),
+    Cell("bytes", "bytes"),
+)
 IPCACHE_CELLS: Final = (
     Cell("prefix", "address", Form.PREFIX),
     Cell("cluster_id", "cluster_id"),

@@ -141,6 +141,16 @@ _POLICY_COOKIE: Final = _struct(
     precedence=("<u4", 4),
     cookie=("<u4", 8),
 )
+_POLICY_STATS_KEY: Final = _struct(
+    12,
+    endpoint_id=("<u2", 0),
+    prefix_len=("u1", 3),
+    sec_label=("<u4", 4),
+    egress=("u1", 8),
+    protocol=("u1", 9),
+    dport=(">u2", 10),
+)
+_POLICY_STATS: Final = _struct(16, packets=("<u8", 0), bytes=("<u8", 8))
 IPCACHE_STATIC_PREFIX: Final = 32
 """Bits of ``prefixlen`` in front of the address: cluster id, padding and family."""
 
@@ -347,6 +357,16 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         _POLICY_COOKIE,
         (*cells.POLICY_CELLS, *cells.V2_CELLS, Cell("cookie", "cookie")),
         "pkg/maps/policymap, in excerpts",
+    ),
+    RecordSpec(
+        Kind.POLICY_STATS,
+        Layout.V1_18,
+        "cilium_policystats",
+        _POLICY_STATS_KEY,
+        _POLICY_STATS,
+        cells.POLICY_STATS_CELLS,
+        "StatsKey, StatsValue; pkg/maps/policymap",
+        per_cpu=True,
     ),
     RecordSpec(
         Kind.IPCACHE,

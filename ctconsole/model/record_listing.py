@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
+
 from ctconsole.model.cells import CSV, JSON, Style, padding
 from ctconsole.model.chunks import in_chunks
 from ctconsole.model.columns import Column, join, literal
 from ctconsole.model.record_columns import columns, native
+from ctconsole.model.record_data import ENDPOINT_KEY_IPV6
 from ctconsole.model.record_spec import Form
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    import numpy as np
     import numpy.typing as npt
 
     from ctconsole.model.record_spec import Cell
@@ -43,6 +45,9 @@ _WIDTHS: Final = {
     Form.PREFIX: 43,
     Form.EITHER_ADDRESS: 39,
 }
+
+_EITHER: Final = {Form.PREFIX: 18, Form.EITHER_ADDRESS: 15}
+"""Widths where all addresses are IPv4."""
 
 
 def render_records_table(table: RecordTable) -> Iterator[memoryview]:
@@ -79,7 +84,13 @@ def _width(table: RecordTable, cell: Cell) -> int:
         return 15 if field.shape[1] == 4 else 39  # noqa: PLR2004 - bytes of an IPv4 address
     if cell.form is Form.NUMBER:
         return len(str(native(field).max())) if len(field) else 1
+    if cell.form in _EITHER and not np.any(_families(table, cell) == ENDPOINT_KEY_IPV6):
+        return _EITHER[cell.form]
     return _WIDTHS.get(cell.form, 0)
+
+
+def _families(table: RecordTable, cell: Cell) -> Records:
+    return table.column("node_family" if cell.field.startswith("node_") else "family")
 
 
 def render_records_json(tables: Iterable[RecordTable]) -> Iterator[memoryview]:

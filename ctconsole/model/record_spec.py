@@ -22,6 +22,7 @@ class Kind(StrEnum):
     AFFINITY = "affinity"
     AFFINITY_MATCH = "affinity match"
     POLICY = "policy"
+    POLICY_STATS = "policy statistics"
     IPCACHE = "ipcache"
     ENDPOINT = "endpoint"
     METRICS = "metrics"

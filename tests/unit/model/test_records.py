@@ -136,6 +136,20 @@ def test_policy_keys_of_the_lpm_generation_say_their_prefix() -> None:
     assert (entry["policy"], entry["direction"], entry["prefix_bits"]) == ("deny", "egress", 24)
 
 
+def test_policy_statistics_say_endpoint_and_rule() -> None:
+    one = {"endpoint_id": 990, "prefix_len": 24, "sec_label": 5, "protocol": 6, "dport": 80}
+    [entry] = objects(table("cilium_policystats", one | {"packets": 3}))
+    assert (entry["endpoint"], entry["port"], entry["packets"]) == (990, 80, 3)
+
+
+def test_a_table_of_ipv4_addresses_is_narrow() -> None:
+    four = {"prefixlen": 64, "family": 1, "address": "10.0.0.5", "sec_label": 2000}
+    narrow = b"".join(render_records_table(table("cilium_ipcache", four))).splitlines()[1]
+    six = four | {"family": 2}
+    wide = b"".join(render_records_table(table("cilium_ipcache", four, six))).splitlines()[1]
+    assert (narrow.index(b"CLUSTER"), wide.index(b"CLUSTER")) == (20, 45)
+
+
 def test_endpoints_show_mac_addresses() -> None:
     one = {"address": "10.0.0.5", "family": 1, "lxc_id": 990, "mac": [0x0A, 0xBB, 0, 1, 2, 0xFE]}
     [entry] = objects(table("cilium_lxc", one))
