@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,19 @@ from ctconsole.config import AgentConfig
 from ctconsole.errors import BpfError
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
+from ctconsole.model.layout import CtFlag
 from tests.support.broken_frames import VIP, VIP6, mutated, noise, passes, seeds
-from tests.support.tables import put_service
-from tests.support.wire import EGRESS, INGRESS, wire
+from tests.support.tables import put_maglev, put_service
+from tests.support.wire import (
+    AFFINITY_SPECS,
+    EGRESS,
+    INGRESS,
+    MAGLEV_SIZE,
+    MAGLEV_SPECS,
+    POD,
+    SPECS,
+    wire,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +39,7 @@ SHORTEST = 14 + 40
 """BPF_PROG_TEST_RUN refuses frames that end within the header they announce."""
 
 PASSED, DROPPED = 0, 2
+SERVICE = 4
 KNOWN_FLAGS = {"ct4": {0, 1, 4}, "ct6": {0, 1, 4}, "ct_any4": range(5), "ct_any6": range(5)}
 PROTOCOLS = {"ct4": {6}, "ct6": {6}, "ct_any4": {1, 17}, "ct_any6": {17, 58}}
 
@@ -94,3 +106,43 @@ def test_entries_after_broken_frames_are_sound(pod: Wire, hook: Hook) -> None:
         assert (table.values["lifetime"] > 0).all()
         packets = table.values["rx_packets"] + table.values["tx_packets"]
         assert (packets[table.keys["flags"] != 4] > 0).all()
+
+
+CONFIGS = {
+    "a closed pod": {},
+    "affinity": {"enable-session-affinity": "true"},
+    "maglev": {"bpf-lb-algorithm": "maglev", "bpf-lb-maglev-table-size": str(MAGLEV_SIZE)},
+    "without IPv6": {"enable-ipv6": "false"},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_frame_is_counted_once_in_every_configuration(
+    gate: Gate, bpffs: Path, name: str
+) -> None:
+    closed = name == "a closed pod"
+    endpoint = replace(POD, enforce_ingress=closed, enforce_egress=closed)
+    config, specs = AgentConfig().with_options(CONFIGS[name]), SPECS + AFFINITY_SPECS + MAGLEV_SPECS
+    with wire(gate, bpffs, config=config, specs=specs, endpoint=endpoint) as pod:
+        put_service(pod, 1, VIP, {1: ("10.5.7.1", 8080), 2: ("10.5.5.5", 80)}, affinity=10)
+        put_maglev(pod, 4, 1, [1 + slot % 2 for slot in range(MAGLEV_SIZE)])
+        rng = random.Random(3)  # noqa: S311 - the same frames in every run
+        right = seeds()
+        ran = forwarded = 0
+        for number in range(5000):
+            frame = frame_of(rng, right)
+            try:
+                verdict, _, _ = run_program(pod.programs.on(list(Hook)[number & 1]).fd, frame)
+            except BpfError:
+                assert len(frame) < SHORTEST
+                continue
+            ran += 1
+            forwarded += verdict == PASSED
+            assert verdict in {PASSED, DROPPED}
+        assert counted(pod) == ran
+        assert sum(n for key, (n, _) in pod.metrics().items() if key[0] == 0) == forwarded
+        if closed:
+            # A pod may always talk to itself, and a service is looked up before a rule is.
+            for table in map(pod.table, KNOWN_FLAGS):
+                flows = table.values[table.keys["flags"] != SERVICE]
+                assert (flows["flags"] & CtFlag.LB_LOOPBACK != 0).all()
