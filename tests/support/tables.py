@@ -68,8 +68,8 @@ def put_service(
             put(pod, "cilium_lb_affinity_match", match, b"\0")
     front = struct.pack("=IH", affinity or 0, len(backends))
     put(pod, services, service_key(address, 0), front + struct.pack(">HBB2x", number, flags, 0))
-    where = packed + struct.pack(">H", address[1])
-    put(pod, f"cilium_lb{family}_reverse_nat", struct.pack(">H", number), where)
+    shown = packed + struct.pack(">H", address[1])
+    put(pod, f"cilium_lb{family}_reverse_nat", struct.pack(">H", number), shown)
 
 
 def put_maglev(pod: Wire, family: int, number: int, table: list[int]) -> None:
