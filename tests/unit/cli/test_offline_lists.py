@@ -65,7 +65,9 @@ def test_a_list_that_needs_the_time_says_so() -> None:
 def test_files_without_such_a_map_say_what_was_sought() -> None:
     result = run("policy", "list", "--from-dump", CAPTURES / "handmade-1.9")
     assert isinstance(result.exception, FormatError)
-    assert "no dump of a map of this kind (policy) in handmade-1.9" in str(result.exception)
+    assert "no dump of a map of this kind (policy or policy statistics) in handmade-1.9" in str(
+        result.exception
+    )
 
 
 def test_an_unknown_layout_is_a_usage_error() -> None:
