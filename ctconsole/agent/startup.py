@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.agent.uplink import masquerade
+from ctconsole.agent.uplink import find_uplink, masquerade
 from ctconsole.errors import MissingFeatureError
 from ctconsole.kernel import links
 from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
@@ -84,7 +84,9 @@ def run_daemon(
         raise MissingFeatureError(f"{bpf_root} is not a bpffs", hint=f"mount -t bpf bpf {bpf_root}")
     map_info = init_map_info(config)
     restored = restore(endpoints, record)
-    maps = init_maps(gate, config, bpf_root, restored, record)
+    uplink = find_uplink(config)
+    devices = [uplink.ifindex] if uplink else []
+    maps = init_maps(gate, config, bpf_root, restored, record, devices=devices)
     ready = prepare(restored)
     regenerate(gate, config, maps.paths, ready, record, wait=wait)
     masquerade(gate, config, maps.paths, record)

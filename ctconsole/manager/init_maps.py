@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo, MapSpec
 
 
+CALL_SIZE = 25
+"""``CILIUM_CALL_SIZE`` of 1.9: places in a program array of tail calls."""
+
+HOST_ENDPOINT = 1
+"""The id that the host's own endpoint has here; Cilium gives it any."""
+
+
 @dataclass(frozen=True, slots=True)
 class InitReport:
     """Which maps there are now, and what had to be done for it.
@@ -54,6 +61,8 @@ def init_maps(
     root: Path,
     endpoints: Sequence[Endpoint],
     record: Callable[[Iterable[Event]], None] | None = None,
+    *,
+    devices: Sequence[int] = (),
 ) -> InitReport:
     """Open or create every map that ``config`` and ``endpoints`` ask for, below ``root``.
 
@@ -64,6 +73,8 @@ def init_maps(
         endpoints: for the maps that each endpoint has of its own.
         record: called with the events of each map as soon as they have happened, so that they
             are not lost if a later map fails; they are in the report as well.
+        devices: interface indices of the uplinks, for the program arrays that Cilium has for
+            each of them and for the host.
 
     Raises:
         BpfError: a map cannot be created; those before it are in place.
@@ -72,7 +83,7 @@ def init_maps(
     opened: dict[str, MapInfo] = {}
     created: set[str] = set()
     events: list[Event] = []
-    for wish in wishes(config, root / GLOBALS, endpoints):
+    for wish in wishes(config, root / GLOBALS, endpoints, devices):
         result = wish.create(gate)
         opened[wish.spec.name] = replace(result.info, pin=wish.path)
         if result.is_new:
@@ -102,10 +113,13 @@ def init_endpoint_maps(
 
 
 def wishes(
-    config: AgentConfig, globals_folder: Path, endpoints: Sequence[Endpoint]
+    config: AgentConfig,
+    globals_folder: Path,
+    endpoints: Sequence[Endpoint],
+    devices: Sequence[int] = (),
 ) -> Iterator[ManagedMap]:
     """Every map to be opened or created, in the order of ``initMaps``."""
-    for spec in _specs(config, endpoints):
+    for spec in _specs(config, endpoints, devices):
         yield ManagedMap(
             spec,
             globals_folder / spec.name,
@@ -115,7 +129,9 @@ def wishes(
         )
 
 
-def _specs(config: AgentConfig, endpoints: Sequence[Endpoint]) -> Iterator[MapSpec]:
+def _specs(
+    config: AgentConfig, endpoints: Sequence[Endpoint], devices: Sequence[int]
+) -> Iterator[MapSpec]:
     families = [family for family, on in ((4, config.enable_ipv4), (6, config.enable_ipv6)) if on]
     yield catalogue_spec("cilium_lxc")
     yield catalogue_spec("cilium_ipcache")
@@ -126,6 +142,7 @@ def _specs(config: AgentConfig, endpoints: Sequence[Endpoint]) -> Iterator[MapSp
     for name in ("cilium_events", "cilium_signals"):
         yield catalogue_spec(name, max_entries=possible_cpus())
     yield catalogue_spec("cilium_call_policy")
+    yield from _node_call_maps(devices)
     for endpoint in endpoints:
         yield catalogue_spec(
             "cilium_policy_*",
@@ -154,6 +171,15 @@ def ct_maps(
     for kind in kinds:
         if kind.is_global:
             yield map_info[kind].spec(kind.pin_name())
+
+
+def _node_call_maps(devices: Sequence[int]) -> Iterator[MapSpec]:
+    """Program arrays of the host and of its uplinks, which Cilium's loader makes (``bpf_host``)."""
+    names = {f"cilium_calls_netdev_{index:05d}": "cilium_calls_netdev_*" for index in devices}
+    if devices:
+        names = {f"cilium_calls_hostns_{HOST_ENDPOINT:05d}": "cilium_calls_hostns_*"} | names
+    for name, entry in names.items():
+        yield catalogue_spec(entry, name=name, max_entries=CALL_SIZE)
 
 
 def _service_maps(families: Sequence[int]) -> Iterator[MapSpec]:

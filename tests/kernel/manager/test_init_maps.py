@@ -11,7 +11,7 @@ from ctconsole.manager.catalogue import classify
 from ctconsole.manager.init_maps import InitReport, init_maps, wishes
 from ctconsole.model.endpoint import Endpoint
 from ctconsole.model.event import EventKind
-from ctconsole.model.spec import MapFlag
+from ctconsole.model.spec import MapFlag, MapType
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -138,3 +138,13 @@ def test_events_are_recorded_as_they_happen(gate: Gate, bpffs: Path) -> None:
 def test_place_that_is_no_bpffs_is_refused(gate: Gate, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not on a bpffs"):
         init_maps(gate, AgentConfig.from_options(SMALL), tmp_path, [])
+
+
+def test_a_node_with_an_uplink_has_the_article_s_program_arrays(gate: Gate, bpffs: Path) -> None:
+    report = init_maps(gate, AgentConfig.from_options(SMALL), bpffs, [], devices=[8])
+    for name in ("cilium_calls_netdev_00008", "cilium_calls_hostns_00001"):
+        entry = classify(name, report.opened[name])
+        assert entry
+        assert entry.type is MapType.PROG_ARRAY
+        assert report.opened[name].max_entries == 25
+    assert not [name for name in run(gate, bpffs).opened if "netdev" in name]
