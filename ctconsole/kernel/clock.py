@@ -15,6 +15,9 @@ _JIFFIES = (
 JIFFIES_SHIFT = 8
 """Cilium stores ``jiffies >> 8`` where it uses jiffies (``bpf/lib/mono.h``)."""
 
+USUAL_HERTZ = (100, 250, 300, 1000)
+"""What CONFIG_HZ may be (``kernel/Kconfig.hz``)."""
+
 
 def ktime() -> int:
     """CLOCK_MONOTONIC, whole seconds: what ``bpf_ktime_get_ns() / 10**9`` gives a program."""
@@ -50,6 +53,20 @@ def jiffies() -> int:
 def ct_seconds(stored: int, hertz: int) -> int:
     """Seconds of a time stored in jiffies: ``(t << 8) / HZ``."""
     return (stored << JIFFIES_SHIFT) // hertz
+
+
+def measured_hertz(seconds: float = 0.1) -> int | None:
+    """The kernel's HZ, by watching jiffies go by; None where it is none of the usual ones.
+
+    Raises:
+        MissingFeatureError: the kernel does not tell its jiffies.
+    """
+    before, started = jiffies(), time.monotonic()
+    time.sleep(seconds)
+    after, ended = jiffies(), time.monotonic()
+    rate = (after - before) / (ended - started)
+    nearest = min(USUAL_HERTZ, key=lambda hertz: abs(hertz - rate))
+    return nearest if abs(nearest - rate) <= nearest / 10 else None
 
 
 def boot_id() -> str:

@@ -6,7 +6,6 @@ its configuration, then its command line; where nothing tells, the entries thems
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
 from ctconsole.model import agentjson
 from ctconsole.model.agentjson import ClockSource
 from ctconsole.model.layout import LAYOUTS, Layout
-from ctconsole.observe import agentapi
+from ctconsole.observe import agentapi, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
@@ -123,6 +122,7 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
         _read_runtime_config(agent, known)
         known.add_options(agent.flags, f"arguments of process {agent.process.pid}")
         _read_arguments(agent, known)
+    clock = known.clock or _clock_of_entries(folder) or ASSUMED_CLOCK
     notes = [*known.notes, *_missing_maps(folder)]
     if agent is None:
         notes.append(f"No cilium-agent that uses {folder} is running")
@@ -133,7 +133,7 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
         version=known.version,
         options=MappingProxyType(known.options),
         options_origin=", ".join(known.origins),
-        clock=known.clock or ASSUMED_CLOCK,
+        clock=clock,
         layout=_layout(layout, known.version),
         notes=tuple(notes),
     )
@@ -304,16 +304,14 @@ def _read_arguments(agent: Agent, known: _Known) -> None:
         origin = f"--enable-bpf-clock-probe={probe} of process {agent.process.pid}"
         if probe == "false":
             known.add_clock(KTIME, origin)
-        elif (hertz := kernel_hertz()) is not None:
+        elif (hertz := nodeclock.kernel_hertz()) is not None:
             # The probe falls back to ktime where HZ is 1 or jiffies cannot be read.
             known.add_clock(ClockSource("jiffies", hertz), origin, certain=False)
 
 
-def kernel_hertz() -> int | None:
-    """CONFIG_HZ of the running kernel, from its config file; None where there is none."""
-    text = _read_text(Path(f"/boot/config-{os.uname().release}"))
-    found = re.search(r"^CONFIG_HZ=([0-9]+)$", text or "", re.MULTILINE)
-    return int(found[1]) if found else None
+def _clock_of_entries(folder: Path) -> Fact[ClockSource] | None:
+    found = nodeclock.clock_of_entries(folder)
+    return Fact(found[0], found[1], certain=False) if found else None
 
 
 def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] | None:

@@ -10,6 +10,7 @@ from ctconsole.kernel import clock, netns
 from ctconsole.lab.foreign_agent import ANY_MAP
 from ctconsole.model.agentjson import ClockSource
 from ctconsole.model.layout import Layout
+from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe import discovery, facts
 from ctconsole.observe.discovery import Fact, NodeFacts
 from ctconsole.observe.live import LiveSource
@@ -45,8 +46,6 @@ def test_entries_are_read_as_the_nodes_agent_writes_them(
 def test_a_node_that_counts_jiffies_is_read_in_jiffies(
     gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctconsole.model.spec import MapSpec, MapType
-
     known = NodeFacts(bpffs, bpffs / GLOBALS, clock=Fact(ClockSource("jiffies", 250), "a test"))
     monkeypatch.setattr(facts, "discover", lambda *_, **__: known)
     lifetime = (clock.jiffies() >> 8) + (100 * 250 >> 8)
@@ -60,6 +59,20 @@ def test_a_node_that_counts_jiffies_is_read_in_jiffies(
         source.close()
     assert table.alive.all()
     assert all(95 <= seconds <= 101 for seconds in table.remaining.tolist())
+
+
+@pytest.mark.parametrize("mode", ["ktime", "jiffies"])
+def test_without_an_agent_the_lifetimes_tell_the_clock(gate: Gate, bpffs: Path, mode: str) -> None:
+    now = clock.ktime() if mode == "ktime" else clock.jiffies() >> 8
+    with gate.create_map(MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 64)) as live:
+        gate.pin(live, bpffs / GLOBALS / ANY_MAP)
+        gate.update_batch(live, *ct4_rows(3, lifetime=now + 100))
+    found = discovery.discover(bpffs).clock
+    assert found.value.mode == mode
+    assert not found.certain
+    assert "guessed" in found.origin
+    if mode == "jiffies":
+        assert found.value.hertz in clock.USUAL_HERTZ
 
 
 def test_an_agent_that_hangs_delays_nobody(bpffs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,48 @@
+"""Telling from the entries themselves what their lifetimes count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+LONGEST_LIFE: Final = 21600
+"""Seconds an entry lives at most by default: service and regular TCP of 1.9 (``ct_timeout``)."""
+
+LONGEST_DEAD: Final = 43200
+"""Seconds the collector may leave an entry lying: its longest interval."""
+
+_MOST: Final = 0.9
+
+
+def guess_clock(lifetimes: npt.NDArray[np.uint32], ktime: int, jiffies: int) -> str | None:
+    """``ktime``, ``jiffies``, or None where the entries do not decide.
+
+    Lifetimes lie around now: up to `LONGEST_LIFE` ahead, and behind by what the collector left.
+    The two clocks are far apart but for a few days of a node's life: jiffies start at minus five
+    minutes as a 32-bit number, so that their high part begins near 16.7 million.
+
+    Args:
+        lifetimes: stored numbers, u4.
+        ktime: CLOCK_MONOTONIC seconds now.
+        jiffies: jiffies / 256 now; a unit is up to 2.56 s and at least 0.256 s.
+    """
+    if not len(lifetimes):
+        return None
+    stored = lifetimes.astype(np.int64)
+
+    def share(now: int, scale: float) -> float:
+        near = stored >= now - LONGEST_DEAD * scale
+        near &= stored <= now + LONGEST_LIFE * scale
+        return float(np.count_nonzero(near)) / len(stored)
+
+    # A second is at most four units (1000 Hz), so this window holds every HZ.
+    by_ktime, by_jiffies = share(ktime, 1.0), share(jiffies, 4.0)
+    if by_ktime >= _MOST and by_jiffies < 1 - _MOST:
+        return "ktime"
+    if by_jiffies >= _MOST and by_ktime < 1 - _MOST:
+        return "jiffies"
+    return None
