@@ -8,6 +8,7 @@ is looked at once more: a revived connection keeps its entry.
 from __future__ import annotations
 
 import errno
+import struct
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ BATCH = 256
 _CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
 """What Linux before 5.14 answers; 524 is ENOTSUPP, which user space has no name for."""
 
+_U32 = struct.Struct("=I")
 _LIFETIME = value_dtype(Layout.V1_9).fields
 _OFFSET = _LIFETIME["lifetime"][1] if _LIFETIME else 0
 
@@ -307,4 +309,5 @@ def _lifetimes(
 
 def _expired(value: bytes) -> bool:
     """Whether one value's lifetime is over now."""
-    return int(np.frombuffer(value, np.uint32, 1, _OFFSET)[0]) < ktime()
+    lifetime: int = _U32.unpack_from(value, _OFFSET)[0]
+    return lifetime < ktime()

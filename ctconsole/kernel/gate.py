@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import resource
 from contextlib import suppress
@@ -174,7 +175,7 @@ class Gate:
             NoSuchMapError: `EXIST` met none.
         """
         live.check_key(key)
-        size = int(np.prod(live.value_shape))
+        size = math.prod(live.value_shape)
         if len(value) != size:
             raise FormatError(f"A value of {live.subject} has {size} bytes, not {len(value)}")
         attr, _kept = _element(live.writable_fd(self), key, value)
@@ -206,7 +207,7 @@ class Gate:
             BpfError: the kernel or this type of map cannot (ENOTSUPP, EINVAL).
         """
         live.check_key(key)
-        size = int(np.prod(live.value_shape))
+        size = math.prod(live.value_shape)
         attr, (_, value) = _element(live.writable_fd(self), key, bytes(size))
         result = _patiently(Cmd.BPF_MAP_LOOKUP_AND_DELETE_ELEM, attr)
         if result == -errno.ENOENT:
@@ -231,7 +232,7 @@ class Gate:
             BpfError: says how many were stored before the failing one.
         """
         rows = _rows(keys, live.info.key_size, live.subject)
-        cells = _rows(values, int(np.prod(live.value_shape)), live.subject)
+        cells = _rows(values, math.prod(live.value_shape), live.subject)
         if len(rows) != len(cells):
             raise FormatError(f"{len(rows)} keys and {len(cells)} values for {live.subject}")
         done = self._batch(Cmd.BPF_MAP_UPDATE_BATCH, live, rows, cells, flags)

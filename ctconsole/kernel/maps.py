@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import time
 from contextlib import suppress
@@ -171,7 +172,7 @@ class BpfMap:
             FormatError: ``key`` has not the map's key size.
         """
         self.check_key(key)
-        value = ctypes.create_string_buffer(max(1, int(np.prod(self.value_shape))))
+        value = ctypes.create_string_buffer(max(1, math.prod(self.value_shape)))
         given = ctypes.create_string_buffer(key, max(1, len(key)))
         attr = ElemAttr(map_fd=self._fd, key=ctypes.addressof(given), value=ctypes.addressof(value))
         result = retrying(Cmd.BPF_MAP_LOOKUP_ELEM, attr)
@@ -324,7 +325,7 @@ class BpfMap:
 
     def _buffers(self, rows: int) -> tuple[Bytes, Bytes]:
         """Uninitialised rows sized from the kernel's info: u1[rows, key], u1[rows, value]."""
-        width = int(np.prod(self.value_shape))
+        width = math.prod(self.value_shape)
         return _empty(rows, self.info.key_size), _empty(rows, width)
 
     def writable_fd(self, _gate: Gate) -> int:
