@@ -259,7 +259,9 @@ class _Listing:
             return Layout(self._layout)
         told = {sample.layout for sample in samples if sample.layout}
         if told and all(sample.layout for sample in samples):
-            message(f"layout {', '.join(sorted(told))}: the text is that release's")
+            message(
+                f"layout {', '.join(sorted(told))}: told by the text, or by each node's entries"
+            )
             return min(told)
         guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
         sure = "" if guess.certain else "; name it with --layout if you know better"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.cli.common import message
 from ctconsole.errors import FormatError, NoSuchMapError
-from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout
+from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.table import UNWALKED, CtTable, Walk
 from ctconsole.paths import GLOBALS
 
@@ -202,7 +202,8 @@ def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
         if sample.is_conntrack or one.file in singles:
             order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
             found.append((order, sample))
-    samples = [sample for _, sample in sorted(found, key=lambda pair: pair[0])]
+    found.sort(key=lambda pair: pair[0])
+    samples = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
     problems = ". ".join(offline.problems)
     if not samples:
         named = ", ".join(path.name for path in paths)
@@ -210,4 +211,17 @@ def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
     if problems:
         also = f"{samples[0].problem}. {problems}" if samples[0].problem else problems
         samples[0] = replace(samples[0], problem=also)
+    return samples
+
+
+def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Sample]]) -> list[Sample]:
+    """The samples of several nodes, each with the layout its node's entries are sure to have."""
+    from itertools import groupby
+
+    samples: list[Sample] = []
+    for _, pairs in groupby(found, key=lambda pair: pair[0][0]):
+        node = [sample for _, sample in pairs]
+        guess = guess_layout(*(sample.values for sample in node if sample.is_conntrack))
+        known = guess.layout if guess.certain else None
+        samples += [replace(sample, layout=sample.layout or known) for sample in node]
     return samples

@@ -31,7 +31,7 @@ def test_text_of_cilium_is_listed_as_json() -> None:
     result = run("ct", "list", "-o", "json", "--from-dump", path)
     entries = json.loads(result.stdout)
     assert len(entries) == 8
-    assert "layout 1.9: the text is that release's" in result.stderr
+    assert "layout 1.9: told by the text" in result.stderr
 
 
 def test_an_archive_is_read_and_its_damage_told(tmp_path: Path) -> None:
@@ -43,6 +43,17 @@ def test_an_archive_is_read_and_its_damage_told(tmp_path: Path) -> None:
     damaged = run("ct", "list", "-o", "json", "--from-dump", archive)
     assert f"{archive} is damaged at byte " in damaged.stderr
     assert damaged.return_value == 1
+
+
+def test_nodes_of_two_releases_keep_their_layouts(tmp_path: Path) -> None:
+    for folder in ("handmade-1.9", "real-1.18-svc"):
+        source = CAPTURES / folder / "cilium_ct4_global.bpftool.json"
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / source.name).write_bytes(source.read_bytes())
+    result = run("ct", "list", "-o", "cilium", "--from-dump", tmp_path)
+    lines = [line for line in result.stdout.splitlines() if line]
+    assert [" RxPackets=" in line for line in lines] == [True] * 4 + [False] * 3
+    assert "layout 1.18, 1.9: " in result.stderr
 
 
 def test_nat_of_a_folder_as_the_tool_printed_it() -> None:
