@@ -20,7 +20,7 @@ from ctconsole.model import agentjson
 from ctconsole.model.agentjson import ClockSource
 from ctconsole.model.layout import LAYOUTS, Layout
 from ctconsole.observe import agentapi, nodeclock
-from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
+from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS, run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -140,18 +140,21 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
 
 
 def find_root() -> Path:
-    """The first mounted bpffs with Cilium's folder in it, else the first, else the usual one."""
-    mounted = find_bpffs()
-    for root in mounted:
-        if (root / GLOBALS).is_dir():
+    """The bpffs of this node: the usual one, else another mounted one with Cilium's folder.
+
+    A lab's private bpffs is never meant.
+    """
+    mounted = [root for root in find_bpffs() if not root.is_relative_to(run_dir())]
+    for root in (DEFAULT_BPF_ROOT, *mounted):
+        if _is_folder(root / GLOBALS):
             return root
-    return mounted[0] if mounted else DEFAULT_BPF_ROOT
+    return DEFAULT_BPF_ROOT
 
 
 def find_globals(root: Path) -> Path:
     """The folder of Cilium's pins at ``root``; ``root`` itself where it has no such folder."""
     folder = root / GLOBALS
-    return folder if folder.is_dir() or not is_bpffs(root) else root
+    return folder if _is_folder(folder) or not is_bpffs(root) else root
 
 
 def find_agent(folder: Path) -> Agent | None:
@@ -324,11 +327,11 @@ def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] 
 
 
 def _missing_maps(folder: Path) -> Iterable[str]:
-    if not folder.is_dir():
+    if not _is_folder(folder):
         yield f"There is no folder {folder}: no agent has pinned maps there"
         return
     for family in ("4", "6"):
-        if not (folder / f"cilium_ct{family}_global").exists():
+        if not _is_there(folder / f"cilium_ct{family}_global"):
             other = "IPv6" if family == "6" else "IPv4"
             yield f"No {other} conntrack tables are pinned: the agent runs without {other}"
 
@@ -350,7 +353,7 @@ def _state_dir(root: Path, flags: Mapping[str, str]) -> Path:
     if given:
         return _below(root, Path(given))
     places = [_below(root, place) for place in STATE_DIRS]
-    return next((place for place in places if place.is_dir()), places[0])
+    return next((place for place in places if _is_folder(place)), places[0])
 
 
 def _below(root: Path, path: Path) -> Path:
@@ -375,6 +378,22 @@ def _below(root: Path, path: Path) -> Path:
                 else (place.parent / target)
             )
     return place
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; what may not be looked at is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path exists; what may not be looked at does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _read_text(file: Path) -> str | None:

@@ -22,7 +22,11 @@ def clock_of_entries(folder: Path) -> tuple[ClockSource, str] | None:
 
     None where they do not tell, or where jiffies cannot be turned into seconds.
     """
-    for path in sorted(folder.glob("cilium_ct*")):
+    try:
+        paths = sorted(folder.glob("cilium_ct*"))
+    except OSError:
+        return None
+    for path in paths:
         try:
             with BpfMap.open(path) as live:
                 if not is_conntrack(live.info):

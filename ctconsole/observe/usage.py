@@ -265,7 +265,7 @@ def _verdict(
 
 def former_ids(history: Path | None) -> dict[int, str]:
     """Pin names by the ids of maps they held before, since this boot."""
-    if history is None or not history.exists():
+    if history is None:
         return {}
     # Ids start again with every boot, so older events would name other maps.
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -276,7 +276,8 @@ def former_ids(history: Path | None) -> dict[int, str]:
                 old = event.fields.get("old_id")
                 if isinstance(old, int) and event.time >= booted:
                     found[old] = Path(event.subject).name
-    except CtconsoleError:
+    except (CtconsoleError, OSError):
+        # Without a history, or one that may not be read, nothing is known.
         return found
     return found
 

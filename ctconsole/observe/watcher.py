@@ -126,7 +126,7 @@ class Watcher:
         from watchfiles import watch
 
         while not self._stop.is_set():
-            if not self._root.is_dir():
+            if not self._present():
                 yield True
                 self._stop.wait(BEAT_MS / 1000)
                 continue
@@ -142,11 +142,18 @@ class Watcher:
                     raise_interrupt=False,
                 ):
                     yield bool(changes)
-                    if not changes and not self._root.is_dir():
+                    if not changes and not self._present():
                         break
             except (FileNotFoundError, OSError) as error:
                 self._warn(f"{self._root} cannot be watched: {error}")
                 self._stop.wait(1.0)
+
+    def _present(self) -> bool:
+        """Whether the bpffs is there; what may not be looked at is not."""
+        try:
+            return self._root.is_dir()
+        except OSError:
+            return False
 
     def _look(self, pins: Pins, moves: Moves) -> list[Event]:
         events, replaced = pins.look()

@@ -147,3 +147,13 @@ def test_links_of_another_root_are_followed_inside_it(tmp_path: Path) -> None:
     (tmp_path / "var" / "run").symlink_to("/run")
     found = discovery._below(tmp_path, Path("/var/run/cilium"))
     assert found == tmp_path / "run" / "cilium"
+
+
+def test_a_folder_that_may_not_be_looked_at_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", deny)
+    monkeypatch.setattr(Path, "exists", deny)
+    monkeypatch.setattr(procs, "named", lambda *_: [])
+    assert discovery.discover().agent is None
