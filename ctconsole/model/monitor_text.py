@@ -76,15 +76,17 @@ def summary(packet: bytes) -> Summary:
     body = packet[_ETHERNET:]
     if ethertype == _IPV4 and len(body) >= 20:  # noqa: PLR2004 - an IPv4 header
         rest = body[(body[0] & 15) * 4 :]
-        ends = ip_address(body[12:16]), ip_address(body[16:20])
+        source, destination = _dotted(body[12:16]), _dotted(body[16:20])
         fragment = int.from_bytes(body[6:8], "big") & _OFFSET
-        return _layer4(
-            str(ends[0]), str(ends[1]), body[9], b"" if fragment else rest, bool(fragment)
-        )
+        return _layer4(source, destination, body[9], b"" if fragment else rest, bool(fragment))
     if ethertype == _IPV6 and len(body) >= 40:  # noqa: PLR2004 - an IPv6 header
         ends6 = ip_address(body[8:24]), ip_address(body[24:40])
         return _layer4(str(ends6[0]), str(ends6[1]), body[6], body[40:], fragment=False)
     return Summary(protocol=f"ethertype {ethertype:#06x}")
+
+
+def _dotted(raw: bytes) -> str:
+    return "{}.{}.{}.{}".format(*raw)
 
 
 def _layer4(source: str, destination: str, number: int, data: bytes, fragment: bool) -> Summary:  # noqa: FBT001 - a private helper
