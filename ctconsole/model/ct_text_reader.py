@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -48,6 +48,8 @@ _TUPLE: Final = (
     r"(?: \(remaining: -?\d{1,12} sec\(s\)\))?"
 )
 _FIXED: Final = 9
+_IPV4_BYTES: Final = 4
+_OCTET: Final = 0xFF
 _NOT_ENTRIES: Final = re.compile(
     rb"\s*$|#|`+|Unable to open |Error: |Failed to |Error while |level=|time=|/?\S*\$ "
 )
@@ -94,7 +96,8 @@ def read_ct_text(blocks: Iterable[bytes], source: str) -> CtText:
         name: (np.concatenate(keys), np.concatenate(values))
         for name, (keys, values) in sorted(reader.parts.items(), key=_rank)
     }
-    return CtText(source, reader.layout, maps, tuple(reader.damage))
+    damage = tuple(sorted(reader.damage, key=lambda one: one.offset))
+    return CtText(source, reader.layout, maps, damage)
 
 
 _RANK: Final = (
@@ -176,57 +179,76 @@ class _Reader:
 
     def _records(self, lines: list[tuple[int, _Fields]], *, ipv6: bool) -> tuple[Records, Records]:
         layout = self.layout or Layout.V1_18
-        spec = LAYOUTS[layout]
-        keys, values = (
-            np.zeros(len(lines), KEY6 if ipv6 else KEY4),
-            np.zeros(len(lines), value_dtype(layout)),
-        )
-        good = 0
-        for offset, fields in lines:
+        keys = np.zeros(len(lines), KEY6 if ipv6 else KEY4)
+        values = np.zeros(len(lines), value_dtype(layout))
+        good = np.ones(len(lines), np.bool_)
+
+        def fill(start: int, stop: int) -> None:
+            """Fill some rows at once; where one of them is broken, halve them until it is alone."""
+            fields = [found for _, found in lines[start:stop]]
             try:
-                _fill(keys[good : good + 1], values[good : good + 1], fields, layout)
-            except (ValueError, OverflowError, AddressValueError):
-                keys[good], values[good] = 0, np.zeros(1, spec.value)[0]
-                self.damage.append(Damage(offset, "an entry with a number out of its range"))
-            else:
-                good += 1
-        return keys[:good], values[:good]
+                _fill(keys[start:stop], values[start:stop], fields, layout)
+            except (ValueError, OverflowError):
+                if stop - start == 1:
+                    good[start] = False
+                    reason = "an entry with a number out of its range"
+                    self.damage.append(Damage(lines[start][0], reason))
+                else:
+                    middle = (start + stop) // 2
+                    fill(start, middle)
+                    fill(middle, stop)
+
+        fill(0, len(lines))
+        return keys[good], values[good]
 
 
-def _fill(key: Records, value: Records, fields: _Fields, layout: Layout) -> None:
-    """One entry's fields into its records.
+def _fill(keys: Records, values: Records, rows: list[_Fields], layout: Layout) -> None:
+    """The fields of some lines into as many records.
 
     Raises:
         ValueError: an address is none, or a number does not fit.
+        OverflowError: a number does not fit in 64 bits.
     """
+    columns = list(zip(*rows, strict=True))
     protocol, direction, first, first_port, second, second_port, related, service, lifetime = (
-        fields[:_FIXED]
+        columns[:_FIXED]
     )
-    flags = int(TUPLE_F_IN) if direction == "IN" else 0
-    flags |= int(TUPLE_F_RELATED) if related else 0
-    inverted = direction == "SVC"
-    flags |= int(TUPLE_F_SERVICE) if service or inverted else 0
-    near, far = ("saddr", "daddr") if inverted else ("daddr", "saddr")
-    near_port, far_port = ("dport", "sport") if inverted else ("sport", "dport")
-    key[near], key[far] = _address(first), _address(second)
-    _put(key, near_port, int(first_port))
-    _put(key, far_port, int(second_port))
-    _put(key, "nexthdr", _protocol_numbers().get(protocol) or int(protocol))
-    key["flags"] = flags
-    _put(value, "lifetime", int(lifetime))
-    for described, text in zip(LAYOUTS[layout].text, fields[_FIXED:], strict=True):
-        number = int(text, 10 if described.form is Form.DECIMAL else 16)
-        _put(value, described.field, number)
+    inverted = np.array([word == "SVC" for word in direction])
+    flags = np.array([word == "IN" for word in direction]) * int(TUPLE_F_IN)
+    flags |= np.array([bool(word) for word in related]) * int(TUPLE_F_RELATED)
+    flags |= (inverted | np.array([bool(word) for word in service])) * int(TUPLE_F_SERVICE)
+    near, far = (np.array([_address(text) for text in texts]) for texts in (first, second))
+    near_port, far_port = _numbers(first_port), _numbers(second_port)
+    swap = inverted[:, np.newaxis]
+    keys["daddr"], keys["saddr"] = np.where(swap, far, near), np.where(swap, near, far)
+    _put(keys, "sport", np.where(inverted, far_port, near_port))
+    _put(keys, "dport", np.where(inverted, near_port, far_port))
+    names = _protocol_numbers()
+    _put(keys, "nexthdr", np.array([names.get(text) or int(text) for text in protocol]))
+    keys["flags"] = flags
+    _put(values, "lifetime", _numbers(lifetime))
+    for described, texts in zip(LAYOUTS[layout].text, columns[_FIXED:], strict=True):
+        _put(values, described.field, _numbers(texts, described.form))
 
 
-def _put(record: Records, name: str, number: int) -> None:
-    if number > np.iinfo(record.dtype[name]).max:
+def _numbers(texts: Iterable[str], form: Form = Form.DECIMAL) -> npt.NDArray[np.uint64]:
+    base = 10 if form is Form.DECIMAL else 16
+    return np.array([int(text, base) for text in texts], np.uint64)
+
+
+def _put(records: Records, name: str, numbers: npt.NDArray[Any]) -> None:
+    if len(numbers) and int(numbers.max()) > np.iinfo(records.dtype[name]).max:
         raise ValueError(name)
-    record[name] = number
+    records[name] = numbers
 
 
 def _address(text: str) -> list[int]:
-    return list((IPv6Address(text) if ":" in text else IPv4Address(text)).packed)
+    if ":" in text:
+        return list(IPv6Address(text).packed)
+    octets = [int(part) for part in text.split(".")]
+    if len(octets) != _IPV4_BYTES or max(octets) > _OCTET:
+        raise ValueError(text)
+    return octets
 
 
 def _layout_of(text: str) -> Layout:
