@@ -100,7 +100,7 @@ async def recreate(pilot: Pilot[None]) -> None:
 async def events(pilot: Pilot[None]) -> None:
     """The removal unfolded."""
     await first_sample(pilot)
-    await pilot.press("3")
+    await pilot.press("4")
     await pilot.pause()
     await pilot.press("down", "down", "down", "enter")
 

@@ -7,12 +7,14 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ctconsole.cli.common import bpf_root_option
+from ctconsole.cli.gates import gate_hint, gate_options
 from ctconsole.errors import AgentError, ConfigError, UsageError
 from ctconsole.paths import GLOBALS
 
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from pathlib import PurePath
     from types import FrameType
 
+    from ctconsole.agent.flush import FlushPlan, FlushReport
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+    from ctconsole.model.agentjson import ClockSource
+    from ctconsole.model.query import Query
 
     Leave = Callable[[], None]
 
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     help="State folder of the agent whose events are shown and that can be restarted; without "
     "it the one that looks after the maps below --bpf-root.",
 )
-@click.option("--read-only", is_flag=True, help="Only look: nothing can be changed.")
+@gate_options
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
@@ -60,14 +65,16 @@ def command(
     bpf_root: Path,
     state_dir: Path | None,
     read_only: bool,
+    allow_writes: bool,
     interval: float,
     theme: str | None,
     dumps: tuple[Path, ...],
 ) -> int:
     """Open the console: the node's maps, their entries, and what happens to them.
 
-    Keys: 1 2 3 switch views, enter opens, r recreates a map, R restarts the agent, space freezes,
-    ? lists all keys, q leaves.
+    Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, r
+    recreates a map, R restarts the agent, space freezes, ? lists all keys, q leaves. Maps of an
+    agent that is not ours are only looked at unless --allow-writes is given.
 
     \b
     Examples:
@@ -81,7 +88,12 @@ def command(
 
         return open_offline(dumps, theme=theme or "")
     return open_console(
-        bpf_root, state_dir, read_only=read_only, interval=interval, theme=theme or ""
+        bpf_root,
+        state_dir,
+        read_only=read_only,
+        allow_writes=allow_writes,
+        interval=interval,
+        theme=theme or "",
     )
 
 
@@ -90,6 +102,7 @@ def open_console(
     state_dir: Path | None = None,
     *,
     read_only: bool = False,
+    allow_writes: bool = False,
     interval: float = 2.0,
     theme: str = "",
     on_open: Callable[[Leave], None] | None = None,
@@ -100,6 +113,7 @@ def open_console(
         bpf_root: the bpffs whose maps are shown.
         state_dir: the agent's state folder; None finds it by ``bpf_root``.
         read_only: make no write gate.
+        allow_writes: make one even where the maps belong to an agent that is not ours.
         interval: seconds between two samples.
         theme: name of a theme, empty for the default.
         on_open: handed a function that ends the console from a signal handler. Without it
@@ -118,6 +132,7 @@ def open_console(
         )
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.cli.console_watch import watching
+    from ctconsole.cli.node_names import names_of_node
     from ctconsole.kernel.gate import Gate
     from ctconsole.observe.live import LiveSource
     from ctconsole.ui.app import ConsoleApp
@@ -127,12 +142,15 @@ def open_console(
     if state_dir is None:
         state_dir = settings.state_dir if settings else default_state_dir()
     history = StateDir(state_dir).history
-    gate = Gate.open(read_only=read_only)
+    closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
+    gate = Gate.open(read_only=bool(closed))
     app = ConsoleApp(
         LiveSource(bpf_root, history),
         NodeActions(gate, state_dir) if gate else None,
         interval=interval,
         theme=theme or DEFAULT_THEME,
+        names=partial(names_of_node, bpf_root),
+        read_only_hint=closed,
     )
     if on_open is not None:
         on_open(app.leave)
@@ -174,6 +192,7 @@ class NodeActions:
     def __init__(self, gate: Gate, state_dir: Path) -> None:
         self._gate = gate
         self._state_dir = state_dir
+        self._clock: ClockSource | None = None
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         """See `ctconsole.ui.actions.Actions`."""
@@ -197,6 +216,35 @@ class NodeActions:
                 history.append(report.events)
         report.check()
         return report
+
+    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.flush import plan_flush
+        from ctconsole.observe.discovery import discover
+
+        pin = Path(path)
+        facts = discover(pin.parent)
+        self._clock = facts.clock.value
+        layout = facts.layout.value if facts.layout else None
+        return plan_flush(pin, query, key, layout=layout, now=self._now)
+
+    def flush(self, plan: FlushPlan) -> FlushReport:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.actions import record
+        from ctconsole.agent.flush import flush
+        from ctconsole.agent.state import AgentSettings
+
+        report = flush(self._gate, plan, now=self._now)
+        settings = _agent_of(plan.path, self._state_dir)
+        record(settings or AgentSettings(self._state_dir), report.events)
+        return report
+
+    def _now(self) -> int:
+        """The clock of the node's entries."""
+        from ctconsole.kernel.clock import ktime
+        from ctconsole.observe.discovery import ct_now
+
+        return ct_now(self._clock) if self._clock else ktime()
 
     def agent_sizes(self) -> Mapping[str, int]:
         """See `ctconsole.ui.actions.Actions`."""

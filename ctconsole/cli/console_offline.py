@@ -25,12 +25,19 @@ def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
             "The console needs a terminal, and there is none on standard input and output",
             hint="For scripts there are ctconsole map list and ct list with --from-dump",
         )
+    from ctconsole.cli.node_names import names_of_files
     from ctconsole.observe.offline import OfflineSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 
     source = OfflineSource(paths)
-    app = ConsoleApp(source, None, theme=theme or DEFAULT_THEME)
+    app = ConsoleApp(
+        source,
+        None,
+        theme=theme or DEFAULT_THEME,
+        names=lambda: names_of_files(paths),
+        read_only_hint="files are only read",
+    )
     app.run()
     for problem in source.offline.problems:
         message(f"ctconsole: {problem}")

@@ -20,6 +20,7 @@ from ctconsole.model.table import CtTable
 from ctconsole.observe.discovery import KTIME, ct_now
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
+from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.layout import Records
     from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.usage import MapUsage
 
 _SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
 _MOST_SLOTS = 4096
@@ -123,6 +125,10 @@ class LiveSource:
                 return ()
             self._history = History(self._history_path, create=False)
         return self._history.read(since_id, limit, newest=True)
+
+    def usage(self) -> Sequence[MapUsage]:
+        """See `map_usage`."""
+        return map_usage(self._root, self._history_path)
 
     def close(self) -> None:
         """Close the counter and the history."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.event import Event
     from ctconsole.observe.archive import Member
+    from ctconsole.observe.usage import MapUsage
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -276,6 +277,10 @@ class OfflineSource:
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """Files hold no events."""
         del since_id, limit
+        return ()
+
+    def usage(self) -> Sequence[MapUsage]:
+        """Files hold no programs."""
         return ()
 
     def close(self) -> None:

@@ -14,14 +14,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.observe.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import PurePath
 
+    from ctconsole.model.changes import Changes
     from ctconsole.model.event import Event
+    from ctconsole.model.stats import Stats
     from ctconsole.model.table import CtTable
     from ctconsole.observe.source import NodeSnapshot, Source
+    from ctconsole.observe.usage import MapUsage
 
 TREND_POINTS = 300
 EVENTS_KEPT = 5000
@@ -30,6 +34,7 @@ Trend: TypeAlias = tuple[tuple[float, int], ...]
 """Element counts of one map, oldest first: (seconds since the epoch, entries)."""
 
 _NOTHING: Mapping[str, Trend] = MappingProxyType({})
+_NO_STATS: Mapping[str, Stats] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,11 @@ class Sample:
         watched: the pin or id ``table`` was asked by.
         events: the newest `EVENTS_KEPT` events with their ids, oldest first.
         trends: counts over time for each `MapRow.key`.
+        stats: what lives and what is dead in each CT map, by `MapRow.key`; of maps that are not
+            watched some seconds old.
+        changes: what came and went in ``table`` since the sample before, None where there is
+            nothing to compare with.
+        usage: which programs use which generation of each map; some seconds old.
         taken_at: seconds since the epoch at the start of this beat.
         cost_seconds: wall-clock seconds of the whole beat.
         cpu_seconds: CPU seconds of the sampling thread in it.
@@ -56,6 +66,9 @@ class Sample:
     watched: PurePath | int | None = None
     events: tuple[tuple[int, Event], ...] = ()
     trends: Mapping[str, Trend] = field(default_factory=lambda: _NOTHING)
+    stats: Mapping[str, Stats] = field(default_factory=lambda: _NO_STATS)
+    changes: Changes | None = None
+    usage: tuple[MapUsage, ...] = ()
     taken_at: float = 0.0
     cost_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -97,6 +110,7 @@ class Sampler:
         self._history: dict[str, deque[tuple[float, int]]] = {}
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
+        self._survey = Survey(source)
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     @property
@@ -168,6 +182,10 @@ class Sampler:
             errors.append(str(error))
             table = None
         try:
+            self._survey.beat(node, watched, table)
+        except (CtconsoleError, OSError) as error:
+            errors.append(str(error))
+        try:
             last = self._events[-1][0] if self._events else 0
             self._events.extend(self._source.events(last, EVENTS_KEPT))
         except (CtconsoleError, OSError) as error:
@@ -180,6 +198,9 @@ class Sampler:
             watched=watched,
             events=tuple(self._events),
             trends=MappingProxyType({k: tuple(v) for k, v in self._history.items()}),
+            stats=self._survey.stats,
+            changes=self._survey.changes,
+            usage=self._survey.usage,
             taken_at=taken_at,
             cost_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,

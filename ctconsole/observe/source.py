@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.usage import MapUsage
 
 
 def is_conntrack(info: MapInfo) -> bool:
@@ -114,6 +115,10 @@ class Source(Protocol):
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """Events with an id above ``since_id``, oldest first, at most ``limit`` of the newest."""
+        ...
+
+    def usage(self) -> Sequence[MapUsage]:
+        """Which programs use which generation of each pinned map; empty where none can run."""
         ...
 
     def close(self) -> None:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import PurePath
 
+    from ctconsole.agent.flush import FlushPlan, FlushReport
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+    from ctconsole.model.query import Query
 
 
 class Actions(Protocol):
@@ -23,6 +25,14 @@ class Actions(Protocol):
 
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
         """Remove the map with all its entries and create it anew, as planned."""
+        ...
+
+    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
+        """Say what deleting entries costs: those the query lets through, or that of the key."""
+        ...
+
+    def flush(self, plan: FlushPlan) -> FlushReport:
+        """Delete what was planned, as far as it still matches."""
         ...
 
     def agent_sizes(self) -> Mapping[str, int]:

@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from ctconsole.errors import CtconsoleError
+from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RESIZABLE
 from ctconsole.observe.sampler import Sample, Sampler
+from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.datapath import DatapathScreen
 from ctconsole.ui.screens.details import EntryDetails, MapDetails
 from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.screens.events import EventsScreen
+from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.recreate import RecreateScreen
 from ctconsole.ui.screens.restart import RestartScreen
+from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import Status, StatusBar, ViewTab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import PurePath
 
     from textual.driver import Driver
     from textual.screen import Screen
 
+    from ctconsole.agent.flush import FlushReport
     from ctconsole.manager.recreate import RecreateReport
-    from ctconsole.observe.source import MapRow, Source
+    from ctconsole.model.names import Names
+    from ctconsole.model.query import Query
+    from ctconsole.observe.source import Source
+    from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
 
 FLASH_SECONDS = 6.0
-READ_ONLY = "read-only: nothing can be changed here; start without --read-only to act"
+READ_ONLY = "read-only: nothing can be changed here; {hint}"
+HINT = "start without --read-only to act"
 
 
 class ConsoleApp(App[None]):
@@ -50,6 +62,12 @@ class ConsoleApp(App[None]):
         interval: seconds between two samples.
         clock: wall clock in seconds since the epoch, for ages on the screen.
         theme: name of a theme; one that does not exist is reported and the default taken.
+        names: reads what addresses and services are called; may take its time.
+        read_only_hint: what opens the write gate, for whoever wants to act without ``actions``.
+
+    Attributes:
+        names: what is called how, while names are shown.
+        filter_text: the filter of the Entries view.
     """
 
     TITLE = "ctconsole"
@@ -58,14 +76,18 @@ class ConsoleApp(App[None]):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "overview": OverviewScreen,
         "entries": EntriesScreen,
+        "top": TopScreen,
         "events": EventsScreen,
+        "datapath": DatapathScreen,
     }
     DEFAULT_MODE = "overview"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_view('overview')", "Overview", id="view.overview", show=False),
         Binding("2", "show_view('entries')", "Entries", id="view.entries", show=False),
-        Binding("3", "show_view('events')", "Events", id="view.events", show=False),
+        Binding("3", "show_view('top')", "Top", id="view.top", show=False),
+        Binding("4", "show_view('events')", "Events", id="view.events", show=False),
+        Binding("5", "show_view('datapath')", "Datapath", id="view.datapath", show=False),
         Binding(
             "space",
             "freeze",
@@ -90,8 +112,15 @@ class ConsoleApp(App[None]):
         interval: float = 2.0,
         clock: Callable[[], float] = time.time,
         theme: str = DEFAULT_THEME,
+        names: Callable[[], Names] | None = None,
+        read_only_hint: str = HINT,
     ) -> None:
         super().__init__()
+        self.names: Names | None = None
+        self.filter_text = ""
+        self.read_only = READ_ONLY.format(hint=read_only_hint)
+        self._read_names = names
+        self._generation: MapRow | None = None
         self.source = source
         self.actions = actions
         self.clock = clock
@@ -216,10 +245,85 @@ class ConsoleApp(App[None]):
         self.chosen_map = row.key
         self.action_show_view("entries")
 
+    @property
+    def ct_maps(self) -> list[MapRow]:
+        """The CT maps that can be shown, and the old generation that was asked for."""
+        node = self.sample.node
+        rows = [row for row in node.rows if row.is_conntrack] if node else []
+        rows.sort(key=lambda row: row.info.label)
+        return [*rows, self._generation] if self._generation else rows
+
+    @property
+    def ct_map(self) -> MapRow | None:
+        """The CT map shown: the one chosen, else the first."""
+        maps = self.ct_maps
+        return next((row for row in maps if row.key == self.chosen_map), maps[0] if maps else None)
+
+    def next_ct_map(self, by: int) -> None:
+        """Choose the neighbouring CT map."""
+        maps, now = self.ct_maps, self.ct_map
+        if now is not None:
+            place = [row.key for row in maps].index(now.key)
+            self.chosen_map = maps[(place + by) % len(maps)].key
+
+    def open_generation(self, name: str, generation: MapGeneration) -> None:
+        """Show the entries of a map that has lost its pin, or of one that has it."""
+        row = next((row for row in self.ct_maps if row.info.id == generation.map.id), None)
+        if row is None:
+            row = MapRow(generation.map, None, group=group_of(name))
+            if not is_conntrack(replace(generation.map, pin=PurePath(name))):
+                self.flash(f"{name} is no conntrack map: its entries are not shown here")
+                return
+            self._generation = row
+        self.open_entries(row)
+
+    def open_filtered(self, text: str) -> None:
+        """Show the entries that a filter lets through."""
+        self.filter_text = text
+        self.action_show_view("entries")
+
+    def toggle_names(self) -> None:
+        """Show names, or numbers again."""
+        if self.names is not None:
+            self.names = None
+            self._show_sample()
+        elif self._read_names is None:
+            self.flash("nobody here knows names")
+        else:
+            self.flash("reading names …")
+            self._fetch_names(self._read_names)
+
+    @work(thread=True, exclusive=True, group="names", exit_on_error=False)
+    def _fetch_names(self, read: Callable[[], Names]) -> None:
+        try:
+            names = read()
+        except (CtconsoleError, OSError) as error:
+            self.call_from_thread(self.flash, str(error))
+        else:
+            self.call_from_thread(self._named, names)
+
+    def _named(self, names: Names) -> None:
+        self.names = names
+        self.flash(f"{plural(len(names.endpoints), 'name')} known")
+        self._show_sample()
+
+    def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:
+        """Open the dialogue that deletes entries, or say why not."""
+        if self.actions is None:
+            self.flash(self.read_only)
+        elif row.info.pin is None:
+            self.flash(f"map {row.info.id} is pinned nowhere: its entries go with its programs")
+        else:
+            self.push_screen(FlushScreen(row, self.actions, query, key), self._flushed)
+
+    def _flushed(self, report: FlushReport | None) -> None:
+        if report is not None:
+            self.flash(f"{plural(report.deleted, 'entry', 'entries')} deleted")
+
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue for a map, or say why not."""
         if self.actions is None:
-            self.flash(READ_ONLY)
+            self.flash(self.read_only)
         elif row.info.pin is None or row.info.type not in RESIZABLE:
             kind = row.info.type.name.lower()
             self.flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
@@ -229,7 +333,7 @@ class ConsoleApp(App[None]):
     def restart_agent(self) -> None:
         """Open the dialogue, or say why not."""
         if self.actions is None:
-            self.flash(READ_ONLY)
+            self.flash(self.read_only)
         else:
             self.push_screen(RestartScreen(self.actions), self._restarted)
 
@@ -259,7 +363,7 @@ class ConsoleApp(App[None]):
     def action_help(self) -> None:
         """Show the keys that are in force here."""
         if isinstance(self.screen, View):
-            notes = [f"Recreate and restart: {READ_ONLY}."] if self.actions is None else []
+            notes = [f"Recreate and restart: {self.read_only}."] if self.actions is None else []
             self.push_screen(
                 HelpScreen(
                     [active.binding for active in self.screen.active_bindings.values()], notes

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ctconsole.agent.flush import FlushPlan, FlushReport
 from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.risk import Change, Knowledge, ServiceFacts, judge
 from ctconsole.model.spec import MapInfo, MapType, differences, hash_memory, spec_of
 from ctconsole.model.table import CtTable
 from ctconsole.observe.source import MapRow, NodeSnapshot
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from ctconsole.errors import CtconsoleError
     from ctconsole.model.event import Scalar
+    from ctconsole.model.query import Query
+    from ctconsole.observe.usage import MapUsage
 
 GLOBALS = Path("/sys/fs/bpf/tc/globals")
 CT4 = GLOBALS / "cilium_ct4_global"
@@ -170,6 +174,7 @@ class FakeSource:
         tables: CT tables, by pin; made on first use as large as the row says, at most
             ``most_entries``.
         log: events with their ids.
+        uses: what `usage` answers.
         error: raised by `maps` while it is set.
     """
 
@@ -179,6 +184,7 @@ class FakeSource:
     rows: dict[PurePath, MapRow] = field(default_factory=dict)
     tables: dict[PurePath, CtTable] = field(default_factory=dict)
     log: list[tuple[int, Event]] = field(default_factory=story)
+    uses: tuple[MapUsage, ...] = ()
     error: CtconsoleError | None = None
     closed: bool = False
 
@@ -206,6 +212,9 @@ class FakeSource:
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         return [line for line in self.log if line[0] > since_id][-limit:]
+
+    def usage(self) -> Sequence[MapUsage]:
+        return self.uses
 
     def close(self) -> None:
         self.closed = True
@@ -266,6 +275,39 @@ class FakeActions:
             events=(),
             seconds=0.41,
         )
+
+    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
+        table = self.source.table(path)
+        rows = query.rows(table)
+        raw = np.ascontiguousarray(table.keys).view(np.uint8).reshape(len(table), -1)
+        if key is not None:
+            rows &= (raw == np.frombuffer(key, np.uint8)).all(axis=1)
+        services = {number: ServiceFacts(1 + number % 3, sticky=False) for number in range(1, 50)}
+        chosen = table.take(rows)
+        translated = np.zeros(len(chosen), np.bool_)
+        translated[::40] = True
+        knowledge = Knowledge(services, policy=None, translated=translated)
+        return FlushPlan(
+            path=Path(path),
+            info=table.info,
+            query=query,
+            layout=table.layout,
+            entries=len(table),
+            keys=raw[rows],
+            verdicts=tuple(judge(chosen, Change.FLUSH, knowledge).reasons()),
+            mappings=2 * int(translated.sum()),
+            warnings=(),
+        )
+
+    def flush(self, plan: FlushPlan) -> FlushReport:
+        if self.error:
+            raise self.error
+        self.done.append(("flush", plan.path, plan.query.text, plan.chosen))
+        table = self.source.table(plan.path)
+        going = {row.tobytes() for row in plan.keys}
+        keep = np.array([key.tobytes() not in going for key in table.keys], np.bool_)
+        self.source.tables[plan.path] = table.take(keep)
+        return FlushReport(plan.path, plan.chosen, 0, 0, plan.mappings, 0.02, ())
 
     def agent_sizes(self) -> Mapping[str, int]:
         if self.error:

@@ -145,7 +145,7 @@ def test_a_map_is_watched_and_recreated_from_the_keyboard(
 
     terminal.press("Escape")
     terminal.until(lambda text: "entries lost." not in text)
-    terminal.press("3")
+    terminal.press("4")
     terminal.until(lambda text: "map-recreated" in text)
     terminal.press("q")
     terminal.until(lambda text: "exit code 0" in text)

@@ -57,7 +57,7 @@ async def test_every_view_fits_the_terminal(console: ConsoleApp, size: tuple[int
 async def test_keys_and_clicks_switch_views(console: ConsoleApp) -> None:
     async with console.run_test(size=(100, 30)) as pilot:
         await first_sample(pilot)
-        await pilot.press("3")
+        await pilot.press("4")
         await pilot.pause()
         assert console.current_mode == "events"
         await pilot.click(console.screen.query(ViewTab).first())
@@ -119,7 +119,7 @@ async def test_maps_sort_by_heading_and_keys(console: ConsoleApp) -> None:
 async def test_unfolding_an_event_shows_its_fields(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
-        await pilot.press("3")
+        await pilot.press("4")
         await pilot.pause()
         await pilot.press("down", "down", "down")
         assert "old_id: 549" not in screen_text(pilot)
@@ -166,7 +166,7 @@ async def test_a_node_in_trouble_from_the_start_is_no_crash(
     source.error = BpfError(1, "BPF_OBJ_GET", "somewhere")
     async with console.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: console.sampler.latest.error)
-        await pilot.press("2", "3", "1")
+        await pilot.press("2", "4", "1")
         await pilot.pause()
         assert "Operation not permitted" in screen_text(pilot)
 

@@ -37,6 +37,8 @@ class View(Screen[None]):
         (32, "-tall"),
     ]
 
+    AUTO_FOCUS = "LineTable"
+
     VIEW: ClassVar[str] = ""
     """The mode's name, as in ``chrome.VIEWS``."""
 

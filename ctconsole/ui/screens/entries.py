@@ -11,12 +11,15 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from ctconsole.errors import UsageError
+from ctconsole.model.query import Query
 from ctconsole.model.table import State
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.ct_rows import STATES, CtRows, Sorting, arrange
+from ctconsole.ui.widgets.ct_rows import EVERYTHING, STATES, CtRows, Sorting, arrange
+from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
+    from ctconsole.model.changes import Changes
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
@@ -48,6 +53,15 @@ class EntriesScreen(SortableView):
         Binding("left_square_bracket", "next_map(-1)", "Previous map", id="map.previous",
                 show=False),
         Binding("right_square_bracket", "next_map(1)", "Next map", id="map.next", show=False),
+        Binding("slash", "filter", "Filter", id="entries.filter",
+                tooltip="Show only entries that match, e.g. proto:tcp dport:443 !src:10.0.0.0/8"),
+        Binding("escape", "clear_filter", "Show all", id="entries.all", show=False),
+        Binding("n", "names", "Names", id="entries.names",
+                tooltip="Show names for addresses and services, or numbers again"),
+        Binding("d", "delete", "Delete", id="entries.delete", show=False,
+                tooltip="Delete the entry under the cursor"),
+        Binding("D", "flush", "Flush", id="entries.flush",
+                tooltip="Delete all entries that match the filter, or the whole map"),
         Binding("r", "recreate", "Recreate", id="map.recreate",
                 tooltip="Recreate the map with another size; its entries are lost"),
     ]  # fmt: skip
@@ -56,29 +70,36 @@ class EntriesScreen(SortableView):
         super().__init__()
         self.sorting = Sorting("bytes", descending=True)
         self._arranged: CtTable | None = None
+        self._changes: Changes | None = None
+        self._with_names: Names | None = None
+        self.query_shown = EVERYTHING
 
     def compose_body(self) -> Iterable[Widget]:
         """Which map and what is in it; the table."""
         with Horizontal(id="map-line"):
             yield MapName(id="map-name", markup=False)
             yield Static(id="summary")
+        yield FilterBar(id="filter")
         yield LineTable(id="entries")
 
     def on_screen_resume(self) -> None:
-        """Ask for the table while this view is on top."""
+        """Ask for the table while this view is on top; take over a filter set elsewhere."""
         self.choose(self.row)
+        bar = self.query_one(FilterBar)
+        if self.console_app.filter_text != bar.text:
+            bar.open(self.console_app.filter_text, focus=False)
+            self._filter_to(self.console_app.filter_text)
+        self.show_sample(self.console_app.sample)
 
     def on_screen_suspend(self) -> None:
         """A table nobody looks at need not be read; under a dialogue it is still looked at."""
-        if self.app.current_mode != self.VIEW:
+        if self.app.current_mode not in {self.VIEW, "top"}:
             self.console_app.watch_map(None)
 
     @property
     def row(self) -> MapRow | None:
         """The map shown: the one chosen, else the first CT map."""
-        maps = self._maps()
-        chosen = self.console_app.chosen_map
-        return next((row for row in maps if row.key == chosen), maps[0] if maps else None)
+        return self.console_app.ct_map
 
     def choose(self, row: MapRow | None) -> None:
         """Show this map from now on."""
@@ -104,14 +125,18 @@ class EntriesScreen(SortableView):
             table.set_empty(sample.error or f"Reading {clean(row.info.label)} …")
             return
         table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
-        if sample.table is not self._arranged:
-            self._arranged = sample.table
+        if sample.table is not self._arranged or self._with_names is not self.console_app.names:
+            self._arranged, self._changes = sample.table, sample.changes
+            self._with_names = self.console_app.names
             self._arrange(sample.table)
 
     def shown(self) -> str:
         """Rows shown of rows there are."""
         rows = self.query_one(LineTable).rows
-        return plural(len(rows), "entry", "entries") if isinstance(rows, CtRows) else ""
+        if not isinstance(rows, CtRows):
+            return ""
+        whole = plural(len(rows.arrangement.table), "entry", "entries")
+        return f"{len(rows):,} of {whole}" if rows.arrangement.query else whole
 
     def resort(self) -> None:
         """Arrange the same table anew."""
@@ -122,18 +147,27 @@ class EntriesScreen(SortableView):
     def _arrange(self, table: CtTable) -> None:
         key = self.query_one(LineTable).held_key
         sorting = self.sorting
-        arrangement = arrange(table, sorting, key if isinstance(key, bytes) else None)
+        held = key if isinstance(key, bytes) else None
+        changes = self._changes if table is self._arranged else None
+        arrangement = arrange(table, sorting, held, self.query_shown, changes)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement)
 
     def _show(self, arrangement: Arrangement) -> None:
-        if arrangement.table is not self._arranged or arrangement.sorting != self.sorting:
+        wanted = (self.sorting, self.query_shown)
+        if arrangement.table is not self._arranged or wanted != (
+            arrangement.sorting,
+            arrangement.query,
+        ):
             return
         table = self.query_one(LineTable)
         held = table.held_key is not None
-        table.set_rows(CtRows(arrangement), at=arrangement.at)
-        if held and arrangement.at is None and len(arrangement.order):
+        if arrangement.query and not len(arrangement.order):
+            table.set_empty("No entry matches the filter; esc shows all again.")
+        table.set_rows(CtRows(arrangement, self._with_names), at=arrangement.at)
+        if held and arrangement.at is None and len(arrangement.order) and not arrangement.query:
             self.console_app.flash("the entry under the cursor is gone")
+        self.query_one(FilterBar).count(len(arrangement.order), len(arrangement.table))
         self.query_one("#summary", Static).update(_summary(arrangement))
         self.console_app.refresh_status()
 
@@ -141,7 +175,7 @@ class EntriesScreen(SortableView):
         """Choose from a menu."""
         choices = [
             Choice(row.key, row.info.label, f"{row.entries or 0:,} of {row.info.max_entries:,}")
-            for row in self._maps()
+            for row in self.console_app.ct_maps
         ]
         if choices:
             current = self.console_app.chosen_map or ""
@@ -149,11 +183,10 @@ class EntriesScreen(SortableView):
 
     def action_next_map(self, by: int) -> None:
         """Show the neighbouring map."""
-        maps = self._maps()
-        if maps and self.row is not None:
-            place = [row.key for row in maps].index(self.row.key)
-            self.choose(maps[(place + by) % len(maps)])
-            self.show_sample(self.console_app.sample)
+        self.console_app.next_ct_map(by)
+        self._arranged = None
+        self.choose(self.row)
+        self.show_sample(self.console_app.sample)
 
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""
@@ -167,15 +200,62 @@ class EntriesScreen(SortableView):
             self.app.push_screen(EntryDetails(rows.arrangement.table, message.key))
 
     def _picked(self, key: str | None) -> None:
-        row = next((row for row in self._maps() if row.key == key), None)
+        row = next((row for row in self.console_app.ct_maps if row.key == key), None)
         if row:
             self.choose(row)
             self.show_sample(self.console_app.sample)
 
-    def _maps(self) -> list[MapRow]:
-        node = self.console_app.sample.node
-        rows = [row for row in node.rows if row.is_conntrack] if node else []
-        return sorted(rows, key=lambda row: row.info.label)
+    def action_filter(self) -> None:
+        """Open the filter bar."""
+        self.query_one(FilterBar).open(self.console_app.filter_text, focus=True)
+
+    def action_clear_filter(self) -> None:
+        """Show every entry again."""
+        self.query_one(FilterBar).close()
+        self._filter_to("")
+        self.query_one(LineTable).focus()
+
+    def action_names(self) -> None:
+        """Names, or numbers again."""
+        self.console_app.toggle_names()
+
+    def action_delete(self) -> None:
+        """Delete the entry under the cursor."""
+        key = self.query_one(LineTable).held_key
+        rows = self.query_one(LineTable).rows
+        if self.row and rows is not None and len(rows):
+            found = key if isinstance(key, bytes) else rows.key(self.query_one(LineTable).cursor)
+            if isinstance(found, bytes):
+                self.console_app.delete_entries(self.row, EVERYTHING, found)
+
+    def action_flush(self) -> None:
+        """Delete what is shown."""
+        if self.row:
+            self.console_app.delete_entries(self.row, self.query_shown)
+
+    @on(FilterBar.Changed)
+    def _filter_changed(self, message: FilterBar.Changed) -> None:
+        self._filter_to(message.text)
+
+    @on(FilterBar.Left)
+    def _filter_left(self, message: FilterBar.Left) -> None:
+        if message.clear:
+            self._filter_to("")
+        self.query_one(LineTable).focus()
+
+    def _filter_to(self, text: str) -> None:
+        """Show what this filter lets through; an unfinished one leaves what is shown."""
+        bar = self.query_one(FilterBar)
+        try:
+            query = Query.parse(text)
+        except UsageError as error:
+            bar.complain(str(error))
+            return
+        bar.complain("")
+        self.console_app.filter_text = query.text
+        if query != self.query_shown:
+            self.query_shown = query
+            self.resort()
 
 
 def _summary(arrangement: Arrangement) -> Text:
@@ -186,7 +266,11 @@ def _summary(arrangement: Arrangement) -> Text:
         if counts[state] or state in {State.ESTABLISHED, State.EXPIRED}:
             text.append(f"  {counts[state]:,}", "bold")
             text.append(f" {STATES[state][0]}", "dim")
-    table = arrangement.table
+    table, changes = arrangement.table, arrangement.changes
+    if changes is not None:
+        text.append(f"   +{changes.new_rate:,.0f}/s -{changes.gone_rate:,.0f}/s", "bold")
+        if changes.evicted:
+            text.append(f" ~{changes.evicted:,} evicted", "bold")
     text.append(f"   layout {table.layout}", "dim")
     if not table.walk.complete:
         text.append(f"   ▲ incomplete: {clean(table.walk.note)}", "bold")

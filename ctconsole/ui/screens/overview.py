@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def alert(sample: Sample) -> tuple[str, Level]:
-    """One sentence about the fullest map above the first threshold, else an empty one."""
+    """One sentence about a split brain, else about the fullest map above the first threshold."""
+    split = next((one for one in sample.usage if one.split), None)
+    if split:
+        return f"▲ {clean(split.verdict)} · 5 shows which", Level.CRIT
     rows = sample.node.rows if sample.node else ()
     full = [
         row for row in rows if row.fill is not None and row.fill >= WARN and row.info.type.is_hash
@@ -85,7 +88,7 @@ class OverviewScreen(SortableView):
             table.set_empty("Reading the node's maps …" if not sample.error else sample.error)
             return
         table.set_empty("No pinned maps here yet.")
-        table.set_rows(MapRows(sample.node.rows, sample.trends, self.sorting))
+        table.set_rows(MapRows(sample.node.rows, sample.trends, self.sorting, sample.stats))
         recent = EventRows(sample.events, now=self.console_app.clock(), columns=SHORT)
         events = self.query_one("#recent", LineTable)
         if events.rows is None or not recent.same_as(events.rows):

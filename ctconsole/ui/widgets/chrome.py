@@ -16,7 +16,13 @@ from ctconsole.ui.text import clean
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-VIEWS = (("1", "overview", "Overview"), ("2", "entries", "Entries"), ("3", "events", "Events"))
+VIEWS = (
+    ("1", "overview", "Overview"),
+    ("2", "entries", "Entries"),
+    ("3", "top", "Top"),
+    ("4", "events", "Events"),
+    ("5", "datapath", "Datapath"),
+)
 """Key, mode and name of each view."""
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.addresses import address_text
+from ctconsole.model.changes import dying
 from ctconsole.model.layout import CtFlag, Protocol
 from ctconsole.model.order import find_entry, sort_order
+from ctconsole.model.query import Query
 from ctconsole.model.table import Direction, State
 from ctconsole.model.units import duration
-from ctconsole.ui.text import short_count, short_size
+from ctconsole.ui.text import clean, short_count, short_size
 from ctconsole.ui.widgets.rows import Cell, Column
 
 if TYPE_CHECKING:
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.changes import Changes
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
 
 _PAGE = 64
+
+EVERYTHING = Query("", ())
+"""The filter that lets everything pass."""
 
 DIRECTIONS = {Direction.OUT: "OUT", Direction.IN: "IN", Direction.SERVICE: "SVC"}
 
@@ -105,7 +112,9 @@ class Arrangement:
         table: the sample.
         order: row numbers of ``table`` in the order shown.
         sorting: what ``order`` was made by.
-        counts: entries in each `State`, so that summing up does not block the screen.
+        counts: entries shown in each `State`, so that summing up does not block the screen.
+        query: what ``order`` was chosen by; it lacks the entries that do not pass.
+        changes: what came and went since the sample before, None where that is not known.
         at: where the asked-for key stands in ``order``, None when it is gone or none was asked.
     """
 
@@ -113,22 +122,48 @@ class Arrangement:
     order: npt.NDArray[np.intp]
     sorting: Sorting
     counts: Mapping[State, int]
+    query: Query = EVERYTHING
+    changes: Changes | None = None
     at: int | None = None
 
 
-def arrange(table: CtTable, sorting: Sorting, key: bytes | None = None) -> Arrangement:
-    """Sort a table, find ``key`` in it, count the states. Takes about 0.3 s for a million rows."""
-    order = sort_order(table, sorting.column, descending=sorting.descending)
-    row = find_entry(table, key) if key else None
-    at = int(np.flatnonzero(order == row)[0]) if row is not None else None
-    counts = np.bincount(table.state, minlength=len(State))
-    return Arrangement(table, order, sorting, {s: int(counts[s]) for s in State}, at)
+def arrange(
+    table: CtTable,
+    sorting: Sorting,
+    key: bytes | None = None,
+    query: Query = EVERYTHING,
+    changes: Changes | None = None,
+) -> Arrangement:
+    """Choose and sort a table's rows, find ``key`` in it, count the states.
+
+    Takes about 0.3 s for a million rows.
+    """
+    part, rows = table, None
+    if query:
+        rows = np.flatnonzero(query.rows(table))
+        part = table.take(rows)
+    order = sort_order(part, sorting.column, descending=sorting.descending)
+    if rows is not None:
+        order = rows[order]
+    counts = np.bincount(part.state, minlength=len(State))
+    states = {state: int(counts[state]) for state in State}
+    at = _place(order, find_entry(table, key) if key else None)
+    return Arrangement(table, order, sorting, states, query, changes, at)
+
+
+def _place(order: npt.NDArray[np.intp], row: int | None) -> int | None:
+    """Where a row of the table stands in an order; None where it does not."""
+    if row is None:
+        return None
+    places = np.flatnonzero(order == row)
+    return int(places[0]) if len(places) else None
 
 
 def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
     """The columns; IPv6 addresses need more room."""
     end, most = (24, 47) if ipv6 else (18, 21)
     return (
+        Column("mark", "", 1, rank=2, sortable=False),
         Column("proto", "PROTO", 5),
         Column("dir", "DIR", 3),
         Column("source", "SOURCE", end, grow=2, most=most),
@@ -139,16 +174,22 @@ def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
         Column("bytes", "BYTES", 8, right=True),
         Column("flags", "FLAGS", 7, grow=1, most=12, rank=3),
         Column("identity", "IDENTITY", 8, right=True, rank=4),
-        Column("revnat", "REVNAT", 6, right=True, rank=5),
+        Column("revnat", "REVNAT", 6, right=True, grow=1, most=14, rank=5),
         Column("backend", "BACKEND", 7, right=True, rank=6),
     )
 
 
 class CtRows:
-    """Rows of an `Arrangement`; keys are the entries' raw keys."""
+    """Rows of an `Arrangement`; keys are the entries' raw keys.
 
-    def __init__(self, arrangement: Arrangement) -> None:
+    Args:
+        arrangement: what to show.
+        names: what addresses and services are called; None shows numbers.
+    """
+
+    def __init__(self, arrangement: Arrangement, names: Names | None = None) -> None:
         self.arrangement = arrangement
+        self._names = names
         self._columns = columns_for(ipv6=arrangement.table.is_ipv6)
         self._pages: dict[int, list[dict[str, Cell]]] = {}
 
@@ -172,7 +213,7 @@ class CtRows:
     def find(self, key: Hashable) -> int | None:
         """The row of a raw key."""
         found = find_entry(self.arrangement.table, key) if isinstance(key, bytes) else None
-        return None if found is None else int(np.flatnonzero(self.arrangement.order == found)[0])
+        return _place(self.arrangement.order, found)
 
     def cells(self, row: int, widths: Mapping[str, int]) -> Mapping[str, Cell]:
         """The cells of one entry."""
@@ -182,16 +223,38 @@ class CtRows:
             if len(self._pages) > 32:  # noqa: PLR2004 - a few screens of scrolling
                 self._pages.clear()
             rows = self.arrangement.order[page * _PAGE : (page + 1) * _PAGE]
-            self._pages[page] = _decode(self.arrangement.table.take(rows))
+            marks = self._marks(rows)
+            self._pages[page] = _decode(self.arrangement.table.take(rows), marks, self._names)
         return self._pages[page][line]
 
     def style(self, row: int) -> str:
-        """Expired entries stand back."""
-        state = self.cells(row, {})["state"][0][1]
-        return "expired" if state == "expired" else ""
+        """Expired entries stand back, new and dying ones are tinted."""
+        cells = self.cells(row, {})
+        if cells["state"][0][1] == "expired":
+            return "expired"
+        return cells["mark"][0][1]
+
+    def _marks(self, rows: npt.NDArray[np.intp]) -> list[str]:
+        """``+`` for entries that were not there before, ``-`` for those about to go."""
+        going = dying(self.arrangement.table.take(rows))
+        changes = self.arrangement.changes
+        new = changes.new[rows] if changes is not None else np.zeros(len(rows), np.bool_)
+        return ["+" if came else "-" if goes else "" for came, goes in zip(new, going, strict=True)]
 
 
-def _decode(part: CtTable) -> list[dict[str, Cell]]:
+_MARK_STYLES = {"+": "fresh", "-": "closing", "": ""}
+
+
+def _named(names: Names | None, raw: npt.NDArray[np.uint8]) -> list[str]:
+    """What each address is called; empty for those without a name."""
+    return names.addresses(raw) if names else [""] * len(raw)
+
+
+def _end(name: str, raw: bytes, port: int) -> str:
+    return f"{name}:{port}" if name else end_text(raw, port)
+
+
+def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[str, Cell]]:
     """The cells of a few entries."""
     ends, values = part.ends, part.values
     columns = zip(
@@ -210,6 +273,9 @@ def _decode(part: CtTable) -> list[dict[str, Cell]]:
         values["src_sec_id"].tolist(),
         values["rev_nat_index"].tolist(),
         part.backend.tolist(),
+        marks,
+        _named(names, ends.source),
+        _named(names, ends.destination),
         strict=True,
     )
     cells: list[dict[str, Cell]] = []
@@ -229,23 +295,28 @@ def _decode(part: CtTable) -> list[dict[str, Cell]]:
         ident,
         nat,
         back,
+        mark,
+        source,
+        target,
     ) in columns:
+        service = names.service(nat) if names and nat else ""
         words, style = STATES[State(state)]
         cells.append(
             {
+                "mark": ((mark, _MARK_STYLES[mark]),),
                 "proto": ((protocol_name(proto), ""),),
                 "dir": (
                     (DIRECTIONS[Direction(way)], "accent" if way == Direction.SERVICE else "dim"),
                 ),
-                "source": ((end_text(src, sport), ""),),
-                "destination": ((end_text(dst, dport), ""),),
+                "source": ((clean(_end(source, src, sport)), ""),),
+                "destination": ((clean(_end(target, dst, dport)), ""),),
                 "state": ((words, style),),
                 "left": ((duration(left) if left > 0 and part.has_clock else "-", "dim"),),
                 "packets": ((short_count(pkts), ""),),
                 "bytes": ((short_size(size), ""),),
                 "flags": ((short_flags(flags, related=rel), "second"),),
                 "identity": ((str(ident) if ident else "-", "dim"),),
-                "revnat": ((str(nat) if nat else "-", "dim"),),
+                "revnat": ((clean(service) or (str(nat) if nat else "-"), "dim"),),
                 "backend": ((str(back) if back else "-", "dim"),),
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.manager.catalogue import NOT_USED, Group
@@ -13,6 +14,7 @@ from ctconsole.ui.widgets.rows import Cell, Column, Piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
+    from ctconsole.model.stats import Stats
     from ctconsole.observe.sampler import Trend
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.ct_rows import Sorting
@@ -24,6 +26,8 @@ COLUMNS = (
     Column("id", "ID", 5, right=True, rank=2),
     Column("fill", "FILL", 14, grow=3, most=32),
     Column("entries", "ENTRIES", 10, right=True),
+    Column("alive", "ALIVE", 9, right=True, rank=1),
+    Column("dead", "DEAD", 8, right=True, rank=1),
     Column("maximum", "MAX", 10, right=True),
     Column("memory", "MEMORY", 8, right=True),
     Column("trend", "TREND", 12, right=True, grow=1, most=16, rank=1, sortable=False),
@@ -58,13 +62,19 @@ class MapRows:
     """Maps, sorted; keys are `MapRow.key`."""
 
     def __init__(
-        self, rows: Sequence[MapRow], trends: Mapping[str, Trend], sorting: Sorting
+        self,
+        rows: Sequence[MapRow],
+        trends: Mapping[str, Trend],
+        sorting: Sorting,
+        stats: Mapping[str, Stats] = MappingProxyType({}),
     ) -> None:
         self._sorting = sorting
+        self._stats = stats
         ordered = sorted(rows, key=_group_order)
+        key = {**_SORT_KEYS, "alive": self._alive, "dead": self._dead}[sorting.column]
         self._rows = sorted(
             ordered,
-            key=_SORT_KEYS[sorting.column],  # type: ignore[arg-type] # one column's keys compare
+            key=key,  # type: ignore[arg-type] # one column's keys compare
             reverse=sorting.descending,
         )
         self._trends = trends
@@ -110,9 +120,15 @@ class MapRows:
             "maximum": ((f"{info.max_entries:,}", "dim"),),
             "memory": ((short_size(info.memlock) if info.memlock else "-", "dim"),),
         }
+        stats = self._stats.get(found.key)
+        alive, dead = self._alive(found), self._dead(found)
+        cells["alive"] = ((f"{alive:,}" if alive >= 0 else "", ""),)
+        cells["dead"] = ((f"{dead:,}" if dead >= 0 else "", "expired"),)
         if "fill" in widths:
             idle = found.is_idle
-            cells["fill"] = _idle_cell(widths) if idle else fill_cell(found.fill, widths["fill"])
+            gone = stats.kinds.expired / max(1, stats.kinds.entries) if stats else 0.0
+            width = widths["fill"]
+            cells["fill"] = _idle_cell(widths) if idle else fill_cell(found.fill, width, gone)
         if "trend" in widths:
             cells["trend"] = self._trend(found, widths["trend"])
         return cells
@@ -121,6 +137,16 @@ class MapRows:
         """Rows are told apart by their cells."""
         del row
         return ""
+
+    def _alive(self, row: MapRow) -> int:
+        """Living entries; -1 for a map that is not conntrack's, or not read yet."""
+        stats = self._stats.get(row.key)
+        return stats.kinds.alive if stats and stats.clock else -1
+
+    def _dead(self, row: MapRow) -> int:
+        """Expired entries; -1 likewise."""
+        stats = self._stats.get(row.key)
+        return stats.kinds.expired if stats and stats.clock else -1
 
     def _trend(self, row: MapRow, width: int) -> Cell:
         counts = [count for _, count in self._trends.get(row.key, ())][-width:]
@@ -139,11 +165,16 @@ def _idle_cell(widths: Mapping[str, int]) -> Cell:
     return ((text, "dim"),)
 
 
-def fill_cell(fill: float | None, width: int) -> Cell:
-    """A bar with glyph and percentage; a dash for a map without a count."""
+def fill_cell(fill: float | None, width: int, dead: float = 0.0) -> Cell:
+    """A bar with glyph and percentage; a dash for a map without a count.
+
+    The share of the entries that is ``dead`` (0 to 1) is drawn apart at the bar's end.
+    """
     if fill is None:
         return (("-", "dim"),)
     level = level_of(fill)
-    pieces: tuple[Piece, ...] = bar(fill, max(4, width - _BAR_TEXT))
+    full, track = bar(fill, max(4, width - _BAR_TEXT))
+    cut = len(full[0]) - round(len(full[0]) * dead)
+    pieces: tuple[Piece, ...] = ((full[0][:cut], full[1]), (full[0][cut:], "expired"), track)
     style = level.value if fill > 0 else "dim"
     return (*pieces, (f" {level.glyph}{percent(fill):>4}", style))

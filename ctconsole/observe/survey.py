@@ -1,0 +1,125 @@
+"""The slower questions a sampler asks: what lives in each table, and who uses which map.
+
+A whole table is read with every sample only while somebody looks at it. The others are read one
+at a time and so seldom that it is hardly felt: a reading that took one second is not repeated
+for `REST`.
+"""
+
+from __future__ import annotations
+
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.model.changes import KeyedTable, changes_between
+from ctconsole.model.stats import stats_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import PurePath
+
+    from ctconsole.model.changes import Changes
+    from ctconsole.model.stats import Stats
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.source import MapRow, NodeSnapshot, Source
+    from ctconsole.observe.usage import MapUsage
+
+REST: Final = 50
+"""Seconds of rest for each second a question took."""
+
+LEAST: Final = 4.0
+"""Seconds between two of the same question, however cheap it is."""
+
+
+class Survey:
+    """Asks in the sampler's thread.
+
+    Args:
+        source: what is asked.
+        clock: a clock in seconds, to keep the pace by.
+
+    Attributes:
+        stats: by `MapRow.key`.
+        changes: between the two newest samples of the watched map.
+        usage: the newest answer about programs.
+    """
+
+    def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        self._usage_due = 0.0
+        self._before: KeyedTable | None = None
+        self.stats: Mapping[str, Stats] = MappingProxyType({})
+        self.changes: Changes | None = None
+        self.usage: tuple[MapUsage, ...] = ()
+
+    def beat(
+        self, node: NodeSnapshot | None, watched: PurePath | int | None, table: CtTable | None
+    ) -> None:
+        """Take in the table just read, else read what is due; then ask about programs.
+
+        The first beat asks nothing, so that the first screen does not wait.
+
+        Raises:
+            CtconsoleError: the programs cannot be listed.
+        """
+        if node is None:
+            return
+        self._forget(node)
+        if watched is not None:
+            self._take(node, watched, table)
+        elif self._due:
+            self._before = None
+            self.changes = None
+            self._read_next(node)
+        if not self._due:
+            now = self._clock()
+            self._due = {"": now}
+            return
+        self._ask_usage()
+
+    def _take(self, node: NodeSnapshot, watched: PurePath | int, table: CtTable | None) -> None:
+        if table is None:
+            self._before = self.changes = None
+            return
+        if self._before is not None and self._before.table is table:
+            return
+        keyed = KeyedTable(table)
+        self.changes = changes_between(self._before, keyed) if self._before else None
+        self._before = keyed
+        row = next((row for row in node.rows if watched in {row.info.pin, row.info.id}), None)
+        if row is not None:
+            self._put(row, table)
+
+    def _read_next(self, node: NodeSnapshot) -> None:
+        """Read one table that is due."""
+        now = self._clock()
+        due = [row for row in node.rows if row.is_conntrack and self._due.get(row.key, 0.0) <= now]
+        if not due:
+            return
+        row = min(due, key=lambda row: self._due.get(row.key, 0.0))
+        try:
+            self._put(row, self._source.table(row.info.pin or row.info.id))
+        except CtconsoleError:
+            # Gone since it was listed, or nothing that can be read: the next listing tells.
+            self.stats = MappingProxyType({k: v for k, v in self.stats.items() if k != row.key})
+        took = self._clock() - now
+        self._due[row.key] = now + took + max(LEAST, REST * took)
+
+    def _put(self, row: MapRow, table: CtTable) -> None:
+        self.stats = MappingProxyType({**self.stats, row.key: stats_of(table)})
+
+    def _ask_usage(self) -> None:
+        now = self._clock()
+        if now >= self._usage_due:
+            self.usage = tuple(self._source.usage())
+            took = self._clock() - now
+            self._usage_due = now + took + max(LEAST, REST * took)
+
+    def _forget(self, node: NodeSnapshot) -> None:
+        present = {row.key for row in node.rows}
+        if not self.stats.keys() <= present:
+            kept = {key: value for key, value in self.stats.items() if key in present}
+            self.stats = MappingProxyType(kept)

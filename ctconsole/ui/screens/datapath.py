@@ -1,0 +1,76 @@
+"""View 5: which programs use which map, and whether the pins show what the node does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.widgets import Static
+
+from ctconsole.model.event import Level
+from ctconsole.ui.screens.base import View
+from ctconsole.ui.text import clean, plural
+from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.usage_rows import UsageRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.usage import MapUsage
+
+CALM = "Every pinned map in use is the one the programs use."
+
+
+class DatapathScreen(View):
+    """Maps with their generations and users, and an alarm where they have come apart."""
+
+    VIEW = "datapath"
+
+    def compose_body(self) -> Iterable[Widget]:
+        """The verdict; the table."""
+        yield Static(id="verdict", markup=False)
+        yield LineTable(id="usage", empty="Not known yet which programs use which map.")
+
+    def show_sample(self, sample: Sample) -> None:
+        """Show who uses what, if that was asked since the last sample."""
+        text, level = verdict(sample.usage)
+        panel = self.query_one("#verdict", Static)
+        panel.update(text)
+        panel.set_classes(f"-{level}")
+        table = self.query_one(LineTable)
+        if sample.usage or table.rows is None:
+            table.set_rows(UsageRows(sample.usage))
+
+    def shown(self) -> str:
+        """How many programs and maps."""
+        usage = self.console_app.sample.usage
+        programs = {
+            user.program.id
+            for one in usage
+            for generation in (one.pinned, *one.others)
+            for user in generation.users
+        }
+        return f"{plural(len(programs), 'program')}, {plural(len(usage), 'map')}"
+
+    @on(LineTable.Selected, "#usage")
+    def _open(self, message: LineTable.Selected) -> None:
+        rows = message.table.rows
+        if isinstance(rows, UsageRows) and len(rows):
+            one, generation = rows.row(message.table.cursor)
+            self.console_app.open_generation(one.path.name, generation)
+
+
+def verdict(usage: Iterable[MapUsage]) -> tuple[str, str]:
+    """What to say above the table, and how loud: ``crit``, ``warn`` or ``ok``."""
+    told = sorted(
+        (one for one in usage if one.verdict), key=lambda one: one.level is not Level.ERROR
+    )
+    if not told:
+        return (CALM if usage else ""), "ok"
+    lines = [f"▲ {clean(one.verdict)}" for one in told[:2]]
+    if len(told) > 2:  # noqa: PLR2004 - as many as there is room for
+        lines.append(f"  {len(told) - 2} more maps likewise")
+    return "\n".join(lines), "crit" if told[0].split else "warn"

@@ -1,0 +1,163 @@
+"""View 3: what is in a table, and who fills it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from ctconsole.model.tops import tops_of
+from ctconsole.model.units import duration
+from ctconsole.ui.levels import percent
+from ctconsole.ui.screens.base import View
+from ctconsole.ui.text import clean, plural
+from ctconsole.ui.widgets.ct_rows import DIRECTIONS, protocol_name
+from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.top_rows import TopRows, top_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from ctconsole.model.stats import Bar, Stats
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+    from ctconsole.ui.widgets.top_rows import TopLine
+
+NAMED = 10
+"""How many of each kind are shown."""
+
+
+class TopScreen(View):
+    """The watched table in numbers, and its largest users."""
+
+    VIEW = "top"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket", "next_map(-1)", "Previous map", id="top.previous"),
+        Binding("right_square_bracket", "next_map(1)", "Next map", id="top.next"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counted: CtTable | None = None
+
+    def compose_body(self) -> Iterable[Widget]:
+        """The numbers; the largest."""
+        yield Static(id="numbers")
+        yield LineTable(id="tops", empty="Reading …")
+
+    def on_screen_resume(self) -> None:
+        """Ask for the table while this view is on top."""
+        super().on_screen_resume()
+        row = self.row
+        if row is not None:
+            self.console_app.watch_map(row.info.pin or row.info.id)
+
+    def on_screen_suspend(self) -> None:
+        """A table nobody looks at need not be read."""
+        if self.app.current_mode not in {self.VIEW, "entries"}:
+            self.console_app.watch_map(None)
+
+    @property
+    def row(self) -> MapRow | None:
+        """The map shown."""
+        return self.console_app.ct_map
+
+    def show_sample(self, sample: Sample) -> None:
+        """Count in a worker; shown when that is done."""
+        row = self.row
+        table = self.query_one(LineTable)
+        if row is None:
+            table.set_empty("No conntrack map is pinned here." if sample.node else "Reading …")
+            return
+        where = row.info.pin or row.info.id
+        if self.app.current_mode == self.VIEW:
+            self.console_app.watch_map(where)
+        stats = sample.stats.get(row.key)
+        self.query_one("#numbers", Static).update(_numbers(row, stats, sample))
+        if sample.table is None or sample.watched != where:
+            table.set_empty(f"Reading {clean(row.info.label)} …")
+        elif sample.table is not self._counted:
+            self._counted = sample.table
+            self._count(sample.table)
+
+    def shown(self) -> str:
+        """How many are named."""
+        rows = self.query_one(LineTable).rows
+        return f"largest {NAMED} of each kind" if rows is not None and len(rows) else ""
+
+    @work(thread=True, exclusive=True, group="tops", exit_on_error=False)
+    def _count(self, table: CtTable) -> None:
+        lines = top_lines(table, tops_of(table, NAMED), self.console_app.names)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show, table, lines)
+
+    def _show(self, table: CtTable, lines: list[TopLine]) -> None:
+        if table is self._counted:
+            tops = self.query_one(LineTable)
+            tops.set_empty("The table is empty: no connection is tracked in it.")
+            tops.set_rows(TopRows(lines, len(table)))
+            self.console_app.refresh_status()
+
+    def action_next_map(self, by: int) -> None:
+        """Show the neighbouring map."""
+        self.console_app.next_ct_map(by)
+        self.show_sample(self.console_app.sample)
+
+    @on(LineTable.Selected, "#tops")
+    def _drill(self, message: LineTable.Selected) -> None:
+        rows = message.table.rows
+        if isinstance(rows, TopRows) and len(rows):
+            self.console_app.open_filtered(rows.line(message.table.cursor).filter)
+
+
+def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:
+    """A few lines: alive and dead, coming and going, by protocol, by time left."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f" {clean(row.info.label)}", "bold")
+    if stats is None:
+        return text.append("  reading …", "dim")
+    kinds = stats.kinds
+    parts = [("entries", kinds.entries), ("established", kinds.established)]
+    parts += [("closing", kinds.closing), ("unanswered", kinds.unanswered)]
+    if stats.clock:
+        parts[1:1] = [("alive", kinds.alive), ("expired", kinds.expired)]
+    for word, number in parts:
+        text.append(f"   {number:,}", "bold").append(f" {word}", "dim")
+    changes = sample.changes
+    if changes is not None and sample.table is not None:
+        text.append(f"\n  new {changes.new_rate:,.0f}/s   gone {changes.gone_rate:,.0f}/s   ")
+        evicted = "unknown" if changes.evicted is None else f"~{changes.evicted:,}"
+        text.append(f"evicted {evicted} since the last sample", "dim")
+    else:
+        text.append("\n  new and gone: after the next sample", "dim")
+    text.append("\n  by kind   ", "dim")
+    for share in stats.shares[:5]:
+        text.append(f"{protocol_name(share.protocol)} {DIRECTIONS[share.direction]} ")
+        text.append(f"{share.kinds.entries:,}   ", "bold")
+    text.append("\n  life left ", "dim").append(_bars(stats.left, kinds.entries))
+    text.append("\n  idle      ", "dim").append(_bars(stats.idle, kinds.alive))
+    return text
+
+
+def _bars(bars: tuple[Bar, ...], whole: int) -> str:
+    if not bars:
+        return "not known: the clock of this table is not"
+    words = []
+    for bar in bars:
+        if bar.entries:
+            limit = "over" if bar.low is None else duration(bar.low)
+            until = f"{limit}+" if bar.high is None else f"< {duration(bar.high)}"
+            named = "over" if bar.low is None else until
+            words.append(
+                f"{named} {plural(bar.entries, 'entry', 'entries')} "
+                f"({percent(bar.entries / max(1, whole))})"
+            )
+    return "   ".join(words)

@@ -1,0 +1,212 @@
+"""Filtering, naming and deleting entries, the Top and Datapath views."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.kernel.programs import ProgramInfo, ProgramType
+from ctconsole.model.event import Level
+from ctconsole.model.names import Names
+from ctconsole.observe.usage import MapGeneration, MapUsage, User
+from ctconsole.ui.app import ConsoleApp
+from ctconsole.ui.screens.flush import FlushScreen
+from ctconsole.ui.widgets.ct_rows import CtRows
+from ctconsole.ui.widgets.line_table import LineTable
+from tests.support.fakes import CT4, EPOCH, FakeActions, FakeSource
+from tests.support.pilots import (
+    console_of,
+    first_sample,
+    open_entries,
+    resample,
+    screen_text,
+    settle,
+    status,
+    text_of,
+    until,
+)
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+
+def rows_of(table: LineTable) -> CtRows:
+    assert isinstance(table.rows, CtRows)
+    return table.rows
+
+
+async def filter_by(pilot: Pilot[None], *keys: str) -> LineTable:
+    table = await open_entries(pilot)
+    await pilot.press("slash", *keys)
+    await settle(pilot)
+    return table
+
+
+async def test_a_filter_counts_while_it_is_typed(console: ConsoleApp, source: FakeSource) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await filter_by(pilot, *"svc")
+        wanted = int(source.tables[CT4].service.sum())
+        assert len(rows_of(table)) == wanted
+        assert f"{wanted:,} of 4,000 entries" in screen_text(pilot)
+        await pilot.press("enter")
+        assert status(pilot).shown == f"{wanted:,} of 4,000 entries"
+        await pilot.press("escape")
+        await settle(pilot)
+        assert len(rows_of(table)) == 4000
+
+
+async def test_a_wrong_filter_says_what_is_allowed(console: ConsoleApp) -> None:
+    async with console.run_test(size=(160, 40)) as pilot:
+        table = await filter_by(pilot, *"state:asl")
+        assert "established" in screen_text(pilot)
+        assert len(rows_of(table)) == 4000
+
+
+async def test_a_filter_stays_over_samples_and_views(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await filter_by(pilot, *"dead", "enter")
+        before = len(rows_of(table))
+        await pilot.press("1", "2")
+        await resample(pilot)
+        assert 0 < len(rows_of(table)) == before
+
+
+async def test_new_and_dying_entries_are_marked(console: ConsoleApp, source: FakeSource) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        whole = source.tables[CT4]
+        gone = whole.take(np.arange(len(whole)) >= 100)
+        source.tables[CT4] = replace(gone, taken_at=EPOCH + 2)
+        await resample(pilot)
+        source.tables[CT4] = replace(whole, taken_at=EPOCH + 4)
+        await resample(pilot)
+        rows = rows_of(table)
+        marks = [rows.cells(row, {})["mark"][0][0] for row in range(len(rows))]
+        assert marks.count("+") == 100
+        assert "-" in marks
+        assert "+50/s" in text_of(pilot, "#summary")
+
+
+async def test_names_are_shown_on_request(source: FakeSource) -> None:
+    names = Names(endpoints={bytes([10, 244, 1, 17]): "default/web"}, services={5: "default/svc"})
+    app = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, names=lambda: names)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await open_entries(pilot)
+        assert "default/web" not in screen_text(pilot)
+        await pilot.press("n")
+        await until(pilot, lambda: app.names is not None)
+        await settle(pilot)
+        assert "default/web:" in screen_text(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        assert "default/web" not in screen_text(pilot)
+
+
+async def test_flush_wants_the_name_and_says_who_breaks(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await filter_by(pilot, *"svc", "enter")
+        chosen = len(rows_of(table))
+        await pilot.press("D")
+        dialogue = pilot.app.screen
+        assert isinstance(dialogue, FlushScreen)
+        await until(pilot, lambda: dialogue.plan is not None)
+        shown = screen_text(pilot)
+        assert "picks one of several backends" in shown
+        assert f"{chosen:,}" in shown
+        assert not dialogue.confirmed
+        await pilot.press(*CT4.name, "enter")
+        await until(pilot, lambda: actions.done)
+        assert actions.done == [("flush", Path(CT4), "svc", chosen)]
+        await settle(pilot)
+        assert "entries deleted" in screen_text(pilot)
+
+
+async def test_one_entry_is_deleted_by_two_keys(console: ConsoleApp, actions: FakeActions) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("down", "d")
+        dialogue = pilot.app.screen
+        assert isinstance(dialogue, FlushScreen)
+        await until(pilot, lambda: dialogue.plan is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: actions.done)
+        assert actions.done == [("flush", Path(CT4), "", 1)]
+
+
+async def test_nothing_is_deleted_read_only(read_only: ConsoleApp) -> None:
+    async with read_only.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("D")
+        assert "read-only" in status(pilot).flash
+
+
+async def test_top_names_the_largest_and_leads_to_their_entries(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("3")
+        table = pilot.app.screen.query_one(LineTable)
+        await resample(pilot)
+        await until(pilot, lambda: table.rows is not None and len(table.rows))
+        shown = screen_text(pilot)
+        assert "life left" in shown
+        assert "expired" in shown
+        assert "service" in shown
+        await pilot.press("enter")
+        await until(pilot, lambda: console_of(pilot).current_mode == "entries")
+        await settle(pilot)
+        assert console_of(pilot).filter_text.startswith("src:10.244.")
+        entries = pilot.app.screen.query_one(LineTable)
+        await until(pilot, lambda: isinstance(entries.rows, CtRows))
+        assert 0 < len(rows_of(entries)) < len(source.tables[CT4])
+
+
+def split_brain(source: FakeSource) -> MapUsage:
+    """The pinned table is used by nobody, the one before by two programs."""
+    info = source.rows[CT4].info
+    program = ProgramInfo(301, ProgramType.SCHED_CLS, "from_container", "", (12,), 0, 0)
+    users = (User(program, ("tc ingress lxc1",), "attached"),)
+    older = MapGeneration(replace(info, id=12, pin=None), False, users, "same name")  # noqa: FBT003 - the field's own place
+    pinned = MapGeneration(info, True, (), "pinned")  # noqa: FBT003 - the field's own place
+    verdict = "Nobody uses the pinned cilium_ct4_global (map 588)"
+    return MapUsage(Path(CT4), pinned, (older,), Level.ERROR, verdict)
+
+
+async def test_a_split_brain_is_a_red_alarm_in_both_views(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    source.uses = (split_brain(source),)
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await resample(pilot)
+        assert "Nobody uses the pinned cilium_ct4_global" in screen_text(pilot).splitlines()[1]
+        await pilot.press("5")
+        await pilot.pause()
+        assert pilot.app.screen.query_one("#verdict").has_class("-crit")
+        shown = screen_text(pilot)
+        assert "from_container" in shown
+        assert "older" in shown
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: console_of(pilot).current_mode == "entries")
+        assert console_of(pilot).sampler.watched == 12
+
+
+async def test_overview_tells_living_from_dead(console: ConsoleApp, source: FakeSource) -> None:
+    async with console.run_test(size=(140, 40)) as pilot:
+        await first_sample(pilot)
+        await resample(pilot)
+        await resample(pilot)
+        row = source.rows[CT4]
+        found = console_of(pilot).sample.stats
+        assert found
+        assert row.key in found
+        kinds = found[row.key].kinds
+        shown = screen_text(pilot)
+        assert f"{kinds.alive:,}" in shown
+        assert f"{kinds.expired:,}" in shown
