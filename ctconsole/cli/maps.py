@@ -256,7 +256,7 @@ def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str,
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from ctconsole.model.units import count, share, size
 
-    cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USED BY")]
+    cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USE")]
     for row in rows:
         entries = row["entries"]
         cells.append(

@@ -49,7 +49,8 @@ def test_list_shows_exact_fill_and_the_articles_groups(root: str) -> None:
     assert ct4["entries_exact"]
     assert ct4["group"] == "connection tracking"
     lines = run(maps.command, "list", "--bpf-root", root).stdout.splitlines()
-    assert lines[0].split() == ["NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP"]
+    head = ["NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USE"]
+    assert lines[0].split() == head
     assert any(line.split()[:2] == ["cilium_ct4_global", "LRU_HASH"] for line in lines)
     assert len(lines) == len(found) + 1
 
