@@ -190,7 +190,7 @@ def _merged(columns: Sequence[Column]) -> list[Column]:
     text = b""
     for column in columns:
         if isinstance(column.lengths, int):
-            text += bytes(column.tokens)
+            text += column.tokens.tobytes()
             continue
         if text:
             merged.append(literal(text))

@@ -147,6 +147,19 @@ class Sampler:
         self._wake.set()
 
     def _run(self) -> None:
+        """Sample until stopped; a fault of ours is shown, since a dead thread looks like calm."""
+        try:
+            self._beats()
+        except BaseException as error:
+            self._latest = replace(
+                self._latest,
+                number=self._latest.number + 1,
+                error=f"Sampling has ended by a fault of this program: {error!r}",
+            )
+            self._notify(self._latest)
+            raise
+
+    def _beats(self) -> None:
         while not self._stopping:
             self._wake.clear()
             started = time.monotonic()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NoReturn
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_an_error_keeps_what_is_known() -> None:
     assert "Input/output error" in good[1].error
     assert good[1].node is good[0].node
     assert source.closed
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_ours_is_shown_and_not_taken_for_calm(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault() -> NoReturn:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(source, "maps", fault)
+    shown: list[Sample] = []
+    one = Sampler(source, 3600, shown.append)
+    one.start()
+    one.stop()
+    assert "nobody thought of this" in shown[-1].error
 
 
 def test_watching_a_map_samples_it_at_once(source: FakeSource) -> None:
