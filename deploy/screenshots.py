@@ -20,9 +20,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ctconsole.ui.app import ConsoleApp  # noqa: E402 - found through the path set above
+from ctconsole.ui.screens.flush import FlushScreen  # noqa: E402
 from ctconsole.ui.screens.recreate import RecreateScreen  # noqa: E402
+from ctconsole.ui.widgets.line_table import LineTable  # noqa: E402
+from tests.support import split_brain  # noqa: E402
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeActions, FakeSource  # noqa: E402
-from tests.support.pilots import first_sample, open_entries, settle, until  # noqa: E402
+from tests.support.pilots import (  # noqa: E402
+    first_sample,
+    open_entries,
+    resample,
+    settle,
+    until,
+)
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -45,10 +54,18 @@ class Clock:
         return self.now
 
 
-def prepared() -> ConsoleApp:
-    """A console that has been looking for two minutes: the table filled after the restart."""
+def prepared(*, split: bool = False) -> ConsoleApp:
+    """A console that has been looking for two minutes: the table filled after the restart.
+
+    Args:
+        split: whether the programs still use the table from before.
+    """
     clock = Clock(EPOCH - BEATS * INTERVAL)
-    source = FakeSource(clock=clock, most_entries=20_000)
+    source = FakeSource(clock=clock, most_entries=500_000)
+    for pin, row in source.rows.items():
+        if row.is_conntrack:
+            source.table(pin)
+    source.uses = split_brain.uses(source) if split else ()
     app = ConsoleApp(source, FakeActions(source), interval=3600, clock=clock)
     finals = {path: source.rows[path].entries or 0 for path in (CT4, CT_ANY4)}
     for beat in range(BEATS):
@@ -105,18 +122,54 @@ async def events(pilot: Pilot[None]) -> None:
     await pilot.press("down", "down", "down", "enter")
 
 
+async def filtered(pilot: Pilot[None]) -> None:
+    """A filter in force, with the count of what it lets through."""
+    await open_entries(pilot)
+    await pilot.press("slash", *"dport:443,8080 !closing left>1h")
+    await settle(pilot)
+
+
+async def top(pilot: Pilot[None]) -> None:
+    """Who fills the table."""
+    await first_sample(pilot)
+    await pilot.press("3")
+    await resample(pilot)
+    table = pilot.app.screen.query_one(LineTable)
+    await until(pilot, lambda: table.rows is not None and len(table.rows))
+
+
+async def flush(pilot: Pilot[None]) -> None:
+    """What breaks if all of this is deleted."""
+    await open_entries(pilot)
+    await pilot.press("slash", *"alive", "enter", "D")
+    screen = pilot.app.screen
+    await until(pilot, lambda: isinstance(screen, FlushScreen) and screen.plan)
+    await settle(pilot)
+
+
+async def datapath(pilot: Pilot[None]) -> None:
+    """A pinned table that nobody uses."""
+    await first_sample(pilot)
+    await pilot.press("5")
+    await pilot.pause()
+
+
 PICTURES: tuple[tuple[str, str, Steps], ...] = (
     ("overview", "night", overview),
     ("overview-light", "paper", overview),
     ("entries", "night", entries),
     ("recreate", "night", recreate),
     ("events", "night", events),
+    ("filter", "night", filtered),
+    ("top", "night", top),
+    ("flush", "night", flush),
+    ("datapath", "night", datapath),
 )
 
 
 async def draw(name: str, theme: str, steps: Steps) -> Path:
     """Draw one picture."""
-    app = prepared()
+    app = prepared(split=steps is datapath)
     async with app.run_test(size=SIZE) as pilot:
         app.theme = theme
         await steps(pilot)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.kernel.programs import ProgramInfo, ProgramType
-from ctconsole.model.event import Level
 from ctconsole.model.names import Names
-from ctconsole.observe.usage import MapGeneration, MapUsage, User
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.widgets.ct_rows import CtRows
 from ctconsole.ui.widgets.line_table import LineTable
+from tests.support import split_brain
 from tests.support.fakes import CT4, EPOCH, FakeActions, FakeSource
 from tests.support.pilots import (
     console_of,
@@ -167,21 +165,10 @@ async def test_top_names_the_largest_and_leads_to_their_entries(
         assert 0 < len(rows_of(entries)) < len(source.tables[CT4])
 
 
-def split_brain(source: FakeSource) -> MapUsage:
-    """The pinned table is used by nobody, the one before by two programs."""
-    info = source.rows[CT4].info
-    program = ProgramInfo(301, ProgramType.SCHED_CLS, "from_container", "", (12,), 0, 0)
-    users = (User(program, ("tc ingress lxc1",), "attached"),)
-    older = MapGeneration(replace(info, id=12, pin=None), False, users, "same name")  # noqa: FBT003 - the field's own place
-    pinned = MapGeneration(info, True, (), "pinned")  # noqa: FBT003 - the field's own place
-    verdict = "Nobody uses the pinned cilium_ct4_global (map 588)"
-    return MapUsage(Path(CT4), pinned, (older,), Level.ERROR, verdict)
-
-
 async def test_a_split_brain_is_a_red_alarm_in_both_views(
     console: ConsoleApp, source: FakeSource
 ) -> None:
-    source.uses = (split_brain(source),)
+    source.uses = split_brain.uses(source)
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
         await resample(pilot)
@@ -194,7 +181,7 @@ async def test_a_split_brain_is_a_red_alarm_in_both_views(
         assert "older" in shown
         await pilot.press("down", "enter")
         await until(pilot, lambda: console_of(pilot).current_mode == "entries")
-        assert console_of(pilot).sampler.watched == 12
+        assert console_of(pilot).sampler.watched == split_brain.OLDER
 
 
 async def test_overview_tells_living_from_dead(console: ConsoleApp, source: FakeSource) -> None:

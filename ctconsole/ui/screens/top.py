@@ -14,7 +14,7 @@ from ctconsole.model.tops import tops_of
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.base import View
-from ctconsole.ui.text import clean, plural
+from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.ct_rows import DIRECTIONS, protocol_name
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.top_rows import TopRows, top_lines
@@ -130,7 +130,7 @@ def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:
     if stats.clock:
         parts[1:1] = [("alive", kinds.alive), ("expired", kinds.expired)]
     for word, number in parts:
-        text.append(f"   {number:,}", "bold").append(f" {word}", "dim")
+        text.append(f"  {number:,}", "bold").append(f" {word}", "dim")
     changes = sample.changes
     if changes is not None and sample.table is not None:
         text.append(f"\n  new {changes.new_rate:,.0f}/s   gone {changes.gone_rate:,.0f}/s   ")
@@ -153,11 +153,12 @@ def _bars(bars: tuple[Bar, ...], whole: int) -> str:
     words = []
     for bar in bars:
         if bar.entries:
-            limit = "over" if bar.low is None else duration(bar.low)
-            until = f"{limit}+" if bar.high is None else f"< {duration(bar.high)}"
-            named = "over" if bar.low is None else until
-            words.append(
-                f"{named} {plural(bar.entries, 'entry', 'entries')} "
-                f"({percent(bar.entries / max(1, whole))})"
-            )
+            share = percent(bar.entries / max(1, whole))
+            words.append(f"{_range(bar)} {bar.entries:,} ({share})")
     return "   ".join(words)
+
+
+def _range(bar: Bar) -> str:
+    if bar.low is None:
+        return "none"
+    return f"over {duration(bar.low)}" if bar.high is None else f"below {duration(bar.high)}"

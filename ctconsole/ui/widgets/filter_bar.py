@@ -41,7 +41,7 @@ class FilterBar(Horizontal):
         """A sign, the text, the count or what is wrong."""
         yield Label("/", markup=False)
         yield Input(placeholder="proto:tcp dport:443 state:syn idle<30s !src:10.0.0.0/8")
-        yield Static(markup=False)
+        yield Static(id="filter-count", markup=False)
 
     @property
     def text(self) -> str:
@@ -64,13 +64,13 @@ class FilterBar(Horizontal):
 
     def count(self, shown: int, whole: int) -> None:
         """Say how many entries pass, unless something is wrong."""
-        line = self.query_one(Static)
+        line = self.query_one("#filter-count", Static)
         if not line.has_class("-wrong"):
             line.update(f"{shown:,} of {whole:,} entries")
 
     def complain(self, sentence: str) -> None:
         """Say what is wrong with the filter; an empty sentence takes it back."""
-        line = self.query_one(Static)
+        line = self.query_one("#filter-count", Static)
         line.set_class(bool(sentence), "-wrong")
         line.update(clean(sentence))
 
