@@ -283,6 +283,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_plan(plan: RecreatePlan, warnings: tuple[str, ...]) -> None:
+    from ctconsole.model.risk import REASONS
     from ctconsole.model.units import count, size
 
     old, new = count(plan.info.max_entries), count(plan.wish.max_entries)
@@ -297,6 +298,9 @@ def _print_plan(plan: RecreatePlan, warnings: tuple[str, ...]) -> None:
         f"free {size(plan.memory_free)}"
     )
     click.echo(f"programs  {len(plan.users)} use the map")
+    for risk, reason, number in plan.verdicts:
+        label = risk.name.lower().replace("_", " ")
+        click.echo(f"{label:<10}{count(number)}: {REASONS[reason]}")
     for warning in warnings:
         click.echo(f"warning   {warning}")
 
@@ -317,6 +321,10 @@ def _plan_dict(plan: RecreatePlan, warnings: tuple[str, ...]) -> dict[str, Any]:
         "memory_new": plan.memory_new,
         "memory_free": plan.memory_free,
         "programs": list(plan.users),
+        "verdicts": [
+            {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+            for risk, reason, number in plan.verdicts
+        ],
         "warnings": list(warnings),
     }
 

@@ -19,8 +19,10 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
 from ctconsole.manager.catalogue import Group, classify
+from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.layout import Layout
+from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.spec import (
     Difference,
     MapInfo,
@@ -76,6 +78,8 @@ class RecreatePlan:
         memory_free: bytes the machine can give now; old and new exist together for a while.
         users: ids of the programs that use the map; they keep the old one until replaced.
         warnings: sentences for whoever decides.
+        verdicts: what becomes of the connections, the worst first; empty for a map that is not
+            conntrack's.
     """
 
     path: Path
@@ -90,6 +94,7 @@ class RecreatePlan:
     memory_free: int
     users: tuple[int, ...]
     warnings: tuple[str, ...]
+    verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
         _check_limits(path, info, max_entries)
         entry = classify(path.name, info)
         alive = established = None
+        verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
         if entry is not None and entry.is_ct and entry.matches(info):
             table = _table(live)
             entries = len(table)
@@ -144,6 +150,8 @@ def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
                 int(table.alive.sum()),
                 int((table.established & table.alive).sum()),
             )
+            knowledge = read_knowledge(path.parent)
+            verdicts = tuple(judge(table, Change.RECREATE, knowledge).reasons())
         else:
             entries = live.count()
     wish = spec_of(info, max_entries=max_entries)
@@ -160,6 +168,7 @@ def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
         memory_free=psutil.virtual_memory().available,
         users=_users(info.id),
         warnings=(),
+        verdicts=verdicts,
     )
     return replace(plan, warnings=tuple(_warnings(plan)))
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ctconsole.model.risk import Risk
+
 if TYPE_CHECKING:
     from ctconsole.ui.widgets.rows import Piece
+
+RISK_WORDS = {
+    Risk.BREAKS: ("break", "fill-crit"),
+    Risk.AT_RISK: ("at risk", "fill-warn"),
+    Risk.COMES_BACK: ("come back", "fill-ok"),
+    Risk.DEAD: ("dead", "text-quiet"),
+}
+"""What becomes of a connection: the word, and the theme's variable for its colour."""
 
 WARN = 0.70
 CRIT = 0.90

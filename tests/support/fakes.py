@@ -18,7 +18,7 @@ from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
-from ctconsole.model.risk import Change, Knowledge, ServiceFacts, judge
+from ctconsole.model.risk import Change, Knowledge, Reason, Risk, ServiceFacts, judge
 from ctconsole.model.spec import MapInfo, MapType, differences, hash_memory, spec_of
 from ctconsole.model.table import CtTable
 from ctconsole.observe.source import MapRow, NodeSnapshot
@@ -240,6 +240,11 @@ class FakeActions:
             raise UsageError(f"{path} cannot be recreated")
         wish = spec_of(row.info, max_entries=max_entries)
         entries = row.entries or 0
+        verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
+        if row.is_conntrack:
+            knowledge = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
+            judged = judge(self.source.table(path), Change.RECREATE, knowledge)
+            verdicts = tuple(judged.reasons())
         return RecreatePlan(
             path=Path(path),
             info=row.info,
@@ -253,6 +258,7 @@ class FakeActions:
             memory_free=6_550_000_000,
             users=(322, 323),
             warnings=(f"2 programs keep using map {row.info.id} until they are replaced",),
+            verdicts=verdicts,
         )
 
     def recreate(self, plan: RecreatePlan) -> RecreateReport:

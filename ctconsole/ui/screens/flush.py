@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.risk import REASONS, Risk
+from ctconsole.model.risk import REASONS
+from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.text import clean, plural
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.actions import Actions
     from ctconsole.ui.app import ConsoleApp
-
-_WORDS = {
-    Risk.BREAKS: ("break", "fill-crit"),
-    Risk.AT_RISK: ("at risk", "fill-warn"),
-    Risk.COMES_BACK: ("come back", "fill-ok"),
-    Risk.DEAD: ("dead", "text-quiet"),
-}
 
 
 class FlushScreen(ModalScreen["FlushReport | None"]):
@@ -187,7 +181,7 @@ def costs_table(plan: FlushPlan, colours: Mapping[str, str]) -> Table:
     whole = f"of {plural(plan.entries, 'entry', 'entries')} will be deleted"
     table.add_row("entries", Text(f"{plan.chosen:,}", "bold"), whole)
     for risk, reason, number in plan.verdicts:
-        word, colour = _WORDS[risk]
+        word, colour = RISK_WORDS[risk]
         style = colours[colour]
         table.add_row(Text(word, style), Text(f"{number:,}", style), REASONS[reason])
     for warning in plan.warnings:

@@ -14,7 +14,9 @@ from textual.widgets import Button, Input, Label, Static
 
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.model.risk import REASONS, Risk
 from ctconsole.model.units import parse_size
+from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.text import clean, plural, short_size
 
 if TYPE_CHECKING:
@@ -235,6 +237,13 @@ def costs_table(plan: RecreatePlan, colours: Mapping[str, str]) -> Table:
         if plan.alive is not None and plan.established is not None:
             alive = f"{plan.alive:,} alive, and of those {plan.established:,} established"
             table.add_row("of these", alive)
+        for risk, reason, number in plan.verdicts:
+            if risk >= Risk.AT_RISK:
+                word, colour = RISK_WORDS[risk]
+                told = Text(f"{number:,}", colours[colour]).append(
+                    f"  {REASONS[reason]}", "not bold"
+                )
+                table.add_row(Text(word, colours[colour]), told)
     else:
         table.add_row("will be lost", "nothing: the map is empty")
     for warning in plan.warnings:

@@ -55,6 +55,12 @@ def test_plan_says_what_it_costs_and_changes_nothing(pin: Path) -> None:
     before = BpfMap.open(pin)
     plan = plan_recreate(pin, 4096)
     assert (plan.entries, plan.alive, plan.established) == (60, 50, 30)
+    # Whether policy is enforced is not known, and the established ones are quiet since boot.
+    assert {(risk.name, why.name): number for risk, why, number in plan.verdicts} == {
+        ("AT_RISK", "QUIET"): 30,
+        ("COMES_BACK", "FORWARD"): 20,
+        ("DEAD", "EXPIRED"): 10,
+    }
     assert [(one.property, one.old, one.new) for one in plan.differences] == [
         ("Max entries", 2048, 4096)
     ]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.observe.survey import Survey
+from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
+
+if TYPE_CHECKING:
+    from ctconsole.model.changes import Changes
+    from ctconsole.observe.source import NodeSnapshot
+
+
+class Counting(FakeSource):
+    """Remembers what was asked."""
+
+    asked: list[str]
+
+    def usage(self) -> tuple[()]:
+        self.asked.append("usage")
+        return ()
+
+
+def surveyed() -> tuple[Survey, Counting, list[float]]:
+    source = Counting()
+    source.asked = []
+    now = [100.0]
+    return Survey(source, lambda: now[0]), source, now
+
+
+def node(source: FakeSource) -> NodeSnapshot:
+    return source.maps()
+
+
+def changes_of(survey: Survey) -> Changes | None:
+    return survey.changes
+
+
+def test_the_first_beat_asks_nothing_that_takes_time() -> None:
+    survey, source, _ = surveyed()
+    survey.beat(node(source), None, None)
+    assert not survey.stats
+    assert not source.asked
+
+
+def test_tables_are_read_one_at_a_time_and_then_rested() -> None:
+    survey, source, now = surveyed()
+    counts = []
+    for _ in range(5):
+        survey.beat(node(source), None, None)
+        counts.append(len(survey.stats))
+    assert counts[:3] == [0, 1, 2]
+    assert len(source.asked) == 1
+    first = survey.stats[source.rows[CT4].key]
+    survey.beat(node(source), None, None)
+    assert survey.stats[source.rows[CT4].key] is first
+    now[0] += 10
+    for _ in range(4):
+        survey.beat(node(source), None, None)
+    assert survey.stats[source.rows[CT4].key] is not first
+    assert len(source.asked) == 2
+
+
+def test_the_watched_table_is_compared_with_the_one_before() -> None:
+    survey, source, _ = surveyed()
+    whole = source.table(CT4)
+    survey.beat(node(source), CT4, whole)
+    assert changes_of(survey) is None
+    fewer = replace(whole.take(np.arange(len(whole)) >= 10), taken_at=EPOCH + 2)
+    survey.beat(node(source), CT4, fewer)
+    changes = changes_of(survey)
+    assert changes
+    assert (changes.new_count, changes.gone_count) == (0, 10)
+    assert survey.stats[source.rows[CT4].key].kinds.entries == len(fewer)
+    survey.beat(node(source), None, None)
+    assert changes_of(survey) is None
+
+
+def test_a_map_that_is_gone_is_forgotten() -> None:
+    survey, source, _ = surveyed()
+    survey.beat(node(source), CT_ANY4, source.table(CT_ANY4))
+    assert source.rows[CT_ANY4].key in survey.stats
+    del source.rows[CT_ANY4]
+    survey.beat(node(source), None, None)
+    assert not survey.stats.keys() & {str(CT_ANY4)}
