@@ -62,6 +62,7 @@ class FlushPlan:
         verdicts: what becomes of their connections, the worst first.
         mappings: NAT entries that go with them.
         warnings: sentences for whoever decides.
+        hertz: see `CtTable`.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class FlushPlan:
     verdicts: tuple[tuple[Risk, Reason, int], ...]
     mappings: int
     warnings: tuple[str, ...]
+    hertz: int = 0
 
     @property
     def chosen(self) -> int:
@@ -114,6 +116,7 @@ def plan_flush(
     *,
     layout: Layout | None = None,
     now: Callable[[], int] = ktime,
+    hertz: int = 0,
 ) -> FlushPlan:
     """Say what deleting entries would do; changes nothing.
 
@@ -123,6 +126,7 @@ def plan_flush(
         key: only the entry with this key.
         layout: None goes by the entries.
         now: the clock of the entries' lifetimes.
+        hertz: see `CtTable`.
 
     Raises:
         NoSuchMapError: nothing is pinned at ``path``.
@@ -137,7 +141,14 @@ def plan_flush(
         dump = live.read()
     found = layout or guess_layout(dump.values).layout
     table = CtTable.from_raw(
-        info, found, dump.keys, dump.values, now=now(), taken_at=time.time(), walk=dump.walk
+        info,
+        found,
+        dump.keys,
+        dump.values,
+        now=now(),
+        taken_at=time.time(),
+        walk=dump.walk,
+        hertz=hertz,
     )
     rows = wanted.rows(table)
     if key is not None:
@@ -157,6 +168,7 @@ def plan_flush(
         verdicts=tuple(judge(chosen, Change.FLUSH, knowledge).reasons()),
         mappings=mappings,
         warnings=(),
+        hertz=hertz,
     )
     return replace(plan, warnings=tuple(_warnings(plan, complete=dump.walk.complete)))
 
@@ -273,6 +285,7 @@ class _Deletion:
             keys.reshape(-1, info.key_size),
             values.reshape(-1, info.value_size),
             now=self._now(),
+            hertz=self._plan.hertz,
         )
         return self._plan.query.rows(table)
 

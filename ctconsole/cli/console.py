@@ -226,7 +226,8 @@ class NodeActions:
         facts = discover(pin.parent)
         self._clock = facts.clock.value
         layout = facts.layout.value if facts.layout else None
-        return plan_flush(pin, query, key, layout=layout, now=self._now)
+        hertz = self._clock.hertz if self._clock.uses_jiffies else 0
+        return plan_flush(pin, query, key, layout=layout, now=self._now, hertz=hertz)
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """See `ctconsole.ui.actions.Actions`."""

@@ -120,7 +120,14 @@ class _Clock:
 
         self.facts = discover(bpf_root)
 
+    @property
+    def hertz(self) -> int:
+        """See `CtTable`."""
+        clock = self.facts.clock.value
+        return clock.hertz if clock.uses_jiffies else 0
+
     def now(self) -> int:
+        """What the clock shows."""
         from ctconsole.observe.discovery import ct_now
 
         return ct_now(self.facts.clock.value)
@@ -145,6 +152,7 @@ def _plans(clock: _Clock, maps: Sequence[str], where: str, key: str | None) -> l
             raw,
             layout=facts.layout.value if facts.layout else None,
             now=clock.now,
+            hertz=clock.hertz,
         )
         for path in _paths(facts.globals, maps)
     ]

@@ -217,17 +217,11 @@ def _measure(
     return make
 
 
-def _idle(table: CtTable) -> Numbers:
-    values = table.values
-    newest = np.maximum(values["last_rx_report"], values["last_tx_report"]).astype(np.int64)
-    return np.asarray(table.now - newest)
-
-
 def _rev_nat(table: CtTable) -> Numbers:
     return np.asarray(table.values["rev_nat_index"].astype(np.uint16))
 
 
-_IDLE: Final = Field(_measure(_idle, _SECONDS), "30s", ordered=True)
+_IDLE: Final = Field(_measure(lambda table: table.idle, _SECONDS), "30s", ordered=True)
 
 FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     {

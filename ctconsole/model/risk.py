@@ -212,7 +212,7 @@ def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Risk, Reason]]:
     talking = (table.state == State.ESTABLISHED) & ~table.service
     yield talking & (answer > opener + REPORT_SLACK), Risk.AT_RISK, Reason.REPLY_FIRST
     if table.has_clock:
-        quiet = np.maximum(rx, tx) < table.now - QUIET
+        quiet = table.idle > QUIET
         yield talking & quiet, Risk.AT_RISK, Reason.QUIET
 
 

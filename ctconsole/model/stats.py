@@ -130,7 +130,7 @@ def stats_of(table: CtTable) -> Stats:
     idle: tuple[Bar, ...] = ()
     if table.has_clock:
         left = _bars(table.remaining)
-        idle = _bars(_idle(table)[table.alive])
+        idle = _bars(table.idle[table.alive])
     return Stats(
         clock=table.has_clock,
         kinds=Kinds.of_states(cube.sum((0, 1))),
@@ -147,13 +147,6 @@ def _shares(cube: npt.NDArray[np.int64]) -> tuple[Share, ...]:
         for protocol, direction in np.argwhere(cube.sum(2))
     ]
     return tuple(sorted(found, key=lambda share: -share.kinds.entries))
-
-
-def _idle(table: CtTable) -> npt.NDArray[np.int64]:
-    """Seconds since an entry was last reported; since the epoch of the clock where never."""
-    values = table.values
-    newest = np.maximum(values["last_rx_report"], values["last_tx_report"])
-    return np.asarray(table.now - newest.astype(np.int64))
 
 
 def _bars(seconds: npt.NDArray[np.int64]) -> tuple[Bar, ...]:

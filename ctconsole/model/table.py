@@ -269,6 +269,15 @@ class CtTable:
         return np.asarray((units << 8) // self.hertz - (self.now << 8) // self.hertz)
 
     @cached_property
+    def idle(self) -> npt.NDArray[np.int64]:
+        """Seconds since the newer report of the two directions; since boot where there is none.
+
+        Reports come every 5 seconds at most (``__ct_update_timeout``).
+        """
+        newest = np.maximum(self.values["last_rx_report"], self.values["last_tx_report"])
+        return -self.seconds_from_now(newest)
+
+    @cached_property
     def packets(self) -> Counts:
         """Packets of both directions together, as far as the layout counts them."""
         return self._sum("packets")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ctconsole.model.layout import Protocol
 from ctconsole.model.stats import Kinds, stats_of
 from ctconsole.model.table import Direction
@@ -92,3 +94,8 @@ def test_ipv6_addresses_are_told_apart_by_all_of_their_bytes() -> None:
     near = [Entry(source=f"[fd00::{n}]:1", destination="[fd00::ff]:80") for n in (1, 1, 2)]
     far = Entry(source="[fd01::1]:1", destination="[fd00::ff]:80")
     assert [top.entries for top in tops_of(ct_table(*near, far)).sources] == [2, 1, 1]
+
+
+def test_seconds_are_seconds_whatever_the_entries_are_stamped_in() -> None:
+    jiffies = replace(ct_table(Entry(rx=1000, tx=125)), hertz=1000)
+    assert jiffies.idle[0] == 32
