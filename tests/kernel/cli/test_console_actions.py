@@ -12,10 +12,13 @@ from ctconsole.cli.console import NodeActions
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
+from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.event import EventKind
+from ctconsole.model.query import Query
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +91,19 @@ def test_without_an_agent_maps_are_recreated_and_the_history_knows(
         assert EventKind.MAP_RECREATED in {event.kind for _, event in history.read()}
     with pytest.raises(AgentError, match="No agent of ours"):
         actions.agent_sizes()
+
+
+def test_flush_is_journaled_by_the_agent_that_looks_after_the_map(
+    actions: NodeActions, agent: AgentSettings, gate: Gate, bpffs: Path
+) -> None:
+    path = bpffs / GLOBALS / "cilium_ct4_global"
+    with BpfMap.open(path) as live:
+        gate.update_batch(live, *ct4_rows(3, lifetime=ktime() + 100))
+        gate.update_batch(live, *ct4_rows(2, lifetime=1, first=50))
+        plan = actions.plan_flush(path, Query.parse("alive"), None)
+        assert (plan.entries, plan.chosen) == (5, 3)
+        assert actions.flush(plan).deleted == 3
+        assert live.count() == 2
+    with History(agent.state_dir / "history.db") as history:
+        told = [event for _, event in history.read(kinds=[EventKind.ENTRIES_DELETED])]
+    assert [event.fields["filter"] for event in told] == ["alive"]
