@@ -10,6 +10,7 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import bpf_root_option, json_option, message, print_json
 from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.map_calls import calls
 from ctconsole.cli.map_users import users
 from ctconsole.errors import AgentError, UsageError
 
@@ -33,11 +34,13 @@ def command() -> None:
       ctconsole map list
       ctconsole map show cilium_ct4_global
       ctconsole map users cilium_ct4_global
+      ctconsole map calls                       who calls whom
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
 
 
 command.add_command(users)
+command.add_command(calls)
 
 
 @command.command(name="list")
