@@ -119,6 +119,10 @@ def _delete_rules(host: Host, asked: Asked) -> dict[str, Any]:
                 raise UsageError(f"There is no rule {rule}", hint="See lab policy list")
         else:
             name = asked.get("endpoint")
+            known = [endpoint.name for endpoint in host.endpoints]
+            if name is not None and name not in known:
+                names = ", ".join(known)
+                raise UsageError(f"There is no endpoint {name}", hint=f"Endpoints: {names}")
             gone = {rule for rule in rules if name is None or rule.endpoint == name}
         _set_rules(host, tuple(rule for rule in rules if rule not in gone))
     return _policy(host)

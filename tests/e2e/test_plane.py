@@ -175,6 +175,7 @@ def test_a_pod_comes_and_goes_with_its_maps_and_entries(clean: Lab) -> None:
             "no identity ghost",
         ),
         (("policy", "del", "server", "ingress", "none"), "no rule"),
+        (("policy", "del", "--endpoint", "ghost"), "no endpoint ghost"),
         (("endpoint", "add", "server"), "host called server already"),
         (("endpoint", "del", "client"), "part of every lab"),
         (("endpoint", "del", "ghost"), "no pod ghost"),
