@@ -124,7 +124,8 @@ class EntriesScreen(SortableView):
         if sample.table is None or sample.watched != (row.info.pin or row.info.id):
             table.set_empty(sample.error or f"Reading {clean(row.info.label)} …")
             return
-        table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
+        if not self.query_shown:
+            table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
         if sample.table is not self._arranged or self._with_names is not self.console_app.names:
             self._arranged, self._changes = sample.table, sample.changes
             self._with_names = self.console_app.names

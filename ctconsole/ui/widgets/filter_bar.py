@@ -56,7 +56,8 @@ class FilterBar(Horizontal):
             with field.prevent(Input.Changed):
                 field.value = text
         if focus:
-            field.focus()
+            # At once: what is typed next belongs into the field.
+            self.screen.set_focus(field)
 
     def close(self) -> None:
         """Hide the bar with no filter in it."""
