@@ -52,16 +52,39 @@ command.add_command(calls)
     metavar="PATH",
     help="List the maps in dump files, a bugtool folder or a sysdump (tar, zip) instead.",
 )
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "cilium", "cilium-json", "json"]),
+    default="table",
+    show_default=True,
+    help="cilium and cilium-json print what the node's agent says, as its own tool does.",
+)
+@click.option("--verbose", is_flag=True, help="Add what the agent's caches hold (cilium output).")
 @bpf_root_option
 @json_option
-def list_(dumps: tuple[Path, ...], bpf_root: Path, as_json: bool) -> None:
+def list_(
+    dumps: tuple[Path, ...], output: str, verbose: bool, bpf_root: Path, as_json: bool
+) -> None:
     """List every pinned map with its fill, exact where the kernel counts.
 
     \b
     Examples:
       ctconsole map list
+      ctconsole map list --output cilium --verbose      as Cilium's own tool prints it
       ctconsole map list --bpf-root /run/ctconsole/labs/lab/bpf --json
     """
+    if verbose and output != "cilium":
+        raise UsageError("--verbose belongs to --output cilium")
+    if output.startswith("cilium"):
+        from ctconsole.cli.map_agent import agents_list
+
+        if dumps or as_json:
+            raise UsageError(f"--output {output} is asked of an agent; no dump and no --json there")
+        text = agents_list(bpf_root, as_json=output == "cilium-json", verbose=verbose)
+        click.echo(text, nl=False)
+        return
+    as_json = as_json or output == "json"
     from ctconsole.cli import map_offline
     from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
 

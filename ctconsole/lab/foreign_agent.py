@@ -205,6 +205,7 @@ def _documents(settings: Settings, fields: Mapping[str, object]) -> dict[str, ob
         "/v1/endpoint": [foreign_api.endpoint(1, "prod/web", "10.77.0.2", 20001, "k8s:app=web")],
         "/v1/identity": [foreign_api.identity(20001, "k8s:app=web")],
         "/v1/service": [foreign_api.service(1, "prod/web", ("10.96.0.10", 80), "10.77.0.2:80")],
+        "/v1/map": foreign_api.map_list(settings.bpf_root / GLOBALS, (TCP_MAP, ANY_MAP)),
     }
 
 

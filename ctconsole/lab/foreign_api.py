@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -169,3 +169,8 @@ def service(number: int, name: str, frontend: tuple[str, int], *backends: str) -
         "id": number,
     }
     return {"spec": spec, "status": {"realized": spec}}
+
+
+def map_list(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """``BPFMapList`` of maps the agent keeps no cache of, as it has none of conntrack maps."""
+    return {"maps": [{"cache": None, "path": str(folder / name)} for name in names]}
