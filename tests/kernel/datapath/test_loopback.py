@@ -11,6 +11,7 @@ import pytest
 
 from ctconsole.datapath import loader
 from ctconsole.kernel import links, netns
+from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.layout import CtFlag
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, veth
 from tests.support.packets import ACK, FIN, PSH, SYN, tcp, udp
@@ -71,6 +72,15 @@ def test_it_is_hidden_from_itself_and_needs_no_rule(guarded: Wire) -> None:
 def test_an_answer_to_nobody_is_dropped(guarded: Wire) -> None:
     assert not guarded.out(tcp(SERVER, (HIDDEN, 40000), ACK))
     assert guarded.metrics()[NO_SERVICE, EGRESS][0] == 1
+
+
+def test_after_a_flush_it_lives_on_once_the_client_speaks(guarded: Wire) -> None:
+    around(guarded, SYN)
+    with BpfMap.open(guarded.maps["cilium_ct4_global"]) as live:
+        guarded.gate.delete_batch(live, live.read().keys)
+    assert not guarded.out(tcp(SERVER, (HIDDEN, 40000), PSH | ACK, b"!"))
+    assert guarded.metrics()[NO_SERVICE, EGRESS][0] == 1
+    around(guarded, PSH | ACK)
 
 
 def test_strangers_under_these_addresses_need_a_rule(guarded: Wire) -> None:
