@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,6 +178,29 @@ def test_the_verb_prints_json_of_what_concerns_the_tables(node: Wire) -> None:
     found = json.loads(line)
     assert (found["type"], found["state"], found["dstID"]) == ("trace", "new", POD.id)
     assert found["summary"]["l4"]["dst"] == "80"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [((), "!! {} records lost"), (("--json",), '{{"type": "lost", "count": {}}}')],
+)
+def test_the_verb_says_what_was_lost(
+    node: Wire,
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    line: str,
+) -> None:
+    with PerfReader(gate, node.maps["cilium_events"], pages=1) as reader:
+        for _ in range(100):
+            node.into(BROKEN)
+        found = reader.read()
+    assert found.lost > 0
+    monkeypatch.setattr("ctconsole.cli.monitor._source", lambda *_: nullcontext([found]))
+    result = CliRunner().invoke(command, list(options))
+    assert result.stdout.splitlines()[0] == line.format(found.lost)
+    assert len(result.stdout.splitlines()) == 1 + len(found)
+    assert f"{found.lost} records were lost" in result.stderr
 
 
 def test_the_verb_leaves_a_foreign_agents_records_alone(node: Wire, gate: Gate) -> None:
