@@ -23,6 +23,7 @@ from tarfile import (  # type: ignore[attr-defined]  # typeshed lacks EOFHeaderE
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from ctconsole.errors import UsageError
+from ctconsole.observe import zipheads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +149,14 @@ class Walker:
                     yield from self._inner(opened, inner, depth)
 
     def _zip(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        with zipfile.ZipFile(file) as archive:
+        try:
+            archive = zipfile.ZipFile(file)
+        except zipfile.BadZipFile as error:
+            self._complain(name, file.seek(0, io.SEEK_END), error)
+            for short, content in zipheads.members(file, LARGEST_NESTED):
+                yield from self._inner(io.BytesIO(content), f"{name}/{short}", depth)
+            return
+        with archive:
             for entry in archive.infolist():
                 inner = f"{name}/{entry.filename}"
                 if entry.is_dir() or not (is_archive(inner) or self.wanted(inner)):
