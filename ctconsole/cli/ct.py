@@ -232,6 +232,9 @@ class _Listing:
         for sample, table in self._decoded(samples):
             if table is None:
                 self._say_unknown(sample, "left out; --output table shows it as hexadecimal")
+                # Maps of another sort were not asked for; a conntrack map was.
+                if sample.info.label.startswith("cilium_ct"):
+                    self.exit_code = 1
             else:
                 yield table
 

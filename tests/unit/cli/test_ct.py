@@ -85,6 +85,14 @@ def test_a_map_with_sizes_like_conntrack_is_told_by_its_name(tmp_path: Path) -> 
     assert b"cilium_snat_v6_external has keys of 38" in done.stderr
 
 
+def test_a_conntrack_map_that_cannot_be_listed_is_a_failure(tmp_path: Path) -> None:
+    short = tmp_path / "cilium_ct4_global.json"
+    short.write_text(f'[{{"key":{["0x00"] * 14},"value":{["0x00"] * 48}}}]'.replace("'", '"'))
+    done = ct_list("-o", "cilium", dumps=[short])
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"values of 48 bytes" in done.stderr
+
+
 def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     cut = tmp_path / SVC[0].name
     cut.write_bytes(SVC[0].read_bytes()[:1100])
