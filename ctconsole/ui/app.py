@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
@@ -205,13 +207,16 @@ class ConsoleApp(App[None]):
     def _show_sample(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, View | EntryDetails | MapDetails) and screen.is_mounted:
-                screen.show_sample(self.sample)
+                # Samples still arrive while the app, and its screens' widgets with it, goes down.
+                with suppress(NoMatches):
+                    screen.show_sample(self.sample)
 
     def refresh_status(self) -> None:
         """Bring the status line of the view on screen up to date."""
         for screen in self.screen_stack:
             if isinstance(screen, View) and screen.is_mounted:
-                screen.query_one(StatusBar).show(self._status(screen))
+                with suppress(NoMatches):
+                    screen.query_one(StatusBar).show(self._status(screen))
 
     def _status(self, view: View) -> Status:
         sample = self.sample
