@@ -17,6 +17,7 @@ from ctconsole.manager.catalogue import group_of
 from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.spec import MapType
 from ctconsole.model.table import CtTable
+from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.discovery import KTIME, ct_now
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.layout import Records
     from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
 _SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
@@ -129,6 +131,10 @@ class LiveSource:
     def usage(self) -> Sequence[MapUsage]:
         """See `map_usage`."""
         return map_usage(self._root, self._history_path)
+
+    def calls(self) -> Sequence[CallArray]:
+        """See `tail_calls`."""
+        return tail_calls(self._root)
 
     def close(self) -> None:
         """Close the counter and the history."""

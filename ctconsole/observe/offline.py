@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.event import Event
     from ctconsole.observe.archive import Member
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -280,6 +281,10 @@ class OfflineSource:
         return ()
 
     def usage(self) -> Sequence[MapUsage]:
+        """Files hold no programs."""
+        return ()
+
+    def calls(self) -> Sequence[CallArray]:
         """Files hold no programs."""
         return ()
 

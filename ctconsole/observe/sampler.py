@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.stats import Stats
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.source import NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage
 
@@ -53,6 +54,7 @@ class Sample:
         changes: what came and went in ``table`` since the sample before, None where there is
             nothing to compare with.
         usage: which programs use which generation of each map; some seconds old.
+        calls: what is in each program array and who calls through it; as old.
         taken_at: seconds since the epoch at the start of this beat.
         cost_seconds: wall-clock seconds of the whole beat.
         cpu_seconds: CPU seconds of the sampling thread in it.
@@ -69,6 +71,7 @@ class Sample:
     stats: Mapping[str, Stats] = field(default_factory=lambda: _NO_STATS)
     changes: Changes | None = None
     usage: tuple[MapUsage, ...] = ()
+    calls: tuple[CallArray, ...] = ()
     taken_at: float = 0.0
     cost_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -214,6 +217,7 @@ class Sampler:
             stats=self._survey.stats,
             changes=self._survey.changes,
             usage=self._survey.usage,
+            calls=self._survey.calls,
             taken_at=taken_at,
             cost_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
 
@@ -119,6 +120,10 @@ class Source(Protocol):
 
     def usage(self) -> Sequence[MapUsage]:
         """Which programs use which generation of each pinned map; empty where none can run."""
+        ...
+
+    def calls(self) -> Sequence[CallArray]:
+        """Who calls whom through the pinned program arrays; empty where none can run."""
         ...
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.model.changes import Changes
     from ctconsole.model.stats import Stats
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.source import MapRow, NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage
 
@@ -43,6 +44,7 @@ class Survey:
         stats: by `MapRow.key`.
         changes: between the two newest samples of the watched map.
         usage: the newest answer about programs.
+        calls: the newest answer about program arrays.
     """
 
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,6 +56,7 @@ class Survey:
         self.stats: Mapping[str, Stats] = MappingProxyType({})
         self.changes: Changes | None = None
         self.usage: tuple[MapUsage, ...] = ()
+        self.calls: tuple[CallArray, ...] = ()
 
     def beat(
         self, node: NodeSnapshot | None, watched: PurePath | int | None, table: CtTable | None
@@ -115,6 +118,7 @@ class Survey:
         now = self._clock()
         if now >= self._usage_due:
             self.usage = tuple(self._source.usage())
+            self.calls = tuple(self._source.calls())
             took = self._clock() - now
             self._usage_due = now + took + max(LEAST, REST * took)
 

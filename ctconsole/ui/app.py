@@ -23,7 +23,7 @@ from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.datapath import DatapathScreen
-from ctconsole.ui.screens.details import EntryDetails, MapDetails
+from ctconsole.ui.screens.details import Details
 from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.screens.events import EventsScreen
 from ctconsole.ui.screens.flush import FlushScreen
@@ -206,7 +206,7 @@ class ConsoleApp(App[None]):
 
     def _show_sample(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, View | EntryDetails | MapDetails) and screen.is_mounted:
+            if isinstance(screen, View | Details) and screen.is_mounted:
                 # Samples still arrive while the app, and its screens' widgets with it, goes down.
                 with suppress(NoMatches):
                     screen.show_sample(self.sample)

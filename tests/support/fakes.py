@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.errors import CtconsoleError
     from ctconsole.model.event import Scalar
     from ctconsole.model.query import Query
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
 GLOBALS = Path("/sys/fs/bpf/tc/globals")
@@ -175,6 +176,7 @@ class FakeSource:
             ``most_entries``.
         log: events with their ids.
         uses: what `usage` answers.
+        arrays: what `calls` answers.
         error: raised by `maps` while it is set.
     """
 
@@ -185,6 +187,7 @@ class FakeSource:
     tables: dict[PurePath, CtTable] = field(default_factory=dict)
     log: list[tuple[int, Event]] = field(default_factory=story)
     uses: tuple[MapUsage, ...] = ()
+    arrays: tuple[CallArray, ...] = ()
     error: CtconsoleError | None = None
     closed: bool = False
 
@@ -215,6 +218,9 @@ class FakeSource:
 
     def usage(self) -> Sequence[MapUsage]:
         return self.uses
+
+    def calls(self) -> Sequence[CallArray]:
+        return self.arrays
 
     def close(self) -> None:
         self.closed = True

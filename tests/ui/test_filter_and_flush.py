@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.names import Names
+from ctconsole.observe.calls import CallArray, Callee
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.widgets.ct_rows import CtRows
@@ -182,6 +183,24 @@ async def test_a_split_brain_is_a_red_alarm_in_both_views(
         await pilot.press("down", "enter")
         await until(pilot, lambda: console_of(pilot).current_mode == "entries")
         assert console_of(pilot).sampler.watched == split_brain.OLDER
+
+
+async def test_a_program_array_tells_who_calls_whom(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    source.uses = split_brain.uses(source)
+    one = next(use for use in source.uses if use.path.name == "cilium_calls_00010")
+    callee = Callee(6, 77, "handle_ipv4")
+    source.arrays = (CallArray(one.path, one.pinned.map, one.pinned.users, (callee,)),)
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await resample(pilot)
+        await pilot.press("5")
+        await pilot.pause()
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: "handle_ipv4 (77)" in screen_text(pilot))
+        assert "place 6" in screen_text(pilot)
+        assert "from_container  tc ingress" in screen_text(pilot)
 
 
 async def test_overview_tells_living_from_dead(console: ConsoleApp, source: FakeSource) -> None:

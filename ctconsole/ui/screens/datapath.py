@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from ctconsole.model.event import Level
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.details import CallDetails
 from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.usage_rows import UsageRows
@@ -60,7 +61,12 @@ class DatapathScreen(View):
         rows = message.table.rows
         if isinstance(rows, UsageRows) and len(rows):
             one, generation = rows.row(message.table.cursor)
-            self.console_app.open_generation(one.path.name, generation)
+            calls = self.console_app.sample.calls
+            array = next((a for a in calls if a.map.id == generation.map.id), None)
+            if array is not None:
+                self.app.push_screen(CallDetails(array))
+            else:
+                self.console_app.open_generation(one.path.name, generation)
 
 
 def verdict(usage: Iterable[MapUsage]) -> tuple[str, str]:

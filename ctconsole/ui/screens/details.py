@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from ctconsole.model.table import CtTable
+    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
 
@@ -66,6 +67,10 @@ class Details(ModalScreen[None]):
             table.add_row(Text(name), Text(clean(value)))
         self.query_one("#facts", Static).update(table)
 
+    def show_sample(self, sample: Sample) -> None:
+        """Follow what is shown while the box is open."""
+        raise NotImplementedError
+
 
 class MapDetails(Details):
     """What the kernel says of a map."""
@@ -104,6 +109,40 @@ def map_facts(row: MapRow) -> Facts:
         ("", ""),
         ("entries", entries if row.exact else f"about {entries}"),
         ("memory", short_size(info.memlock) if info.memlock else "not told by the kernel"),
+    ]
+
+
+class CallDetails(Details):
+    """Who calls whom through a program array."""
+
+    def __init__(self, array: CallArray) -> None:
+        super().__init__(array.path.name)
+        self._array = array
+
+    def on_mount(self) -> None:
+        """Show the array of the sample it was opened on."""
+        self.show(call_facts(self._array))
+
+    def show_sample(self, sample: Sample) -> None:
+        """Follow the pin: every generation of programs has an array of its own."""
+        found = next((one for one in sample.calls if one.path == self._array.path), None)
+        self.show(call_facts(found) if found else [("gone", "not pinned any more")])
+
+
+def call_facts(array: CallArray) -> Facts:
+    """The callers of an array with their hooks, then what stands in each of its places."""
+    callers = [
+        (f"caller {user.program.id}", f"{user.program.name}  {', '.join(user.where) or user.how}")
+        for user in array.callers
+    ]
+    callees = [
+        (f"place {one.index}", f"{one.prog_name or 'a program that has gone'} ({one.prog_id})")
+        for one in array.callees
+    ]
+    return [
+        *(callers or [("caller", "nobody calls through it")]),
+        ("", ""),
+        *(callees or [("places", "all empty")]),
     ]
 
 
