@@ -266,6 +266,11 @@ def delete_expired(gate: Gate, live: BpfMap, key: bytes) -> bool:
     return False
 
 
+MUCH_DELETED = 0.25
+LITTLE_DELETED = 0.05
+"""Shares of a map's capacity between which the wait stays (``calculateInterval``)."""
+
+
 def calculate_interval(previous: float, delete_ratio: float) -> float:
     """``calculateInterval``: how long to wait after a pass, in whole seconds.
 
@@ -278,10 +283,10 @@ def calculate_interval(previous: float, delete_ratio: float) -> float:
     """
     if delete_ratio == 0.0:
         return previous
-    if delete_ratio > 0.25:  # noqa: PLR2004 - Cilium's thresholds
+    if delete_ratio > MUCH_DELETED:
         shorter = round(previous * (1.0 - min(delete_ratio, 0.9)))
         return float(max(shorter, MIN_INTERVAL))
-    if delete_ratio < 0.05:  # noqa: PLR2004 - Cilium's thresholds
+    if delete_ratio < LITTLE_DELETED:
         return float(min(round(previous * 1.5), MAX_LRU_INTERVAL))
     return previous
 

@@ -47,6 +47,9 @@ _LINK_TYPES = {
 }
 """``enum bpf_link_type`` (Linux 6.18)."""
 
+_XDP = 6
+"""Its links name no hook: there is but one."""
+
 _ATTACH_TYPES = {
     0: "ingress",
     1: "egress",
@@ -152,7 +155,7 @@ def links() -> Iterator[Attachment]:
 def _target(info: LinkInfoStruct) -> str:
     first, second, third = info.target[0], info.target[1], info.target[2]
     if info.type in _BY_INTERFACE:
-        hook = _ATTACH_TYPES.get(second, "") if info.type != 6 else ""  # noqa: PLR2004 - XDP has one hook
+        hook = _ATTACH_TYPES.get(second, "") if info.type != _XDP else ""
         return f"{hook} of interface {first}".lstrip()
     if info.type == _CGROUP:
         return f"{_ATTACH_TYPES.get(third, '')} of cgroup {first | second << 32}".lstrip()
