@@ -170,7 +170,8 @@ def _samples(
     if ids:
         return (ct_samples.from_id(number, clock) for number in ids)
     if output.startswith("cilium") and layout != "auto":
-        return ct_samples.from_pins_as_cilium(bpf_root, clock, Layout(layout))
+        at_once = output == "cilium-json"
+        return ct_samples.from_pins_as_cilium(bpf_root, clock, Layout(layout), at_once=at_once)
     return ct_samples.from_pins(bpf_root, clock, also_local=not output.startswith("cilium"))
 
 
@@ -247,10 +248,25 @@ class _Listing:
                 message(f"ctconsole: {sample.problem}")
                 self.exit_code = 1
             chosen = sample.layout or layout if self._layout == "auto" else layout
-            table = sample.table(chosen) if sample.is_conntrack else None
+            table = self._table(sample, chosen)
             if table is not None and self._query:
                 table = table.take(self._query.rows(table))
             yield sample, table
+
+    def _table(self, sample: Sample, layout: Layout) -> CtTable | None:
+        """The sample in a layout; None where it is no conntrack map of a known size."""
+        from ctconsole.model.layout import LAYOUTS
+
+        if sample.is_conntrack:
+            return sample.table(layout)
+        as_cilium = self._output.startswith("cilium")
+        if not (as_cilium and sample.is_short and LAYOUTS[layout].fills_short_values):
+            return None
+        message(
+            f"{sample.info.label} has values of {sample.info.value_size} bytes; what Cilium "
+            f"{layout}'s tool takes the missing ones for is printed: zeros"
+        )
+        return sample.filled().table(layout)
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
 
 from ctconsole.cli.common import message
 from ctconsole.errors import FormatError, NoSuchMapError
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
     from ctconsole.kernel.maps import BpfMap
@@ -66,11 +68,26 @@ class Sample:
 
         ``cilium_snat_v6_external`` has the sizes of an IPv6 conntrack map.
         """
+        return self._may_be_conntrack and self.info.value_size == VALUE_SIZE
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is a conntrack map but for its values, which are shorter."""
+        return self._may_be_conntrack and self.info.value_size < VALUE_SIZE
+
+    @property
+    def _may_be_conntrack(self) -> bool:
         label = self.info.label
         other = label.startswith("cilium_") and not label.startswith(
             ("cilium_ct", "cilium_per_cluster_ct")
         )
-        return not other and self.info.key_size in KEYS and self.info.value_size == VALUE_SIZE
+        return not other and self.info.key_size in KEYS
+
+    def filled(self) -> Sample:
+        """With zeros behind short values (`LayoutSpec.fills_short_values`)."""
+        values = np.zeros((len(self.values), VALUE_SIZE), np.uint8)
+        values[:, : self.info.value_size] = self.values
+        return replace(self, values=values)
 
     def table(self, layout: Layout) -> CtTable:
         """The entries in a layout."""
@@ -144,32 +161,57 @@ def from_pins(root: Path, clock: ClockSource, *, also_local: bool) -> Iterator[S
         yield from_live(BpfMap.open(folder / name), clock)
 
 
-def from_pins_as_cilium(root: Path, clock: ClockSource, layout: Layout) -> Iterator[Sample]:
-    """Read the four global maps and do about missing ones what that version's tool does.
+def from_pins_as_cilium(
+    root: Path, clock: ClockSource, layout: Layout, *, at_once: bool
+) -> Iterator[Sample]:
+    """Read the four global maps and do about odd ones what that version's tool does.
 
-    1.9 says so and goes on; 1.18 ends there with an error. Where both IPv6 maps are missing
-    IPv6 is switched off; a tool that can ask its agent then leaves them out, and so is done here.
+    About a missing one 1.9 says so and goes on; 1.18 ends there with an error. Where both IPv6
+    maps are missing IPv6 is switched off; a tool that can ask its agent then leaves them out, and
+    so is done here.
+
+    Args:
+        root: the bpffs; the maps are in its ``tc/globals``.
+        clock: what the node stamps entries with.
+        layout: the version.
+        at_once: open all maps before the first is read, as the tools do for JSON, of which they
+            print nothing where one map fails.
 
     Raises:
         NoSuchMapError: a map is missing and the layout's tool would end.
+        FormatError: its values are of another size and the layout's tool would end.
     """
+    with ExitStack() as opened:
+        maps = (opened.enter_context(live) for live in _opened_as_cilium(root, layout))
+        for live in list(maps) if at_once else maps:
+            yield from_live(live, clock)
+
+
+def _opened_as_cilium(root: Path, layout: Layout) -> Iterator[BpfMap]:
     from ctconsole.kernel.maps import BpfMap
 
     folder = root / GLOBALS
-    skips = LAYOUTS[layout].skips_missing_maps
+    spec = LAYOUTS[layout]
     ipv6 = any((folder / name).exists() for name in GLOBAL_MAPS[2:])
-    for name in GLOBAL_MAPS if ipv6 or skips else GLOBAL_MAPS[:2]:
+    for name in GLOBAL_MAPS if ipv6 or spec.skips_missing_maps else GLOBAL_MAPS[:2]:
         path = folder / name
         try:
             live = BpfMap.open(path)
         except NoSuchMapError as error:
-            if not skips:
+            if not spec.skips_missing_maps:
                 raise
             message(
                 f"Unable to open {path}: Unable to get object {path}: {_reason(error)}. Skipping."
             )
-        else:
-            yield from_live(live, clock)
+            continue
+        size = live.info.value_size
+        if size != VALUE_SIZE and not spec.fills_short_values:
+            live.close()
+            raise FormatError(
+                f"{path} has values of {size} bytes instead of {VALUE_SIZE}, at which the tool of "
+                f"Cilium {layout} ends; --output table shows its bytes"
+            )
+        yield live
 
 
 def _reason(error: NoSuchMapError) -> str:

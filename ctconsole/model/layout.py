@@ -153,6 +153,8 @@ class LayoutSpec:
             (seen with 1.9.0-rc1).
         skips_missing_maps: whether a missing map is skipped with a message instead of ending
             the listing.
+        fills_short_values: whether the tool lists a map whose values are shorter than 56 bytes,
+            as if zeros followed; the others end the listing ("buffer too small").
         bracketed_ipv6: whether the text puts IPv6 addresses in brackets.
         confirmed: whether the layout was held against what that version's own tool printed;
             False where only its sources were read, and a listing then says so.
@@ -169,6 +171,7 @@ class LayoutSpec:
     service_direction: bool
     json_repeats_key: bool
     skips_missing_maps: bool
+    fills_short_values: bool = False
     bracketed_ipv6: bool = False
     confirmed: bool = True
 
@@ -263,6 +266,7 @@ _V1_9: Final = LayoutSpec(
     service_direction=False,
     json_repeats_key=True,
     skips_missing_maps=True,
+    fills_short_values=True,
 )
 
 # 0x200 was auth_required once; the tools neither name it nor call it unknown.
@@ -278,6 +282,7 @@ _V1_15: Final = replace(
     service_direction=True,
     json_repeats_key=False,
     skips_missing_maps=False,
+    fills_short_values=False,
     confirmed=False,
 )
 """1.9's fields with the names of 1.15 (``pkg/maps/ctmap/types.go``): ``SVC``, the flags FromL7LB

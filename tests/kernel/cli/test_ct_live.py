@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
 
 
-def pin_captures(gate: Gate, root: Path, folder: str) -> dict[str, int]:
-    """Create the maps of a capture; returns their ids by name."""
+def pin_captures(gate: Gate, root: Path, folder: str, *, value_size: int = 56) -> dict[str, int]:
+    """Create the maps of a capture, with values cut to a size; returns their ids by name."""
     found = {}
     for path in dump_files(folder):
         read = dump(path)
         size = 38 if "6" in read.map_name else 14
-        spec = MapSpec(read.map_name, MapType.LRU_HASH, size, 56, 4096)
+        spec = MapSpec(read.map_name, MapType.LRU_HASH, size, value_size, 4096)
         with gate.create_map(spec) as live:
             gate.pin(live, root / GLOBALS / read.map_name)
             if len(read.keys):
-                gate.update_batch(live, read.keys, read.values)
+                gate.update_batch(live, read.keys, read.values[:, :value_size].copy())
             found[read.map_name] = live.info.id
     return found
 
@@ -79,6 +80,31 @@ def test_a_missing_map_ends_1_18_and_not_1_9(gate: Gate, bpffs: Path) -> None:
     assert old.stdout.count(b"->") == 6
     assert new.returncode == 1
     assert new.stdout.count(b"->") == 4
+
+
+def test_values_of_48_bytes_are_what_each_versions_tool_makes_of_them(
+    gate: Gate, bpffs: Path
+) -> None:
+    pin_captures(gate, bpffs, "handmade-1.9", value_size=48)
+    arguments = ("--bpf-root", str(bpffs), "-o", "cilium", "--layout")
+    old, new = ct_list(*arguments, "1.9"), ct_list(*arguments, "1.18")
+    # The reports are in the bytes that are missing.
+    wanted = re.sub(rb"(Last.xReport)=\d+", rb"\1=0", printed("handmade-1.9", "ct-list.txt"))
+    assert old.returncode == 0
+    assert sorted(old.stdout.split(b"\n")) == sorted(wanted.split(b"\n"))
+    assert b"values of 48 bytes" in old.stderr
+    assert (new.returncode, new.stdout) == (1, b"")
+    assert b"values of 48 bytes" in new.stderr
+    people = ct_list("--bpf-root", str(bpffs), "--layout", "1.9")
+    assert b"cilium_ct4_global: 4 entries, layout unknown" in people.stdout
+
+
+def test_json_as_cilium_is_all_or_nothing(gate: Gate, bpffs: Path) -> None:
+    pin_captures(gate, bpffs, "handmade-1.18")
+    gate.unpin(bpffs / GLOBALS / "cilium_ct_any6_global")
+    done = ct_list("--bpf-root", str(bpffs), "-o", "cilium-json", "--layout", "1.18")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"cilium_ct_any6_global" in done.stderr
 
 
 def test_a_node_without_ipv6_is_no_error(gate: Gate, bpffs: Path) -> None:
