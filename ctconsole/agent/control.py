@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole.agent import wire
 from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
 from ctconsole.errors import AgentError, ConfigError, FormatError
+from ctconsole.model.knowledge import PolicyFacts
 from ctconsole.paths import run_dir
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "AgentStatus",
     "agent_of",
     "collect",
+    "policy",
     "regenerate",
     "restart",
     "start",
@@ -189,6 +192,27 @@ def collect(settings: AgentSettings) -> Mapping[str, Any]:
         AgentError: no agent runs, or the pass failed.
     """
     return wire.request(StateDir(settings.state_dir).socket, "gc", timeout=START_SECONDS)
+
+
+def policy(settings: AgentSettings) -> PolicyFacts:
+    """Which of the agent's endpoints let everything through.
+
+    Raises:
+        AgentError: no agent runs, or it does not answer.
+    """
+    answer = wire.request(StateDir(settings.state_dir).socket, "endpoint-list")
+    endpoints = answer["endpoints"]
+
+    def unless(rule: str) -> frozenset[bytes]:
+        return frozenset(
+            ip_address(one[family]).packed
+            for one in endpoints
+            if not one[rule]
+            for family in ("ipv4", "ipv6")
+            if one[family]
+        )
+
+    return PolicyFacts(unless("enforce_ingress"), unless("enforce_egress"))
 
 
 def agent_of(path: Path) -> AgentSettings | None:

@@ -10,32 +10,36 @@ import errno
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ctconsole.agent import natgc
 from ctconsole.errors import BpfError, UsageError
-from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import classify
-from ctconsole.manager.knowledge import read_knowledge
+from ctconsole.manager.knowledge import nat_owners, open_nat
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.layout import KEY4, Layout, guess_layout
+from ctconsole.model.layout import Layout
 from ctconsole.model.query import Query
+from ctconsole.model.reading import PLAIN
 from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.table import CtTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.event import Event, Scalar
+    from ctconsole.model.knowledge import Keys
+    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -56,25 +60,23 @@ class FlushPlan:
         path: the map's pin.
         info: the map.
         query: what is to be deleted; the empty query for everything.
-        layout: how the entries were read.
+        reading: how the entries were read; its layout is known.
         entries: entries in the map.
         keys: keys of those chosen, u1 of shape (n, key size).
         verdicts: what becomes of their connections, the worst first.
         mappings: NAT entries that go with them.
         warnings: sentences for whoever decides.
-        hertz: see `CtTable`.
     """
 
     path: Path
     info: MapInfo
     query: Query
-    layout: Layout
+    reading: Reading
     entries: int
     keys: Bytes
     verdicts: tuple[tuple[Risk, Reason, int], ...]
     mappings: int
     warnings: tuple[str, ...]
-    hertz: int = 0
 
     @property
     def chosen(self) -> int:
@@ -114,9 +116,7 @@ def plan_flush(
     query: Query | None = None,
     key: bytes | None = None,
     *,
-    layout: Layout | None = None,
-    now: Callable[[], int] = ktime,
-    hertz: int = 0,
+    reading: Reading = PLAIN,
 ) -> FlushPlan:
     """Say what deleting entries would do; changes nothing.
 
@@ -124,9 +124,7 @@ def plan_flush(
         path: pin of a conntrack map.
         query: which entries; None for all.
         key: only the entry with this key.
-        layout: None goes by the entries.
-        now: the clock of the entries' lifetimes.
-        hertz: see `CtTable`.
+        reading: how the entries are read and judged; the NAT tables are looked at here.
 
     Raises:
         NoSuchMapError: nothing is pinned at ``path``.
@@ -138,61 +136,50 @@ def plan_flush(
         entry = classify(path.name, info)
         if entry is None or not entry.is_ct or not entry.matches(info):
             raise UsageError(f"{path.name} is no conntrack map: its entries are not deleted here")
-        dump = live.read()
-    found = layout or guess_layout(dump.values).layout
-    table = CtTable.from_raw(
-        info,
-        found,
-        dump.keys,
-        dump.values,
-        now=now(),
-        taken_at=time.time(),
-        walk=dump.walk,
-        hertz=hertz,
-    )
+        knowledge = replace(reading.knowledge, translated=_translated(path, info))
+        table = read_table(live, replace(reading, knowledge=knowledge))
     rows = wanted.rows(table)
     if key is not None:
-        rows &= (dump.keys == np.frombuffer(_checked(key, info), np.uint8)).all(axis=1)
+        rows &= table.key_rows == np.array([_checked(key, info)], f"V{info.key_size}")
         if not rows.any():
             raise UsageError(f"{path.name} has no entry with the key {key.hex()}")
     chosen = table.take(rows)
-    translated, mappings = _translated(path, chosen)
-    knowledge = replace(read_knowledge(path.parent), translated=translated)
     plan = FlushPlan(
         path=path,
         info=info,
         query=wanted,
-        layout=found,
+        reading=replace(reading, layout=table.layout),
         entries=len(table),
-        keys=dump.keys[rows],
-        verdicts=tuple(judge(chosen, Change.FLUSH, knowledge).reasons()),
-        mappings=mappings,
+        keys=chosen.key_rows.view(np.uint8).reshape(-1, info.key_size),
+        verdicts=tuple(judge(chosen, Change.FLUSH).reasons()),
+        mappings=int(np.count_nonzero(np.isin(chosen.nat_owners, chosen.key_rows))),
         warnings=(),
-        hertz=hertz,
     )
-    return replace(plan, warnings=tuple(_warnings(plan, complete=dump.walk.complete)))
+    return replace(plan, warnings=tuple(_warnings(plan, complete=table.walk.complete)))
 
 
-def flush(gate: Gate, plan: FlushPlan, *, now: Callable[[], int] = ktime) -> FlushReport:
+def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
     """Delete what was planned, each entry only if it still matches.
 
     Args:
         gate: the write gate.
         plan: of `plan_flush`.
-        now: as there.
 
     Raises:
         UsageError: another map is pinned there than the one planned for; nothing was changed.
         BpfError: the map cannot be written.
     """
     started = time.perf_counter()
-    with BpfMap.open(plan.path) as live, _nat_of(plan.path) or nullcontext() as nat:
+    with (
+        BpfMap.open(plan.path) as live,
+        _nat_of(plan.path, plan.info) or nullcontext() as nat,
+    ):
         if live.info.id != plan.info.id:
             raise UsageError(
                 f"{plan.path} is map {live.info.id} now, the plan was made for {plan.info.id}",
                 hint="Plan again",
             )
-        deletion = _Deletion(gate, live, nat, plan, now)
+        deletion = _Deletion(gate, live, nat, plan)
         for start in range(0, plan.chosen, BATCH):
             deletion.delete(plan.keys[start : start + BATCH])
     fields: dict[str, Scalar] = {
@@ -223,15 +210,8 @@ def flush(gate: Gate, plan: FlushPlan, *, now: Callable[[], int] = ktime) -> Flu
 class _Deletion:
     """One deletion under way, and what it has done so far."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        live: BpfMap,
-        nat: BpfMap | None,
-        plan: FlushPlan,
-        now: Callable[[], int],
-    ) -> None:
-        self._gate, self._live, self._nat, self._plan, self._now = gate, live, nat, plan, now
+    def __init__(self, gate: Gate, live: BpfMap, nat: BpfMap | None, plan: FlushPlan) -> None:
+        self._gate, self._live, self._nat, self._plan = gate, live, nat, plan
         self.deleted = self.kept = self.vanished = self.mappings = 0
 
     def delete(self, keys: Bytes) -> None:
@@ -276,38 +256,33 @@ class _Deletion:
         """Which entries the query still chooses, as they are now."""
         if not (rows and self._plan.query):
             return np.ones(len(rows), np.bool_)
-        info = self._plan.info
+        info, reading = self._plan.info, self._plan.reading
         keys = np.frombuffer(b"".join(key for key, _ in rows), np.uint8)
         values = np.frombuffer(b"".join(value for _, value in rows), np.uint8)
         table = CtTable.from_raw(
             info,
-            self._plan.layout,
+            reading.layout or Layout.V1_9,
             keys.reshape(-1, info.key_size),
             values.reshape(-1, info.value_size),
-            now=self._now(),
-            hertz=self._plan.hertz,
+            now=ct_now(reading.clock),
+            hertz=reading.clock.stamp_hertz,
+            knowledge=reading.knowledge,
         )
         return self._plan.query.rows(table)
 
 
-def _nat_of(path: Path) -> BpfMap | None:
-    """The NAT table that goes with a conntrack map: that of the global IPv4 ones."""
-    global4 = path.name in {natgc.CT4, natgc.CT_ANY4}
-    return natgc.open_nat(path.parent) if global4 else None
+def _nat_of(path: Path, info: MapInfo) -> BpfMap | None:
+    """The NAT table that goes with a conntrack map; those of single endpoints have none."""
+    return open_nat(path.parent, info.key_size) if path.name.endswith("_global") else None
 
 
-def _translated(path: Path, table: CtTable) -> tuple[Bools | None, int]:
-    """Rows whose connection is translated, and how many NAT entries those have."""
-    nat = _nat_of(path)
+def _translated(path: Path, info: MapInfo) -> Mapping[int, Keys]:
+    """Whose translations go with the entries of a map (see `Knowledge.translated`)."""
+    nat = _nat_of(path, info)
     if nat is None:
-        return None, 0
+        return {}
     with nat:
-        dump = nat.read()
-    owners: npt.NDArray[Any] = natgc.ct_keys_of(
-        np.ascontiguousarray(dump.keys).view(KEY4).reshape(-1), dump.values
-    ).view("V14")
-    mine = np.ascontiguousarray(table.keys).view("V14").reshape(-1)
-    return np.isin(mine, owners), int(np.count_nonzero(np.isin(owners, mine)))
+        return {info.key_size: nat_owners(nat)}
 
 
 def _checked(key: bytes, info: MapInfo) -> bytes:

@@ -21,6 +21,7 @@ from ctconsole.errors import BpfError, NoSuchMapError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.knowledge import open_nat
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.layout import KEY4, Layout, value_dtype
 
@@ -175,7 +176,7 @@ def collect(
     started = time.perf_counter()
     maps = []
     paths = list(paths)
-    nat = natgc.open_nat(paths[0].parent) if paths else None
+    nat = open_nat(paths[0].parent, KEY4.itemsize) if paths else None
     with nat or nullcontext():
         for path in paths:
             # Counted before it is read: an entry that comes in between is not taken for evicted.

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.layout import KEY4, TUPLE_F_IN, TUPLE_F_OUT, Protocol
+from ctconsole.manager.knowledge import NAT_MAPS
+from ctconsole.model.layout import KEY4, Protocol
+from ctconsole.model.natpairs import answer_key, ct_keys_of, packet_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,14 +29,10 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Bools: TypeAlias = npt.NDArray[np.bool_]
-    Keys: TypeAlias = npt.NDArray[Any]
 
-NAT4 = "cilium_snat_v4_external"
 CT4, CT_ANY4 = "cilium_ct4_global", "cilium_ct_any4_global"
 
 _ROW = np.dtype(f"V{KEY4.itemsize}")
-_ADDRESS, _PORT = slice(32, 36), slice(36, 38)
-"""Where ``struct ipv4_nat_entry`` has what is put into the packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +52,22 @@ class NatGc:
     purged: int
 
 
-def ct_keys_of(keys: Keys, values: Bytes) -> Keys:
-    """The key of the conntrack entry that each NAT entry belongs to.
-
-    Args:
-        keys: `KEY4` records of the NAT table: addresses and ports as in the packet.
-        values: u1[n, 40], their values.
-    """
-    back = keys["flags"] == TUPLE_F_IN
-    found = np.zeros(len(keys), KEY4)
-    # A conntrack key has its opener in daddr. Of an answer the opener is what it becomes.
-    found["daddr"] = np.where(back[:, None], values[:, _ADDRESS], keys["saddr"])
-    found["saddr"] = np.where(back[:, None], keys["saddr"], keys["daddr"])
-    port = np.ascontiguousarray(values[:, _PORT]).view(">u2").reshape(-1)
-    found["sport"] = np.where(back, port, keys["sport"])
-    found["dport"] = np.where(back, keys["sport"], keys["dport"])
-    found["nexthdr"] = keys["nexthdr"]
-    found["flags"] = TUPLE_F_OUT
-    return found
-
-
 def delete_mapping(gate: Gate, nat: BpfMap, ct_key: bytes) -> int:
     """Delete the pair of entries of a connection whose conntrack entry has been deleted.
 
     Args:
         gate: the write gate.
-        nat: the NAT table.
-        ct_key: the conntrack entry's key, 14 bytes; one that is not OUT has no pair.
+        nat: the NAT table of the key's family.
+        ct_key: the conntrack entry's key, 14 or 38 bytes; one that is not OUT has no pair.
 
     Returns:
         How many entries there were, 0 to 2.
     """
-    key = np.frombuffer(ct_key, KEY4).copy()
-    if key["flags"][0] != TUPLE_F_OUT:
+    packet = packet_key(ct_key)
+    value = nat.lookup(packet) if packet else None
+    if packet is None or value is None:
         return 0
-    key["daddr"], key["saddr"] = key["saddr"].copy(), key["daddr"].copy()
-    value = nat.lookup(key.tobytes())
-    if value is None:
-        return 0
-    answer = key.copy()
-    answer["saddr"], answer["sport"] = key["daddr"], key["dport"]
-    answer["daddr"] = np.frombuffer(value[_ADDRESS], np.uint8)
-    answer["dport"] = np.frombuffer(value[_PORT], ">u2")
-    answer["flags"] = TUPLE_F_IN
-    return gate.delete(nat, key.tobytes()) + gate.delete(nat, answer.tobytes())
+    return gate.delete(nat, packet) + gate.delete(nat, answer_key(packet, value))
 
 
 class Orphans:
@@ -151,7 +121,7 @@ def collect_orphans(
     """
     dump = nat.read()
     keys = np.ascontiguousarray(dump.keys).view(KEY4).reshape(-1)
-    wanted = ct_keys_of(keys, dump.values)
+    wanted = ct_keys_of(dump.keys, dump.values)
     known = np.zeros(len(keys), bool)
     for tcp, table in tables.items():
         rows = np.flatnonzero((wanted["nexthdr"] == Protocol.TCP) == tcp)
@@ -165,14 +135,6 @@ def collect_orphans(
         if table.lookup(wanted[row].tobytes()) is None:
             deleted += gate.delete(nat, keys[row].tobytes())
     return len(keys) - deleted, len(orphans), deleted
-
-
-def open_nat(folder: Path) -> BpfMap | None:
-    """The NAT table in a folder, None where the node has none."""
-    try:
-        return BpfMap.open(folder / NAT4)
-    except NoSuchMapError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +174,7 @@ def collect(gate: Gate, folder: Path, deleted: int, rules: NatRules | None) -> N
     due = rules.due if rules else lambda keys: np.zeros(len(keys), bool)
     try:
         with (
-            BpfMap.open(folder / NAT4) as nat,
+            BpfMap.open(folder / NAT_MAPS[KEY4.itemsize]) as nat,
             BpfMap.open(folder / CT4) as tcp,
             BpfMap.open(folder / CT_ANY4) as other,
         ):

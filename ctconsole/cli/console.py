@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
-    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.query import Query
 
     Leave = Callable[[], None]
@@ -133,6 +132,7 @@ def open_console(
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.cli.console_watch import watching
     from ctconsole.cli.node_names import names_of_node
+    from ctconsole.cli.node_reading import own_policy
     from ctconsole.kernel.gate import Gate
     from ctconsole.observe.live import LiveSource
     from ctconsole.ui.app import ConsoleApp
@@ -145,7 +145,7 @@ def open_console(
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
     gate = Gate.open(read_only=bool(closed))
     app = ConsoleApp(
-        LiveSource(bpf_root, history),
+        LiveSource(bpf_root, history, policy=partial(own_policy, bpf_root)),
         NodeActions(gate, state_dir) if gate else None,
         interval=interval,
         theme=theme or DEFAULT_THEME,
@@ -192,14 +192,15 @@ class NodeActions:
     def __init__(self, gate: Gate, state_dir: Path) -> None:
         self._gate = gate
         self._state_dir = state_dir
-        self._clock: ClockSource | None = None
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         """See `ctconsole.ui.actions.Actions`."""
         from ctconsole.agent.actions import agent_warnings
+        from ctconsole.cli.node_reading import reading_of_node
         from ctconsole.manager.recreate import plan_recreate
 
-        plan = plan_recreate(Path(path), max_entries)
+        pin = Path(path)
+        plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent))
         more = agent_warnings(plan, _agent_of(plan.path, self._state_dir))
         return replace(plan, warnings=(*plan.warnings, *more))
 
@@ -220,14 +221,10 @@ class NodeActions:
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
         """See `ctconsole.ui.actions.Actions`."""
         from ctconsole.agent.flush import plan_flush
-        from ctconsole.observe.discovery import discover
+        from ctconsole.cli.node_reading import reading_of_node
 
         pin = Path(path)
-        facts = discover(pin.parent)
-        self._clock = facts.clock.value
-        layout = facts.layout.value if facts.layout else None
-        hertz = self._clock.hertz if self._clock.uses_jiffies else 0
-        return plan_flush(pin, query, key, layout=layout, now=self._now, hertz=hertz)
+        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent))
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """See `ctconsole.ui.actions.Actions`."""
@@ -235,17 +232,10 @@ class NodeActions:
         from ctconsole.agent.flush import flush
         from ctconsole.agent.state import AgentSettings
 
-        report = flush(self._gate, plan, now=self._now)
+        report = flush(self._gate, plan)
         settings = _agent_of(plan.path, self._state_dir)
         record(settings or AgentSettings(self._state_dir), report.events)
         return report
-
-    def _now(self) -> int:
-        """The clock of the node's entries."""
-        from ctconsole.kernel.clock import ktime
-        from ctconsole.observe.discovery import ct_now
-
-        return ct_now(self._clock) if self._clock else ktime()
 
     def agent_sizes(self) -> Mapping[str, int]:
         """See `ctconsole.ui.actions.Actions`."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.cli.ct_samples import Sample
-    from ctconsole.model.agentjson import ClockSource
+    from ctconsole.model.ctclock import ClockSource
     from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.model.query import Query

@@ -63,12 +63,11 @@ def delete(
         raise click.UsageError("Give either --filter or --key; ct flush empties a whole map.")
     if key and len(maps) != 1:
         raise click.UsageError("A key is of one map; name it.")
-    clock = _Clock(bpf_root)
-    plans = _plans(clock, maps, where or "", key)
+    plans = _plans(bpf_root, maps, where or "", key)
     if not yes:
         return _show(plans, as_json=as_json)
     gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
-    return _run(gate, plans, clock, state_dir, as_json=as_json)
+    return _run(gate, plans, state_dir, as_json=as_json)
 
 
 @click.command("flush")
@@ -98,12 +97,11 @@ def flush(
       ctconsole ct flush cilium_ct4_global
       ctconsole ct flush --yes
     """
-    clock = _Clock(bpf_root)
-    plans = _plans(clock, maps, "", None)
+    plans = _plans(bpf_root, maps, "", None)
     if not yes:
         return _show(plans, as_json=as_json)
     gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
-    return _run(gate, plans, clock, state_dir, as_json=as_json)
+    return _run(gate, plans, state_dir, as_json=as_json)
 
 
 def _open(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> Gate:
@@ -112,50 +110,22 @@ def _open(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> Gate:
     return open_gate("Deleting entries", bpf_root, read_only=read_only, allow_writes=allow_writes)
 
 
-class _Clock:
-    """What the node's agent tells: what lifetimes count, and how entries are laid out."""
-
-    def __init__(self, bpf_root: Path) -> None:
-        from ctconsole.observe.discovery import discover
-
-        self.facts = discover(bpf_root)
-
-    @property
-    def hertz(self) -> int:
-        """See `CtTable`."""
-        clock = self.facts.clock.value
-        return clock.hertz if clock.uses_jiffies else 0
-
-    def now(self) -> int:
-        """What the clock shows."""
-        from ctconsole.observe.discovery import ct_now
-
-        return ct_now(self.facts.clock.value)
-
-
-def _plans(clock: _Clock, maps: Sequence[str], where: str, key: str | None) -> list[FlushPlan]:
+def _plans(root: Path, maps: Sequence[str], where: str, key: str | None) -> list[FlushPlan]:
     """A plan for each map."""
     from ctconsole.agent.flush import plan_flush
+    from ctconsole.cli.node_reading import reading_of_node
     from ctconsole.errors import UsageError
     from ctconsole.model.query import Query
+    from ctconsole.observe.discovery import find_globals
 
-    facts = clock.facts
     query = Query.parse(where)
     try:
         raw = None if key is None else bytes.fromhex(key)
     except ValueError as error:
         raise UsageError(f"{key} is no key", hint="Write its bytes as hexadecimal") from error
-    return [
-        plan_flush(
-            path,
-            query,
-            raw,
-            layout=facts.layout.value if facts.layout else None,
-            now=clock.now,
-            hertz=clock.hertz,
-        )
-        for path in _paths(facts.globals, maps)
-    ]
+    paths = _paths(find_globals(root), maps)
+    reading = reading_of_node(root)
+    return [plan_flush(path, query, raw, reading=reading) for path in paths]
 
 
 def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
@@ -171,9 +141,7 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
     return found
 
 
-def _run(
-    gate: Gate, plans: Sequence[FlushPlan], clock: _Clock, state_dir: Path | None, *, as_json: bool
-) -> int:
+def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
     from ctconsole.agent.actions import record
     from ctconsole.agent.control import agent_of
     from ctconsole.agent.flush import flush as run_flush
@@ -183,7 +151,7 @@ def _run(
     for plan in plans:
         for warning in plan.warnings:
             message(f"warning: {plan.path.name}: {warning}")
-        report = run_flush(gate, plan, now=clock.now)
+        report = run_flush(gate, plan)
         settings = agent_of(plan.path) if state_dir is None else None
         record(settings or AgentSettings(state_dir or default_state_dir()), report.events)
         reports.append(report)

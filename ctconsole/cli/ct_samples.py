@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.model.agentjson import ClockSource
+    from ctconsole.model.ctclock import ClockSource
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -105,14 +105,13 @@ class Sample:
 
 def from_live(live: BpfMap, clock: ClockSource) -> Sample:
     """Read a live map whose entries are stamped by ``clock``; closes it."""
-    from ctconsole.observe.discovery import ct_now
+    from ctconsole.kernel.clock import ct_now
 
     with live:
         info, dump = live.info, live.read()
         if info.type.is_per_cpu:
             raise FormatError(f"{info.label} is a per-CPU map, no conntrack map")
     problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
-    hertz = clock.hertz if clock.uses_jiffies else 0
     return Sample(
         info,
         dump.keys,
@@ -121,7 +120,7 @@ def from_live(live: BpfMap, clock: ClockSource) -> Sample:
         ct_now(clock),
         time.time(),
         problem,
-        hertz=hertz,
+        hertz=clock.stamp_hertz,
     )
 
 

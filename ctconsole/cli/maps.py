@@ -160,12 +160,13 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     """
     from ctconsole.agent.actions import agent_warnings, record, recreate_map
     from ctconsole.agent.state import AgentSettings, default_state_dir
+    from ctconsole.cli.node_reading import reading_of_node
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
 
     pin = _find(name, pinned_maps(bpf_root)).pin
-    plan = plan_recreate(Path(str(pin)), parse_size(size))
+    plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))
     settings = _agent(plan.path, state_dir)
     warnings = (*plan.warnings, *agent_warnings(plan, settings))
     if not yes:

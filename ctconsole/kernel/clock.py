@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import MissingFeatureError, bpf_error
+
+if TYPE_CHECKING:
+    from ctconsole.model.ctclock import ClockSource
 
 _JIFFIES = (
     (Path("/proc/schedstat"), "timestamp "),
@@ -48,6 +52,15 @@ def jiffies() -> int:
         "This kernel does not tell its jiffies",
         hint="It needs CONFIG_SCHEDSTATS or CONFIG_PROC_FS with /proc/timer_list",
     )
+
+
+def ct_now(clock: ClockSource) -> int:
+    """Now in the units CT lifetimes are stored in.
+
+    Raises:
+        MissingFeatureError: the node counts jiffies and this kernel does not tell them.
+    """
+    return jiffies() >> JIFFIES_SHIFT if clock.uses_jiffies else ktime()
 
 
 def ct_seconds(stored: int, hertz: int) -> int:

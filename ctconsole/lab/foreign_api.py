@@ -112,8 +112,10 @@ def configuration(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def endpoint(number: int, pod: str, address: str, identity: int, *labels: str) -> dict[str, Any]:
-    """One ``Endpoint``; ``pod`` is ``namespace/name``."""
+def endpoint(
+    number: int, pod: str, address: str, identity: int, *labels: str, policy: str = "none"
+) -> dict[str, Any]:
+    """One ``Endpoint``; ``pod`` is ``namespace/name``, ``policy`` where it is enforced."""
     namespace, _, name = pod.partition("/")
     return {
         "id": number,
@@ -133,6 +135,11 @@ def endpoint(number: int, pod: str, address: str, identity: int, *labels: str) -
                 "interface-index": 10 + number,
                 "interface-name": f"lxc{number:05}",
                 "mac": "02:00:0a:05:05:05",
+            },
+            "policy": {
+                "proxy-statistics": [],
+                "realized": {"policy-enabled": policy, "policy-revision": 1},
+                "spec": {"policy-enabled": policy, "policy-revision": 1},
             },
             "state": "ready",
         },

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
-from ctconsole.model.lbrows import service_id_key
+from ctconsole.model.knowledge import Knowledge, ServiceFacts
+from ctconsole.model.lbrows import service_facts
+from ctconsole.model.natpairs import ct_keys_of
 from ctconsole.model.records import RecordTable
-from ctconsole.model.risk import Knowledge, ServiceFacts
-from ctconsole.model.service_flags import ServiceFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from ctconsole.model.knowledge import Keys
+
 FAMILIES = (4, 6)
+NAT_MAPS: Final[Mapping[int, str]] = MappingProxyType(
+    {14: "cilium_snat_v4_external", 38: "cilium_snat_v6_external"}
+)
+"""The NAT table that goes with the global conntrack tables, by the size of their keys."""
 
 
 def read_knowledge(folder: Path) -> Knowledge:
@@ -32,10 +38,10 @@ def read_knowledge(folder: Path) -> Knowledge:
     services: dict[int, ServiceFacts] = {}
     for family in FAMILIES:
         services |= _services(folder, family)
-    return Knowledge(services)
+    return Knowledge(MappingProxyType(services))
 
 
-def _services(folder: Path, family: int) -> dict[int, ServiceFacts]:
+def _services(folder: Path, family: int) -> Mapping[int, ServiceFacts]:
     try:
         with BpfMap.open(folder / f"cilium_lb{family}_services_v2") as live:
             dump = live.read()
@@ -46,10 +52,33 @@ def _services(folder: Path, family: int) -> dict[int, ServiceFacts]:
         maglev = frozenset(read_rows(folder / f"cilium_lb{family}_maglev"))
     except NoSuchMapError:
         maglev = frozenset()
-    fronts = np.flatnonzero(table.keys["backend_slot"] == 0)
-    found = {}
-    for front in table.values[fronts]:
-        number = int(front["rev_nat_index"])
-        sticky = bool(front["flags"] & ServiceFlag.AFFINITY) or service_id_key(number) in maglev
-        found[number] = ServiceFacts(int(front["count"]), sticky)
-    return found
+    return service_facts(table, maglev)
+
+
+def read_translated(folder: Path) -> Mapping[int, Keys]:
+    """Read the NAT tables pinned in ``tc/globals``; see `Knowledge.translated`.
+
+    Raises:
+        BpfError: a map cannot be read.
+    """
+    found: dict[int, Keys] = {}
+    for size in NAT_MAPS:
+        nat = open_nat(folder, size)
+        if nat is not None:
+            with nat:
+                found[size] = nat_owners(nat)
+    return MappingProxyType(found)
+
+
+def nat_owners(nat: BpfMap) -> Keys:
+    """Of every entry of a NAT table the conntrack key it belongs to (see `Knowledge`)."""
+    dump = nat.read()
+    return ct_keys_of(dump.keys, dump.values).view(f"V{dump.keys.shape[1]}")
+
+
+def open_nat(folder: Path, key_size: int) -> BpfMap | None:
+    """The NAT table for conntrack keys of this size; None where the node has none."""
+    try:
+        return BpfMap.open(folder / NAT_MAPS[key_size])
+    except NoSuchMapError:
+        return None

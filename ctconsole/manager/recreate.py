@@ -15,13 +15,12 @@ import psutil
 
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
-from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
 from ctconsole.manager.catalogue import Group, classify
-from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.layout import Layout
+from ctconsole.model.reading import PLAIN
 from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.spec import (
     Difference,
@@ -32,7 +31,6 @@ from ctconsole.model.spec import (
     hash_memory,
     spec_of,
 )
-from ctconsole.model.table import CtTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.event import Event
+    from ctconsole.model.reading import Reading
 
 PENDING = ":pending"
 """Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
@@ -130,8 +129,13 @@ class RecreateReport:
             raise CtconsoleError(self.failure)
 
 
-def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
+def plan_recreate(path: Path, max_entries: int, reading: Reading = PLAIN) -> RecreatePlan:
     """Look at a pinned map and say what another capacity would change and cost.
+
+    Args:
+        path: its pin.
+        max_entries: the capacity wished for.
+        reading: how the entries of a conntrack map are read and judged.
 
     Raises:
         UsageError: the capacity is out of range, or this type of map has none to choose.
@@ -144,14 +148,13 @@ def plan_recreate(path: Path, max_entries: int) -> RecreatePlan:
         alive = established = None
         verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
         if entry is not None and entry.is_ct and entry.matches(info):
-            table = _table(live)
+            table = read_table(live, reading)
             entries = len(table)
             alive, established = (
                 int(table.alive.sum()),
                 int((table.established & table.alive).sum()),
             )
-            knowledge = read_knowledge(path.parent)
-            verdicts = tuple(judge(table, Change.RECREATE, knowledge).reasons())
+            verdicts = tuple(judge(table, Change.RECREATE).reasons())
         else:
             entries = live.count()
     wish = spec_of(info, max_entries=max_entries)
@@ -319,19 +322,6 @@ def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
         raise UsageError(
             f"{max_entries} entries for {path.name} is out of range", hint=f"Give {low} to {high}"
         )
-
-
-def _table(live: BpfMap) -> CtTable:
-    dump = live.read()
-    return CtTable.from_raw(
-        live.info,
-        Layout.V1_9,  # liveness and flags are at the same place in every layout
-        dump.keys,
-        dump.values,
-        now=ktime(),
-        taken_at=time.time(),
-        walk=dump.walk,
-    )
 
 
 def _memory(wish: MapSpec | MapInfo) -> int:

@@ -11,9 +11,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ctconsole.errors import FormatError
+from ctconsole.model.ctclock import ClockSource
+from ctconsole.model.knowledge import PolicyFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,24 +49,6 @@ CONFIG_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ClockSource:
-    """What the datapath's clock counts.
-
-    Attributes:
-        mode: ``ktime`` (CLOCK_MONOTONIC seconds) or ``jiffies`` (jiffies / 256).
-        hertz: the kernel's HZ; 0 where not told, which matters for jiffies only.
-    """
-
-    mode: str
-    hertz: int = 0
-
-    @property
-    def uses_jiffies(self) -> bool:
-        """Whether stored times are jiffies shifted right by 8."""
-        return self.mode == "jiffies"
-
-
-@dataclass(frozen=True, slots=True)
 class ApiEndpoint:
     """One local endpoint.
 
@@ -75,6 +60,9 @@ class ApiEndpoint:
         labels: security labels, e.g. ``k8s:app=web``.
         state: ``ready``, ``regenerating``, ...
         ifindex: of its host-side interface, 0 where not told.
+        policy: where policy is enforced on it: ``none``, ``ingress``, ``egress`` or ``both``,
+            with ``audit-`` in front where what policy denies passes all the same; empty where
+            not told (``EndpointPolicyEnabled``).
     """
 
     id: int
@@ -84,6 +72,7 @@ class ApiEndpoint:
     labels: tuple[str, ...]
     state: str
     ifindex: int = 0
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +180,27 @@ def endpoints(answer: object) -> Parsed[ApiEndpoint]:
     return _each(answer, _endpoint)
 
 
+def policy_facts(found: Iterable[ApiEndpoint]) -> PolicyFacts:
+    """Which endpoints let everything through."""
+    open_ingress: set[bytes] = set()
+    open_egress: set[bytes] = set()
+    for one in found:
+        addresses = {raw for text in one.addresses if (raw := _packed(text))}
+        if one.policy in {"none", "egress"} or one.policy.startswith("audit-"):
+            open_ingress |= addresses
+        if one.policy in {"none", "ingress"} or one.policy.startswith("audit-"):
+            open_egress |= addresses
+    return PolicyFacts(frozenset(open_ingress), frozenset(open_egress))
+
+
+def _packed(address: str) -> bytes:
+    """Its bytes; none for what is no address."""
+    try:
+        return ip_address(address).packed
+    except ValueError:
+        return b""
+
+
 def identities(answer: object) -> Parsed[tuple[int, tuple[str, ...]]]:
     """The list of ``/identity``: numbers and labels."""
     return _each(answer, _identity)
@@ -223,6 +233,7 @@ def _endpoint(item: object) -> ApiEndpoint | None:
         labels=_labels(_at(item, "status", "identity", "labels")),
         state=_text(_at(item, "status", "state")),
         ifindex=_number(_at(item, "status", "networking", "interface-index")),
+        policy=_text(_at(item, "status", "policy", "realized", "policy-enabled")),
     )
 
 

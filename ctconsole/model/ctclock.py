@@ -1,13 +1,41 @@
-"""Telling from the entries themselves what their lifetimes count."""
+"""What the stamps of entries count, and how to tell it from the entries themselves."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSource:
+    """What the datapath's clock counts (``bpf/lib/mono.h``).
+
+    Attributes:
+        mode: ``ktime`` (CLOCK_MONOTONIC seconds) or ``jiffies`` (jiffies / 256).
+        hertz: the kernel's HZ; 0 where not told, which matters for jiffies only.
+    """
+
+    mode: str
+    hertz: int = 0
+
+    @property
+    def uses_jiffies(self) -> bool:
+        """Whether stored times are jiffies shifted right by 8."""
+        return self.mode == "jiffies"
+
+    @property
+    def stamp_hertz(self) -> int:
+        """HZ where stamps are jiffies, 0 where they are seconds; see `CtTable`."""
+        return self.hertz if self.uses_jiffies else 0
+
+
+KTIME: Final = ClockSource("ktime")
+"""What agents count by default."""
 
 LONGEST_LIFE: Final = 21600
 """Seconds an entry lives at most by default: service and regular TCP of 1.9 (``ct_timeout``)."""

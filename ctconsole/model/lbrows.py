@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.encode import Rows, key_of, record_of, value_of
+from ctconsole.model.knowledge import ServiceFacts
 from ctconsole.model.maglev import lookup_table
 from ctconsole.model.service import Algorithm, Backend
 from ctconsole.model.service_flags import ServiceFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     import numpy.typing as npt
 
+    from ctconsole.model.records import RecordTable
     from ctconsole.model.service import Service, ServiceTable
 
 
@@ -134,6 +136,23 @@ def _address(raw: npt.NDArray[np.uint8], port: int) -> Backend:
 def service_id_key(number: int) -> bytes:
     """A service's id as the key of a Maglev or reverse NAT map: network order."""
     return number.to_bytes(2, "big")
+
+
+def service_facts(table: RecordTable, maglev: Collection[bytes]) -> dict[int, ServiceFacts]:
+    """What the frontends of a service map tell, by ``rev_nat_index`` in host order.
+
+    Args:
+        table: of ``cilium_lb{4,6}_services_v2``.
+        maglev: keys of ``cilium_lb{4,6}_maglev``: the services that pick by a Maglev table.
+    """
+    found: dict[int, ServiceFacts] = {}
+    for front in table.values[table.keys["backend_slot"] == 0]:
+        number = int(front["rev_nat_index"])
+        sticky = bool(front["flags"] & ServiceFlag.AFFINITY) or service_id_key(number) in maglev
+        facts = ServiceFacts(int(front["count"]), sticky)
+        # A service has one frontend for the cluster and one for outside; the worse one counts.
+        found[number] = min(facts, found.get(number, facts), key=ServiceFacts.certainty)
+    return found
 
 
 def is_frontend(key: bytes) -> bool:

@@ -9,7 +9,7 @@ are told from their entries by the rules below (``bpf/lib/conntrack.h``, ``bpf_l
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -95,34 +95,6 @@ REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
 """One sentence each for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceFacts:
-    """What decides whether a service picks the same backend again.
-
-    Attributes:
-        backends: how many it has.
-        sticky: Maglev or session affinity: the same client gets the same backend.
-    """
-
-    backends: int
-    sticky: bool
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What is known beside the table.
-
-    Attributes:
-        services: by ``rev_nat_index`` in host order; one that is missing is not known.
-        policy: whether policy is enforced; None where nothing tells, which counts as yes.
-        translated: rows that have an SNAT mapping; None where there is none at all.
-    """
-
-    services: Mapping[int, ServiceFacts] = field(default_factory=dict)
-    policy: bool | None = None
-    translated: Bools | None = None
-
-
 @dataclass(frozen=True)
 class Verdicts:
     """The verdict about each row.
@@ -147,8 +119,8 @@ class Verdicts:
         return sorted(found, key=lambda one: (-one[0], -one[2]))
 
 
-def judge(table: CtTable, change: Change, knowledge: Knowledge) -> Verdicts:
-    """Say what a change does to each row's connection.
+def judge(table: CtTable, change: Change) -> Verdicts:
+    """Say what a change does to each row's connection, by what is known beside the table.
 
     Of several reasons the one with the worst outcome is given. A SERVICE entry and the entry
     towards its backend are judged alike: they are one connection.
@@ -158,28 +130,26 @@ def judge(table: CtTable, change: Change, knowledge: Knowledge) -> Verdicts:
     if change is Change.RESIZE:
         return Verdicts(risk, reason)
     risk[:], reason[:] = Risk.COMES_BACK, Reason.FORWARD
-    for rows, outcome, why in _rules(table, change, knowledge):
+    for rows, outcome, why in _rules(table, change):
         worse = rows & (risk < outcome)
         risk[worse], reason[worse] = outcome, why
-    one = _service_is(table, knowledge, Reason.ONE_BACKEND) & (risk == Risk.COMES_BACK)
+    one = _service_is(table, Reason.ONE_BACKEND) & (risk == Risk.COMES_BACK)
     reason[one] = Reason.ONE_BACKEND
     dead = ~table.alive
     risk[dead], reason[dead] = Risk.DEAD, Reason.EXPIRED
     return Verdicts(risk, reason)
 
 
-def _rules(
-    table: CtTable, change: Change, knowledge: Knowledge
-) -> Iterator[tuple[Bools, Risk, Reason]]:
+def _rules(table: CtTable, change: Change) -> Iterator[tuple[Bools, Risk, Reason]]:
     """Rows, what happens to them, and why; of equally bad ones the first counts."""
     tcp, flags = table.tcp, table.values["flags"]
     # A connection that is closing sends a few packets more, which need no translation kept.
     lasting = ~table.closing
-    random = _service_is(table, knowledge, Reason.RANDOM_BACKEND) & lasting
+    random = _service_is(table, Reason.RANDOM_BACKEND) & lasting
     yield random & tcp, Risk.BREAKS, Reason.RANDOM_BACKEND
     yield random, Risk.AT_RISK, Reason.RANDOM_BACKEND
-    if change is Change.FLUSH and knowledge.translated is not None:
-        translated = knowledge.translated & lasting
+    if change is Change.FLUSH:
+        translated = table.translated & lasting
         yield translated & tcp, Risk.BREAKS, Reason.SNAT
         yield translated, Risk.AT_RISK, Reason.SNAT
     dsr = _any(flags, CtFlag.DSR) & lasting
@@ -192,14 +162,43 @@ def _rules(
         (CtFlag.FROM_TUNNEL, Reason.TUNNEL),
     ):
         yield _any(flags, bits), Risk.AT_RISK, why
-    unknown = _service_is(table, knowledge, Reason.UNKNOWN_SERVICE) & lasting
+    unknown = _service_is(table, Reason.UNKNOWN_SERVICE) & lasting
     yield unknown, Risk.AT_RISK, Reason.UNKNOWN_SERVICE
-    if knowledge.policy is not False:
-        yield table.related, Risk.AT_RISK, Reason.RELATED
-        yield from _who_speaks(table)
+    judged = _answers_are_judged(table)
+    yield table.related & judged, Risk.AT_RISK, Reason.RELATED
+    for rows, why in _who_speaks(table):
+        yield rows & judged, Risk.AT_RISK, why
 
 
-def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Risk, Reason]]:
+def _answers_are_judged(table: CtTable) -> Bools:
+    """Rows whose answers, taken for new connections, some policy may deny.
+
+    An entry is its endpoint's: what the endpoint was reached for it answers (egress), what it
+    asked for comes back to it (ingress). An endpoint that lets everything through that way
+    accepts an answer like any packet.
+    """
+    policy = table.knowledge.policy
+    if policy.never:
+        return np.zeros(len(table), np.bool_)
+    inward = table.direction == Direction.IN
+    ends = table.ends
+    open_out = _is_one_of(ends.destination, policy.open_egress)
+    open_in = _is_one_of(ends.source, policy.open_ingress)
+    return ~np.where(inward, open_out, open_in)
+
+
+def _is_one_of(column: npt.NDArray[np.uint8], addresses: frozenset[bytes]) -> Bools:
+    """Rows whose address, u1 of shape (n, 4) or (n, 16), is in the set."""
+    width = column.shape[1]
+    wanted = [one for one in addresses if len(one) == width]
+    if not wanted:
+        return np.zeros(len(column), np.bool_)
+    kind = "=u4" if width == 4 else "V16"  # noqa: PLR2004 - bytes of an IPv4 address
+    rows = np.ascontiguousarray(column).view(kind).reshape(-1)
+    return np.isin(rows, np.frombuffer(b"".join(wanted), kind))
+
+
+def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Reason]]:
     """Rows whose next packet may come from the side that did not open the connection.
 
     An entry counts packets by its endpoint: what an endpoint receives is rx. So the opener's
@@ -210,17 +209,16 @@ def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Risk, Reason]]:
     tx = table.values["last_tx_report"].astype(np.int64)
     opener, answer = np.where(inward, rx, tx), np.where(inward, tx, rx)
     talking = (table.state == State.ESTABLISHED) & ~table.service
-    yield talking & (answer > opener + REPORT_SLACK), Risk.AT_RISK, Reason.REPLY_FIRST
+    yield talking & (answer > opener + REPORT_SLACK), Reason.REPLY_FIRST
     if table.has_clock:
-        quiet = table.idle > QUIET
-        yield talking & quiet, Risk.AT_RISK, Reason.QUIET
+        yield talking & (table.idle > QUIET), Reason.QUIET
 
 
-def _service_is(table: CtTable, knowledge: Knowledge, wanted: Reason) -> Bools:
+def _service_is(table: CtTable, wanted: Reason) -> Bools:
     """Rows of connections through a service that behaves so; node ports have their own rule."""
     numbers = table.values["rev_nat_index"].astype(np.uint16)
     kinds = np.full(1 << 16, Reason.UNKNOWN_SERVICE, np.uint8)
-    for number, facts in knowledge.services.items():
+    for number, facts in table.knowledge.services.items():
         steady = facts.sticky or facts.backends <= 1
         kinds[number & 0xFFFF] = Reason.ONE_BACKEND if steady else Reason.RANDOM_BACKEND
     # The backend's side sees the translated connection: it is the client's side that picks.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
+from ctconsole.model.knowledge import NOTHING_KNOWN
 from ctconsole.model.layout import (
     KEYS,
     LAYOUTS,
@@ -26,6 +27,7 @@ from ctconsole.model.layout import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ctconsole.model.knowledge import Knowledge
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -110,6 +112,7 @@ class CtTable:
         walk: how the reading went.
         hertz: the kernel's HZ where entries are stamped in jiffies / 256; 0 where they are
             stamped in seconds of CLOCK_MONOTONIC.
+        knowledge: what is known beside the entries.
     """
 
     info: MapInfo
@@ -120,6 +123,7 @@ class CtTable:
     taken_at: float
     walk: Walk = UNWALKED
     hertz: int = 0
+    knowledge: Knowledge = NOTHING_KNOWN
 
     @classmethod
     def from_raw(
@@ -133,6 +137,7 @@ class CtTable:
         taken_at: float = 0.0,
         walk: Walk = UNWALKED,
         hertz: int = 0,
+        knowledge: Knowledge = NOTHING_KNOWN,
     ) -> CtTable:
         """Look at raw bytes as a table, without copying contiguous arrays.
 
@@ -145,6 +150,7 @@ class CtTable:
             taken_at: see `CtTable`.
             walk: see `CtTable`.
             hertz: see `CtTable`.
+            knowledge: see `CtTable`.
 
         Raises:
             FormatError: the sizes are not those of a conntrack map.
@@ -159,23 +165,14 @@ class CtTable:
         frozen_values = np.ascontiguousarray(values).view(LAYOUTS[layout].value).reshape(-1)
         for array in (frozen_keys, frozen_values):
             array.flags.writeable = False
-        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk, hertz)
+        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk, hertz, knowledge)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def take(self, rows: Records | slice) -> CtTable:
         """The table of some rows: a slice, a boolean mask or row numbers."""
-        return CtTable(
-            self.info,
-            self.layout,
-            self.keys[rows],
-            self.values[rows],
-            self.now,
-            self.taken_at,
-            self.walk,
-            self.hertz,
-        )
+        return replace(self, keys=self.keys[rows], values=self.values[rows])
 
     @property
     def spec(self) -> LayoutSpec:
@@ -251,6 +248,22 @@ class CtTable:
         codes[self.closing] = State.CLOSING
         codes[~self.alive] = State.EXPIRED
         return codes
+
+    @property
+    def key_rows(self) -> Records:
+        """The raw keys, one ``V14`` or ``V38`` element each."""
+        return np.ascontiguousarray(self.keys).view(f"V{self.keys.dtype.itemsize}").reshape(-1)
+
+    @property
+    def nat_owners(self) -> Records:
+        """Of every NAT entry of the family the conntrack key it belongs to, as `key_rows`."""
+        none = self.key_rows[:0]
+        return (self.knowledge.translated or {}).get(self.keys.dtype.itemsize, none)
+
+    @cached_property
+    def translated(self) -> Bools:
+        """Entries with an SNAT mapping; none where nobody looked for mappings."""
+        return np.isin(self.key_rows, self.nat_owners)
 
     @cached_property
     def remaining(self) -> npt.NDArray[np.int64]:

@@ -101,6 +101,14 @@ def read(socket: Path, before: ApiSnapshot | None = None, seconds: float = 2.0) 
     )
 
 
+def endpoints(socket: Path, seconds: float = 2.0) -> tuple[ApiEndpoint, ...]:
+    """The agent's endpoints; none where it does not answer well."""
+    try:
+        return agentjson.endpoints(ask(socket, "endpoint", seconds)).items
+    except CtconsoleError:
+        return ()
+
+
 class AgentApi:
     """Keeps an `ApiSnapshot` fresh in the background.
 

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.kernel import clock as clocks
 from ctconsole.kernel import procs
 from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
 from ctconsole.model import agentjson
-from ctconsole.model.agentjson import ClockSource
+from ctconsole.model.ctclock import KTIME, ClockSource
 from ctconsole.model.layout import LAYOUTS, Layout
 from ctconsole.observe import agentapi, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS, run_dir
@@ -33,8 +32,6 @@ SOCKET = Path("cilium.sock")
 RUNTIME_CONFIG = Path("state/agent-runtime-config.json")
 STATE_DIRS = (Path("/var/run/cilium"), Path("/run/cilium"))
 """Where an agent keeps its socket and state unless ``--state-dir`` says otherwise."""
-
-KTIME = ClockSource("ktime")
 
 _MOST_CONFIG = 8 << 20
 _FLAG = re.compile(r"--([a-z0-9-]+)(?:=(.*))?", re.DOTALL)
@@ -239,15 +236,6 @@ def layout_of(version: str) -> Layout | None:
     older = [(found, layout) for layout in LAYOUTS if (found := _release(layout)) is not None]
     fitting = [(found, layout) for found, layout in older if found <= wanted]
     return max(fitting)[1] if fitting else None
-
-
-def ct_now(clock: ClockSource) -> int:
-    """Now in the units CT lifetimes are stored in.
-
-    Raises:
-        MissingFeatureError: the node counts jiffies and this kernel does not tell them.
-    """
-    return clocks.jiffies() >> clocks.JIFFIES_SHIFT if clock.uses_jiffies else clocks.ktime()
 
 
 @dataclass

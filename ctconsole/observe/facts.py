@@ -1,18 +1,24 @@
-"""Keeps `NodeFacts` fresh in the background, so that nobody who samples waits for an agent."""
+"""Keeps what is known of a node fresh, so that nobody who samples waits for an agent."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.model.reading import PLAIN
 from ctconsole.observe.discovery import discover
+from ctconsole.observe.reading import reading_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from ctconsole.model.knowledge import PolicyFacts
     from ctconsole.model.layout import Layout
+    from ctconsole.model.reading import Reading
     from ctconsole.observe.discovery import NodeFacts
 
 
@@ -22,16 +28,24 @@ class FactsKeeper:
     Args:
         bpf_root: the bpffs; None finds it.
         layout: what the operator says.
+        policy: tells where an agent that discovery does not know enforces policy.
         interval: seconds between two discoveries.
     """
 
     def __init__(
-        self, bpf_root: Path | None, *, layout: Layout | None = None, interval: float = 30.0
+        self,
+        bpf_root: Path | None,
+        *,
+        layout: Layout | None = None,
+        policy: Callable[[], PolicyFacts | None] = lambda: None,
+        interval: float = 30.0,
     ) -> None:
         self._root = bpf_root
+        self._policy = policy
         self._layout = layout
         self._interval = interval
         self._latest: NodeFacts | None = None
+        self._reading = PLAIN
         self._found = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="facts", daemon=True)
@@ -40,6 +54,11 @@ class FactsKeeper:
     def latest(self) -> NodeFacts | None:
         """What is known; None until the first discovery has ended. Answers at once."""
         return self._latest
+
+    @property
+    def reading(self) -> Reading:
+        """How entries are to be read, as far as it is known by now. Answers at once."""
+        return self._reading
 
     def start(self) -> bool:
         """Begin; False where it had begun before."""
@@ -61,6 +80,12 @@ class FactsKeeper:
         while not self._stop.is_set():
             # A node in trouble is looked at again; what was known stays known.
             with suppress(CtconsoleError, OSError):
-                self._latest = discover(self._root, layout=self._layout)
+                facts = discover(self._root, layout=self._layout)
+                layout = facts.layout.value if facts.layout else None
+                self._reading = replace(self._reading, clock=facts.clock.value, layout=layout)
+                self._latest = facts
+                # Who waits for the clock and the layout need not wait for the rest.
+                self._found.set()
+                self._reading = reading_of(facts, self._policy())
             self._found.set()
             self._stop.wait(self._interval)

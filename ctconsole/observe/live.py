@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,24 +14,25 @@ from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.layout import guess_layout
 from ctconsole.model.spec import MapType
-from ctconsole.model.table import CtTable
 from ctconsole.observe.calls import tail_calls
-from ctconsole.observe.discovery import KTIME, ct_now
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import PurePath
 
-    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.event import Event
-    from ctconsole.model.layout import Records
+    from ctconsole.model.knowledge import PolicyFacts
+    from ctconsole.model.layout import Layout
+    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
@@ -57,16 +59,22 @@ class LiveSource:
         history: the history file; may come into being later. None: no events.
         layout: of the CT values; None takes what the node's agent tells, else decides by the
             entries themselves.
+        policy: see `FactsKeeper`.
     """
 
     def __init__(
-        self, bpf_root: Path, history: Path | None = None, layout: Layout | None = None
+        self,
+        bpf_root: Path,
+        history: Path | None = None,
+        layout: Layout | None = None,
+        policy: Callable[[], PolicyFacts | None] = lambda: None,
     ) -> None:
         self._root = bpf_root
         self._history_path = history
         self._history: History | None = None
         self._layout = layout
-        self._facts = FactsKeeper(bpf_root)
+        self._guessed: Layout | None = None
+        self._facts = FactsKeeper(bpf_root, policy=policy)
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
@@ -106,19 +114,11 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            clock = self._clock()
-            now, taken_at = ct_now(clock), time.time()
-            dump = live.read()
-            return CtTable.from_raw(
-                live.info,
-                self._layout_of(dump.values),
-                dump.keys,
-                dump.values,
-                now=now,
-                taken_at=taken_at,
-                walk=dump.walk,
-                hertz=clock.hertz if clock.uses_jiffies else 0,
-            )
+            reading = self._reading()
+            table = read_table(live, reading)
+        if reading.layout is None and guess_layout(table.values).certain:
+            self._guessed = table.layout
+        return table
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""
@@ -146,29 +146,15 @@ class LiveSource:
             self._history.close()
             self._history = None
 
-    def _clock(self) -> ClockSource:
-        """What entries are stamped with, as far as it is known by now.
+    def _reading(self) -> Reading:
+        """How entries are to be read, as far as it is known by now.
 
         The first table waits a moment for the agent's answer, the later ones never.
         """
         if self._facts.start():
             self._facts.wait(_FIRST_ANSWER)
-        facts = self._facts.latest
-        return facts.clock.value if facts else KTIME
-
-    def _layout_of(self, values: Records) -> Layout:
-        """The layout given, else the agent's, else what the entries say for sure, for good."""
-        if self._layout is not None:
-            return self._layout
-        facts = self._facts.latest
-        if facts is not None and facts.layout is not None:
-            return facts.layout.value
-        if values.shape[1] != VALUE_SIZE:
-            return Layout.V1_9  # `CtTable.from_raw` says what is wrong with it
-        guess = guess_layout(values)
-        if guess.certain:
-            self._layout = guess.layout
-        return guess.layout
+        found = self._facts.reading
+        return replace(found, layout=self._layout or found.layout or self._guessed)
 
     def _counts(self, infos: Iterable[MapInfo]) -> dict[int, Count]:
         if not self._counter_tried:

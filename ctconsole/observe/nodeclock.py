@@ -9,8 +9,7 @@ from pathlib import Path
 from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import clock
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.agentjson import ClockSource
-from ctconsole.model.ctclock import guess_clock
+from ctconsole.model.ctclock import ClockSource, guess_clock
 from ctconsole.model.layout import Layout, value_dtype
 from ctconsole.observe.source import is_conntrack
 

@@ -17,8 +17,10 @@ from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
-from ctconsole.model.risk import Change, Knowledge, Reason, Risk, ServiceFacts, judge
+from ctconsole.model.reading import Reading
+from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.spec import MapInfo, MapType, differences, hash_memory, spec_of
 from ctconsole.model.table import CtTable
 from ctconsole.observe.source import MapRow, NodeSnapshot
@@ -226,6 +228,9 @@ class FakeSource:
         self.closed = True
 
 
+SERVICES_KNOWN = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
+
+
 @dataclass
 class FakeActions:
     """`Actions` upon a `FakeSource`; keeps what it was asked to do.
@@ -248,9 +253,8 @@ class FakeActions:
         entries = row.entries or 0
         verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
         if row.is_conntrack:
-            knowledge = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
-            judged = judge(self.source.table(path), Change.RECREATE, knowledge)
-            verdicts = tuple(judged.reasons())
+            table = replace(self.source.table(path), knowledge=SERVICES_KNOWN)
+            verdicts = tuple(judge(table, Change.RECREATE).reasons())
         return RecreatePlan(
             path=Path(path),
             info=row.info,
@@ -294,20 +298,18 @@ class FakeActions:
         raw = np.ascontiguousarray(table.keys).view(np.uint8).reshape(len(table), -1)
         if key is not None:
             rows &= (raw == np.frombuffer(key, np.uint8)).all(axis=1)
-        services = {number: ServiceFacts(1 + number % 3, sticky=False) for number in range(1, 50)}
         chosen = table.take(rows)
-        translated = np.zeros(len(chosen), np.bool_)
-        translated[::40] = True
-        knowledge = Knowledge(services, policy=None, translated=translated)
+        owners = {chosen.keys.dtype.itemsize: chosen.key_rows[::40]}
+        chosen = replace(chosen, knowledge=replace(SERVICES_KNOWN, translated=owners))
         return FlushPlan(
             path=Path(path),
             info=table.info,
             query=query,
-            layout=table.layout,
+            reading=Reading(layout=table.layout),
             entries=len(table),
             keys=raw[rows],
-            verdicts=tuple(judge(chosen, Change.FLUSH, knowledge).reasons()),
-            mappings=2 * int(translated.sum()),
+            verdicts=tuple(judge(chosen, Change.FLUSH).reasons()),
+            mappings=2 * int(chosen.translated.sum()),
             warnings=(),
         )
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from ctconsole.agent import natgc
 from ctconsole.agent.flush import flush, plan_flush
 from ctconsole.errors import UsageError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.event import EventKind
 from ctconsole.model.layout import Layout
 from ctconsole.model.query import Query
+from ctconsole.model.reading import Reading
 from ctconsole.model.risk import Reason, Risk
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import ct4_rows
@@ -105,35 +108,52 @@ def test_an_entry_revived_between_look_and_deletion_is_put_back(
     assert table.lookup(key.tobytes()) == value.tobytes()
 
 
-def test_translations_go_with_their_connection(gate: Gate, path: Path, bpffs: Path) -> None:
-    lasting = Entry(source="10.0.1.1:40000", destination="1.1.1.1:443", left=ktime() + 100)
-    other = Entry(source="10.0.1.2:40000", destination="1.1.1.1:443", left=ktime() + 100)
-    entries = ct_table(lasting, other, layout=Layout.V1_9)
+@pytest.mark.parametrize("family", [4, 6])
+def test_translations_go_with_their_connection(gate: Gate, bpffs: Path, family: int) -> None:
+    pod, other, outside, node = {
+        4: ("10.0.1.1", "10.0.1.2", "1.1.1.1", "192.168.0.9"),
+        6: ("[fd00::1]", "[fd00::2]", "[2001:db8::1]", "[fd99::9]"),
+    }[family]
+    entries = ct_table(
+        Entry(source=f"{pod}:40000", destination=f"{outside}:443", left=ktime() + 100),
+        Entry(source=f"{other}:40000", destination=f"{outside}:443", left=ktime() + 100),
+        layout=Layout.V1_9,
+    )
     values = entries.values.copy()
     values["lifetime"] -= TABLE_NOW
-    packet = entries.keys[:1].copy()
-    packet["daddr"], packet["saddr"] = entries.keys["saddr"][:1], entries.keys["daddr"][:1]
-    answer = entries.keys[:1].copy()
-    answer["saddr"], answer["daddr"] = packet["daddr"], [[192, 168, 0, 9]]
-    answer["sport"], answer["dport"], answer["flags"] = packet["dport"], 55555, 1
-    mapped = np.zeros((2, 40), np.uint8)
-    mapped[0, 32:36], mapped[0, 36:38] = [192, 168, 0, 9], list((55555).to_bytes(2, "big"))
-    mapped[1, 32:36], mapped[1, 36:38] = [10, 0, 1, 1], list((40000).to_bytes(2, "big"))
+    size = entries.keys.dtype.itemsize
+    # In the packet: pod to outside, and what comes back to the node's address.
+    pair = np.zeros(2, entries.keys.dtype)
+    pair[0] = (raw(outside), raw(pod), 443, 40000, 6, 0)
+    pair[1] = (raw(node), raw(outside), 55555, 443, 6, 1)
+    value_size = {4: 40, 6: 56}[family]
+    mapped = np.zeros((2, value_size), np.uint8)
+    for row, (address, port) in enumerate(((node, 55555), (pod, 40000))):
+        to = [*raw(address), *port.to_bytes(2, "big")]
+        mapped[row, 32 : 32 + len(to)] = to
+    path = bpffs / f"cilium_ct{family}_global"
+    ct_spec = replace(CT4, name=path.name, key_size=size)
+    nat_spec = replace(
+        CT4, name=f"cilium_snat_v{family}_external", key_size=size, value_size=value_size
+    )
     with (
-        open_or_create_map(gate, path, CT4).map as live,
-        open_or_create_map(gate, bpffs / natgc.NAT4, NAT).map as nat,
+        open_or_create_map(gate, path, ct_spec).map as live,
+        open_or_create_map(gate, bpffs / nat_spec.name, nat_spec).map as nat,
     ):
         gate.update_batch(
-            live, entries.keys.view("u1").reshape(2, 14), values.view("u1").reshape(2, 56)
+            live, entries.keys.view("u1").reshape(2, size), values.view("u1").reshape(2, 56)
         )
-        pair = np.concatenate([packet.view("V14"), answer.view("V14")])
-        gate.update_batch(nat, pair.view("u1").reshape(2, 14), mapped)
+        gate.update_batch(nat, pair.view("u1").reshape(2, size), mapped)
         plan = plan_flush(path)
         assert plan.mappings == 2
         assert (Risk.BREAKS, Reason.SNAT, 1) in plan.verdicts
         assert any("NAT" in warning for warning in plan.warnings)
         assert flush(gate, plan).mappings == 2
         assert nat.count() == 0
+
+
+def raw(address: str) -> list[int]:
+    return list(ip_address(address.strip("[]")).packed)
 
 
 def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -> None:
@@ -152,7 +172,10 @@ def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -
         )
         assert plan_flush(path).verdicts == ((Risk.AT_RISK, Reason.UNKNOWN_SERVICE, 1),)
         gate.update(services, front, content)
-        assert plan_flush(path).verdicts == ((Risk.BREAKS, Reason.RANDOM_BACKEND, 1),)
+        reading = Reading(knowledge=read_knowledge(bpffs))
+        assert plan_flush(path, reading=reading).verdicts == (
+            (Risk.BREAKS, Reason.RANDOM_BACKEND, 1),
+        )
 
 
 def test_only_conntrack_maps_are_flushed(gate: Gate, bpffs: Path) -> None:

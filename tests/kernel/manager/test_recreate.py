@@ -7,12 +7,14 @@ import pytest
 
 from ctconsole.errors import CtconsoleError, DatapathError, NoSuchMapError, UsageError
 from ctconsole.kernel.bpffs import pinned_maps
-from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.clock import ct_now, ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.recreate import plan_recreate, recreate
+from ctconsole.model.ctclock import ClockSource
 from ctconsole.model.event import EventKind
+from ctconsole.model.reading import Reading
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import using_map
 from tests.support.ct_entries import ct4_rows
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
 
+JIFFIES = ClockSource("jiffies", 250)
 CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048)
 
 
@@ -70,6 +73,15 @@ def test_plan_says_what_it_costs_and_changes_nothing(pin: Path) -> None:
     with before, BpfMap.open(pin) as after:
         assert after.info.id == before.info.id
         assert after.count() == 60
+
+
+def test_a_plan_reads_stamps_by_the_nodes_clock(gate: Gate, bpffs: Path) -> None:
+    path, now = bpffs / "cilium_ct4_global", ct_now(JIFFIES)
+    with open_or_create_map(gate, path, CT4).map as live:
+        gate.update_batch(live, *ct4_rows(30, lifetime=now + 100))
+        gate.update_batch(live, *ct4_rows(10, lifetime=now - 100, first=200))
+    plan = plan_recreate(path, 4096, Reading(clock=JIFFIES))
+    assert (plan.entries, plan.alive) == (40, 30)
 
 
 def test_memory_of_the_new_map_is_what_the_kernel_then_charges(gate: Gate, pin: Path) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from ctconsole.kernel import clock, netns
 from ctconsole.lab.foreign_agent import ANY_MAP
-from ctconsole.model.agentjson import ClockSource
+from ctconsole.model.ctclock import ClockSource
 from ctconsole.model.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe import discovery, facts
 from ctconsole.observe.discovery import Fact, NodeFacts
 from ctconsole.observe.live import LiveSource
+from ctconsole.observe.reading import reading_of
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import foreign_node, until
@@ -41,6 +42,14 @@ def test_entries_are_read_as_the_nodes_agent_writes_them(
             assert until(lambda: table_layout(source, bpffs) is Layout(generation), 5)
         finally:
             source.close()
+
+
+def test_the_agent_tells_where_policy_is_enforced(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        assert not reading_of(discovery.discover(bpffs)).knowledge.policy.open_ingress
+        node.agent.start()
+        policy = reading_of(discovery.discover(bpffs)).knowledge.policy
+    assert policy.open_ingress == policy.open_egress == {bytes([10, 77, 0, 2])}
 
 
 def test_a_node_that_counts_jiffies_is_read_in_jiffies(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ctconsole.errors import FormatError
 from ctconsole.lab import foreign_api
 from ctconsole.model import agentjson
-from ctconsole.model.agentjson import ApiEndpoint, ApiService, ClockSource
+from ctconsole.model.agentjson import ApiEndpoint, ApiService
+from ctconsole.model.ctclock import ClockSource
 
 NAMES = [
     *("id", "status", "spec", "labels", "networking", "addressing", "identity", "flags"),
@@ -34,8 +35,31 @@ JSON = st.recursive(
 def test_endpoints_have_names_addresses_and_labels() -> None:
     answer = [foreign_api.endpoint(571, "prod/web", "10.244.1.5", 20571, "k8s:app=web")]
     assert agentjson.endpoints(answer).items == (
-        ApiEndpoint(571, "prod/web", ("10.244.1.5",), 20571, ("k8s:app=web",), "ready", 581),
+        ApiEndpoint(
+            571, "prod/web", ("10.244.1.5",), 20571, ("k8s:app=web",), "ready", 581, "none"
+        ),
     )
+
+
+@pytest.mark.parametrize(
+    ("enabled", "ingress_is_open", "egress_is_open"),
+    [
+        ("none", True, True),
+        ("ingress", False, True),
+        ("egress", True, False),
+        ("both", False, False),
+        ("audit-both", True, True),  # what policy denies is logged, and passes
+        ("", False, False),
+    ],
+)
+def test_an_endpoint_says_where_it_lets_everything_through(
+    enabled: str, *, ingress_is_open: bool, egress_is_open: bool
+) -> None:
+    answer = foreign_api.endpoint(571, "prod/web", "10.244.1.5", 20571, policy=enabled)
+    facts = agentjson.policy_facts(agentjson.endpoints([answer]).items)
+    address = bytes([10, 244, 1, 5])
+    assert (address in facts.open_ingress) == ingress_is_open
+    assert (address in facts.open_egress) == egress_is_open
 
 
 def test_an_old_agent_names_pods_in_one_field() -> None:

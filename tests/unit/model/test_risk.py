@@ -2,23 +2,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
+from ctconsole.model.knowledge import Knowledge, PolicyFacts, ServiceFacts
 from ctconsole.model.layout import CtFlag, Layout, Protocol
-from ctconsole.model.risk import REASONS, Change, Knowledge, Reason, Risk, ServiceFacts, judge
+from ctconsole.model.risk import REASONS, Change, Reason, Risk, judge
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
 
 SEEN = CtFlag.SEEN_NON_SYN
 SERVICE = Entry(destination="10.96.0.1:80", tuple_flags=4, rev_nat=1, backend=3, rx=None)
-NO_POLICY = Knowledge(policy=False)
+NO_POLICY = Knowledge(policy=PolicyFacts(never=True))
 
 
 def verdict(
     entry: Entry, knowledge: Knowledge = NO_POLICY, change: Change = Change.RECREATE
 ) -> tuple[Risk, Reason]:
-    verdicts = judge(ct_table(entry), change, knowledge)
+    verdicts = judge(replace(ct_table(entry), knowledge=knowledge), change)
     return Risk(verdicts.risk[0]), Reason(verdicts.reason[0])
 
 
@@ -80,11 +80,23 @@ def test_policy_decides_about_a_server_that_speaks_first() -> None:
     pushing_in = Entry(tuple_flags=1, rx=50, tx=3)
     pushing_out = Entry(tuple_flags=0, rx=3, tx=50)
     for entry in (pushing_in, pushing_out):
-        assert verdict(entry, Knowledge(policy=True)) == (Risk.AT_RISK, Reason.REPLY_FIRST)
-        assert verdict(entry, Knowledge(policy=None)) == (Risk.AT_RISK, Reason.REPLY_FIRST)
+        assert verdict(entry, Knowledge()) == (Risk.AT_RISK, Reason.REPLY_FIRST)
         assert verdict(entry, NO_POLICY) == (Risk.COMES_BACK, Reason.FORWARD)
     asking = Entry(tuple_flags=1, rx=3, tx=50)
     assert verdict(asking, Knowledge()) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_an_endpoint_that_lets_answers_through_puts_none_at_risk() -> None:
+    """A pod answers through its egress policy, and hears answers through its ingress policy."""
+    pushing_in = Entry(destination="10.0.1.5:80", tuple_flags=1, rx=50, tx=3)
+    pushing_out = Entry(source="10.0.1.5:40000", tuple_flags=0, rx=3, tx=50)
+    pod = frozenset({bytes([10, 0, 1, 5])})
+    answers, hears = PolicyFacts(open_egress=pod), PolicyFacts(open_ingress=pod)
+    comes_back, at_risk = (Risk.COMES_BACK, Reason.FORWARD), (Risk.AT_RISK, Reason.REPLY_FIRST)
+    assert verdict(pushing_in, Knowledge(policy=answers)) == comes_back
+    assert verdict(pushing_in, Knowledge(policy=hears)) == at_risk
+    assert verdict(pushing_out, Knowledge(policy=hears)) == comes_back
+    assert verdict(pushing_out, Knowledge(policy=answers)) == at_risk
 
 
 def test_a_quiet_connection_is_at_risk_where_policy_is_not_known_to_be_off() -> None:
@@ -99,7 +111,7 @@ def test_related_errors_are_judged_by_policy() -> None:
 
 
 def test_only_a_flush_takes_the_translation_along() -> None:
-    knowledge = replace(NO_POLICY, translated=np.array([True]))
+    knowledge = replace(NO_POLICY, translated={14: ct_table(Entry()).key_rows})
     assert verdict(Entry(), knowledge, Change.FLUSH) == (Risk.BREAKS, Reason.SNAT)
     assert verdict(Entry(), knowledge, Change.RECREATE) == (Risk.COMES_BACK, Reason.FORWARD)
 
@@ -112,7 +124,7 @@ def test_a_closing_connection_needs_no_backend_any_more() -> None:
 
 def test_reasons_are_counted_worst_first() -> None:
     table = ct_table(Entry(), Entry(flags=SEEN | CtFlag.DSR), Entry(source="10.0.7.7:1"))
-    verdicts = judge(table, Change.FLUSH, NO_POLICY)
+    verdicts = judge(replace(table, knowledge=NO_POLICY), Change.FLUSH)
     assert verdicts.reasons() == [
         (Risk.BREAKS, Reason.DSR, 1),
         (Risk.COMES_BACK, Reason.FORWARD, 2),
@@ -127,7 +139,7 @@ def test_every_reason_has_a_sentence() -> None:
 @pytest.mark.parametrize("folder", captures.FOLDERS)
 def test_captures_are_judged_whole(folder: str) -> None:
     for table in captures.tables(folder):
-        verdicts = judge(table, Change.FLUSH, Knowledge())
+        verdicts = judge(table, Change.FLUSH)
         assert sum(count for _, _, count in verdicts.reasons()) == len(table)
         picked = verdicts.risk[table.service & table.alive & ~table.closing]
         assert (picked >= Risk.AT_RISK).all()
@@ -136,7 +148,9 @@ def test_captures_are_judged_whole(folder: str) -> None:
 def test_layouts_are_judged_alike() -> None:
     knowledge = replace(NO_POLICY, services={1: ServiceFacts(2, sticky=False)})
     old, new = (
-        judge(ct_table(SERVICE, Entry(), layout=layout), Change.RECREATE, knowledge)
+        judge(
+            replace(ct_table(SERVICE, Entry(), layout=layout), knowledge=knowledge), Change.RECREATE
+        )
         for layout in (Layout.V1_9, Layout.V1_18)
     )
     assert list(old.risk) == list(new.risk) == [Risk.BREAKS, Risk.COMES_BACK]

@@ -1,0 +1,66 @@
+"""What is known beside a conntrack table and decides what becomes of its connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Keys: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What decides whether a service picks the same backend again.
+
+    Attributes:
+        backends: how many it has.
+        sticky: Maglev or session affinity: the same client gets the same backend.
+    """
+
+    backends: int
+    sticky: bool
+
+    def certainty(self) -> tuple[bool, int]:
+        """Sorts facts by how surely the same backend is picked, the least sure first."""
+        return self.sticky, -self.backends
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """Which endpoints let everything through; all others count as enforcing policy.
+
+    Attributes:
+        open_ingress: addresses (4 or 16 bytes, network order) of endpoints that anybody may reach.
+        open_egress: addresses of endpoints that may reach anybody.
+        never: whether the node enforces none at all (``policy-enforcement: never``).
+    """
+
+    open_ingress: frozenset[bytes] = frozenset()
+    open_egress: frozenset[bytes] = frozenset()
+    never: bool = False
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known beside the table.
+
+    Attributes:
+        services: by ``rev_nat_index`` in host order; one that is missing is not known.
+        policy: where policy is enforced.
+        translated: of every NAT entry the conntrack key it belongs to, as ``V14`` or ``V38``
+            elements, by key size; None where nobody looked.
+    """
+
+    services: Mapping[int, ServiceFacts] = field(default_factory=lambda: MappingProxyType({}))
+    policy: PolicyFacts = PolicyFacts()
+    translated: Mapping[int, Keys] | None = None
+
+
+NOTHING_KNOWN: Final = Knowledge()
+"""Every service is unknown, policy counts as enforced everywhere, nothing is translated."""
