@@ -24,7 +24,7 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 FILTER_HELP = (
     "Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s src:10.0.0.0/8 "
-    "!dst:10.0.0.1'."
+    "!dst:10.0.0.1 risk:breaks'."
 )
 
 

@@ -134,6 +134,8 @@ def open_console(
     from ctconsole.cli.node_names import names_of_node
     from ctconsole.cli.node_reading import own_policy
     from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.knowledge import read_translated
+    from ctconsole.observe.discovery import find_globals
     from ctconsole.observe.live import LiveSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
@@ -150,6 +152,7 @@ def open_console(
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),
+        translated=partial(read_translated, find_globals(bpf_root)),
         read_only_hint=closed,
     )
     if on_open is not None:

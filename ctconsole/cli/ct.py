@@ -10,16 +10,17 @@ import click
 
 from ctconsole.cli.common import FILTER_HELP, bpf_root_option, message
 from ctconsole.cli.ct_flush import delete, flush
+from ctconsole.cli.ct_risk import risk
 from ctconsole.cli.ct_stats import stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.cli.ct_samples import Sample
-    from ctconsole.model.ctclock import ClockSource
     from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.model.query import Query
+    from ctconsole.model.reading import Reading
     from ctconsole.model.table import CtTable
     from ctconsole.observe.discovery import NodeFacts
 
@@ -33,6 +34,7 @@ def command() -> None:
 
 
 command.add_command(stats)
+command.add_command(risk)
 command.add_command(delete)
 command.add_command(flush)
 
@@ -114,13 +116,13 @@ def list_entries(
     if dumps:
         from ctconsole.cli import ct_samples
 
-        samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0)
+        samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
     else:
         facts = _known(bpf_root)
         if layout == "auto" and facts.layout is not None:
             layout = facts.layout.value
             message(f"layout {layout}: {facts.layout.origin}")
-        samples = _samples(facts.clock.value, layout, output, ids, bpf_root)
+        samples = _samples(_reading(facts, query), layout, output, ids, bpf_root)
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
     names = _names(dumps, bpf_root) if with_names else None
@@ -160,19 +162,31 @@ def _known(bpf_root: Path) -> NodeFacts:
     return facts
 
 
+def _reading(facts: NodeFacts, query: Query) -> Reading:
+    """How the node's entries are read, and judged where the filter asks for it."""
+    from ctconsole.model.reading import Reading
+
+    if not query.judges:
+        return Reading(facts.clock.value)
+    from ctconsole.cli.node_reading import own_policy
+    from ctconsole.observe.reading import reading_of
+
+    return reading_of(facts, own_policy(facts.bpf_root))
+
+
 def _samples(
-    clock: ClockSource, layout: str, output: str, ids: tuple[int, ...], bpf_root: Path
+    reading: Reading, layout: str, output: str, ids: tuple[int, ...], bpf_root: Path
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     from ctconsole.cli import ct_samples
     from ctconsole.model.layout import Layout
 
     if ids:
-        return (ct_samples.from_id(number, clock) for number in ids)
+        return (ct_samples.from_id(number, reading) for number in ids)
     if output.startswith("cilium") and layout != "auto":
         at_once = output == "cilium-json"
-        return ct_samples.from_pins_as_cilium(bpf_root, clock, Layout(layout), at_once=at_once)
-    return ct_samples.from_pins(bpf_root, clock, also_local=not output.startswith("cilium"))
+        return ct_samples.from_pins_as_cilium(bpf_root, reading, Layout(layout), at_once=at_once)
+    return ct_samples.from_pins(bpf_root, reading, also_local=not output.startswith("cilium"))
 
 
 class _Listing:

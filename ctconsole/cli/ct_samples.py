@@ -11,6 +11,7 @@ import numpy as np
 
 from ctconsole.cli.common import message
 from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.model.knowledge import NOTHING_KNOWN
 from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.table import UNWALKED, CtTable, Walk
 from ctconsole.paths import GLOBALS
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.model.ctclock import ClockSource
+    from ctconsole.model.knowledge import Knowledge
+    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -50,6 +52,7 @@ class Sample:
         problem: what could not be read, in words; empty where everything was.
         layout: the version that printed the text it was read from, else None.
         hertz: see `CtTable`.
+        knowledge: see `CtTable`.
     """
 
     info: MapInfo
@@ -61,6 +64,7 @@ class Sample:
     problem: str = ""
     layout: Layout | None = None
     hertz: int = 0
+    knowledge: Knowledge = NOTHING_KNOWN
 
     @property
     def is_conntrack(self) -> bool:
@@ -100,11 +104,12 @@ class Sample:
             taken_at=self.taken_at,
             walk=self.walk,
             hertz=self.hertz,
+            knowledge=self.knowledge,
         )
 
 
-def from_live(live: BpfMap, clock: ClockSource) -> Sample:
-    """Read a live map whose entries are stamped by ``clock``; closes it."""
+def from_live(live: BpfMap, reading: Reading) -> Sample:
+    """Read a live map; closes it."""
     from ctconsole.kernel.clock import ct_now
 
     with live:
@@ -117,26 +122,27 @@ def from_live(live: BpfMap, clock: ClockSource) -> Sample:
         dump.keys,
         dump.values,
         dump.walk,
-        ct_now(clock),
+        ct_now(reading.clock),
         time.time(),
         problem,
-        hertz=clock.stamp_hertz,
+        hertz=reading.clock.stamp_hertz,
+        knowledge=reading.knowledge,
     )
 
 
-def from_id(number: int, clock: ClockSource) -> Sample:
+def from_id(number: int, reading: Reading) -> Sample:
     """Read the map with this kernel id."""
     from ctconsole.kernel.maps import BpfMap
 
-    return from_live(BpfMap.from_id(number), clock)
+    return from_live(BpfMap.from_id(number), reading)
 
 
-def from_pins(root: Path, clock: ClockSource, *, also_local: bool) -> Iterator[Sample]:
+def from_pins(root: Path, reading: Reading, *, also_local: bool) -> Iterator[Sample]:
     """Read the pinned maps that exist, in Cilium's order.
 
     Args:
         root: the bpffs; the maps are in its ``tc/globals``.
-        clock: what the node stamps entries with.
+        reading: what is known of the node.
         also_local: list the maps of single endpoints too (``conntrack-local``).
 
     Raises:
@@ -157,11 +163,11 @@ def from_pins(root: Path, clock: ClockSource, *, also_local: bool) -> Iterator[S
             hint="Name the bpffs with --bpf-root, a map with --map-id or a file with --from-dump",
         )
     for name in names:
-        yield from_live(BpfMap.open(folder / name), clock)
+        yield from_live(BpfMap.open(folder / name), reading)
 
 
 def from_pins_as_cilium(
-    root: Path, clock: ClockSource, layout: Layout, *, at_once: bool
+    root: Path, reading: Reading, layout: Layout, *, at_once: bool
 ) -> Iterator[Sample]:
     """Read the four global maps and do about odd ones what that version's tool does.
 
@@ -171,7 +177,7 @@ def from_pins_as_cilium(
 
     Args:
         root: the bpffs; the maps are in its ``tc/globals``.
-        clock: what the node stamps entries with.
+        reading: what is known of the node.
         layout: the version.
         at_once: open all maps before the first is read, as the tools do for JSON, of which they
             print nothing where one map fails.
@@ -183,7 +189,7 @@ def from_pins_as_cilium(
     with ExitStack() as opened:
         maps = (opened.enter_context(live) for live in _opened_as_cilium(root, layout))
         for live in list(maps) if at_once else maps:
-            yield from_live(live, clock)
+            yield from_live(live, reading)
 
 
 def _opened_as_cilium(root: Path, layout: Layout) -> Iterator[BpfMap]:
@@ -220,10 +226,40 @@ def _reason(error: NoSuchMapError) -> str:
     return os.strerror(error.errno or 0).lower()
 
 
-def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
+def tables_of_node(root: Path, reading: Reading) -> Iterator[tuple[CtTable, str]]:
+    """The node's conntrack maps decoded, each with what could not be read of it.
+
+    Raises:
+        NoSuchMapError: there is none.
+    """
+    for sample in from_pins(root, reading, also_local=True):
+        if sample.is_conntrack:
+            layout = reading.layout or guess_layout(sample.values).layout
+            yield sample.table(layout), sample.problem
+
+
+def tables_of_files(
+    paths: Sequence[Path], now: int, *, judged: bool = False
+) -> Iterator[tuple[CtTable, str]]:
+    """The conntrack maps of files decoded, each with what could not be read of it.
+
+    Raises: see `from_files`.
+    """
+    samples = [one for one in from_files(paths, now, judged=judged) if one.is_conntrack]
+    guess = guess_layout(*(sample.values for sample in samples)).layout
+    for sample in samples:
+        yield sample.table(sample.layout or guess), sample.problem
+
+
+def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list[Sample]:
     """Read dump files, folders and archives; of each node the maps Cilium lists first in front.
 
     Out of folders and archives conntrack maps are taken, single files whatever they hold.
+
+    Args:
+        paths: what to read.
+        now: see `CtTable`.
+        judged: also learn what the dumps beside tell of the connections.
 
     Raises:
         UsageError: a path cannot be read at all.
@@ -231,15 +267,25 @@ def from_files(paths: Sequence[Path], now: int) -> list[Sample]:
     """
     from ctconsole.observe.archive import is_archive
     from ctconsole.observe.offline import read_offline
+    from ctconsole.observe.offline_knowledge import knowledge_by_node
 
     offline = read_offline(paths)
+    knowledge = knowledge_by_node(offline.maps) if judged else {}
     singles = {str(path) for path in paths if path.is_file() and not is_archive(path.name)}
     nodes: dict[str, int] = {}
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
     found: list[tuple[tuple[int, int], Sample]] = []
     for one in offline.maps:
         info = replace(one.info, id=0)
-        sample = Sample(info, one.keys, one.values, now=now, problem=one.problem, layout=one.layout)
+        sample = Sample(
+            info,
+            one.keys,
+            one.values,
+            now=now,
+            problem=one.problem,
+            layout=one.layout,
+            knowledge=knowledge.get(one.node, NOTHING_KNOWN),
+        )
         if sample.is_conntrack or one.file in singles:
             order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
             found.append((order, sample))

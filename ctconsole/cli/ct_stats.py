@@ -10,8 +10,10 @@ import click
 from ctconsole.cli.common import FILTER_HELP, bpf_root_option, json_option, message, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ctconsole.model.changes import KeyedTable
+    from ctconsole.model.query import Query
     from ctconsole.model.stats import Bar
     from ctconsole.model.table import CtTable
     from ctconsole.model.tops import Top
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
     help="What the node's clock (seconds since boot) showed when the dump was taken.",
 )
 @click.option(
+    "--over",
+    "seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    metavar="SECONDS",
+    help="Look twice, so long apart, and say what came, went and was evicted in between.",
+)
+@click.option(
     "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
 )
 @bpf_root_option
@@ -43,6 +52,7 @@ def stats(
     dumps: tuple[Path, ...],
     where: str | None,
     now: int | None,
+    seconds: float | None,
     top: int,
     bpf_root: Path,
     as_json: bool,
@@ -56,20 +66,26 @@ def stats(
     Examples:
       ctconsole ct stats
       ctconsole ct stats --filter 'src:10.0.1.0/24' --json
+      ctconsole ct stats --over 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
     from ctconsole.model.query import Query
 
     if now is not None and not dumps:
         raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    if seconds and dumps:
+        raise click.UsageError("--over is for live maps; a dump is one moment.")
     query = Query.parse(where or "")
+    before = _keyed(bpf_root, query, seconds) if seconds else {}
     found = []
     exit_code = 0
     for table, problem in _tables(dumps, now or 0, bpf_root):
         if problem:
             message(f"ctconsole: {problem}")
             exit_code = 1
-        found.append(_describe(table.take(query.rows(table)) if query else table, top))
+        part = table.take(query.rows(table)) if query else table
+        rates = _rates(before.get(table.info.id), part) if seconds else {}
+        found.append({**_describe(part, top), **rates})
     if as_json:
         print_json(found)
     else:
@@ -83,20 +99,42 @@ def stats(
 def _tables(dumps: tuple[Path, ...], now: int, bpf_root: Path) -> Iterator[tuple[CtTable, str]]:
     """Every conntrack map with what could not be read of it."""
     from ctconsole.cli import ct_samples
-    from ctconsole.model.layout import guess_layout
-    from ctconsole.observe.discovery import discover
+    from ctconsole.cli.node_reading import reading_of_node
 
-    known = None
     if dumps:
-        samples: Iterable[ct_samples.Sample] = ct_samples.from_files(dumps, now)
-    else:
-        facts = discover(bpf_root)
-        known = facts.layout.value if facts.layout else None
-        samples = ct_samples.from_pins(bpf_root, facts.clock.value, also_local=True)
-    for sample in samples:
-        if sample.is_conntrack:
-            layout = sample.layout or known or guess_layout(sample.values).layout
-            yield sample.table(layout), sample.problem
+        return ct_samples.tables_of_files(dumps, now, judged=True)
+    return ct_samples.tables_of_node(bpf_root, reading_of_node(bpf_root))
+
+
+def _keyed(bpf_root: Path, query: Query, seconds: float) -> dict[int, KeyedTable]:
+    """The first look, by map id; ``seconds`` ago when it returns."""
+    import time
+
+    from ctconsole.model.changes import KeyedTable
+
+    found = {
+        table.info.id: KeyedTable(table.take(query.rows(table)) if query else table)
+        for table, _ in _tables((), 0, bpf_root)
+    }
+    time.sleep(seconds)
+    return found
+
+
+def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
+    """What happened since the first look; nothing is known of a map that was not there then."""
+    from ctconsole.model.changes import KeyedTable, changes_between
+
+    changes = changes_between(before, KeyedTable(table)) if before else None
+    if changes is None:
+        return {"rates": None}
+    return {
+        "rates": {
+            "seconds": round(changes.seconds, 3),
+            "new_per_second": round(changes.new_rate, 2),
+            "gone_per_second": round(changes.gone_rate, 2),
+            "evicted": changes.evicted,
+        }
+    }
 
 
 def _describe(table: CtTable, most: int) -> dict[str, Any]:
@@ -175,6 +213,12 @@ def _print(one: dict[str, Any]) -> None:
         click.echo("  its clock is unknown: what has expired cannot be told")
     kinds = ("established", "closing", "opening", "one_way")
     click.echo("  " + ", ".join(f"{name.replace('_', '-')} {count(one[name])}" for name in kinds))
+    if rates := one.get("rates"):
+        evicted = "not known" if rates["evicted"] is None else f"about {count(rates['evicted'])}"
+        click.echo(
+            f"  in {rates['seconds']:.1f} s: {rates['new_per_second']:,.1f} new and "
+            f"{rates['gone_per_second']:,.1f} gone a second, evicted {evicted}"
+        )
     for part in one["shares"]:
         label = f"{part['protocol']} {part['direction']}"
         dead = f", expired {count(part['expired'])}" if one["clock"] else ""

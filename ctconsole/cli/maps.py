@@ -313,23 +313,26 @@ def _print_plan(plan: RecreatePlan, warnings: tuple[str, ...]) -> None:
     from ctconsole.model.risk import REASONS
     from ctconsole.model.units import count, size
 
+    def line(label: str, text: str) -> None:
+        click.echo(f"{label:<12}{text}")
+
     old, new = count(plan.info.max_entries), count(plan.wish.max_entries)
     click.echo(f"Re-create {plan.path}: {old} -> {new} entries")
     lost = f"{count(plan.entries)} entries"
     if plan.alive is not None and plan.established is not None:
         lost += f", {count(plan.alive)} alive, {count(plan.established)} established"
-    click.echo(f"lost      {lost}")
+    line("lost", lost)
     both = size(plan.memory_old + plan.memory_new)
-    click.echo(
-        f"memory    {size(plan.memory_old)} -> {size(plan.memory_new)}, both together {both}, "
-        f"free {size(plan.memory_free)}"
+    line(
+        "memory",
+        f"{size(plan.memory_old)} -> {size(plan.memory_new)}, both together {both}, "
+        f"free {size(plan.memory_free)}",
     )
-    click.echo(f"programs  {len(plan.users)} use the map")
+    line("programs", f"{len(plan.users)} use the map")
     for risk, reason, number in plan.verdicts:
-        label = risk.name.lower().replace("_", " ")
-        click.echo(f"{label:<10}{count(number)}: {REASONS[reason]}")
+        line(risk.name.lower().replace("_", " "), f"{count(number)}: {REASONS[reason]}")
     for warning in warnings:
-        click.echo(f"warning   {warning}")
+        line("warning", warning)
 
 
 def _plan_dict(plan: RecreatePlan, warnings: tuple[str, ...]) -> dict[str, Any]:

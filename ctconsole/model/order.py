@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.risk import Change, judge
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,6 +47,7 @@ SORT_COLUMNS: Final[dict[str, Callable[[CtTable], tuple[Numbers, ...]]]] = {
     "revnat": lambda table: (table.values["rev_nat_index"].astype(np.uint16),),
     "identity": lambda table: (table.values["src_sec_id"],),
     "backend": lambda table: (table.backend,),
+    "risk": lambda table: (judge(table, Change.RECREATE).risk,),
 }
 """What a table can be sorted by: the numbers of each column, the deciding one last."""
 

@@ -64,6 +64,11 @@ class Query:
     text: str
     terms: tuple[Term, ...]
 
+    @property
+    def judges(self) -> bool:
+        """Whether it asks what becomes of connections, for which `Knowledge` is needed."""
+        return any(term.text.removeprefix("!").startswith("risk") for term in self.terms)
+
     @classmethod
     def parse(cls, text: str) -> Query:
         """What a filter means.

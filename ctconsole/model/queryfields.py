@@ -13,6 +13,7 @@ import numpy as np
 
 from ctconsole.errors import UsageError
 from ctconsole.model.layout import CtFlag, Protocol
+from ctconsole.model.risk import Change, Risk, judge
 from ctconsole.model.table import Direction, State
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ _DIRECTIONS: Final = MappingProxyType(
 _FLAGS: Final = MappingProxyType(
     {one.name.lower().replace("_", "-"): one for one in CtFlag if one.name}
 )
+RISKS: Final = MappingProxyType(
+    {
+        "breaks": Risk.BREAKS,
+        "at-risk": Risk.AT_RISK,
+        "comes-back": Risk.COMES_BACK,
+        "dead": Risk.DEAD,
+    }
+)
 _SECONDS: Final = MappingProxyType({"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
 _COUNTS: Final = MappingProxyType({"": 1, "k": 1000, "m": 10**6, "g": 10**9})
 _SIZES: Final = MappingProxyType({"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30})
@@ -143,6 +152,13 @@ def _flag(_compare: Compare, value: str, term: str) -> Test:
         raise _wrong(term, value, ", ".join(_FLAGS))
     mask = np.uint16(bit)
     return lambda table: np.asarray((table.values["flags"] & mask) != 0)
+
+
+def _risk(_compare: Compare, value: str, term: str) -> Test:
+    code = RISKS.get(value.lower())
+    if code is None:
+        raise _wrong(term, value, ", ".join(RISKS))
+    return lambda table: np.asarray(judge(table, Change.RECREATE).risk == code)
 
 
 def _address(*sides: str) -> Callable[[Compare, str, str], Test]:
@@ -229,6 +245,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "state": Field(_state, "established"),
         "dir": Field(_direction, "in"),
         "flag": Field(_flag, "dsr"),
+        "risk": Field(_risk, "breaks"),
         "src": Field(_address("source"), "10.0.0.0/8"),
         "dst": Field(_address("destination"), "10.0.0.1"),
         "ip": Field(_address("source", "destination"), "10.0.0.1"),
@@ -246,7 +263,8 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     }
 )
 """Fields by name. ``idle`` (and ``age``) is the time since the last reported packet, which is
-reported every 5 seconds at most; ``left`` what remains of an entry's lifetime."""
+reported every 5 seconds at most; ``left`` what remains of an entry's lifetime; ``risk`` what
+becomes of the connection when the table is re-created."""
 
 
 def bare_field(text: str) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -117,6 +118,42 @@ class Verdicts:
         counts = Counter({int(p): int(n) for p, n in zip(*np.unique_counts(pairs), strict=True)})
         found = [(Risk(pair >> 8), Reason(pair & 0xFF), n) for pair, n in counts.items()]
         return sorted(found, key=lambda one: (-one[0], -one[2]))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one change would do to a table.
+
+    Attributes:
+        change: the change.
+        verdicts: about each row.
+    """
+
+    change: Change
+    verdicts: Verdicts
+
+    @cached_property
+    def reasons(self) -> tuple[tuple[Risk, Reason, int], ...]:
+        """How many rows for each reason, the worst and largest first."""
+        return tuple(self.verdicts.reasons())
+
+    def count(self, risk: Risk) -> int:
+        """How many rows have this risk."""
+        return self.verdicts.count(risk)
+
+    def worst(self) -> Iterator[tuple[Risk, Reason, npt.NDArray[np.intp]]]:
+        """The rows that break or may break, by reason, the worst first."""
+        for risk, why, _ in self.reasons:
+            if risk >= Risk.AT_RISK:
+                same = (self.verdicts.risk == risk) & (self.verdicts.reason == why)
+                yield risk, why, np.flatnonzero(same)
+
+
+def forecast(table: CtTable) -> tuple[Forecast, ...]:
+    """What re-creating the table would do, and what flushing it would."""
+    return tuple(
+        Forecast(change, judge(table, change)) for change in (Change.RECREATE, Change.FLUSH)
+    )
 
 
 def judge(table: CtTable, change: Change) -> Verdicts:

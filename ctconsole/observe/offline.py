@@ -25,6 +25,7 @@ from ctconsole.model.records import is_known
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import CtTable
 from ctconsole.observe.archive import Walker
+from ctconsole.observe.offline_knowledge import knowledge_of
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.event import Event
+    from ctconsole.model.knowledge import Knowledge
     from ctconsole.observe.archive import Member
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
@@ -226,6 +228,7 @@ class OfflineSource:
         self._layout = layout
         self._now = now
         self._taken_at = taken_at
+        self._knowledge: dict[str, Knowledge] = {}
         self.offline = read_offline(paths)
         named = ", ".join(path.name for path in paths)
         if not self.offline.maps:
@@ -262,7 +265,15 @@ class OfflineSource:
             one.values,
             now=self._now,
             taken_at=self._taken_at,
+            knowledge=self._knowledge_of(one.node),
         )
+
+    def _knowledge_of(self, node: str) -> Knowledge:
+        if node not in self._knowledge:
+            self._knowledge[node] = knowledge_of(
+                peer for peer in self.offline.maps if peer.node == node
+            )
+        return self._knowledge[node]
 
     def layout_of(self, one: OfflineMap) -> Layout:
         """The layout asked for, the one its text has, or what the node's entries say."""

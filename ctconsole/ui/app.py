@@ -37,13 +37,14 @@ from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import Status, StatusBar, ViewTab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from textual.driver import Driver
     from textual.screen import Screen
 
     from ctconsole.agent.flush import FlushReport
     from ctconsole.manager.recreate import RecreateReport
+    from ctconsole.model.knowledge import Keys
     from ctconsole.model.names import Names
     from ctconsole.model.query import Query
     from ctconsole.observe.source import Source
@@ -65,6 +66,8 @@ class ConsoleApp(App[None]):
         clock: wall clock in seconds since the epoch, for ages on the screen.
         theme: name of a theme; one that does not exist is reported and the default taken.
         names: reads what addresses and services are called; may take its time.
+        translated: reads whose address translations are in the NAT tables (see `Knowledge`);
+            may take its time.
         read_only_hint: what opens the write gate, for whoever wants to act without ``actions``.
 
     Attributes:
@@ -115,6 +118,7 @@ class ConsoleApp(App[None]):
         clock: Callable[[], float] = time.time,
         theme: str = DEFAULT_THEME,
         names: Callable[[], Names] | None = None,
+        translated: Callable[[], Mapping[int, Keys]] = dict,
         read_only_hint: str = HINT,
     ) -> None:
         super().__init__()
@@ -122,6 +126,7 @@ class ConsoleApp(App[None]):
         self.filter_text = ""
         self.read_only = READ_ONLY.format(hint=read_only_hint)
         self._read_names = names
+        self.read_translated = translated
         self._generation: MapRow | None = None
         self.source = source
         self.actions = actions

@@ -18,6 +18,14 @@ RISK_WORDS = {
 }
 """What becomes of a connection: the word, and the theme's variable for its colour."""
 
+SHORT_RISKS = {
+    Risk.BREAKS: ("breaks", "crit"),
+    Risk.AT_RISK: ("risk", "warn"),
+    Risk.COMES_BACK: ("ok", "dim"),
+    Risk.DEAD: ("-", "dim"),
+}
+"""The same in a column of a table: the word, and its style."""
+
 WARN = 0.70
 CRIT = 0.90
 

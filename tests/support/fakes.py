@@ -168,6 +168,9 @@ def story(start: float = EPOCH) -> list[tuple[int, Event]]:
     ]
 
 
+SERVICES_KNOWN = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
+
+
 @dataclass
 class FakeSource:
     """A `Source` over whatever the test puts into it.
@@ -212,7 +215,8 @@ class FakeSource:
         if where not in self.tables:
             row = self.rows[where]
             rows = min(row.entries or 0, self.most_entries)
-            self.tables[where] = random_table(row.info, rows, taken_at=self.clock())
+            table = random_table(row.info, rows, taken_at=self.clock())
+            self.tables[where] = replace(table, knowledge=SERVICES_KNOWN)
         return self.tables[where]
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
@@ -226,9 +230,6 @@ class FakeSource:
 
     def close(self) -> None:
         self.closed = True
-
-
-SERVICES_KNOWN = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
 
 
 @dataclass
@@ -253,8 +254,7 @@ class FakeActions:
         entries = row.entries or 0
         verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
         if row.is_conntrack:
-            table = replace(self.source.table(path), knowledge=SERVICES_KNOWN)
-            verdicts = tuple(judge(table, Change.RECREATE).reasons())
+            verdicts = tuple(judge(self.source.table(path), Change.RECREATE).reasons())
         return RecreatePlan(
             path=Path(path),
             info=row.info,

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from ctconsole.model.layout import TcpFlag
 from ctconsole.model.order import find_entry
+from ctconsole.model.risk import REASONS, Change, Reason, Risk, judge
 from ctconsole.model.table import Direction, State
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
@@ -187,6 +188,7 @@ def entry_facts(table: CtTable, key: bytes) -> Facts | None:
         ("connection", f"{protocol_name(int(one.keys['nexthdr'][0]))} {source} -> {destination}"),
         ("direction", f"{DIRECTIONS[way]}, {_DIRECTION_WORDS[way]}"),
         ("state", STATES[State(int(one.state[0]))][0] + (", related" if one.related[0] else "")),
+        ("if recreated", _outcome(one)),
         ("", ""),
     ]
     if table.has_clock:
@@ -217,6 +219,13 @@ def entry_facts(table: CtTable, key: bytes) -> Facts | None:
         ("layout", f"Cilium {table.layout}"),
     ]
     return facts
+
+
+def _outcome(one: CtTable) -> str:
+    """What becomes of the connection when the table is re-created, and why."""
+    verdicts = judge(one, Change.RECREATE)
+    word = Risk(int(verdicts.risk[0])).name.lower().replace("_", " ")
+    return f"{word}: {REASONS[Reason(int(verdicts.reason[0]))]}"
 
 
 def _counters(one: CtTable) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ctconsole.model.query import Query
 from ctconsole.model.table import State
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
+from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.ct_rows import EVERYTHING, STATES, CtRows, Sorting, arrange
@@ -58,6 +59,8 @@ class EntriesScreen(SortableView):
         Binding("escape", "clear_filter", "Show all", id="entries.all", show=False),
         Binding("n", "names", "Names", id="entries.names",
                 tooltip="Show names for addresses and services, or numbers again"),
+        Binding("f", "forecast", "Forecast", id="entries.forecast",
+                tooltip="Say which connections would break if the table were lost"),
         Binding("d", "delete", "Delete", id="entries.delete", show=False,
                 tooltip="Delete the entry under the cursor"),
         Binding("D", "flush", "Flush", id="entries.flush",
@@ -219,6 +222,11 @@ class EntriesScreen(SortableView):
     def action_names(self) -> None:
         """Names, or numbers again."""
         self.console_app.toggle_names()
+
+    def action_forecast(self) -> None:
+        """Say what the loss of the table would do."""
+        if self._arranged is not None:
+            self.app.push_screen(ForecastScreen(self._arranged))
 
     def action_delete(self) -> None:
         """Delete the entry under the cursor."""

@@ -12,8 +12,10 @@ from ctconsole.model.changes import dying
 from ctconsole.model.layout import CtFlag, Protocol
 from ctconsole.model.order import find_entry, sort_order
 from ctconsole.model.query import Query
+from ctconsole.model.risk import Change, Risk, judge
 from ctconsole.model.table import Direction, State
 from ctconsole.model.units import duration
+from ctconsole.ui.levels import SHORT_RISKS
 from ctconsole.ui.text import clean, short_count, short_size
 from ctconsole.ui.widgets.rows import Cell, Column
 
@@ -172,6 +174,7 @@ def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
         Column("left", "LEFT", 7, right=True, rank=1),
         Column("packets", "PKTS", 7, right=True, rank=2),
         Column("bytes", "BYTES", 8, right=True),
+        Column("risk", "RISK", 6, rank=2),
         Column("flags", "FLAGS", 7, grow=1, most=12, rank=3),
         Column("identity", "IDENTITY", 8, right=True, rank=4),
         Column("revnat", "REVNAT", 6, right=True, grow=1, most=14, rank=5),
@@ -276,6 +279,7 @@ def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[s
         marks,
         _named(names, ends.source),
         _named(names, ends.destination),
+        judge(part, Change.RECREATE).risk.tolist(),
         strict=True,
     )
     cells: list[dict[str, Cell]] = []
@@ -298,6 +302,7 @@ def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[s
         mark,
         source,
         target,
+        risk,
     ) in columns:
         service = names.service(nat) if names and nat else ""
         words, style = STATES[State(state)]
@@ -314,6 +319,7 @@ def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[s
                 "left": ((duration(left) if left > 0 and part.has_clock else "-", "dim"),),
                 "packets": ((short_count(pkts), ""),),
                 "bytes": ((short_size(size), ""),),
+                "risk": (SHORT_RISKS[Risk(risk)],),
                 "flags": ((short_flags(flags, related=rel), "second"),),
                 "identity": ((str(ident) if ident else "-", "dim"),),
                 "revnat": ((clean(service) or (str(nat) if nat else "-"), "dim"),),

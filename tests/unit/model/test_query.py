@@ -54,6 +54,9 @@ def found(text: str) -> list[int]:
         ("packets<=4", [0, 1, 2, 3, 4]),
         ("backend:7 revnat=3", [3]),
         ("src:fd00::/8", []),
+        ("risk:dead", [2]),
+        ("risk:at-risk", [3]),  # its service is not known
+        ("risk:breaks,dead !dead", [4]),
     ],
 )
 def test_filters_choose_rows(text: str, rows: list[int]) -> None:

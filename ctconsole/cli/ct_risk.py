@@ -1,0 +1,201 @@
+"""``ctconsole ct risk``: what re-creating or flushing the tables would do to their connections."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import FILTER_HELP, bpf_root_option, json_option, message, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctconsole.model.risk import Forecast, Reason, Risk
+    from ctconsole.model.table import CtTable
+
+
+@click.command("risk")
+@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of maps.",
+)
+@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
+@click.option("--entries", is_flag=True, help="Also list those that break or may break, by reason.")
+@click.option(
+    "--now",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="What the node's clock (seconds since boot) showed when the dump was taken.",
+)
+@bpf_root_option
+@json_option
+def risk(
+    *,
+    maps: tuple[str, ...],
+    dumps: tuple[Path, ...],
+    where: str | None,
+    entries: bool,
+    now: int | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Say of every connection whether it survives the loss of its entry; changes nothing.
+
+    Re-creating a table with another size, which is what a restarted agent does, loses every
+    entry; a flush also takes the address translations along. Connections come back by their next
+    packet, may break, or break: counted here by reason. Services, translations and policy are
+    taken from the node's other maps and its agent, or from the dumps beside; what is not known
+    counts as a risk. In a dump nothing is known to have expired unless --now tells its time.
+
+    \b
+    Examples:
+      ctconsole ct risk
+      ctconsole ct risk cilium_ct4_global --entries
+      ctconsole ct risk --filter 'src:10.0.1.0/24' --json
+      ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
+    """
+    from ctconsole.errors import UsageError
+    from ctconsole.model.query import Query
+    from ctconsole.model.risk import forecast
+
+    if now is not None and not dumps:
+        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    query = Query.parse(where or "")
+    told: list[dict[str, Any]] = []
+    exit_code = 0
+    seen = set()
+    for table, problem in _tables(dumps, now or 0, bpf_root, maps):
+        seen.add(table.info.label)
+        if problem:
+            message(f"ctconsole: {problem}")
+            exit_code = 1
+        part = table.take(query.rows(table)) if query else table
+        found = forecast(part)
+        if as_json:
+            told.append(_dict(part, found, entries=entries))
+        else:
+            _print(part, found)
+            if entries:
+                _print_entries(part, found)
+    if missing := [name for name in maps if name not in seen]:
+        raise UsageError(
+            f"There is no conntrack map {', '.join(missing)} there", hint="See ctconsole map list"
+        )
+    if as_json:
+        print_json(told)
+    return exit_code
+
+
+def _tables(
+    dumps: tuple[Path, ...], now: int, root: Path, maps: tuple[str, ...]
+) -> Iterator[tuple[CtTable, str]]:
+    """The conntrack maps that are meant, each with what could not be read of it."""
+    from ctconsole.cli import ct_samples
+
+    if dumps:
+        found = ct_samples.tables_of_files(dumps, now, judged=True)
+    else:
+        from ctconsole.cli.node_reading import reading_of_node
+
+        found = ct_samples.tables_of_node(root, reading_of_node(root))
+    for table, problem in found:
+        if not maps or table.info.label in maps:
+            yield table, problem
+
+
+def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
+    """One map for people: a line for each change, then why."""
+    from ctconsole.model.risk import REASONS, Risk
+    from ctconsole.model.units import count
+
+    click.echo(f"{table.info.label}: {count(len(table))} entries")
+    columns = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
+    click.echo(" " * 10 + "".join(f"{word(one):>12}" for one in columns))
+    for one in found:
+        numbers = "".join(f"{count(one.count(column)):>12}" for column in columns)
+        click.echo(f"  {one.change:<8}{numbers}")
+    before: list[tuple[Risk, Reason, int]] = []
+    for one in found:
+        told = [reason for reason in one.reasons if reason[0] >= Risk.AT_RISK]
+        # Without translations a flush does what re-creating does, and that has been said.
+        if told != before:
+            click.echo(f"  {one.change}:")
+            for outcome, why, number in told:
+                click.echo(f"    {count(number):>10} {word(outcome):<8} {REASONS[why]}")
+        before = told
+
+
+def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:
+    """The entries of each reason, as ``ct list`` shows them; what was said is not said again."""
+    import numpy as np
+
+    from ctconsole.model.listing_table import render_listing_table
+    from ctconsole.model.risk import REASONS
+
+    before = np.zeros(len(table), np.uint8)
+    for one in found:
+        for outcome, why, every in one.worst():
+            rows = every[before[every] != why]
+            if not len(rows):
+                continue
+            click.echo(f"{one.change}: {word(outcome)}: {REASONS[why]}")
+            sys.stdout.flush()
+            for chunk in render_listing_table(table.take(rows)):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        before = one.verdicts.reason
+
+
+def word(outcome: Risk) -> str:
+    """``comes back``, ``at risk``, ``breaks``, ``dead``."""
+    return outcome.name.lower().replace("_", " ")
+
+
+def _dict(table: CtTable, found: tuple[Forecast, ...], *, entries: bool) -> dict[str, Any]:
+    return {
+        "map": table.info.label,
+        "id": table.info.id or None,
+        "entries": len(table),
+        "clock": table.has_clock,
+        "changes": [
+            {
+                "change": one.change.value,
+                "reasons": [
+                    {**_reason(outcome, why), "entries": number}
+                    for outcome, why, number in one.reasons
+                ],
+                **({"at_risk": list(_entries(table, one))} if entries else {}),
+            }
+            for one in found
+        ],
+    }
+
+
+def _reason(outcome: Risk, why: Reason) -> dict[str, str]:
+    from ctconsole.model.risk import REASONS
+
+    return {
+        "risk": outcome.name.lower(),
+        "reason": why.name.lower(),
+        "because": REASONS[why],
+    }
+
+
+def _entries(table: CtTable, one: Forecast) -> Iterator[dict[str, Any]]:
+    """The entries that break or may break, as ``ct list -o json`` has them, with the reason."""
+    import json
+
+    from ctconsole.model.listing import render_listing_ndjson
+
+    for outcome, why, rows in one.worst():
+        text = b"".join(render_listing_ndjson([table.take(rows)]))
+        for line in text.splitlines():
+            yield {**_reason(outcome, why), **json.loads(line)}

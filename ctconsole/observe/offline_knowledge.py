@@ -1,0 +1,65 @@
+"""What the dumps of a node tell beside its conntrack tables (see `model.risk`)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import FormatError
+from ctconsole.manager.knowledge import NAT_MAPS
+from ctconsole.model.knowledge import Knowledge, ServiceFacts
+from ctconsole.model.lbrows import service_facts
+from ctconsole.model.natpairs import ct_keys_of
+from ctconsole.model.records import RecordTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ctconsole.model.knowledge import Keys
+    from ctconsole.observe.offline import OfflineMap
+
+_SERVICES: Final = re.compile(r"cilium_lb([46])_services_v2")
+_MAGLEV: Final = re.compile(r"cilium_lb([46])_maglev")
+
+
+def knowledge_by_node(maps: Iterable[OfflineMap]) -> dict[str, Knowledge]:
+    """What the maps tell of each node that is in the files (see `OfflineMap.node`)."""
+    nodes: dict[str, list[OfflineMap]] = defaultdict(list)
+    for one in maps:
+        nodes[one.node].append(one)
+    return {node: knowledge_of(found) for node, found in nodes.items()}
+
+
+def knowledge_of(maps: Iterable[OfflineMap]) -> Knowledge:
+    """What the maps of one node tell; a map that is missing or damaged tells nothing."""
+    services: dict[int, ServiceFacts] = {}
+    translated: dict[int, Keys] = {}
+    maglev: dict[str, set[bytes]] = defaultdict(set)
+    fronts: list[tuple[str, OfflineMap]] = []
+    for one in maps:
+        label = one.info.label
+        if found := _MAGLEV.fullmatch(label):
+            maglev[found[1]] |= {key.tobytes() for key in one.keys}
+        elif found := _SERVICES.fullmatch(label):
+            fronts.append((found[1], one))
+        elif label == NAT_MAPS.get(one.info.key_size) and _is_nat(one):
+            translated[one.info.key_size] = ct_keys_of(one.keys, one.values).view(
+                f"V{one.info.key_size}"
+            )
+    for family, one in fronts:
+        try:
+            table = RecordTable.from_raw(one.info, one.keys, one.values)
+        except FormatError:
+            continue
+        services |= service_facts(table, maglev[family])
+    return Knowledge(
+        MappingProxyType(services),
+        translated=MappingProxyType(translated) if translated else None,
+    )
+
+
+def _is_nat(one: OfflineMap) -> bool:
+    """Whether the values are as long as those of a NAT table of their family."""
+    return one.values.shape[1:] == ({14: 40, 38: 56}[one.info.key_size],)

@@ -1,0 +1,139 @@
+"""What the loss of its entries would do to a table's connections, before anybody does it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.table import Table
+from rich.text import Text
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.model.risk import REASONS, Change, Risk, forecast
+from ctconsole.ui.levels import RISK_WORDS
+from ctconsole.ui.screens.details import Details
+from ctconsole.ui.text import clean, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ctconsole.model.knowledge import Keys
+    from ctconsole.model.risk import Forecast, Reason
+    from ctconsole.model.table import CtTable
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.ui.app import ConsoleApp
+
+_COLUMNS = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
+_MEANINGS = {
+    Change.RECREATE: "statistics lost too",
+    Change.FLUSH: "translations lost too",
+}
+
+
+class ForecastScreen(Details):
+    """Counts by outcome and reason; follows the table through the samples.
+
+    Args:
+        table: the table of the sample it was opened on.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q,f", "dismiss", "Close", id="forecast.close", show=False),
+        Binding("l", "list", "List", id="forecast.list", tooltip="Show those that break"),
+    ]
+
+    def __init__(self, table: CtTable) -> None:
+        super().__init__(f"What becomes of {table.info.label}")
+        self._table = table
+        self._translated: Mapping[int, Keys] | None = None
+
+    def on_mount(self) -> None:
+        """Say what is being done; the answer comes from a worker."""
+        self.query_one("#details").border_subtitle = "l lists those that break · esc closes"
+        self.query_one("#facts", Static).update(Text("Judging every entry …", "dim"))
+        self._judge(self._table)
+
+    def show_sample(self, sample: Sample) -> None:
+        """Judge the newest table while the box is open."""
+        table = sample.table
+        if table is not None and table.info.label == self._table.info.label:
+            self._table = table
+            self._judge(table)
+
+    def action_list(self) -> None:
+        """Leave for the entries that break when the table is re-created."""
+        self.dismiss()
+        cast("ConsoleApp", self.app).open_filtered("risk:breaks")
+
+    @work(thread=True, exclusive=True, group="forecast", exit_on_error=False)
+    def _judge(self, table: CtTable) -> None:
+        app = cast("ConsoleApp", self.app)
+        try:
+            if self._translated is None:
+                self._translated = app.read_translated()
+        except (CtconsoleError, OSError) as error:
+            # The rest can be said without them; they are not asked for again.
+            self._translated = {}
+            app.call_from_thread(app.flash, f"translations are not known: {error}")
+        known = table.knowledge
+        if known.translated is None:
+            table = replace(table, knowledge=replace(known, translated=self._translated))
+        app.call_from_thread(self._show, table, forecast(table))
+
+    def _show(self, table: CtTable, found: tuple[Forecast, ...]) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one("#facts", Static).update(
+            forecast_table(table, found, self.app.theme_variables)
+        )
+
+
+def forecast_table(
+    table: CtTable, found: tuple[Forecast, ...], colours: Mapping[str, str]
+) -> Table:
+    """A line for each change, then the reasons of those that do not come back by themselves."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, width=9)
+    for _ in _COLUMNS:
+        grid.add_column(no_wrap=True, justify="right", width=9)
+    grid.add_column(overflow="fold", style="dim")
+    whole = plural(len(table), "entry", "entries")
+    titles = (Text(RISK_WORDS[one][0], colours[RISK_WORDS[one][1]]) for one in _COLUMNS)
+    grid.add_row("", *titles, clean(f"of {whole}"))
+    for one in found:
+        counts = (Text(f"{one.count(column):,}", "bold") for column in _COLUMNS)
+        grid.add_row(one.change.value, *counts, _MEANINGS[one.change])
+    outer = Table.grid()
+    outer.add_row(grid)
+    told: tuple[tuple[Risk, Reason, int], ...] = ()
+    for one in found:
+        worst = tuple(reason for reason in one.reasons if reason[0] >= Risk.AT_RISK)
+        if worst and worst != told:
+            outer.add_row("")
+            outer.add_row(_reasons(one.change, worst, colours))
+        told = worst
+    if not table.has_clock:
+        outer.add_row("")
+        outer.add_row(
+            Text("The clock is not known: entries that have expired count as alive.", "dim")
+        )
+    return outer
+
+
+def _reasons(
+    change: Change, worst: tuple[tuple[Risk, Reason, int], ...], colours: Mapping[str, str]
+) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, width=9)
+    grid.add_column(no_wrap=True, justify="right", width=9)
+    grid.add_column(no_wrap=True, width=9)
+    grid.add_column(overflow="fold")
+    for number, (risk, why, count) in enumerate(worst):
+        word, colour = RISK_WORDS[risk]
+        style = colours[colour]
+        first = "" if number else change.value
+        grid.add_row(first, Text(f"{count:,}", style), Text(word, style), REASONS[why])
+    return grid
