@@ -7,30 +7,44 @@ from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
 from ctconsole.errors import UsageError
+from ctconsole.model.layout import Layout
 from ctconsole.model.record_spec import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctconsole.model.layout import Layout
+    from ctconsole.model.cilium_services import View
     from ctconsole.model.records import RecordTable
 
 
 def as_cilium(
-    tables: Sequence[RecordTable], layout: Layout, *, as_json: bool
+    tables: Sequence[RecordTable], layout: Layout, *, as_json: bool, view: View | None = None
 ) -> Iterator[memoryview]:
     """What that version's own tool prints for these maps.
 
+    Args:
+        tables: the maps.
+        layout: the release.
+        as_json: whether with ``-o json``.
+        view: the flag of ``lb list``.
+
     Raises:
-        UsageError: the text needs the node's clock, and it is not known.
+        UsageError: the text needs the node's clock, and it is not known; or the tool has no
+            such view.
     """
     kinds = {table.kind for table in tables}
     if Kind.NAT in kinds:
         yield from _nat(tables, layout, as_json=as_json)
     elif Kind.IPCACHE in kinds:
         yield from _ipcache(tables, layout, as_json=as_json)
+    elif Kind.METRICS in kinds:
+        yield memoryview(_metrics(tables, layout, as_json=as_json).encode())
+    elif Kind.POLICY in kinds or Kind.POLICY_STATS in kinds:
+        yield memoryview(_policies(tables, layout, as_json=as_json).encode())
+    elif Kind.ENDPOINT in kinds:
+        yield memoryview(_endpoints(tables, layout, as_json=as_json).encode())
     else:
-        yield memoryview(_text(tables, kinds, layout, as_json=as_json).encode())
+        yield memoryview(_services(tables, layout, view, as_json=as_json).encode())
 
 
 def _nat(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> Iterator[memoryview]:
@@ -64,30 +78,40 @@ def _ipcache(
             message("No entries found.")
 
 
-def _text(tables: Sequence[RecordTable], kinds: set[Kind], layout: Layout, *, as_json: bool) -> str:
-    from ctconsole.model import cilium_lists as lists
+def _metrics(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> str:
+    from ctconsole.model.cilium_metrics import metrics_json, metrics_text
 
-    if Kind.ENDPOINT in kinds or Kind.SERVICE in kinds or Kind.BACKEND in kinds:
-        return _addresses(tables, kinds, layout, as_json=as_json)
-    if Kind.METRICS in kinds and not any(map(len, tables)):
+    if not any(map(len, tables)) and not (as_json and layout is Layout.V1_9):
         message("No entries found.")
         return ""
-    if Kind.METRICS in kinds:
-        return "".join(lists.metrics_text(table, layout) for table in tables)
-    policies = (table for table in tables if table.kind is Kind.POLICY)
-    return "".join(lists.policy_text(table, layout) for table in policies)
+    render = metrics_json if as_json else metrics_text
+    return "".join(render(table, layout) for table in tables)
 
 
-def _addresses(
-    tables: Sequence[RecordTable], kinds: set[Kind], layout: Layout, *, as_json: bool
-) -> str:
-    from ctconsole.model import cilium_lists as lists
+def _policies(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> str:
+    from ctconsole.model.cilium_policy import policies_json, policy_text
 
-    if Kind.ENDPOINT not in kinds:
-        if as_json:
-            return lists.go_json(lists.services(tables, layout))
-        return lists.services_text(tables, layout)
+    policies = [table for table in tables if table.kind is Kind.POLICY]
     if as_json:
-        found = chain.from_iterable(lists.endpoints(one, layout).items() for one in tables)
-        return lists.go_json(dict(found))
-    return "".join(lists.endpoints_text(table, layout) for table in tables)
+        return policies_json(policies, layout)
+    return "".join(policy_text(table, layout) for table in policies)
+
+
+def _endpoints(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> str:
+    from ctconsole.model.cilium_lists import endpoints, endpoints_text, go_json
+
+    if as_json:
+        found = chain.from_iterable(endpoints(one, layout).items() for one in tables)
+        return go_json(dict(found))
+    return "".join(endpoints_text(table, layout) for table in tables)
+
+
+def _services(
+    tables: Sequence[RecordTable], layout: Layout, view: View | None, *, as_json: bool
+) -> str:
+    from ctconsole.model.cilium_lists import go_json
+    from ctconsole.model.cilium_services import services, services_text
+
+    if as_json:
+        return go_json(services(tables, layout, view))
+    return services_text(tables, layout, view)

@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import bpf_root_option, message
+from ctconsole.model.cilium_services import View
 from ctconsole.model.layout import Layout
 from ctconsole.model.record_spec import Kind
 from ctconsole.model.records import RecordTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from ctconsole.cli.record_samples import RecordSample
-    from ctconsole.errors import FormatError
+    from ctconsole.cli.record_samples import Decoded, RecordSample
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
-_NO_JSON = frozenset({Kind.POLICY, Kind.METRICS})
 
 
-def list_command(kinds: Collection[Kind], doc: str) -> click.Command:
+def list_command(
+    kinds: Collection[Kind], doc: str, views: Mapping[View, str] | None = None
+) -> click.Command:
     """A ``list`` command for maps of some kinds.
 
     Args:
         kinds: what to list.
         doc: the command's help, with examples.
+        views: flags that list one kind of map only, and their help.
     """
 
     def run(
@@ -38,12 +40,12 @@ def list_command(kinds: Collection[Kind], doc: str) -> click.Command:
         dumps: tuple[Path, ...],
         now: int | None,
         bpf_root: Path,
+        view: View | None = None,
     ) -> int:
         if now is not None and not dumps:
             raise click.UsageError("--now is for --from-dump; a live map is read now.")
-        if output == "cilium-json" and not _NO_JSON.isdisjoint(kinds):
-            raise click.UsageError("cilium-json is not known for this list; json is ours.")
-        listing = _Listing(kinds, None if layout == "auto" else Layout(layout), output)
+        chosen = None if layout == "auto" else Layout(layout)
+        listing = _Listing((view.kind,) if view else kinds, chosen, output, view)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
@@ -80,6 +82,10 @@ def list_command(kinds: Collection[Kind], doc: str) -> click.Command:
             metavar="SECONDS",
             help="What the node's clock (seconds since boot) showed when the dump was taken.",
         ),
+        *(
+            click.option(f"--{view}", "view", flag_value=view, type=View, help=text)
+            for view, text in (views or {}).items()
+        ),
         bpf_root_option,
     )
     command: click.Command = click.command("list")(run)
@@ -95,8 +101,15 @@ class _Listing:
         exit_code: 1 once something could not be read, else 0.
     """
 
-    def __init__(self, kinds: Collection[Kind], layout: Layout | None, output: str) -> None:
+    def __init__(
+        self,
+        kinds: Collection[Kind],
+        layout: Layout | None,
+        output: str,
+        view: View | None,
+    ) -> None:
         self.exit_code = 0
+        self._view = view
         self._kinds = kinds
         self._layout = layout
         self._output = output
@@ -113,7 +126,8 @@ class _Listing:
         else:
             found, names = samples.from_pins(root, self._kinds), samples.pin_names(root)
         if self._layout is None and self._output.startswith("cilium"):
-            self._layout, reason = samples.generation(names)
+            told = None if dumps else samples.agents_layout(root)
+            self._layout, reason = told or samples.generation(names)
             message(f"layout {self._layout}: {reason}")
         yield from self._rendered(found)
 
@@ -134,7 +148,8 @@ class _Listing:
 
                 tables = list(self._tables(found))
                 layout = self._layout or Layout.V1_18
-                yield from as_cilium(tables, layout, as_json=self._output == "cilium-json")
+                as_json = self._output == "cilium-json"
+                yield from as_cilium(tables, layout, as_json=as_json, view=self._view)
 
     def _for_people(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
         from ctconsole.model.listing_hex import render_hex
@@ -155,9 +170,15 @@ class _Listing:
             else:
                 message(f"ctconsole: {table}, left out; --output table shows it as hexadecimal")
 
-    def _decoded(
-        self, found: Iterable[RecordSample]
-    ) -> Iterator[tuple[RecordSample, RecordTable | FormatError]]:
+    def _decoded(self, found: Iterable[RecordSample]) -> Iterable[Decoded]:
+        decoded = self._each_decoded(found)
+        if Kind.POLICY not in self._kinds:
+            return decoded
+        from ctconsole.cli.record_policies import with_counters
+
+        return with_counters(list(decoded))
+
+    def _each_decoded(self, found: Iterable[RecordSample]) -> Iterator[Decoded]:
         for sample in found:
             if sample.problem:
                 self._complain(sample.problem)

@@ -37,6 +37,7 @@ class RecordSample:
         now: the node's clock at the sample, 0 where unknown.
         walk: how the reading went.
         problem: what could not be read, in words.
+        node: tells the maps of several nodes apart.
     """
 
     info: MapInfo
@@ -45,6 +46,7 @@ class RecordSample:
     now: int = 0
     walk: Walk = UNWALKED
     problem: str = ""
+    node: str = ""
 
     def table(self, layout: Layout | None) -> RecordTable | FormatError:
         """The entries decoded, or why they cannot be."""
@@ -54,6 +56,10 @@ class RecordSample:
             )
         except FormatError as error:
             return error
+
+
+Decoded: TypeAlias = tuple[RecordSample, "RecordTable | FormatError"]
+"""A sample and what it means, or why it cannot be told."""
 
 
 def wanted(name: str, kinds: Collection[Kind]) -> bool:
@@ -111,7 +117,9 @@ def from_files(
 
     offline = read_offline(paths)
     samples = [
-        RecordSample(replace(one.info, id=0), one.keys, one.values, now, problem=one.problem)
+        RecordSample(
+            replace(one.info, id=0), one.keys, one.values, now, problem=one.problem, node=one.node
+        )
         for one in offline.maps
         if wanted(one.info.label, kinds)
     ]
@@ -122,14 +130,22 @@ def from_files(
     return samples, [one.info.label for one in offline.maps], list(offline.problems)
 
 
+def agents_layout(root: Path) -> tuple[Layout, str] | None:
+    """The release of the agent that uses these maps and how it is known; None if none tells."""
+    from ctconsole.observe.discovery import discover
+
+    found = discover(root).layout
+    return (found.value, found.origin) if found else None
+
+
 def generation(names: Iterable[str]) -> tuple[Layout, str]:
     """The release whose maps these are, as far as names tell, and why in words."""
     names = set(names)
     for layout, pattern in (
+        (Layout.V1_19, r"cilium_policy_v3_.*"),
         (Layout.V1_18, r"cilium_ipcache_v2|cilium_policy_v2_.*|cilium_policystats"),
         (Layout.V1_16, r"cilium_lb[46]_backends_v3"),
-        (Layout.V1_15, r"cilium_lb[46]_backends_v2"),
-        (Layout.V1_9, r"cilium_lb[46]_backends|cilium_policy_\d{5,}|cilium_ipcache"),
+        (Layout.V1_9, r"cilium_lb[46]_backends(_v2)?|cilium_policy_\d{5,}|cilium_ipcache"),
     ):
         found = next((name for name in sorted(names) if re.fullmatch(pattern, name)), None)
         if found:

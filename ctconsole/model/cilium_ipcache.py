@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.cells import padding
+from ctconsole.model.cells import optional, padding
 from ctconsole.model.chunks import CHUNK, in_chunks
-from ctconsole.model.cilium_lists import since
 from ctconsole.model.columns import Column, TokenTable, decimal, join, literal, rows_of, signed
-from ctconsole.model.layout import Layout
+from ctconsole.model.layout import Layout, since
 from ctconsole.model.record_columns import either_address
-from ctconsole.model.record_data import IPCACHE_STATIC_PREFIX
+from ctconsole.model.record_data import (
+    ENDPOINT_KEY_IPV4,
+    ENDPOINT_KEY_IPV6,
+    IPCACHE_STATIC_PREFIX,
+)
 from ctconsole.model.tabwriter import PADDING
 
 if TYPE_CHECKING:
@@ -82,6 +85,9 @@ def _cells(table: RecordTable, layout: Layout) -> tuple[list[Column], list[Colum
     bits = keys["prefixlen"].astype(np.int64) - IPCACHE_STATIC_PREFIX
     prefix = [*either_address(keys["address"], keys["family"]), literal(b"/"), *signed(bits)]
     prefix += _cluster(keys["cluster_id"])
+    named = np.isin(keys["family"], (ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6))
+    if not named.all():
+        prefix = optional(prefix, named, b"<unknown>")
     value = [
         literal(b"identity="),
         *decimal(values["sec_label"]),

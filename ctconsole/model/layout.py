@@ -111,8 +111,15 @@ class Layout(StrEnum):
     V1_9 = "1.9"
     V1_15 = "1.15"
     V1_16 = "1.16"
+    V1_17 = "1.17"
     V1_18 = "1.18"
     V1_19 = "1.19"
+
+
+def since(layout: Layout, first: Layout) -> bool:
+    """Whether a release is ``first`` or a later one."""
+    order = list(Layout)
+    return order.index(layout) >= order.index(first)
 
 
 class Form(StrEnum):
@@ -363,7 +370,10 @@ _V1_16: Final = replace(
     confirmed=False,
 )
 """1.18 with the interface at offset 40, which 1.18 reserves. Cilium's pull request 32563 put
-BackendID at the end of the line, behind IfIndex. Good for 1.16 and 1.17."""
+BackendID at the end of the line, behind IfIndex."""
+
+_V1_17: Final = replace(_V1_16, layout=Layout.V1_17)
+"""Conntrack's entries are those of 1.16; lists of services and policies differ."""
 
 _V1_19: Final = replace(
     _V1_18,
@@ -379,14 +389,16 @@ _V1_19: Final = replace(
     ),
     text=_merged_text(_BACKEND, TextField("NatPort=", "nat_port")),
     json=_merged_json((("Union0", "union0"),), ("NatPort", "nat_port")),
+    protocols=MappingProxyType({**_PROTOCOLS_1_15, 2: "IGMP", 112: "VRRP"}),
     bracketed_ipv6=True,
     confirmed=False,
 )
 """1.19 and later, seen in excerpts of ``pkg/maps/ctmap/types.go`` only: the first 16 bytes are
-the address that DSR replies leave with, or the backend; its port follows at offset 40."""
+the address that DSR replies leave with, or the backend; its port follows at offset 40. Cilium's
+pull request 39872 gave IGMP and VRRP their names."""
 
 LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
-    {spec.layout: spec for spec in (_V1_9, _V1_15, _V1_16, _V1_18, _V1_19)}
+    {spec.layout: spec for spec in (_V1_9, _V1_15, _V1_16, _V1_17, _V1_18, _V1_19)}
 )
 """Every layout known, oldest first."""
 

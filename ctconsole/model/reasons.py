@@ -1,13 +1,18 @@
 """Names of the reasons in ``cilium_metrics`` and of the files drops are counted in.
 
-Sources: ``pkg/monitor/api/drop.go`` and ``pkg/monitor/api/files.go`` of Cilium (1.9 to 1.18; a
-number keeps its meaning, some got a new wording).
+A number keeps its meaning from release to release; some got another wording, and the source files
+got other numbers in 1.18. Without a release the newest names count.
+
+Sources: ``pkg/monitor/api/drop.go`` and ``pkg/monitor/api/files.go`` of Cilium: of 2020 (with the
+reasons of 1.9), of 1.15, of 1.17 to 1.19, and ``bpf/lib/drop_reasons.h``.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from ctconsole.model.layout import Layout, since
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +30,10 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
         9: "Fragmented packet",
         10: "Fragmented packet entry update failed",
         11: "Missed tail call to custom program",
+        12: "Interface Decrypting",
+        13: "Interface Encrypting",
+        14: "LB: sock cgroup: Reverse entry delete succeeded",
+        15: "MTU error message",
         130: "Invalid source mac",
         131: "Invalid destination mac",
         132: "Invalid source ip",
@@ -100,44 +109,74 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
         203: "Endpoint policy program not available",
         204: "No Egress IP configured",
         205: "Punt to proxy",
+        206: "No device",
+        207: "First logical datagram fragment not found from world",
     }
 )
 
-FILES: Final[Mapping[int, str]] = MappingProxyType(
+_WORDED_BEFORE_1_15: Final[Mapping[int, str]] = MappingProxyType(
+    {136: "CT: Missing TCP ACK flag", 161: "Failed to insert into proxymap"}
+)
+_FIRST: Final[Mapping[int, Layout]] = MappingProxyType(
     {
-        1: "bpf_host.c",
-        2: "bpf_lxc.c",
-        3: "bpf_overlay.c",
-        4: "bpf_xdp.c",
-        5: "bpf_sock.c",
-        7: "bpf_wireguard.c",
-        101: "drop.h",
-        102: "srv6.h",
-        103: "icmp6.h",
-        104: "nodeport.h",
-        105: "lb.h",
-        106: "mcast.h",
-        107: "ipv4.h",
-        108: "conntrack.h",
-        109: "local_delivery.h",
-        110: "trace.h",
-        111: "encap.h",
-        112: "host_firewall.h",
-        113: "nodeport_egress.h",
-        114: "ipv6.h",
-        115: "classifiers.h",
+        11: Layout.V1_15,
+        **dict.fromkeys(range(12, 16), Layout.V1_18),
+        **dict.fromkeys(range(182, 199), Layout.V1_15),
+        **dict.fromkeys(range(199, 205), Layout.V1_16),
+        205: Layout.V1_17,
+        206: Layout.V1_19,
+        207: Layout.V1_19,
     }
+)
+"""The releases that brought reasons; the others are as old as 1.9."""
+
+_PROGRAMS: Final = {
+    1: "bpf_host.c",
+    2: "bpf_lxc.c",
+    3: "bpf_overlay.c",
+    4: "bpf_xdp.c",
+    5: "bpf_sock.c",
+    7: "bpf_wireguard.c",
+}
+_NETWORK: Final = {6: "bpf_network.c"}
+_FIRST_HEADER: Final = 101
+
+
+def _headers(names: str) -> dict[int, str]:
+    return {_FIRST_HEADER + index: f"{name}.h" for index, name in enumerate(names.split())}
+
+
+_HEADERS_1_16: Final = _headers(
+    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack l3 trace encap encrypt host_firewall "
+    "nodeport_egress"
+)
+_HEADERS_1_18: Final = _headers(
+    "drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap host_firewall "
+    "nodeport_egress ipv6 classifiers"
 )
 
 
-def reason_name(code: int) -> str:
-    """The reason's wording; its number where it has none."""
-    return REASONS.get(code, str(code))
+def reason_name(code: int, layout: Layout | None = None) -> str:
+    """The reason's wording.
+
+    Args:
+        code: the reason's number.
+        layout: the release whose tool's words are wanted. Since 1.13 they put an extended error
+            of 0 behind a number they do not know.
+    """
+    if layout is None:
+        return REASONS.get(code, str(code))
+    old = layout is Layout.V1_9
+    if since(layout, _FIRST.get(code, Layout.V1_9)) and code in REASONS:
+        return _WORDED_BEFORE_1_15.get(code, REASONS[code]) if old else REASONS[code]
+    return str(code) if old else f"{code}, 0"
 
 
-def file_name(code: int) -> str:
+def file_name(code: int, layout: Layout = Layout.V1_18) -> str:
     """The source file's name; ``unknown(N)`` as the tool says where it has none."""
-    return FILES.get(code, f"unknown({code})")
+    headers = _HEADERS_1_18 if since(layout, Layout.V1_18) else _HEADERS_1_16
+    network = {} if since(layout, Layout.V1_19) else _NETWORK
+    return (_PROGRAMS | network | headers).get(code, f"unknown({code})")
 
 
 def direction_name(code: int) -> str:

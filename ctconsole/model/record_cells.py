@@ -49,6 +49,10 @@ AFFINITY_CELLS: Final = (
     Cell("backend_id", "backend_id"),
     Cell("last_used", "last_used"),
 )
+SOURCE_RANGE_CELLS: Final = (
+    Cell("prefix", "address", Form.PREFIX),
+    Cell("rev_nat", "rev_nat_id"),
+)
 POLICY_CELLS: Final = (
     Cell("policy", "flags", Form.DENY),
     Cell("direction", "egress", Form.TRAFFIC),
@@ -58,6 +62,12 @@ POLICY_CELLS: Final = (
     Cell("proxy_port", "proxy_port"),
 )
 COUNTED_CELLS: Final = (Cell("packets", "packets"), Cell("bytes", "bytes"))
+COUNTER_CELLS: Final = (
+    Cell("packets", "packets", Form.COUNTER),
+    Cell("bytes", "bytes", Form.COUNTER),
+)
+"""For rules that are counted elsewhere, or not at all."""
+
 V2_CELLS: Final = (
     Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
     Cell("auth_type", "auth_type"),

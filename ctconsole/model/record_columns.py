@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.addresses import address
-from ctconsole.model.cells import CSV, protocols
+from ctconsole.model.cells import CSV, optional, protocols
 from ctconsole.model.columns import (
     Column,
     TokenTable,
@@ -20,7 +20,11 @@ from ctconsole.model.columns import (
 )
 from ctconsole.model.layout import Layout
 from ctconsole.model.reasons import direction_name, file_name, reason_name
-from ctconsole.model.record_data import ENDPOINT_KEY_IPV6, IPCACHE_STATIC_PREFIX
+from ctconsole.model.record_data import (
+    ENDPOINT_KEY_IPV6,
+    IPCACHE_STATIC_PREFIX,
+    POLICY_STATIC_PREFIX,
+)
 from ctconsole.model.record_spec import Form
 from ctconsole.model.service_flags import flag_texts
 
@@ -38,8 +42,7 @@ if TYPE_CHECKING:
 
 _NANOSECONDS: Final = 1 << 32
 _IPV4_BYTES: Final = 4
-POLICY_STATIC_PREFIX: Final = 40
-"""Bits of a policy key's ``prefixlen`` for identity and direction."""
+_UNKNOWN: Final = np.uint64((1 << 64) - 1)
 
 
 def columns(table: RecordTable, cell: Cell, style: Style) -> list[Column]:  # noqa: PLR0911 - one line per form
@@ -51,13 +54,15 @@ def columns(table: RecordTable, cell: Cell, style: Style) -> list[Column]:  # no
         case Form.EITHER_ADDRESS:
             return _quoted(either_address(field, _family(table, cell)), style)
         case Form.PREFIX:
-            return _quoted([*either_address(field, _family(table, cell)), *_bits(table)], style)
+            return _quoted([*_prefixed(table, cell), *_bits(table)], style)
         case Form.MAC:
             return _quoted(mac(field), style)
         case Form.AGE:
             return _age(table, style)
         case Form.PREFIX_BITS:
             return signed(field.astype(np.int64) - POLICY_STATIC_PREFIX)
+        case Form.COUNTER:
+            return optional(decimal(native(field)), field != _UNKNOWN, style.null)
         case Form.SERVICE_FLAGS:
             return _service_flags(table, style)
         case Form.NUMBER:
@@ -101,6 +106,13 @@ def _mac_bytes() -> tuple[TokenTable, TokenTable]:
 
 def _family(table: RecordTable, cell: Cell) -> Records:
     return table.column("node_family" if cell.field.startswith("node_") else "family")
+
+
+def _prefixed(table: RecordTable, cell: Cell) -> list[Column]:
+    field = table.column(cell.field)
+    if "family" not in (table.spec.key.names or ()):
+        return address(field)
+    return either_address(field, _family(table, cell))
 
 
 def _bits(table: RecordTable) -> list[Column]:

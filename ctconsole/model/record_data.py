@@ -107,6 +107,16 @@ def _affinity_key(address: int) -> np.dtype[np.void]:
     )
 
 
+def _source_range_key(address: int) -> np.dtype[np.void]:
+    """``struct lb4_src_range_key``."""
+    return _struct(
+        address + 8,
+        prefixlen=("<u4", 0),
+        rev_nat_id=(">u2", 4),
+        address=(_bytes(address), 8),
+    )
+
+
 _AFFINITY: Final = _struct(16, last_used=("<u8", 0), backend_id=("<u4", 8))
 _AFFINITY_MATCH: Final = _struct(8, backend_id=("<u4", 0), rev_nat_id=(">u2", 4))
 _POLICY_KEY_1_9: Final = _struct(
@@ -122,11 +132,16 @@ _POLICY_KEY_LPM: Final = _struct(
 )
 """``prefixlen`` counts the 40 bits of identity and direction, then protocol (8) and port (16)."""
 
+POLICY_STATIC_PREFIX: Final = 40
+"""Bits of a policy key's ``prefixlen`` for identity and direction."""
+
 _POLICY_COUNTED: Final = _struct(
     24,
     proxy_port=(">u2", 0),
     flags=("u1", 2),
     auth_type=("u1", 3),
+    pad1=("<u2", 4),
+    pad2=("<u2", 6),
     packets=("<u8", 8),
     bytes=("<u8", 16),
 )
@@ -141,7 +156,7 @@ _POLICY_COOKIE: Final = _struct(
     precedence=("<u4", 4),
     cookie=("<u4", 8),
 )
-_POLICY_STATS_KEY: Final = _struct(
+POLICY_STATS_KEY: Final = _struct(
     12,
     endpoint_id=("<u2", 0),
     prefix_len=("u1", 3),
@@ -150,9 +165,12 @@ _POLICY_STATS_KEY: Final = _struct(
     protocol=("u1", 9),
     dport=(">u2", 10),
 )
+"""``prefix_len`` is the policy key's without the fixed part."""
+
 _POLICY_STATS: Final = _struct(16, packets=("<u8", 0), bytes=("<u8", 8))
 IPCACHE_STATIC_PREFIX: Final = 32
-"""Bits of ``prefixlen`` in front of the address: cluster id, padding and family."""
+"""Bits of ``prefixlen`` in front of the address: cluster id, padding and family. Keys of source
+ranges have as many: the service's id and padding."""
 
 _IPCACHE_KEY: Final = _struct(
     24,
@@ -260,16 +278,16 @@ def _families() -> tuple[RecordSpec, ...]:
             ),
             RecordSpec(
                 Kind.BACKEND,
-                Layout.V1_15,
+                Layout.V1_9,
                 lb + "backends_v2",
                 _id("<u4"),
                 _backend(address, address + 4),
                 cells.BACKEND_CELLS,
-                "lb4_backend; pkg/maps/lbmap",
+                "lb4_backend of 1.11 and 1.12; pkg/maps/lbmap",
             ),
             RecordSpec(
                 Kind.BACKEND,
-                Layout.V1_16,
+                Layout.V1_15,
                 lb + "backends_v3",
                 _id("<u4"),
                 _backend(address, address + 8),
@@ -293,6 +311,15 @@ def _families() -> tuple[RecordSpec, ...]:
                 _AFFINITY,
                 cells.AFFINITY_CELLS,
                 "lb4_affinity_key, lb_affinity_val",
+            ),
+            RecordSpec(
+                Kind.SOURCE_RANGE,
+                Layout.V1_9,
+                lb + "source_range",
+                _source_range_key(address),
+                _struct(1),
+                cells.SOURCE_RANGE_CELLS,
+                "lb4_src_range_key; SourceRangeKey4",
             ),
             RecordSpec(
                 Kind.FRAGMENT,
@@ -329,7 +356,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
     ),
     RecordSpec(
         Kind.POLICY,
-        Layout.V1_16,
+        Layout.V1_15,
         r"cilium_policy_\d{5,}",
         _POLICY_KEY_LPM,
         _POLICY_COUNTED,
@@ -338,7 +365,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
             *cells.COUNTED_CELLS,
             Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
         ),
-        "policy_key, policy_entry of 1.15 to 1.16",
+        "policy_key, policy_entry of 1.15 to 1.17",
     ),
     RecordSpec(
         Kind.POLICY,
@@ -356,13 +383,13 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         _POLICY_KEY_LPM,
         _POLICY_COOKIE,
         (*cells.POLICY_CELLS, *cells.V2_CELLS, Cell("cookie", "cookie")),
-        "pkg/maps/policymap, in excerpts",
+        "PolicyKey, PolicyEntry; pkg/maps/policymap",
     ),
     RecordSpec(
         Kind.POLICY_STATS,
         Layout.V1_18,
         "cilium_policystats",
-        _POLICY_STATS_KEY,
+        POLICY_STATS_KEY,
         _POLICY_STATS,
         cells.POLICY_STATS_CELLS,
         "StatsKey, StatsValue; pkg/maps/policymap",

@@ -82,15 +82,18 @@ def _width(table: RecordTable, cell: Cell) -> int:
     field = table.column(cell.field)
     if cell.form is Form.ADDRESS:
         return 15 if field.shape[1] == 4 else 39  # noqa: PLR2004 - bytes of an IPv4 address
-    if cell.form is Form.NUMBER:
+    if cell.form in {Form.NUMBER, Form.COUNTER}:
         return len(str(native(field).max())) if len(field) else 1
-    if cell.form in _EITHER and not np.any(_families(table, cell) == ENDPOINT_KEY_IPV6):
+    if cell.form in _EITHER and not _has_ipv6(table, cell):
         return _EITHER[cell.form]
     return _WIDTHS.get(cell.form, 0)
 
 
-def _families(table: RecordTable, cell: Cell) -> Records:
-    return table.column("node_family" if cell.field.startswith("node_") else "family")
+def _has_ipv6(table: RecordTable, cell: Cell) -> bool:
+    if "family" not in (table.spec.key.names or ()):
+        return table.is_ipv6
+    families = table.column("node_family" if cell.field.startswith("node_") else "family")
+    return bool(np.any(families == ENDPOINT_KEY_IPV6))
 
 
 def render_records_json(tables: Iterable[RecordTable]) -> Iterator[memoryview]:

@@ -6,7 +6,7 @@ from enum import IntFlag
 from functools import lru_cache
 from typing import Final
 
-from ctconsole.model.layout import Layout
+from ctconsole.model.layout import Layout, since
 
 
 class ServiceFlag(IntFlag):
@@ -27,7 +27,9 @@ class ServiceFlag(IntFlag):
     INTERNAL_LOCAL = 0x1000
     TWO_SCOPES = 0x2000
     QUARANTINED = 0x4000
-    SOURCE_RANGE_DENY = 0x8000
+    SOURCE_RANGE_DENY = 0x4000
+    """The same bit: quarantine is a backend slot's, the denied ranges are a frontend's."""
+    FORWARDING_MODE_DSR = 0x8000
 
 
 _TYPES: Final = (
@@ -41,45 +43,29 @@ _TYPES: Final = (
 
 @lru_cache(maxsize=256)
 def flag_texts(flags: int, layout: Layout) -> tuple[str, ...]:
-    """A service's type and properties as that version's tool words them.
+    """A service's type and properties as that release's tool words them.
 
     Args:
         flags: ``flags`` with ``flags2`` in the high byte.
-        layout: 1.9 knows no flags from 0x200 on and says nothing of them.
+        layout: 1.9 knows no flags from 0x200 on and says nothing of them, 1.15 and 1.16 none
+            from 0x4000 on.
     """
     kind = next((name for bit, name in _TYPES if flags & bit), "ClusterIP")
-    texts = [kind]
-    if flags & ServiceFlag.EXTERNAL_LOCAL:
-        texts.append("Local")
-    if layout is not Layout.V1_9:
-        texts += _scopes(flags)
-    if flags & ServiceFlag.AFFINITY:
-        texts.append("sessionAffinity")
-    if not flags & ServiceFlag.ROUTABLE:
-        texts.append("non-routable")
-    denying = flags & ServiceFlag.SOURCE_RANGE and flags & ServiceFlag.SOURCE_RANGE_DENY
-    if flags & ServiceFlag.SOURCE_RANGE:
-        texts.append("check source-range")
-    if layout is not Layout.V1_9:
-        texts += ["deny"] if denying else []
-        texts += _later(flags, kind)
-        texts += ["quarantined"] if flags & ServiceFlag.QUARANTINED and not denying else []
-    return tuple(texts)
-
-
-def _scopes(flags: int) -> list[str]:
+    later, newest = since(layout, Layout.V1_15), since(layout, Layout.V1_17)
+    loopback = "delegate-if-local" if newest and kind != "HostPort" else "loopback"
+    denies = bool(flags & ServiceFlag.SOURCE_RANGE)
     named = (
-        (ServiceFlag.INTERNAL_LOCAL, "InternalLocal"),
-        (ServiceFlag.TWO_SCOPES, "two-scopes"),
+        (flags & ServiceFlag.EXTERNAL_LOCAL, "Local"),
+        (later and flags & ServiceFlag.INTERNAL_LOCAL, "InternalLocal"),
+        (later and flags & ServiceFlag.TWO_SCOPES, "two-scopes"),
+        (flags & ServiceFlag.AFFINITY, "sessionAffinity"),
+        (not flags & ServiceFlag.ROUTABLE, "non-routable"),
+        (flags & ServiceFlag.SOURCE_RANGE, "check source-range"),
+        (newest and denies and flags & ServiceFlag.SOURCE_RANGE_DENY, "deny"),
+        (later and flags & ServiceFlag.NAT_46X64, "46x64"),
+        (later and flags & ServiceFlag.L7_LOAD_BALANCER, "l7-load-balancer"),
+        (later and flags & ServiceFlag.LOOPBACK, loopback),
+        (newest and not denies and flags & ServiceFlag.QUARANTINED, "quarantined"),
+        (newest and flags & ServiceFlag.FORWARDING_MODE_DSR, "dsr"),
     )
-    return [name for bit, name in named if flags & bit]
-
-
-def _later(flags: int, kind: str) -> list[str]:
-    loopback = "loopback" if kind == "HostPort" else "delegate-if-local"
-    named = (
-        (ServiceFlag.NAT_46X64, "46x64"),
-        (ServiceFlag.L7_LOAD_BALANCER, "l7-load-balancer"),
-        (ServiceFlag.LOOPBACK, loopback),
-    )
-    return [name for bit, name in named if flags & bit]
+    return (kind, *(name for given, name in named if given))

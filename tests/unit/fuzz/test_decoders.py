@@ -14,8 +14,11 @@ from hypothesis.extra import numpy as arrays
 from ctconsole.errors import FormatError
 from ctconsole.model.cilium_ipcache import ipcache_text
 from ctconsole.model.cilium_json import render_json
-from ctconsole.model.cilium_lists import endpoints_text, metrics_text, policy_text, services_text
+from ctconsole.model.cilium_lists import endpoints_text
+from ctconsole.model.cilium_metrics import metrics_text
 from ctconsole.model.cilium_nat import nat_json, nat_text
+from ctconsole.model.cilium_policy import policy_text
+from ctconsole.model.cilium_services import services_text
 from ctconsole.model.cilium_text import render_text
 from ctconsole.model.layout import Layout, guess_layout
 from ctconsole.model.listing import render_listing_csv, render_listing_json

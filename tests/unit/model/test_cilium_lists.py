@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 
 from ctconsole.model.cilium_ipcache import ipcache_entries, ipcache_text
-from ctconsole.model.cilium_lists import (
-    endpoints,
-    endpoints_text,
-    go_json,
-    metrics_text,
-    policy_text,
-    services,
-    services_text,
-)
+from ctconsole.model.cilium_lists import endpoints, endpoints_text, go_json
+from ctconsole.model.cilium_metrics import metrics_text
 from ctconsole.model.cilium_nat import nat_json, nat_text
+from ctconsole.model.cilium_policy import policy_text
 from ctconsole.model.dump import read_dump
 from ctconsole.model.layout import Layout
 from ctconsole.model.records import RecordTable
@@ -121,96 +115,22 @@ def test_ipcache_of_1_9_has_no_flags() -> None:
     assert text.splitlines()[1].rstrip().endswith("identity=7 encryptkey=0 tunnelendpoint=10.9.0.1")
 
 
-SERVICE = {"address": "10.96.0.10", "dport": 80, "rev_nat_index": 1}
-SLOTS = (SERVICE | {"count": 1, "flags": 0x40}, SERVICE | {"backend_slot": 1, "backend_id": 3})
+@pytest.mark.parametrize(
+    ("layout", "shown"),
+    [
+        (Layout.V1_9, ["10.0.0.5:0", "[fd00::5]:0", "nil"]),
+        (Layout.V1_18, ["10.0.0.5@3:0", "fd00::5:0", "nil"]),
+    ],
+)
+def test_endpoints_of_other_clusters_and_of_no_family(layout: Layout, shown: list[str]) -> None:
+    rows = (address("10.0.0.5") | {"cluster_id": 3}, address("fd00::5"), {"family": 9})
+    assert list(endpoints(table("cilium_lxc", *rows), layout)) == shown
 
 
-def lb(name: str, proto: int) -> list[RecordTable]:
-    backend = {"id": 3, "address": "10.244.1.192", "port": 8080, "proto": proto}
-    slots = [slot | {"proto": proto} for slot in SLOTS]
-    return [table("cilium_lb4_services_v2", *slots), table(name, backend)]
-
-
-def test_services_of_1_9_are_one_block_each() -> None:
-    assert services_text(lb("cilium_lb4_backends", 0), Layout.V1_9) == (
-        "SERVICE ADDRESS   BACKEND ADDRESS             \n"
-        "10.96.0.10:80     0.0.0.0:0 (1) [ClusterIP]   \n"
-        "                  10.244.1.192:8080 (1)       \n"
-    )
-
-
-def test_services_of_1_18_have_the_keys_a_running_agent_showed() -> None:
-    found = services(lb("cilium_lb4_backends_v3", 6), Layout.V1_18)
-    assert list(found) == list(running_agent("real-1.18-svc")["cilium_lb4_services_v2"])
-    assert found["10.96.0.10:80/TCP (0)"] == ["0.0.0.0:0 (1) (0) [ClusterIP] "]
-    assert found["10.96.0.10:80/TCP (1)"] == ["10.244.1.192:8080/TCP (1) (1)"]
-
-
-def test_a_slot_without_its_backend_says_so() -> None:
-    one = table("cilium_lb6_services_v2", {"address": "fd00::1", "dport": 80, "backend_slot": 2})
-    assert services([one], Layout.V1_9) == {"[fd00::1]:80": ["backend 0 not found"]}
-
-
-def test_l7_services_show_their_proxy_port() -> None:
-    one = table("cilium_lb4_services_v2", SERVICE | {"proto": 6, "flags2": 4, "backend_id": 0x1234})
-    [[line]] = services([one], Layout.V1_18).values()
-    assert line.endswith("[ClusterIP, non-routable, l7-load-balancer] (L7LB Proxy Port: 13330)")
-
-
-def test_policy_of_1_9() -> None:
-    rows = (
-        {"sec_label": 2, "egress": 1},
-        {"sec_label": 104, "dport": 8080, "protocol": 6, "proxy_port": 15001, "packets": 2},
-        {"sec_label": 1, "flags": 1},
-    )
-    assert policy_text(table("cilium_policy_00990", *rows), Layout.V1_9) == (
-        "cilium_policy_00990:\n\n"
-        "POLICY   DIRECTION   IDENTITY   PORT/PROTO   PROXY PORT   BYTES   PACKETS   \n"
-        "Deny     Ingress     1          ANY          NONE         0       0         \n"
-        "Allow    Ingress     104        8080/TCP     15001        0       2         \n"
-        "Allow    Egress      2          ANY          NONE         0       0         \n"
-        "\n\n"
-    )
-
-
-def test_policy_of_1_18_names_ranges_by_their_prefix() -> None:
-    rows = (
-        {"prefixlen": 40, "sec_label": 0},
-        {"prefixlen": 58, "sec_label": 5, "protocol": 6, "dport": 8000, "auth_type": 1},
-        {"prefixlen": 48, "sec_label": 6, "protocol": 17, "egress": 1},
-    )
-    lines = policy_text(table("cilium_policy_v2_00990", *rows), Layout.V1_18).splitlines()[3:6]
-    assert [" ".join(line.split()) for line in lines] == [
-        "POLICY DIRECTION IDENTITY PORT/PROTO PROXY PORT AUTH TYPE BYTES PACKETS PREFIX",
-        "Allow Ingress 0 ANY NONE disabled - - 0",
-        "Allow Ingress 5 8000-8063/TCP NONE spire - - 18",
-    ]
-
-
-def test_an_empty_policy_says_what_the_tool_says() -> None:
-    assert "Policy stats empty." in policy_text(table("cilium_policy_00001"), Layout.V1_9)
-
-
-def test_metrics_are_sorted_as_texts() -> None:
-    rows = (
-        {"reason": 0, "dir": 2, "count": 10, "bytes": 600},
-        {"reason": 155, "dir": 1, "count": 1, "bytes": 60},
-        {"reason": 0, "dir": 1, "count": 9, "bytes": 540},
-    )
-    one = table("cilium_metrics", *rows, since=Layout.V1_9)
-    assert metrics_text(one, Layout.V1_9) == (
-        "REASON                     DIRECTION   PACKETS   BYTES\n"
-        "CT: Map insertion failed   INGRESS     1         60\n"
-        "Success                    EGRESS      10        600\n"
-        "Success                    INGRESS     9         540\n"
-    )
-
-
-def test_metrics_of_1_18_say_line_and_file() -> None:
-    one = table("cilium_metrics", {"line": 53, "file": 1, "dir": 3}, since=Layout.V1_16)
-    assert metrics_text(one, Layout.V1_18).splitlines()[1].split() == [
-        *("Success", "SERVICE", "0", "0", "53", "bpf_host.c"),
-    ]
+def test_an_ipcache_key_of_no_family_is_unknown() -> None:
+    rows = ({"family": 9, "prefixlen": 64}, address("10.0.0.5") | {"prefixlen": 64})
+    text = b"".join(ipcache_text(table("cilium_ipcache_v2", *rows), Layout.V1_18)).decode()
+    assert [line.split()[0] for line in text.splitlines()[1:]] == ["<unknown>", "10.0.0.5/32"]
 
 
 def test_a_column_is_as_wide_as_its_block_of_lines() -> None:
