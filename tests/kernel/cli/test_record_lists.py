@@ -99,6 +99,20 @@ def test_cilium_output_goes_by_the_generation_of_the_maps(node: Path) -> None:
     assert policy.startswith(f"{node / GLOBALS}/cilium_policy_00990:\n\n")
 
 
+def test_rules_have_the_packets_counted_beside_them(gate: Gate, bpffs: Path) -> None:
+    web = {"sec_label": 5, "protocol": 6, "dport": 80}
+    pin(gate, bpffs, "cilium_policy_v2_00990", web | {"prefixlen": 64})
+    counted = web | {"endpoint_id": 990, "prefix_len": 24, "packets": 3, "bytes": 180}
+    pin(gate, bpffs, "cilium_policystats", counted, counted | {"endpoint_id": 991})
+    [rule] = entries("policy", bpffs)
+    possible = int(rule["packets"]) // 3  # type: ignore[call-overload]  # JSON numbers
+    assert possible >= (os.cpu_count() or 1)
+    assert rule["bytes"] == 180 * possible
+    text = run("policy", "list", "-o", "cilium", "--bpf-root", bpffs).splitlines()
+    assert text[:2] == ["Endpoint ID: 990", f"Path: {bpffs / GLOBALS}/cilium_policy_v2_00990"]
+    assert text[4].split()[-3:] == [str(180 * possible), str(3 * possible), "24"]
+
+
 def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
     with gate.create_map(MapSpec("cilium_lxc", MapType.HASH, 20, 52, 4)) as live:
         gate.pin(live, bpffs / GLOBALS / "cilium_lxc")

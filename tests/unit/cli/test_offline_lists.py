@@ -12,9 +12,13 @@ from click.testing import CliRunner, Result
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import FormatError
 from tests.support.captures import CAPTURES, printed
+from tests.support.record_maps import raw, record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    import numpy as np
 
 
 def run(*args: str | Path) -> Result:
@@ -96,3 +100,96 @@ def test_map_list_counts_the_maps_of_a_folder() -> None:
     }
     assert {row["group"] for row in rows} == {"connection tracking"}
     assert "cilium_ct4_global" in run("map", "list", "--from-dump", folder).stdout
+
+
+def bpftool_dump(folder: Path, name: str, *rows: Mapping[str, object]) -> Path:
+    """What bpftool writes for a map with these entries; per-CPU maps have two processors."""
+    keys, values = raw(name, *rows)
+    per_cpu = record(name).per_cpu
+    entries = [
+        {"key": hexadecimal(key)}
+        | (
+            {"values": [{"cpu": cpu, "value": hexadecimal(value)} for cpu in (0, 1)]}
+            if per_cpu
+            else {"value": hexadecimal(value)}
+        )
+        for key, value in zip(keys, values, strict=True)
+    ]
+    path = folder / f"{name}.bpftool.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def hexadecimal(octets: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> list[str]:
+    return [f"0x{octet:02x}" for octet in octets]
+
+
+WEB = {"prefixlen": 64, "sec_label": 5, "protocol": 6, "dport": 80}
+DNS = {"prefixlen": 64, "sec_label": 5, "protocol": 17, "dport": 53}
+STATISTICS = {"endpoint_id": 990, "prefix_len": 24, "sec_label": 5, "protocol": 6, "dport": 80}
+
+
+def test_rules_have_the_packets_counted_beside_them(tmp_path: Path) -> None:
+    bpftool_dump(tmp_path, "cilium_policy_v2_00990", WEB, DNS)
+    bpftool_dump(tmp_path, "cilium_policystats", STATISTICS | {"packets": 3, "bytes": 180})
+    rows = json.loads(run("policy", "list", "-o", "json", "--from-dump", tmp_path).stdout)
+    assert [(row["port"], row["packets"], row["bytes"]) for row in rows] == [
+        (80, 6, 360),
+        (53, None, None),
+    ]
+    text = run("policy", "list", "-o", "cilium", "--from-dump", tmp_path)
+    assert [line.split()[6:8] for line in text.stdout.splitlines()[4:6]] == [
+        ["360", "6"],
+        ["-", "-"],
+    ]
+    as_json = run("policy", "list", "-o", "cilium-json", "--from-dump", tmp_path)
+    [policy] = json.loads(as_json.stdout)
+    assert [rule["Packets"] for rule in policy["Content"]] == [6, 2**64 - 1]
+    table = run("policy", "list", "--from-dump", tmp_path).stdout
+    assert table.splitlines()[1].split()[6:8] == ["PACKETS", "BYTES"]
+    assert table.splitlines()[3].split()[6:8] == ["-", "-"]
+
+
+def test_two_nodes_count_apart(tmp_path: Path) -> None:
+    for node, packets in (("one", 1), ("two", 2)):
+        (tmp_path / node).mkdir()
+        bpftool_dump(tmp_path / node, "cilium_policy_v2_00990", WEB)
+        bpftool_dump(tmp_path / node, "cilium_policystats", STATISTICS | {"packets": packets})
+    lines = run("policy", "list", "-o", "ndjson", "--from-dump", tmp_path).stdout.splitlines()
+    assert [json.loads(line)["packets"] for line in lines] == [2, 4]
+
+
+def test_rules_without_their_statistics_are_told(tmp_path: Path) -> None:
+    dump = bpftool_dump(tmp_path, "cilium_policy_v2_00990", WEB)
+    result = run("policy", "list", "-o", "csv", "--from-dump", dump)
+    assert "There is no cilium_policystats" in result.stderr
+    assert ",,," not in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[1].split(",")[7:9] == ["", ""]
+
+
+def test_statistics_alone_are_listed(tmp_path: Path) -> None:
+    dump = bpftool_dump(tmp_path, "cilium_policystats", STATISTICS | {"packets": 3})
+    [row] = json.loads(run("policy", "list", "-o", "json", "--from-dump", dump).stdout)
+    assert (row["endpoint"], row["packets"]) == (990, 6)
+
+
+def test_metrics_have_the_json_of_their_release(tmp_path: Path) -> None:
+    dump = bpftool_dump(tmp_path, "cilium_metrics", {"reason": 133, "dir": 1, "count": 1})
+    shown = run("metrics", "list", "-o", "cilium-json", "--layout", "1.9", "--from-dump", dump)
+    assert json.loads(shown.stdout) == {"reason:133 dir:1": ["count:2 bytes:0"]}
+    shown = run("metrics", "list", "-o", "cilium-json", "--from-dump", dump)
+    [metric] = json.loads(shown.stdout)
+    assert (metric["reason"], metric["packets"]) == ("Policy denied", 2)
+
+
+def test_a_view_lists_one_kind_of_map(tmp_path: Path) -> None:
+    bpftool_dump(tmp_path, "cilium_lb4_reverse_nat", {"id": 7, "address": "10.96.0.1", "port": 443})
+    bpftool_dump(tmp_path, "cilium_lb4_backends_v3", {"id": 3, "address": "10.0.0.9", "port": 80})
+    view = ("lb", "list", "--from-dump", tmp_path)
+    shown = run(*view, "--revnat", "-o", "cilium")
+    assert shown.stdout.splitlines()[1].split() == ["7", "10.96.0.1:443"]
+    assert "layout 1.16: there is a map cilium_lb4_backends_v3" in shown.stderr
+    rows = json.loads(run(*view, "--backends", "-o", "json").stdout)
+    assert [row["id"] for row in rows] == [3]
+    refused = run(*view, "--backends", "-o", "cilium", "--layout", "1.9")
+    assert "The tool of Cilium 1.9 has no list of backends" in str(refused.exception)
