@@ -14,6 +14,7 @@ from ctconsole.errors import NoSuchMapError
 from ctconsole.model.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
+from tests.support.foreign import foreign_node
 from tests.support.node_maps import pin
 
 if TYPE_CHECKING:
@@ -111,6 +112,17 @@ def test_rules_have_the_packets_counted_beside_them(gate: Gate, bpffs: Path) -> 
     text = run("policy", "list", "-o", "cilium", "--bpf-root", bpffs).splitlines()
     assert text[:2] == ["Endpoint ID: 990", f"Path: {bpffs / GLOBALS}/cilium_policy_v2_00990"]
     assert text[4].split()[-3:] == [str(180 * possible), str(3 * possible), "24"]
+
+
+def test_the_agent_tells_the_release(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        node.agent.start()
+        pin(gate, bpffs, "cilium_lb4_services_v2", SERVICE | {"proto": 6, "flags": 0x40})
+        result = CliRunner().invoke(
+            cli, ["lb", "list", "-o", "cilium", "--bpf-root", str(bpffs)], catch_exceptions=False
+        )
+    assert "layout 1.18: Cilium 1.18.0, from the agent's API" in result.stderr
+    assert result.stdout.splitlines()[1].startswith("10.96.0.10:80/TCP (0)")
 
 
 def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
