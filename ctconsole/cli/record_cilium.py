@@ -50,6 +50,8 @@ def as_cilium(
 def _nat(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> Iterator[memoryview]:
     from ctconsole.model.cilium_nat import nat_json, nat_text
 
+    # The tool lists the maps of other clusters only when asked for one of them.
+    tables = [table for table in tables if "per_cluster" not in table.info.label]
     if as_json:
         yield from nat_json(tables, layout)
         return

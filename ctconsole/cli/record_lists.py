@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ctconsole.cli.record_samples import Decoded, RecordSample
+    from ctconsole.observe.discovery import Fact
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
@@ -119,15 +120,20 @@ class _Listing:
         from ctconsole.cli import record_samples as samples
 
         found: Iterable[RecordSample]
+        told: Fact[Layout] | None = None
         if dumps:
             found, names, problems = samples.from_files(dumps, self._kinds, now)
             for problem in problems:
                 self._complain(problem)
         else:
-            found, names = samples.from_pins(root, self._kinds), samples.pin_names(root)
+            from ctconsole.observe.discovery import discover
+
+            facts = discover(root)
+            told = facts.layout
+            found = samples.from_pins(root, self._kinds, facts.clock.value)
+            names = samples.pin_names(root)
         if self._layout is None and self._output.startswith("cilium"):
-            told = None if dumps else samples.agents_layout(root)
-            self._layout, reason = told or samples.generation(names)
+            self._layout, reason = (told.value, told.origin) if told else samples.generation(names)
             message(f"layout {self._layout}: {reason}")
         yield from self._rendered(found)
 

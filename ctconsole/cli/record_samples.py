@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ctconsole.model.agentjson import ClockSource
     from ctconsole.model.record_spec import Kind
     from ctconsole.model.spec import MapInfo
 
@@ -38,6 +39,8 @@ class RecordSample:
         walk: how the reading went.
         problem: what could not be read, in words.
         node: tells the maps of several nodes apart.
+        jiffies: see `RecordTable`.
+        hertz: see `RecordTable`.
     """
 
     info: MapInfo
@@ -47,13 +50,16 @@ class RecordSample:
     walk: Walk = UNWALKED
     problem: str = ""
     node: str = ""
+    jiffies: int = 0
+    hertz: int = 0
 
     def table(self, layout: Layout | None) -> RecordTable | FormatError:
         """The entries decoded, or why they cannot be."""
         try:
-            return RecordTable.from_raw(
+            table = RecordTable.from_raw(
                 self.info, self.keys, self.values, layout=layout, now=self.now, walk=self.walk
             )
+            return replace(table, jiffies=self.jiffies, hertz=self.hertz)
         except FormatError as error:
             return error
 
@@ -67,8 +73,15 @@ def wanted(name: str, kinds: Collection[Kind]) -> bool:
     return any(spec.kind in kinds and re.fullmatch(spec.names, name) for spec in RECORDS)
 
 
-def from_pins(root: Path, kinds: Collection[Kind]) -> Iterator[RecordSample]:
+def from_pins(
+    root: Path, kinds: Collection[Kind], clock: ClockSource | None = None
+) -> Iterator[RecordSample]:
     """Read the pinned maps of some kinds, by name.
+
+    Args:
+        root: the bpffs.
+        kinds: what to read.
+        clock: what the node's agent stamps entries with; None for ktime.
 
     Raises:
         NoSuchMapError: there is none.
@@ -76,6 +89,7 @@ def from_pins(root: Path, kinds: Collection[Kind]) -> Iterator[RecordSample]:
     """
     from ctconsole.kernel.clock import ktime
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.observe.discovery import ct_now
 
     names = [name for name in pin_names(root) if wanted(name, kinds)]
     if not names:
@@ -90,7 +104,17 @@ def from_pins(root: Path, kinds: Collection[Kind]) -> Iterator[RecordSample]:
         with BpfMap.open(root / GLOBALS / name) as live:
             info, dump = live.info, live.read()
         problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
-        yield RecordSample(info, dump.keys, dump.values, ktime(), dump.walk, problem)
+        jiffies = ct_now(clock) if clock and clock.uses_jiffies else 0
+        yield RecordSample(
+            info,
+            dump.keys,
+            dump.values,
+            ktime(),
+            dump.walk,
+            problem,
+            jiffies=jiffies,
+            hertz=clock.hertz if clock and jiffies else 0,
+        )
 
 
 def pin_names(root: Path) -> list[str]:
@@ -128,14 +152,6 @@ def from_files(
         named = ", ".join(path.name for path in paths)
         raise FormatError(f"There is no dump of a map of this kind ({sought}) in {named}")
     return samples, [one.info.label for one in offline.maps], list(offline.problems)
-
-
-def agents_layout(root: Path) -> tuple[Layout, str] | None:
-    """The release of the agent that uses these maps and how it is known; None if none tells."""
-    from ctconsole.observe.discovery import discover
-
-    found = discover(root).layout
-    return (found.value, found.origin) if found else None
 
 
 def generation(names: Iterable[str]) -> tuple[Layout, str]:

@@ -90,10 +90,18 @@ def mac(raw: Bytes) -> list[Column]:
 
 
 def age(table: RecordTable) -> npt.NDArray[np.int64]:
-    """Whole seconds since ``created``; numbers past 2**32 are nanoseconds (`record_data`)."""
+    """Whole seconds since ``created``, in the units of the node's agent (`record_data`).
+
+    Numbers past 2**32 are 1.9's nanoseconds. Jiffies are turned into seconds one by one before
+    they are subtracted, as Cilium does (``pkg/maps/timestamp``).
+    """
     created = table.column("created")
-    seconds = np.where(created >= _NANOSECONDS, created // np.uint64(10**9), created)
-    return np.asarray(table.now - seconds.astype(np.int64))
+    nanoseconds = created >= _NANOSECONDS
+    seconds = np.where(nanoseconds, created // np.uint64(10**9), created).astype(np.int64)
+    if not table.hertz:
+        return np.asarray(table.now - seconds)
+    counted = (table.jiffies << 8) // table.hertz - (seconds << 8) // table.hertz
+    return np.where(nanoseconds, table.now - seconds, counted)
 
 
 @cache

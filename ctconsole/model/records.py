@@ -6,7 +6,7 @@ A map is found by its name and its sizes; a size that is not in the table is not
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +40,8 @@ class RecordTable:
         values: records of ``spec.value``; for per-CPU maps the sums over all CPUs.
         now: the node's clock (CLOCK_MONOTONIC seconds) at the sample; 0 where unknown.
         walk: how the reading went.
+        jiffies: jiffies / 256 at the sample, where the node's agent counts these; else 0.
+        hertz: jiffies in a second, where they are counted; else 0.
     """
 
     info: MapInfo
@@ -48,6 +50,8 @@ class RecordTable:
     values: Records
     now: int = 0
     walk: Walk = UNWALKED
+    jiffies: int = 0
+    hertz: int = 0
 
     @classmethod
     def from_raw(
@@ -111,9 +115,7 @@ class RecordTable:
 
     def take(self, rows: Records | slice) -> RecordTable:
         """The table of some rows: a slice, a boolean mask or row numbers."""
-        return RecordTable(
-            self.info, self.spec, self.keys[rows], self.values[rows], self.now, self.walk
-        )
+        return replace(self, keys=self.keys[rows], values=self.values[rows])
 
 
 def _summed(values: Records) -> Records:

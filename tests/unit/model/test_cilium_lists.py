@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,13 @@ def test_nat_text_of_1_18_says_ago_and_needs_ct() -> None:
         "SCTP IN fd00::1:4 -> fd00::2:5 XLATE_DST [::]:0 Created=100sec ago NeedsCT=0",
         "",
     ]
+
+
+def test_ages_of_a_node_that_counts_jiffies_are_seconds() -> None:
+    rows = ({"nexthdr": 6, "created": 16_777_000}, {"nexthdr": 6, "created": 990 * 10**9})
+    nat = replace(table("cilium_snat_v4_external", *rows, now=1000), jiffies=16_777_100, hertz=250)
+    ages = b"".join(nat_text(nat, Layout.V1_15)).decode().split("Created=")[1:]
+    assert [age.split()[0] for age in ages] == ["102sec", "10sec"]
 
 
 def test_nat_json_is_what_the_tool_of_1_9_printed() -> None:
