@@ -59,7 +59,7 @@ def list_command(
             type=click.Choice([*(layout.value for layout in Layout), "auto"]),
             default="auto",
             show_default=True,
-            help="The Cilium release whose maps these are; auto goes by the maps' names.",
+            help="The Cilium release whose maps these are; auto asks agent or map names.",
         ),
         click.option(
             "--output",

@@ -146,6 +146,7 @@ cilium_nodeport_neigh6       LRU_HASH          16   8  524288 both link addresse
 [network policy]
 cilium_policy_*              HASH               8  24   16384  1.9 what one endpoint allows
 cilium_policy_v2_*           LPM_TRIE          12   8   16384 1.18 what one endpoint allows
+cilium_policy_v3_*           LPM_TRIE          12  12   16384 1.18 what one endpoint allows
 cilium_policystats           LRU_PERCPU_HASH    -   -   65536 1.18 packets by policy rule
 cilium_ep_to_policy          HASH_OF_MAPS      20   4   65536  1.9
 cilium_auth_map              HASH               -   -  524288 1.18

@@ -32,6 +32,7 @@ ARTICLE = {
     "cilium_lxc": Group.ADDRESSES,
     "cilium_metrics": Group.EVENTS,
     "cilium_policy_01955": Group.POLICY,
+    "cilium_policy_v3_01955": Group.POLICY,
     "cilium_signals": Group.EVENTS,
     "cilium_tunnel_map": Group.ADDRESSES,
 }
