@@ -12,19 +12,18 @@ from ctconsole.cli.common import FILTER_HELP, bpf_root_option, message
 from ctconsole.cli.ct_flush import delete, flush
 from ctconsole.cli.ct_risk import risk
 from ctconsole.cli.ct_stats import stats
+from ctconsole.model.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.cli.ct_samples import Sample
-    from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.model.query import Query
     from ctconsole.model.reading import Reading
     from ctconsole.model.table import CtTable
     from ctconsole.observe.discovery import NodeFacts
 
-_LAYOUTS = ("1.9", "1.15", "1.16", "1.18", "1.19", "auto")
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 
@@ -42,7 +41,7 @@ command.add_command(flush)
 @command.command("list")
 @click.option(
     "--layout",
-    type=click.Choice(_LAYOUTS),
+    type=click.Choice([*(one.value for one in Layout), "auto"]),
     default="auto",
     show_default=True,
     help="The Cilium release whose entry layout the maps have.",
@@ -179,7 +178,6 @@ def _samples(
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     from ctconsole.cli import ct_samples
-    from ctconsole.model.layout import Layout
 
     if ids:
         return (ct_samples.from_id(number, reading) for number in ids)
@@ -284,7 +282,7 @@ class _Listing:
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""
-        from ctconsole.model.layout import LAYOUTS, Layout, guess_layout
+        from ctconsole.model.layout import LAYOUTS, guess_layout
 
         if self._layout != "auto":
             if not LAYOUTS[Layout(self._layout)].confirmed:

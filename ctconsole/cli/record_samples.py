@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.agentjson import ClockSource
+    from ctconsole.model.ctclock import ClockSource
     from ctconsole.model.record_spec import Kind
     from ctconsole.model.spec import MapInfo
 
@@ -87,9 +87,8 @@ def from_pins(
         NoSuchMapError: there is none.
         BpfError: a map cannot be read.
     """
-    from ctconsole.kernel.clock import ktime
+    from ctconsole.kernel.clock import ct_now, ktime
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.observe.discovery import ct_now
 
     names = [name for name in pin_names(root) if wanted(name, kinds)]
     if not names:
