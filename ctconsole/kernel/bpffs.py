@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, NoSuchMapError, bpf_error
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.mounts import on_bpffs
+from ctconsole.kernel.mounts import mounted, on_bpffs
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator
 
     from ctconsole.model.spec import MapInfo
-
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def is_bpffs(path: Path) -> bool:
@@ -31,17 +28,7 @@ def is_bpffs(path: Path) -> bool:
 
 def find_bpffs() -> list[Path]:
     """Where a bpffs is mounted in this mount namespace, in mount order."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.split(" ", 1)[0] == "bpf":
-            found.append(Path(_unescape(before.split()[4])))
-    return found
-
-
-def _unescape(text: str) -> str:
-    """Undo the octal escapes of blanks and backslashes in /proc/self/mountinfo."""
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+    return mounted("bpf")
 
 
 def pinned_maps(root: Path) -> dict[Path, MapInfo]:

@@ -1,16 +1,14 @@
-"""mount(2), umount2(2) and statfs(2)."""
+"""mount(2), umount2(2), statfs(2), and what is mounted where."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 from ctconsole.errors import bpf_error
 from ctconsole.kernel.syscall import libc
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BPF_FS_MAGIC = 0xCAFE4A11
 """``BPF_FS_MAGIC`` of ``include/uapi/linux/magic.h``."""
@@ -19,6 +17,22 @@ MS_BIND = 1 << 12
 MNT_DETACH = 2
 
 _STATFS_BYTES = 256
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def mounted(kind: str) -> list[Path]:
+    """Where file systems of a kind, e.g. ``bpf``, are mounted in this namespace, in mount order."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0] == kind:
+            found.append(Path(_unescape(before.split()[4])))
+    return found
+
+
+def _unescape(text: str) -> str:
+    """Undo the octal escapes of blanks and backslashes in /proc/self/mountinfo."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def on_bpffs(path: Path | str) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctconsole.kernel.bpffs import _unescape
+from ctconsole.kernel.mounts import _unescape
 from ctconsole.kernel.probes import effective_capabilities
 
 
