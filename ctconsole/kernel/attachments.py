@@ -1,33 +1,48 @@
-"""Where programs are attached on this machine: tc, XDP, cgroups, and every kind of bpf link."""
+"""Where programs are attached on this machine: tc, XDP, links, and every hook that can be asked."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctconsole.errors import BpfError, NoSuchMapError
 from ctconsole.kernel import netns
-from ctconsole.kernel.ids import fd_by_id, ids
-from ctconsole.kernel.rtnl import talk
-from ctconsole.kernel.syscall import (
-    Cmd,
-    InfoAttr,
-    LinkInfoStruct,
-    ProgQueryAttr,
-    bpf,
-    retrying,
+from ctconsole.kernel.cgroups import cgroup_roots, in_cgroups
+from ctconsole.kernel.hooks import (
+    ASKED,
+    INTERFACE_HOOKS,
+    NAMESPACE_HOOKS,
+    SOCKMAP_HOOKS,
+    Asker,
+    Attachment,
 )
+from ctconsole.kernel.ids import fd_by_id, ids
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.programs import ProgramType
+from ctconsole.kernel.rtnl import talk
+from ctconsole.kernel.syscall import F_RDONLY, Cmd, InfoAttr, LinkInfoStruct, bpf
 from ctconsole.kernel.tc import read_filters
+from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pyroute2 import IPRoute
+    from pyroute2.netlink import nlmsg
+
+    from ctconsole.kernel.hooks import Place
+    from ctconsole.kernel.programs import ProgramInfo
+    from ctconsole.model.spec import MapInfo
+
+_STRUCT_OPS = "struct ops"
 
 _LINK_TYPES = {
     1: "raw tracepoint",
@@ -38,7 +53,7 @@ _LINK_TYPES = {
     6: "xdp",
     7: "perf event",
     8: "kprobe multi",
-    9: "struct ops",
+    9: _STRUCT_OPS,
     10: "netfilter",
     11: "tcx",
     12: "uprobe multi",
@@ -47,82 +62,78 @@ _LINK_TYPES = {
 }
 """``enum bpf_link_type`` (Linux 6.18)."""
 
-_XDP = 6
-"""Its links name no hook: there is but one."""
-
-_ATTACH_TYPES = {
-    0: "ingress",
-    1: "egress",
-    2: "sock create",
-    3: "sock ops",
-    8: "bind4",
-    9: "bind6",
-    10: "connect4",
-    11: "connect6",
-    12: "post bind4",
-    13: "post bind6",
-    14: "sendmsg4",
-    15: "sendmsg6",
-    19: "recvmsg4",
-    20: "recvmsg6",
-    29: "getpeername4",
-    30: "getpeername6",
-    31: "getsockname4",
-    32: "getsockname6",
-    34: "sock release",
-    46: "ingress",
-    47: "egress",
-    54: "primary",
-    55: "peer",
+_PLACES = {
+    "xdp": "interface",
+    "tcx": "interface",
+    "netkit": "interface",
+    "cgroup": "cgroup",
+    "netns": "network namespace",
+    "sockmap": "map",
+    _STRUCT_OPS: "map",
 }
-"""``enum bpf_attach_type``: those by which a datapath is attached to cgroups and interfaces."""
+"""What the number is that a link gives as its place."""
 
-_CGROUP_HOOKS = (0, 1, 2, 3, *range(8, 16), 19, 20, *range(29, 33), 34)
-_BY_INTERFACE = frozenset({6, 11, 13})
-_CGROUP, _STRUCT_OPS = 3, 9
-_MOST_PROGRAMS = 64
-"""``BPF_CGROUP_MAX_PROGS``."""
+_HOOK_NAMES = {(hook.kind, hook.number): hook.name for hook in ASKED}
+
+_XDP_MODES = {
+    "IFLA_XDP_SKB_PROG_ID": "generic",
+    "IFLA_XDP_DRV_PROG_ID": "driver",
+    "IFLA_XDP_HW_PROG_ID": "offloaded",
+}
+"""Several may be there at once, and then there is no IFLA_XDP_PROG_ID (Linux 4.19)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """A program at a hook.
+class Namespace:
+    """A network namespace that can be entered.
 
     Attributes:
-        kind: ``tc``, ``xdp``, ``tcx``, ``cgroup``, ``struct ops``, ...
-        where: the interface, cgroup or hook, for a person.
-        prog_id: kernel program id.
+        name: how a person calls it; empty for the calling thread's own.
+        path: its file.
+        inode: of the file, which is what links call it.
     """
 
-    kind: str
-    where: str
-    prog_id: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.where}".rstrip()
+    name: str
+    path: Path
+    inode: int
 
 
-def attachments() -> list[Attachment]:
+def attachments(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> list[Attachment]:
     """Every attached program that can be found from here.
 
-    Looked through are all bpf links, the interfaces of every network namespace that has a name
-    or a process, and the cgroup hierarchy's root. A namespace that goes meanwhile is left out.
+    Looked through are all bpf links, the interfaces and hooks of every network namespace that has
+    a name or a process, every cgroup of the hierarchies mounted here, and the maps that run
+    programs of their own. What goes meanwhile is left out.
+
+    Args:
+        programs: those loaded.
+        maps: every map of the machine.
 
     Raises:
         DeniedError: without CAP_SYS_ADMIN.
     """
-    found = list(links())
-    for name, where in namespaces():
-        with suppress(BpfError):
-            found.extend(interfaces(where, name))
-    for root in cgroup_roots():
-        found.extend(cgroup(root))
-    # One program may be found as a link and at its hook.
+    programs = list(programs)
+    asker = Asker({program.type for program in programs})
+    found = in_cgroups(asker, cgroup_roots())
+    for space in namespaces():
+        found += in_namespace(space, asker)
+    callbacks = {program.id for program in programs if program.type is ProgramType.STRUCT_OPS}
+    for info in maps:
+        if info.type in {MapType.SOCKMAP, MapType.SOCKHASH}:
+            found += in_sockmap(info, asker)
+        elif info.type is MapType.STRUCT_OPS:
+            found += in_struct_ops(info, callbacks)
+    # A link knows less of its place than whoever looked there.
+    seen = {(one.place, one.prog_id) for one in found if one.place}
+    found += [one for one in links() if one.prog_id and (one.place, one.prog_id) not in seen]
     return list(dict.fromkeys(found))
 
 
 def links() -> Iterator[Attachment]:
     """Every bpf link of the machine (Linux 5.8); none on an older kernel.
+
+    Left out are links that lost their place, as those do whose interface or cgroup was deleted:
+    nothing reaches their programs. One to a struct_ops map has no program (0) but the map's.
 
     Raises:
         DeniedError: without CAP_SYS_ADMIN.
@@ -147,98 +158,138 @@ def links() -> Iterator[Attachment]:
             bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"link {number}")
         finally:
             os.close(fd)
-        yield Attachment(
-            _LINK_TYPES.get(info.type, f"link type {info.type}"), _target(info), info.prog_id
-        )
+        found = link_attachment(info)
+        if found:
+            yield found
 
 
-def _target(info: LinkInfoStruct) -> str:
-    first, second, third = info.target[0], info.target[1], info.target[2]
-    if info.type in _BY_INTERFACE:
-        hook = _ATTACH_TYPES.get(second, "") if info.type != _XDP else ""
-        return f"{hook} of interface {first}".lstrip()
-    if info.type == _CGROUP:
-        return f"{_ATTACH_TYPES.get(third, '')} of cgroup {first | second << 32}".lstrip()
-    return f"map {first}" if info.type == _STRUCT_OPS else ""
+def link_attachment(info: LinkInfoStruct) -> Attachment | None:
+    """Where a link is, as far as it says itself; None where it has lost its place."""
+    kind = _LINK_TYPES.get(info.type, f"link type {info.type}")
+    if kind not in _PLACES:
+        return Attachment(kind, "", info.prog_id)
+    number, hook = info.target[0], info.target[1]
+    if kind == "cgroup":
+        number, hook = number | hook << 32, info.target[2]
+    if not number:
+        return None
+    name = _HOOK_NAMES.get((kind, hook), "")
+    where = f"{_PLACES[kind]} {number}"
+    place: Place = (kind, number, hook)
+    return Attachment(kind, f"{name} of {where}" if name else where, info.prog_id, place)
 
 
-def namespaces() -> list[tuple[str, str | None]]:
-    """Every network namespace reached from here: how a person names it, and how to enter it."""
-    found: dict[tuple[int, int], tuple[str, str | None]] = {}
+def namespaces() -> list[Namespace]:
+    """Every network namespace reached from here, each once."""
+    found: dict[tuple[int, int], Namespace] = {}
 
-    def add(path: Path, name: str, where: str | None) -> None:
+    def add(path: Path, name: str) -> None:
         with suppress(OSError):
             status = path.stat()
-            found.setdefault((status.st_dev, status.st_ino), (name, where))
+            place = (status.st_dev, status.st_ino)
+            found.setdefault(place, Namespace(name, path, status.st_ino))
 
-    add(Path("/proc/thread-self/ns/net"), "", None)
+    add(Path("/proc/thread-self/ns/net"), "")
     for name in netns.names():
-        add(netns.FOLDER / name, name, name)
+        add(netns.FOLDER / name, name)
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            path = Path(entry.path, "ns/net")
-            add(path, f"namespace of process {entry.name}", str(path))
+            add(Path(entry.path, "ns/net"), f"namespace of process {entry.name}")
     return list(found.values())
 
 
-def interfaces(where: str | None, name: str) -> list[Attachment]:
-    """The tc filters and XDP programs of one network namespace.
-
-    Args:
-        where: its name or the path of its file; None is the calling thread's.
-        name: how a person calls it; empty for the own one.
-    """
-    inside = f" in {name}" if name else ""
+def in_namespace(space: Namespace, asker: Asker) -> list[Attachment]:
+    """What is attached to a network namespace and to its interfaces; nothing if it went."""
+    found = []
+    if asker.worth(NAMESPACE_HOOKS):
+        with suppress(OSError):
+            fd = os.open(space.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                name = space.name or "the own namespace"
+                found += asker.at(NAMESPACE_HOOKS, fd, space.inode, name)
+            finally:
+                os.close(fd)
 
     def work(route: IPRoute) -> list[Attachment]:
-        found = []
-        for message in route.get_links():
-            label, index = message.get_attr("IFLA_IFNAME"), message["index"]
-            xdp = message.get_attr("IFLA_XDP")
-            number = xdp.get_attr("IFLA_XDP_PROG_ID") if xdp else None
-            if number:
-                found.append(Attachment("xdp", f"{label}{inside}", number))
-            found.extend(
-                Attachment("tc", f"{one.hook} of {label}{inside}", one.prog_id)
-                for one in read_filters(route, index)
-                if one.prog_id
-            )
-        return found
+        inside = f" in {space.name}" if space.name else ""
+        return [
+            one
+            for message in route.get_links()
+            for one in _on_interface(route, message, inside, asker)
+        ]
 
-    return talk("RTM_GETTFILTER", name, work, netns=where)
-
-
-def cgroup_roots() -> list[Path]:
-    """Where cgroup v2 hierarchies are mounted; Cilium mounts one at /run/cilium/cgroupv2."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.split(" ", 1)[0] == "cgroup2":
-            found.append(Path(before.split()[4]))
+    where = str(space.path) if space.name else None
+    with suppress(BpfError):
+        found += talk("RTM_GETTFILTER", space.name, work, netns=where)
     return found
 
 
-def cgroup(folder: Path) -> list[Attachment]:
-    """Programs attached to one cgroup without a link (BPF_PROG_QUERY, Linux 4.15)."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
+def _on_interface(
+    route: IPRoute, message: nlmsg, inside: str, asker: Asker
+) -> Iterator[Attachment]:
+    index, where = message["index"], message.get_attr("IFLA_IFNAME") + inside
+    xdp = message.get_attr("IFLA_XDP")
+    if xdp:
+        yield from xdp_attachments(xdp, index, where)
+    yield from asker.at(INTERFACE_HOOKS, index, index, where)
+    for one in read_filters(route, index):
+        if one.prog_id:
+            yield Attachment("tc", f"{one.hook} of {where}", one.prog_id)
+
+
+def xdp_attachments(xdp: nlmsg, index: int, where: str) -> list[Attachment]:
+    """The XDP programs of one interface.
+
+    Args:
+        xdp: the IFLA_XDP of its message.
+        index: its number.
+        where: its name, for a person.
+    """
+    place = ("xdp", index, 0)
+    found = [
+        Attachment("xdp", f"{mode} of {where}", number, place)
+        for name, mode in _XDP_MODES.items()
+        if (number := xdp.get_attr(name))
+    ]
+    number = xdp.get_attr("IFLA_XDP_PROG_ID")
+    return found or ([Attachment("xdp", where, number, place)] if number else [])
+
+
+def in_sockmap(info: MapInfo, asker: Asker) -> list[Attachment]:
+    """The programs a map of sockets runs on their messages and streams."""
+    if not asker.worth(SOCKMAP_HOOKS):
         return []
-    found = []
     try:
-        for hook in _CGROUP_HOOKS:
-            room = (ctypes.c_uint32 * _MOST_PROGRAMS)()
-            attr = ProgQueryAttr(
-                target=fd,
-                attach_type=hook,
-                prog_ids=ctypes.addressof(room),
-                prog_cnt=_MOST_PROGRAMS,
-            )
-            # A kernel that lacks a hook answers EINVAL.
-            if retrying(Cmd.BPF_PROG_QUERY, attr) < 0:
-                continue
-            where = f"{_ATTACH_TYPES[hook]} of {folder}"
-            found += [Attachment("cgroup", where, number) for number in room[: attr.prog_cnt]]
+        fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, info.id, f"map {info.id}", open_flags=F_RDONLY)
+    except NoSuchMapError:
+        return []
+    try:
+        return asker.at(SOCKMAP_HOOKS, fd, info.id, f"map {info.id} {info.name}")
     finally:
         os.close(fd)
-    return found
+
+
+def in_struct_ops(info: MapInfo, callbacks: Collection[int]) -> list[Attachment]:
+    """The programs of a struct_ops map (Linux 5.6) that the kernel may call.
+
+    The map's one value starts with two words of 32 bits, of which the first counts who holds it:
+    what it is registered with, by itself or by a link, and what still uses it after that. From
+    the next cache line on it is the kernel's structure, with the id of a program in the place of
+    each function pointer (``kernel/bpf/bpf_struct_ops.c``, Linux 6.18). Which places those are
+    the value does not say, so that any number in it that is the id of a callback is taken for it.
+
+    Args:
+        info: the map.
+        callbacks: ids of the loaded programs of type STRUCT_OPS.
+    """
+    try:
+        with BpfMap.from_id(info.id) as live:
+            value = live.lookup(bytes(info.key_size)) or b""
+    except NoSuchMapError:
+        return []
+    if not int.from_bytes(value[:4], sys.byteorder):
+        return []
+    words = np.frombuffer(value, "=u8", count=len(value) // 8)[1:]
+    where, place = f"map {info.id} {info.name}", (_STRUCT_OPS, info.id, 0)
+    found = sorted(set(words.tolist()) & set(callbacks))
+    return [Attachment(_STRUCT_OPS, where, number, place) for number in found]

@@ -58,10 +58,14 @@ class ProgramType(IntEnum):
     SK_MSG = 16
     RAW_TRACEPOINT = 17
     CGROUP_SOCK_ADDR = 18
+    FLOW_DISSECTOR = 22
+    CGROUP_SYSCTL = 23
+    CGROUP_SOCKOPT = 25
     TRACING = 26
     STRUCT_OPS = 27
     EXT = 28
     LSM = 29
+    SK_LOOKUP = 30
 
     @classmethod
     def _missing_(cls, value: object) -> ProgramType | None:
@@ -148,8 +152,15 @@ def load_program(
     insns: bytes,
     type: ProgramType = ProgramType.SCHED_CLS,  # noqa: A002 - the kernel's word
     name: str = "",
+    attach_type: int = 0,
 ) -> int:
     """Load raw instructions (8 bytes each, machine byte order) under the licence GPL.
+
+    Args:
+        insns: the instructions.
+        type: what the program may be attached to.
+        name: its kernel name.
+        attach_type: the one hook of those, where its type wants to know (Linux 4.17).
 
     Returns:
         The program's file descriptor, the caller's to close.
@@ -166,6 +177,7 @@ def load_program(
         insns=ctypes.addressof(code),
         license=ctypes.addressof(gpl),
         prog_name=object_name(name),
+        expected_attach_type=attach_type,
     )
     result = retrying(Cmd.BPF_PROG_LOAD, attr)
     if result == -errno.EPERM:

@@ -49,6 +49,7 @@ class Cmd(IntEnum):
     BPF_PROG_LOAD = 5
     BPF_OBJ_PIN = 6
     BPF_OBJ_GET = 7
+    BPF_PROG_ATTACH = 8
     BPF_PROG_TEST_RUN = 10
     BPF_PROG_GET_NEXT_ID = 11
     BPF_MAP_GET_NEXT_ID = 12
@@ -62,6 +63,7 @@ class Cmd(IntEnum):
     BPF_MAP_LOOKUP_AND_DELETE_BATCH = 25
     BPF_MAP_UPDATE_BATCH = 26
     BPF_MAP_DELETE_BATCH = 27
+    BPF_LINK_CREATE = 28
     BPF_LINK_GET_FD_BY_ID = 30
     BPF_LINK_GET_NEXT_ID = 31
     BPF_ENABLE_STATS = 32
@@ -162,16 +164,45 @@ class TestRunAttr(ctypes.Structure):
 
 
 class ProgQueryAttr(ctypes.Structure):
-    """``BPF_PROG_QUERY`` up to ``prog_cnt`` (Linux 4.15)."""
+    """``BPF_PROG_QUERY`` (Linux 4.15) with all of Linux 6.6.
+
+    The target is a descriptor, or the number of an interface. For a hook of an interface the
+    kernel writes ``revision`` whatever length it was told, so a shorter structure is overrun.
+    """
 
     _fields_ = (
-        ("target", _u32),
+        ("target_fd", _u32),
         ("attach_type", _u32),
         ("query_flags", _u32),
         ("attach_flags", _u32),
         ("prog_ids", _u64),
         ("prog_cnt", _u32),
+        ("pad", _u32),
+        ("prog_attach_flags", _u64),
+        ("link_ids", _u64),
+        ("link_attach_flags", _u64),
+        ("revision", _u64),
     )
+
+
+class ProgAttachAttr(ctypes.Structure):
+    """``BPF_PROG_ATTACH`` up to ``attach_flags`` (Linux 4.10); see `ProgQueryAttr.target_fd`."""
+
+    _fields_ = (
+        ("target_fd", _u32),
+        ("attach_bpf_fd", _u32),
+        ("attach_type", _u32),
+        ("attach_flags", _u32),
+    )
+
+
+class LinkCreateAttr(ctypes.Structure):
+    """``BPF_LINK_CREATE`` up to ``flags`` (Linux 5.7); see `ProgQueryAttr.target_fd`.
+
+    For ``BPF_STRUCT_OPS`` a map takes the program's place (Linux 6.4).
+    """
+
+    _fields_ = (("prog_fd", _u32), ("target_fd", _u32), ("attach_type", _u32), ("flags", _u32))
 
 
 class LinkInfoStruct(ctypes.Structure):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError
-from ctconsole.kernel import attachments as hooks
+from ctconsole.kernel.attachments import attachments
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import BpfMap, all_maps, all_programs
 from ctconsole.model.spec import MapType
@@ -62,7 +62,8 @@ def tail_calls(root: Path) -> list[CallArray]:
     arrays = {path: one for path, one in pinned.items() if one.type is MapType.PROG_ARRAY}
     programs = all_programs()
     names = {program.id: program.name for program in programs}
-    users = find_users(programs, hooks.attachments(), {info.id: info for info in all_maps()})
+    maps = {info.id: info for info in all_maps()}
+    users = find_users(programs, attachments(programs, maps.values()), maps)
     return [
         CallArray(path, info, users.get(info.id, ()), _callees(info.id, names))
         for path, info in sorted(arrays.items())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, CtconsoleError
 from ctconsole.history import History
-from ctconsole.kernel import attachments as hooks
+from ctconsole.kernel.attachments import attachments
 from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
 from ctconsole.kernel.maps import BpfMap, all_maps, all_programs
 from ctconsole.model.event import EventKind, Level
@@ -23,7 +23,7 @@ from ctconsole.model.spec import MapType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ctconsole.kernel.attachments import Attachment
+    from ctconsole.kernel.hooks import Attachment
     from ctconsole.kernel.maps import ProgramInfo
     from ctconsole.model.spec import MapInfo
 
@@ -107,8 +107,8 @@ def map_usage(root: Path, history: Path | None = None) -> list[MapUsage]:
         DeniedError: programs or maps may not be listed.
     """
     pinned = pinned_maps(root)
-    maps = {info.id: info for info in all_maps()}
-    users = find_users(all_programs(), hooks.attachments(), maps)
+    maps, programs = {info.id: info for info in all_maps()}, all_programs()
+    users = find_users(programs, attachments(programs, maps.values()), maps)
     anywhere = pinned_anywhere()
     ours = frozenset(info.id for info in pinned.values())
     known = former_ids(history)

@@ -1,35 +1,41 @@
 from __future__ import annotations
 
+import ctypes
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from ctconsole.kernel import attachments, links, netns, tc
-from ctconsole.kernel.attachments import Attachment
+from ctconsole.kernel import attachments, hooks, links, netns, tc
+from ctconsole.kernel.attachments import link_attachment
 from ctconsole.kernel.counts import ElementCounter
+from ctconsole.kernel.hooks import INTERFACE_HOOKS, Asker, Attachment, Hook, known
+from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
-from ctconsole.kernel.syscall import LinkInfoStruct
+from ctconsole.kernel.syscall import Cmd, LinkInfoStruct, ProgQueryAttr
+from ctconsole.model.spec import MapSpec, MapType
+from tests.support import struct_ops
 from tests.support.bpf_insns import TC_ACT_OK, returning
-from tests.support.namespaces import connected_pair, unique
+from tests.support.hooks import (
+    STRUCT_OPS,
+    TCX_EGRESS,
+    TCX_INGRESS,
+    XDP,
+    attach,
+    attached,
+    link,
+    program,
+)
+from tests.support.namespaces import connected_pair, namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
 
-
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A cgroup of our own with nobody in it."""
-    folder = attachments.cgroup_roots()[0] / unique("cgroup")
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        folder.rmdir()
+FLOW_DISSECTOR, SK_LOOKUP = 17, 36
+MESSAGE_VERDICT, VERDICT = 7, 38
 
 
 def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) -> None:
@@ -40,17 +46,86 @@ def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) 
         tc.ensure_clsact(gate, index, netns=left)
         tc.replace_filter(gate, index, tc.Hook.EGRESS, fd, "any", netns=left)
         os.close(fd)
-        found = [one for one in attachments.attachments() if one.prog_id == number]
-        assert found == [Attachment("tc", f"egress of left0 in {left}", number)]
+        assert attached(number) == [Attachment("tc", f"egress of left0 in {left}", number)]
         # Its name goes, a process stays in it.
         with netns.popen(left, ["sleep", "60"]) as process:
             netns.delete(gate, left)
             try:
-                found = [one for one in attachments.attachments() if one.prog_id == number]
+                found = attached(number)
             finally:
                 process.kill()
         where = f"egress of left0 in namespace of process {process.pid}"
         assert found == [Attachment("tc", where, number)]
+
+
+def test_tcx_programs_are_found_without_a_link(gate: Gate) -> None:
+    with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
+        index = links.get("left0", netns=left).index
+        attach(gate, fd, TCX_INGRESS, index, space=left)
+        attach(gate, fd, TCX_EGRESS, index, space=left)
+        assert attached(number) == [
+            Attachment("tcx", f"ingress of left0 in {left}", number),
+            Attachment("tcx", f"egress of left0 in {left}", number),
+        ]
+
+
+def test_a_tcx_link_is_named_by_its_interface_and_listed_once(gate: Gate) -> None:
+    with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
+        index = links.get("left0", netns=left).index
+        with link(gate, fd, TCX_INGRESS, index, space=left):
+            found = attached(number)
+            by_link = [one for one in attachments.links() if one.prog_id == number]
+        assert found == [Attachment("tcx", f"ingress of left0 in {left}", number)]
+        assert by_link == [Attachment("tcx", f"ingress of interface {index}", number)]
+        assert attached(number) == []
+
+
+def test_a_link_that_lost_its_interface_reaches_nothing(gate: Gate) -> None:
+    with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
+        index = links.get("left0", netns=left).index
+        with link(gate, fd, TCX_INGRESS, index, space=left):
+            links.delete(gate, "left0", netns=left)
+            assert attached(number) == []
+
+
+@pytest.mark.parametrize(("flag", "mode"), [("xdpgeneric", "generic"), ("xdpdrv", "driver")])
+def test_xdp_programs_are_found_with_their_mode(
+    gate: Gate, bpffs: Path, flag: str, mode: str
+) -> None:
+    with connected_pair(gate) as (left, _), program(gate, ProgramType.XDP) as (fd, number):
+        gate.pin_fd(fd, bpffs / "prog")
+        # iproute2 mounts a bpffs on /sys/fs/bpf where none is: not in the machine's mounts.
+        argv = ["unshare", "--mount", "ip", "link", "set", "left0"]
+        netns.run_in(left, [*argv, flag, "pinned", str(bpffs / "prog")], check=True)
+        assert attached(number) == [Attachment("xdp", f"{mode} of left0 in {left}", number)]
+
+
+def test_an_xdp_link_is_listed_once(gate: Gate) -> None:
+    with connected_pair(gate) as (left, _), program(gate, ProgramType.XDP) as (fd, number):
+        index = links.get("left0", netns=left).index
+        with link(gate, fd, XDP, index, space=left):
+            found = attached(number)
+        assert found == [Attachment("xdp", f"driver of left0 in {left}", number)]
+
+
+def test_all_xdp_programs_of_an_interface_are_found() -> None:
+    """As the kernel tells of hardware that runs one program while its driver runs another."""
+
+    def told(*facts: tuple[str, int]) -> list[Attachment]:
+        message = ifinfmsg()
+        message["attrs"] = [("IFLA_XDP", {"attrs": facts})]
+        message.encode()
+        decoded = ifinfmsg(message.data)
+        decoded.decode()
+        return attachments.xdp_attachments(decoded.get_attr("IFLA_XDP"), 7, "eth0")
+
+    assert told(("IFLA_XDP_DRV_PROG_ID", 5), ("IFLA_XDP_HW_PROG_ID", 6)) == [
+        Attachment("xdp", "driver of eth0", 5),
+        Attachment("xdp", "offloaded of eth0", 6),
+    ]
+    # Before Linux 4.19.
+    assert told(("IFLA_XDP_PROG_ID", 5)) == [Attachment("xdp", "eth0", 5)]
+    assert told() == []
 
 
 def test_links_are_found() -> None:
@@ -60,29 +135,109 @@ def test_links_are_found() -> None:
     assert mine not in set(attachments.links())
 
 
-def test_programs_of_a_cgroup_are_found(gate: Gate, bpffs: Path, group: Path) -> None:
-    fd = load_program(gate, returning(1), ProgramType.CGROUP_SKB, name="let_pass")
-    number = program_info(fd).id
-    gate.pin_fd(fd, bpffs / "prog")
-    os.close(fd)
-    assert attachments.cgroup(group) == []
-    pinned = ("cgroup_inet_egress", "pinned", str(bpffs / "prog"))
-    subprocess.run(["bpftool", "cgroup", "attach", str(group), *pinned], check=True)
-    assert attachments.cgroup(group) == [Attachment("cgroup", f"egress of {group}", number)]
+def test_programs_of_a_network_namespace_are_found(gate: Gate) -> None:
+    with (
+        namespace(gate) as name,
+        program(gate, ProgramType.FLOW_DISSECTOR) as (dissector, first),
+        program(gate, ProgramType.SK_LOOKUP, SK_LOOKUP) as (lookup, second),
+    ):
+        target = os.open(netns.FOLDER / name, os.O_RDONLY)
+        try:
+            attach(gate, dissector, FLOW_DISSECTOR, 0, space=name)
+            with link(gate, lookup, SK_LOOKUP, target):
+                found = attached(second)
+        finally:
+            os.close(target)
+        assert attached(first) == [Attachment("netns", f"flow dissector of {name}", first)]
+        assert found == [Attachment("netns", f"sk lookup of {name}", second)]
 
 
 @pytest.mark.parametrize(
-    ("kind", "target", "text"),
+    ("kind", "hook", "name"),
+    [
+        (ProgramType.SK_MSG, MESSAGE_VERDICT, "message verdict"),
+        (ProgramType.SK_SKB, VERDICT, "verdict"),
+    ],
+)
+@pytest.mark.parametrize("type_", [MapType.SOCKMAP, MapType.SOCKHASH])
+def test_programs_of_a_map_of_sockets_are_found(
+    gate: Gate, type_: MapType, kind: ProgramType, hook: int, name: str
+) -> None:
+    spec = MapSpec("sock_ops_map", type_, 4, 4, 4)
+    with gate.create_map(spec) as live, program(gate, kind) as (fd, number):
+        attach(gate, fd, hook, live.fd)
+        where = f"{name} of map {live.info.id} sock_ops_map"
+        assert attached(number) == [Attachment("sockmap", where, number)]
+
+
+def test_a_registered_struct_ops_map_runs_its_programs(gate: Gate, tmp_path: Path) -> None:
+    with struct_ops.loaded(gate, tmp_path) as control:
+        number = map_info(control.maps[struct_ops.MAP]).id
+        assert [attached(one) for one in control.programs] == [[], [], []]
+        with control.stored():
+            where = f"map {number} {struct_ops.MAP}"
+            for one in control.programs:
+                assert attached(one) == [Attachment("struct ops", where, one)]
+        assert [attached(one) for one in control.programs] == [[], [], []]
+
+
+def test_a_struct_ops_map_for_a_link_runs_nothing_before_it_has_one(
+    gate: Gate, tmp_path: Path
+) -> None:
+    with struct_ops.loaded(gate, tmp_path, by_link=True) as control, control.stored():
+        assert [attached(one) for one in control.programs] == [[], [], []]
+        with link(gate, control.maps[struct_ops.MAP], STRUCT_OPS):
+            found = [one.kind for number in control.programs for one in attached(number)]
+        assert found == ["struct ops"] * 3
+        assert [attached(one) for one in control.programs] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "where"),
     [
         (11, (7, 46), "ingress of interface 7"),
         (11, (7, 47), "egress of interface 7"),
-        (6, (7,), "of interface 7"),
+        (13, (7, 54), "primary of interface 7"),
+        (13, (7, 55), "peer of interface 7"),
+        (6, (7,), "interface 7"),
         (3, (5, 1, 10), f"connect4 of cgroup {5 | 1 << 32}"),
+        (5, (4026531840, 36), "sk lookup of network namespace 4026531840"),
+        (14, (77, 7), "message verdict of map 77"),
         (9, (77,), "map 77"),
         (99, (1, 2, 3), ""),
     ],
 )
-def test_a_link_says_where_it_is(kind: int, target: tuple[int, ...], text: str) -> None:
-    info = LinkInfoStruct(type=kind)
+def test_a_link_says_where_it_is(kind: int, target: tuple[int, ...], where: str) -> None:
+    info = LinkInfoStruct(type=kind, prog_id=9)
     info.target[: len(target)] = target
-    assert attachments._target(info) == text
+    found = link_attachment(info)
+    assert found
+    assert (found.where, found.prog_id) == (where, 9)
+
+
+@pytest.mark.parametrize("kind", [3, 5, 6, 11, 13, 14])
+def test_a_link_without_a_place_is_no_attachment(kind: int) -> None:
+    assert link_attachment(LinkInfoStruct(type=kind, prog_id=9)) is None
+
+
+def test_hooks_that_no_loaded_program_fits_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def answer(_cmd: Cmd, attr: ProgQueryAttr) -> int:
+        asked.append(attr.attach_type)
+        ctypes.c_uint32.from_address(attr.prog_ids).value = 9
+        attr.prog_cnt = int(attr.attach_type == 55)
+        return 0
+
+    monkeypatch.setattr(hooks, "retrying", answer)
+    assert Asker({ProgramType.XDP}).at(INTERFACE_HOOKS, 7, 7, "lxc0") == []
+    assert asked == []
+    found = Asker({ProgramType.SCHED_CLS}).at(INTERFACE_HOOKS, 7, 7, "lxc0")
+    assert asked == [46, 47, 54, 55]
+    assert found == [Attachment("netkit", "peer of lxc0", 9)]
+    assert found[0].place == ("netkit", 7, 55)
+
+
+def test_the_kernel_says_which_hooks_it_knows() -> None:
+    assert known(next(hook for hook in INTERFACE_HOOKS if hook.number == TCX_INGRESS))
+    assert not known(Hook(0xFFFF, "later", "later", ProgramType.XDP))

@@ -175,7 +175,7 @@ def test_xdp_programs_and_loaded_ones_are_told_apart(gate: Gate, bpffs: Path) ->
         assert found["idle"].how == "loaded"
         assert not found["idle"].live
         assert found["drop_less"].program.id == number
-        assert found["drop_less"].where == (f"xdp left0 in {left}",)
+        assert found["drop_less"].where == (f"xdp generic of left0 in {left}",)
 
 
 def test_the_verb_shows_both_generations_and_answers_no(node: ForeignNode, gate: Gate) -> None:

@@ -23,13 +23,17 @@ ATTRIBUTES: dict[type[ctypes.Structure], tuple[str, str]] = {
     syscall.InfoAttr: ("union bpf_attr", "info."),
     syscall.ProgLoadAttr: ("union bpf_attr", ""),
     syscall.TestRunAttr: ("union bpf_attr", "test."),
+    syscall.ProgQueryAttr: ("union bpf_attr", "query."),
+    syscall.ProgAttachAttr: ("union bpf_attr", ""),
+    syscall.LinkCreateAttr: ("union bpf_attr", "link_create."),
     syscall.MapInfoStruct: ("struct bpf_map_info", ""),
     syscall.ProgInfoStruct: ("struct bpf_prog_info", ""),
 }
 
 
-BIT_FIELDS = {"gpl_compatible"}
-"""C has no offset for these; their neighbours' offsets hold them in place."""
+WITHOUT_OFFSET = {"gpl_compatible", "pad", "link_ids", "link_attach_flags", "revision"}
+"""Bits, holes, and what came after the headers of Debian 12 (Linux 6.1); their neighbours' offsets
+hold them in place."""
 
 
 def compile_c(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -49,7 +53,7 @@ def offset_checks() -> list[str]:
     for structure, (owner, prefix) in ATTRIBUTES.items():
         for field in structure._fields_:
             name = field[0]
-            if name in BIT_FIELDS:
+            if name in WITHOUT_OFFSET:
                 continue
             offset = getattr(structure, name).offset
             lines.append(
