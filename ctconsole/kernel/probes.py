@@ -25,6 +25,7 @@ from ctconsole.kernel import libbpf, links, netns, tc
 from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
+from ctconsole.kernel.hooks import ASKED, known
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects
@@ -39,6 +40,15 @@ MODULES = Path("/lib/modules")
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 """Bits of ``include/uapi/linux/capability.h``; the last two came out of SYS_ADMIN in Linux 5.8."""
+
+_SINCE = {
+    "cgroup": "Linux 4.15",
+    "tcx": "Linux 6.6",
+    "netkit": "Linux 6.7 with CONFIG_NETKIT",
+    "netns": "Linux 4.20",
+    "sockmap": "Linux 5.18",
+}
+"""Since when the hooks of a kind tell what is attached to them."""
 
 _ITERATOR = b"\0bpf_iter_bpf_map\0"
 _PASS_ALL = struct.pack("=BBhi", 0xB7, 0, 0, 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)
@@ -165,6 +175,16 @@ def _clsact() -> str:
     return "a program attaches to a veth"
 
 
+def _hooks() -> str:
+    there = {hook.kind for hook in ASKED if known(hook)}
+    if not there:
+        raise _Missing("no hook tells which programs are attached to it")
+    found = ", ".join(kind for kind in _SINCE if kind in there)
+    # What this kernel has no hooks for has no programs either, so nothing is missed.
+    lacking = ", ".join(f"{kind} ({since})" for kind, since in _SINCE.items() if kind not in there)
+    return f"{found}; this kernel has no {lacking}" if lacking else found
+
+
 def _btf() -> str:
     return f"{BTF}, {BTF.stat().st_size >> 10} KiB"
 
@@ -246,6 +266,7 @@ _TRIALS = (
     _Trial("batch operations", _batch, "Linux 5.6 or later has them", needed=False),
     _Trial("network namespaces", _namespaces, _ROOT, needed=True),
     _Trial("tc clsact", _clsact, "Linux 4.5 or later with CONFIG_NET_CLS_BPF", needed=True),
+    _Trial("program hooks", _hooks, "Run as root on Linux 4.15 or later", needed=False),
     _Trial("bcc", _bcc, "apt install python3-bpfcc", needed=True),
     _Trial("kernel headers", _headers, "apt install linux-headers-amd64", needed=True),
     _Trial("BTF", _btf, "Linux 5.2 or later with CONFIG_DEBUG_INFO_BTF", needed=False),

@@ -38,6 +38,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 def test_this_machine_can_do_everything(found: dict[str, Probe]) -> None:
     assert [probe for probe in found.values() if not probe.ok] == []
     assert found["element count"].detail == "exact, by bpf_map_sum_elem_count"
+    assert found["program hooks"].detail.startswith("cgroup, tcx")
 
 
 def test_probing_leaves_nothing_behind() -> None:
@@ -68,6 +69,7 @@ def test_without_privileges_every_line_still_comes_with_its_remedy() -> None:
         assert seen[name]["needed"], name
     assert seen["capabilities"]["detail"] == "CAP_NET_ADMIN and CAP_SYS_ADMIN not effective"
     assert "not permitted" in seen["bpffs"]["detail"]
+    assert not seen["program hooks"]["ok"]
     assert seen["BTF"]["ok"]
     assert result.stderr == ""
 
