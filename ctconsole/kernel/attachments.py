@@ -16,14 +16,7 @@ import numpy as np
 from ctconsole.errors import BpfError, NoSuchMapError
 from ctconsole.kernel import netns
 from ctconsole.kernel.cgroups import cgroup_roots, in_cgroups
-from ctconsole.kernel.hooks import (
-    ASKED,
-    INTERFACE_HOOKS,
-    NAMESPACE_HOOKS,
-    SOCKMAP_HOOKS,
-    Asker,
-    Attachment,
-)
+from ctconsole.kernel.hooks import HOOKS, Asker, Attachment, Target
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType
@@ -73,7 +66,7 @@ _PLACES = {
 }
 """What the number is that a link gives as its place."""
 
-_HOOK_NAMES = {(hook.kind, hook.number): hook.name for hook in ASKED}
+_HOOK_NAMES = {(hook.kind, hook.number): hook.name for hooks in HOOKS.values() for hook in hooks}
 
 _XDP_MODES = {
     "IFLA_XDP_SKB_PROG_ID": "generic",
@@ -201,12 +194,12 @@ def namespaces() -> list[Namespace]:
 def in_namespace(space: Namespace, asker: Asker) -> list[Attachment]:
     """What is attached to a network namespace and to its interfaces; nothing if it went."""
     found = []
-    if asker.worth(NAMESPACE_HOOKS):
+    if asker.worth(Target.NAMESPACE):
         with suppress(OSError):
             fd = os.open(space.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 name = space.name or "the own namespace"
-                found += asker.at(NAMESPACE_HOOKS, fd, space.inode, name)
+                found += asker.at(Target.NAMESPACE, fd, space.inode, name)
             finally:
                 os.close(fd)
 
@@ -231,7 +224,7 @@ def _on_interface(
     xdp = message.get_attr("IFLA_XDP")
     if xdp:
         yield from xdp_attachments(xdp, index, where)
-    yield from asker.at(INTERFACE_HOOKS, index, index, where)
+    yield from asker.at(Target.INTERFACE, index, index, where)
     for one in read_filters(route, index):
         if one.prog_id:
             yield Attachment("tc", f"{one.hook} of {where}", one.prog_id)
@@ -257,14 +250,14 @@ def xdp_attachments(xdp: nlmsg, index: int, where: str) -> list[Attachment]:
 
 def in_sockmap(info: MapInfo, asker: Asker) -> list[Attachment]:
     """The programs a map of sockets runs on their messages and streams."""
-    if not asker.worth(SOCKMAP_HOOKS):
+    if not asker.worth(Target.SOCKMAP):
         return []
     try:
         fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, info.id, f"map {info.id}", open_flags=F_RDONLY)
     except NoSuchMapError:
         return []
     try:
-        return asker.at(SOCKMAP_HOOKS, fd, info.id, f"map {info.id} {info.name}")
+        return asker.at(Target.SOCKMAP, fd, info.id, f"map {info.id} {info.name}")
     finally:
         os.close(fd)
 

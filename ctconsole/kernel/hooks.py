@@ -9,14 +9,15 @@ from __future__ import annotations
 import ctypes
 import errno
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import bpf_error
 from ctconsole.kernel.programs import ProgramType
-from ctconsole.kernel.syscall import Cmd, ProgQueryAttr, retrying
+from ctconsole.kernel.syscall import Cmd, ProgQueryAttr, prepared, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
 _MOST_PROGRAMS = 64
 """No hook holds more: ``BPF_CGROUP_MAX_PROGS`` and ``BPF_MPROG_MAX``."""
@@ -66,69 +67,77 @@ class Hook:
     type: ProgramType
 
 
-INTERFACE_HOOKS = (
-    Hook(46, "tcx", "ingress", ProgramType.SCHED_CLS),
-    Hook(47, "tcx", "egress", ProgramType.SCHED_CLS),
-    Hook(54, "netkit", "primary", ProgramType.SCHED_CLS),
-    Hook(55, "netkit", "peer", ProgramType.SCHED_CLS),
-)
-"""Their target is an interface's number in the calling thread's namespace (tcx is in Linux 6.6,
-netkit in 6.7); those of a netkit peer are asked of its primary."""
+class Target(Enum):
+    """What hooks are on; each is asked for in its own way."""
 
-NAMESPACE_HOOKS = (
-    Hook(17, "netns", "flow dissector", ProgramType.FLOW_DISSECTOR),
-    Hook(36, "netns", "sk lookup", ProgramType.SK_LOOKUP),
-)
-"""Their target is a network namespace's file (Linux 4.20 and 5.9)."""
+    INTERFACE = "interface"
+    """By its number in the calling thread's namespace."""
+    CGROUP = "cgroup"
+    """By a descriptor of its folder in a cgroup v2 hierarchy."""
+    NAMESPACE = "network namespace"
+    """By a descriptor of its file."""
+    SOCKMAP = "map"
+    """By a descriptor of the map of sockets."""
 
-SOCKMAP_HOOKS = (
-    Hook(4, "sockmap", "stream parser", ProgramType.SK_SKB),
-    Hook(5, "sockmap", "stream verdict", ProgramType.SK_SKB),
-    Hook(7, "sockmap", "message verdict", ProgramType.SK_MSG),
-    Hook(38, "sockmap", "verdict", ProgramType.SK_SKB),
-)
-"""Their target is a SOCKMAP or SOCKHASH (asked since Linux 5.18)."""
 
-CGROUP_HOOKS = tuple(
-    Hook(number, "cgroup", name, type_)
-    for type_, names in (
-        (ProgramType.CGROUP_SKB, {0: "ingress", 1: "egress"}),
-        (
-            ProgramType.CGROUP_SOCK,
-            {2: "sock create", 12: "post bind4", 13: "post bind6", 34: "sock release"},
-        ),
-        (ProgramType.SOCK_OPS, {3: "sock ops"}),
-        (ProgramType.CGROUP_DEVICE, {6: "device"}),
-        (
-            ProgramType.CGROUP_SOCK_ADDR,
-            {
-                8: "bind4",
-                9: "bind6",
-                10: "connect4",
-                11: "connect6",
-                14: "sendmsg4",
-                15: "sendmsg6",
-                19: "recvmsg4",
-                20: "recvmsg6",
-                29: "getpeername4",
-                30: "getpeername6",
-                31: "getsockname4",
-                32: "getsockname6",
-                49: "unix connect",
-                50: "unix sendmsg",
-                51: "unix recvmsg",
-                52: "unix getpeername",
-                53: "unix getsockname",
-            },
-        ),
-        (ProgramType.CGROUP_SYSCTL, {18: "sysctl"}),
-        (ProgramType.CGROUP_SOCKOPT, {21: "getsockopt", 22: "setsockopt"}),
-    )
-    for number, name in names.items()
-)
-"""Their target is a folder of a cgroup v2 hierarchy."""
+_CGROUP_HOOKS = {
+    ProgramType.CGROUP_SKB: {0: "ingress", 1: "egress"},
+    ProgramType.CGROUP_SOCK: {
+        2: "sock create",
+        12: "post bind4",
+        13: "post bind6",
+        34: "sock release",
+    },
+    ProgramType.SOCK_OPS: {3: "sock ops"},
+    ProgramType.CGROUP_DEVICE: {6: "device"},
+    ProgramType.CGROUP_SOCK_ADDR: {
+        8: "bind4",
+        9: "bind6",
+        10: "connect4",
+        11: "connect6",
+        14: "sendmsg4",
+        15: "sendmsg6",
+        19: "recvmsg4",
+        20: "recvmsg6",
+        29: "getpeername4",
+        30: "getpeername6",
+        31: "getsockname4",
+        32: "getsockname6",
+        49: "unix connect",
+        50: "unix sendmsg",
+        51: "unix recvmsg",
+        52: "unix getpeername",
+        53: "unix getsockname",
+    },
+    ProgramType.CGROUP_SYSCTL: {18: "sysctl"},
+    ProgramType.CGROUP_SOCKOPT: {21: "getsockopt", 22: "setsockopt"},
+}
 
-ASKED = (*INTERFACE_HOOKS, *NAMESPACE_HOOKS, *SOCKMAP_HOOKS, *CGROUP_HOOKS)
+HOOKS = {
+    # tcx is in Linux 6.6, netkit in 6.7; a netkit peer's programs are asked of its primary.
+    Target.INTERFACE: (
+        Hook(46, "tcx", "ingress", ProgramType.SCHED_CLS),
+        Hook(47, "tcx", "egress", ProgramType.SCHED_CLS),
+        Hook(54, "netkit", "primary", ProgramType.SCHED_CLS),
+        Hook(55, "netkit", "peer", ProgramType.SCHED_CLS),
+    ),
+    Target.CGROUP: tuple(
+        Hook(number, "cgroup", name, type_)
+        for type_, names in _CGROUP_HOOKS.items()
+        for number, name in names.items()
+    ),
+    Target.NAMESPACE: (
+        Hook(17, "netns", "flow dissector", ProgramType.FLOW_DISSECTOR),
+        Hook(36, "netns", "sk lookup", ProgramType.SK_LOOKUP),
+    ),
+    Target.SOCKMAP: (
+        Hook(4, "sockmap", "stream parser", ProgramType.SK_SKB),
+        Hook(5, "sockmap", "stream verdict", ProgramType.SK_SKB),
+        Hook(7, "sockmap", "message verdict", ProgramType.SK_MSG),
+        Hook(38, "sockmap", "verdict", ProgramType.SK_SKB),
+    ),
+}
+"""Every hook that can be asked."""
 
 
 class Asker:
@@ -139,41 +148,41 @@ class Asker:
     """
 
     def __init__(self, loaded: Collection[ProgramType]) -> None:
-        self._loaded = frozenset(loaded)
+        self._hooks = {
+            target: tuple(hook for hook in hooks if hook.type in loaded)
+            for target, hooks in HOOKS.items()
+        }
         self._room = (ctypes.c_uint32 * _MOST_PROGRAMS)()
         self._attr = ProgQueryAttr(prog_ids=ctypes.addressof(self._room))
+        self._query = prepared(Cmd.BPF_PROG_QUERY, self._attr)
 
-    def worth(self, hooks: Sequence[Hook]) -> list[Hook]:
-        """Those of ``hooks`` that some program fits."""
-        return [hook for hook in hooks if hook.type in self._loaded]
+    def worth(self, target: Target) -> bool:
+        """Whether any loaded program fits a target of this kind."""
+        return bool(self._hooks[target])
 
-    def at(self, hooks: Sequence[Hook], target: int, number: int, where: str) -> list[Attachment]:
+    def at(self, target: Target, handle: int, number: int, where: str) -> list[Attachment]:
         """The programs attached to a target itself, not those in effect there by inheritance.
 
         A hook that the kernel lacks, or a target that went meanwhile, has none.
 
         Args:
-            hooks: those of the target's kind.
-            target: what the kind's hooks take.
-            number: of the interface, cgroup, namespace or map, as links give it.
-            where: the target, for a person.
+            target: its kind.
+            handle: the descriptor or number it is asked for by.
+            number: its number as links give it.
+            where: its name, for a person.
         """
-        return [
-            Attachment(
-                hook.kind, f"{hook.name} of {where}", prog_id, (hook.kind, number, hook.number)
-            )
-            for hook in self.worth(hooks)
-            for prog_id in self._programs(hook, target)
-        ]
-
-    def _programs(self, hook: Hook, target: int) -> list[int]:
+        found: list[Attachment] = []
         attr = self._attr
-        attr.target_fd, attr.attach_type, attr.prog_cnt = target, hook.number, _MOST_PROGRAMS
-        # Answers of the query before, which some hooks refuse to be given.
-        attr.attach_flags = attr.revision = 0
-        if retrying(Cmd.BPF_PROG_QUERY, attr) < 0:
-            return []
-        return self._room[: attr.prog_cnt]
+        attr.target_fd = handle
+        for hook in self._hooks[target]:
+            attr.attach_type, attr.prog_cnt = hook.number, _MOST_PROGRAMS
+            # Answers of the query before, which some hooks refuse to be given.
+            attr.attach_flags = attr.revision = 0
+            if self._query() and attr.prog_cnt:
+                name, place = f"{hook.name} of {where}", (hook.kind, number, hook.number)
+                programs = self._room[: attr.prog_cnt]
+                found += [Attachment(hook.kind, name, prog_id, place) for prog_id in programs]
+        return found
 
 
 def known(hook: Hook) -> bool:

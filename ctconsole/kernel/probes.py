@@ -25,7 +25,7 @@ from ctconsole.kernel import libbpf, links, netns, tc
 from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
-from ctconsole.kernel.hooks import ASKED, known
+from ctconsole.kernel.hooks import HOOKS, known
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects
@@ -176,7 +176,7 @@ def _clsact() -> str:
 
 
 def _hooks() -> str:
-    there = {hook.kind for hook in ASKED if known(hook)}
+    there = {hook.kind for hooks in HOOKS.values() for hook in hooks if known(hook)}
     if not there:
         raise _Missing("no hook tells which programs are attached to it")
     found = ", ".join(kind for kind in _SINCE if kind in there)

@@ -10,7 +10,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from ctconsole.kernel import attachments, hooks, links, netns, tc
 from ctconsole.kernel.attachments import link_attachment
 from ctconsole.kernel.counts import ElementCounter
-from ctconsole.kernel.hooks import INTERFACE_HOOKS, Asker, Attachment, Hook, known
+from ctconsole.kernel.hooks import Asker, Attachment, Hook, Target, known
 from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
 from ctconsole.kernel.syscall import Cmd, LinkInfoStruct, ProgQueryAttr
@@ -30,6 +30,7 @@ from tests.support.hooks import (
 from tests.support.namespaces import connected_pair, namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -221,23 +222,27 @@ def test_a_link_without_a_place_is_no_attachment(kind: int) -> None:
 
 
 def test_hooks_that_no_loaded_program_fits_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a kernel that answers as one with netkit would."""
     asked: list[int] = []
 
-    def answer(_cmd: Cmd, attr: ProgQueryAttr) -> int:
-        asked.append(attr.attach_type)
-        ctypes.c_uint32.from_address(attr.prog_ids).value = 9
-        attr.prog_cnt = int(attr.attach_type == 55)
-        return 0
+    def prepared(_cmd: Cmd, attr: ProgQueryAttr) -> Callable[[], bool]:
+        def answer() -> bool:
+            asked.append(attr.attach_type)
+            ctypes.c_uint32.from_address(attr.prog_ids).value = 9
+            attr.prog_cnt = int(attr.attach_type == 55)
+            return True
 
-    monkeypatch.setattr(hooks, "retrying", answer)
-    assert Asker({ProgramType.XDP}).at(INTERFACE_HOOKS, 7, 7, "lxc0") == []
+        return answer
+
+    monkeypatch.setattr(hooks, "prepared", prepared)
+    assert Asker({ProgramType.XDP}).at(Target.INTERFACE, 7, 7, "lxc0") == []
     assert asked == []
-    found = Asker({ProgramType.SCHED_CLS}).at(INTERFACE_HOOKS, 7, 7, "lxc0")
+    found = Asker({ProgramType.SCHED_CLS}).at(Target.INTERFACE, 7, 7, "lxc0")
     assert asked == [46, 47, 54, 55]
     assert found == [Attachment("netkit", "peer of lxc0", 9)]
     assert found[0].place == ("netkit", 7, 55)
 
 
 def test_the_kernel_says_which_hooks_it_knows() -> None:
-    assert known(next(hook for hook in INTERFACE_HOOKS if hook.number == TCX_INGRESS))
+    assert known(hooks.HOOKS[Target.INTERFACE][0])
     assert not known(Hook(0xFFFF, "later", "later", ProgramType.XDP))
