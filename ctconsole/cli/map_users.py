@@ -34,6 +34,9 @@ def users(
 ) -> int:
     """Show the programs that use each pinned map, and those that use an older one of it.
 
+    Looked for are programs on tc, tcx, netkit and XDP in every network namespace, on cgroups, on
+    maps of sockets, in registered struct_ops, behind any bpf link, and those they tail-call.
+
     The exit code is 1 where nobody uses a pinned map while programs use an older generation of
     it: then the pin does not show what the node does.
 

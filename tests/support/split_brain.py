@@ -61,4 +61,4 @@ def _programs(pin: PurePath) -> list[tuple[int, str]]:
 def _user(number: int, name: str, map_id: int) -> User:
     program = ProgramInfo(number, ProgramType.SCHED_CLS, name, "", (map_id,), 0, 0)
     way = "ingress" if name.startswith("from") else "egress"
-    return User(program, (f"tc {way} lxc00010", f"tc {way} lxc00011"), "attached")
+    return User(program, (f"tcx {way} of lxc00010", f"tcx {way} of lxc00011"), "attached")

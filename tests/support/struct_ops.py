@@ -44,7 +44,8 @@ struct { int (*type)[1]; int (*max_entries)[1]; u32 *key; u32 *value; } held SEC
 SEC("struct_ops/ssthresh") u32 ssthresh(u64 *ctx)
 {
     char key[14] = {};
-    return bpf_map_lookup_elem(&cilium_ct4_global, key) ? 2 : 3;
+    u32 first = 0;
+    return bpf_map_lookup_elem(&cilium_ct4_global, key) && bpf_map_lookup_elem(&held, &first);
 }
 SEC("struct_ops/undo_cwnd") u32 undo_cwnd(u64 *ctx)
 {

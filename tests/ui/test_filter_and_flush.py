@@ -200,7 +200,7 @@ async def test_a_program_array_tells_who_calls_whom(
         await pilot.press("down", "down", "enter")
         await until(pilot, lambda: "handle_ipv4 (77)" in screen_text(pilot))
         assert "place 6" in screen_text(pilot)
-        assert "from_container  tc ingress" in screen_text(pilot)
+        assert "from_container  tcx ingress of lxc00010" in screen_text(pilot)
 
 
 async def test_overview_tells_living_from_dead(console: ConsoleApp, source: FakeSource) -> None:

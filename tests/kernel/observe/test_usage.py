@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +14,15 @@ from ctconsole.kernel import links, netns, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
+from ctconsole.lab.foreign_program import holding
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapInfo, MapSpec, MapType
 from ctconsole.observe.usage import MapUsage, former_ids, map_usage
 from ctconsole.paths import GLOBALS
+from tests.support import struct_ops
 from tests.support.bpf_insns import using_map
 from tests.support.foreign import ForeignNode, foreign_node
+from tests.support.hooks import TCX_INGRESS, attach, link, program
 from tests.support.namespaces import connected_pair
 
 if TYPE_CHECKING:
@@ -74,6 +78,51 @@ def test_a_pin_nobody_uses_while_programs_use_its_old_map_is_an_alarm(
     assert len(found.others[0].live_users) == 2
     assert f"--map-id {old.id}" in found.verdict
     assert not usage(root, ANY_MAP).split
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_tcx_program_on_an_old_map_is_an_alarm(gate: Gate, bpffs: Path, *, by_link: bool) -> None:
+    path = bpffs / GLOBALS / TCP_MAP
+    with (
+        connected_pair(gate) as (left, _),
+        gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old,
+        gate.create_map(MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 4096)) as kept,
+        program(gate, ProgramType.SCHED_CLS, insns=holding(old.fd, kept.fd)) as (fd, _),
+        ExitStack() as stack,
+    ):
+        gate.pin(old, path)
+        gate.pin(kept, path.parent / ANY_MAP)
+        index = links.get("left0", netns=left).index
+        if by_link:
+            stack.enter_context(link(gate, fd, TCX_INGRESS, index, space=left))
+        else:
+            attach(gate, fd, TCX_INGRESS, index, space=left)
+        assert not usage(bpffs).split
+        new = replace_pin(gate, path)
+        found = usage(bpffs)
+        assert found.split
+        assert (found.pinned.map.id, found.pinned.users) == (new.id, ())
+        (other,) = found.others
+        assert other.map.id == old.info.id
+        assert [user.where for user in other.live_users] == [(f"tcx ingress of left0 in {left}",)]
+
+
+def test_a_congestion_control_on_an_old_map_is_an_alarm(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    path = bpffs / GLOBALS / TCP_MAP
+    with struct_ops.loaded(gate, tmp_path) as control:
+        gate.make_folder(path.parent)
+        gate.pin_fd(control.maps["cilium_ct4_global"], path)
+        gate.pin_fd(control.maps["held"], path.parent / "held")
+        replace_pin(gate, path)
+        assert not usage(bpffs).split
+        with control.stored():
+            found = usage(bpffs)
+        assert found.split
+        (user,) = found.others[0].live_users
+        assert user.program.name == "ssthresh"
+        assert user.where[0].startswith("struct ops map ")
 
 
 def test_while_programs_change_hands_it_is_only_a_warning(node: ForeignNode, gate: Gate) -> None:
