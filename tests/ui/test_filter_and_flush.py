@@ -179,6 +179,7 @@ async def test_a_split_brain_is_a_red_alarm_in_both_views(
         assert pilot.app.screen.query_one("#verdict").has_class("-crit")
         shown = screen_text(pilot)
         assert "from_container" in shown
+        assert "tcx ingress of lxc00010 +3" in shown
         assert "older" in shown
         await pilot.press("down", "enter")
         await until(pilot, lambda: console_of(pilot).current_mode == "entries")

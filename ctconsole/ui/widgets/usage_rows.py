@@ -19,8 +19,8 @@ COLUMNS = (
     Column("id", "ID", 6, right=True, sortable=False),
     Column("what", "WHICH", 12, sortable=False),
     Column("live", "IN USE BY", 12, sortable=False),
-    Column("programs", "PROGRAMS", 20, grow=2, rank=1, sortable=False),
-    Column("where", "WHERE", 16, grow=3, rank=2, sortable=False),
+    Column("programs", "PROGRAMS", 14, grow=2, rank=1, sortable=False),
+    Column("where", "WHERE", 26, grow=3, rank=2, sortable=False),
 )
 
 _RANKS = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2, Level.DEBUG: 2}
@@ -73,7 +73,9 @@ class UsageRows:
         style = _STYLES.get(one.level, "") if one.level is Level.ERROR or live else ""
         nobody = "nobody" if not generation.users else f"{len(generation.users)} not attached"
         names = dict.fromkeys(user.program.name for user in (live or generation.users))
-        where = dict.fromkeys(place for user in live for place in user.where)
+        where = list(dict.fromkeys(place for user in live for place in user.where))
+        # The first place with its interface in full says more than the starts of several.
+        others = f" +{len(where) - 1}" if len(where) > 1 else ""
         how = "pinned now" if generation.pinned else "no pin"
         return {
             "mark": (("▲" if one.verdict else "", _STYLES.get(one.level, "")),),
@@ -82,7 +84,7 @@ class UsageRows:
             "what": ((how, "dim" if generation.pinned else "warn"),),
             "live": ((plural(len(live), "program") if live else nobody, style or _quiet(live)),),
             "programs": ((clean(", ".join(names)), "second"),),
-            "where": ((clean(", ".join(where)), "dim"),),
+            "where": ((clean("".join(where[:1]) + others), "dim"),),
         }
 
     def style(self, row: int) -> str:
