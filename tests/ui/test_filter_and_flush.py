@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.errors import UsageError
 from ctconsole.model.names import Names
 from ctconsole.observe.calls import CallArray, Callee
 from ctconsole.ui.app import ConsoleApp
@@ -123,6 +124,25 @@ async def test_flush_wants_the_name_and_says_who_breaks(
         assert actions.done == [("flush", Path(CT4), "svc", chosen)]
         await settle(pilot)
         assert "entries deleted" in screen_text(pilot)
+
+
+async def test_a_failed_flush_is_told_and_planned_anew(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await filter_by(pilot, *"svc", "enter")
+        await pilot.press("D")
+        dialogue = pilot.app.screen
+        assert isinstance(dialogue, FlushScreen)
+        await until(pilot, lambda: dialogue.plan is not None)
+        actions.error = UsageError("The map was replaced meanwhile")
+        await pilot.press(*CT4.name, "enter")
+        await until(pilot, lambda: "replaced meanwhile" in screen_text(pilot))
+        await until(pilot, lambda: dialogue.plan is not None)
+        assert not dialogue.confirmed
+        actions.error = None
+        await pilot.press(*CT4.name, "enter")
+        await until(pilot, lambda: actions.done)
 
 
 async def test_one_entry_is_deleted_by_two_keys(console: ConsoleApp, actions: FakeActions) -> None:
