@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
+ALIVE, DEAD = 30, 1000
+"""How many entries of a table have not expired, and how many have."""
 
 
 def ct4_rows(

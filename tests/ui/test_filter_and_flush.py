@@ -91,7 +91,11 @@ async def test_new_and_dying_entries_are_marked(console: ConsoleApp, source: Fak
 
 
 async def test_names_are_shown_on_request(source: FakeSource) -> None:
-    names = Names(endpoints={bytes([10, 244, 1, 17]): "default/web"}, services={5: "default/svc"})
+    names = Names(
+        endpoints={bytes([10, 244, 1, 17]): "default/web"},
+        services={5: "default/svc"},
+        identities=dict.fromkeys([1, 2, 10017, 24411, 51820], "k8s:app=web"),
+    )
     app = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, names=lambda: names)
     async with app.run_test(size=(160, 40)) as pilot:
         await open_entries(pilot)
@@ -100,7 +104,10 @@ async def test_names_are_shown_on_request(source: FakeSource) -> None:
         await until(pilot, lambda: app.names is not None)
         await settle(pilot)
         assert "default/web:" in screen_text(pilot)
-        await pilot.press("n")
+        await pilot.press("enter")
+        await until(pilot, lambda: "source labels" in screen_text(pilot))
+        assert "k8s:app=web" in screen_text(pilot)
+        await pilot.press("escape", "n")
         await settle(pilot)
         assert "default/web" not in screen_text(pilot)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
@@ -148,32 +149,42 @@ def call_facts(array: CallArray) -> Facts:
 
 
 class EntryDetails(Details):
-    """What the table says of one connection; follows it through the samples."""
+    """What the table says of one connection; follows it through the samples.
 
-    def __init__(self, table: CtTable, key: bytes) -> None:
+    Args:
+        table: the table of the sample it was opened on.
+        key: the entry's raw key.
+        names: what addresses, services and identities are called, where that is known.
+    """
+
+    def __init__(self, table: CtTable, key: bytes, names: Names | None = None) -> None:
         super().__init__(table.info.label)
         self._table = table
         self._key = key
+        self._names = names
 
     def on_mount(self) -> None:
         """Show the entry of the sample it was opened on."""
-        self.show(entry_facts(self._table, self._key) or [("gone", "not in the table any more")])
+        self.show(self._facts(self._table) or [("gone", "not in the table any more")])
 
     def show_sample(self, sample: Sample) -> None:
         """Follow the entry while the box is open."""
         if sample.table is None or sample.table.info.label != self._table.info.label:
             return
-        facts = entry_facts(sample.table, self._key)
+        facts = self._facts(sample.table)
         if facts is None:
-            last = entry_facts(self._table, self._key) or []
+            last = self._facts(self._table) or []
             facts = [("gone", "not in the table any more; this is what was last seen"), ("", "")]
             self.show(facts + last)
             return
         self._table = sample.table
         self.show(facts)
 
+    def _facts(self, table: CtTable) -> Facts | None:
+        return entry_facts(table, self._key, self._names)
 
-def entry_facts(table: CtTable, key: bytes) -> Facts | None:
+
+def entry_facts(table: CtTable, key: bytes, names: Names | None = None) -> Facts | None:
     """Everything about an entry, None when the table does not have it."""
     row = find_entry(table, key)
     if row is None:
@@ -186,6 +197,7 @@ def entry_facts(table: CtTable, key: bytes) -> Facts | None:
     destination = end_text(ends.destination[0].tobytes(), int(ends.destination_port[0]))
     facts: Facts = [
         ("connection", f"{protocol_name(int(one.keys['nexthdr'][0]))} {source} -> {destination}"),
+        *_named(one, names),
         ("direction", f"{DIRECTIONS[way]}, {_DIRECTION_WORDS[way]}"),
         ("state", STATES[State(int(one.state[0]))][0] + (", related" if one.related[0] else "")),
         ("if recreated", _outcome(one)),
@@ -219,6 +231,20 @@ def entry_facts(table: CtTable, key: bytes) -> Facts | None:
         ("layout", f"Cilium {table.layout}"),
     ]
     return facts
+
+
+def _named(one: CtTable, names: Names | None) -> Facts:
+    """Who speaks with whom, as far as it has a name."""
+    if names is None:
+        return []
+    value, ends = one.values[0], one.ends
+    told = (
+        ("source is", names.addresses(ends.source)[0]),
+        ("destination is", names.addresses(ends.destination)[0]),
+        ("service is", names.service(int(value["rev_nat_index"]))),
+        ("source labels", names.identity(int(value["src_sec_id"]))),
+    )
+    return [(label, text) for label, text in told if text]
 
 
 def _outcome(one: CtTable) -> str:

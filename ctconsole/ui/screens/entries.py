@@ -201,7 +201,8 @@ class EntriesScreen(SortableView):
     def _details(self, message: LineTable.Selected) -> None:
         rows = message.table.rows
         if isinstance(rows, CtRows) and isinstance(message.key, bytes):
-            self.app.push_screen(EntryDetails(rows.arrangement.table, message.key))
+            table, names = rows.arrangement.table, self.console_app.names
+            self.app.push_screen(EntryDetails(table, message.key, names))
 
     def _picked(self, key: str | None) -> None:
         row = next((row for row in self.console_app.ct_maps if row.key == key), None)

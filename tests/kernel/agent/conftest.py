@@ -7,10 +7,16 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.agent.control import AgentSettings
 from ctconsole.config import write_option
+from ctconsole.kernel.clock import ktime
+from ctconsole.manager.bpfmap import open_or_create_map
+from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.kernel.maps import BpfMap
 
 SMALL = {
     "bpf-ct-global-tcp-max": "2048",
@@ -18,6 +24,21 @@ SMALL = {
     "enable-ipv6": "false",
     "preallocate-bpf-maps": "false",
 }
+
+
+@pytest.fixture
+def path(bpffs: Path) -> Path:
+    """Where the conntrack table is pinned."""
+    return bpffs / CT4.name
+
+
+@pytest.fixture
+def table(gate: Gate, path: Path) -> Iterator[BpfMap]:
+    """A table with `ALIVE` living and `DEAD` expired entries."""
+    with open_or_create_map(gate, path, CT4).map as live:
+        gate.update_batch(live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
+        gate.update_batch(live, *ct4_rows(DEAD, lifetime=1, first=5000))
+        yield live
 
 
 @pytest.fixture

@@ -19,45 +19,29 @@ from ctconsole.model.query import Query
 from ctconsole.model.reading import Reading
 from ctconsole.model.risk import Reason, Risk
 from ctconsole.model.spec import MapSpec, MapType
-from tests.support.ct_entries import ct4_rows
+from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 from tests.support.ct_tables import NOW as TABLE_NOW
 from tests.support.ct_tables import Entry, ct_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
 
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
+EVERY = ALIVE + DEAD
 NAT = MapSpec("cilium_snat_v4_external", MapType.LRU_HASH, 14, 40, 4096)
 SERVICES = MapSpec("cilium_lb4_services_v2", MapType.HASH, 12, 12, 64)
-ALIVE, DEAD = 30, 100
-
-
-@pytest.fixture
-def path(bpffs: Path) -> Path:
-    return bpffs / "cilium_ct4_global"
-
-
-@pytest.fixture
-def table(gate: Gate, path: Path) -> Iterator[BpfMap]:
-    """30 entries alive and 100 expired."""
-    with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
-        gate.update_batch(live, *ct4_rows(DEAD, lifetime=1, first=5000))
-        yield live
 
 
 def test_a_whole_map(gate: Gate, table: BpfMap, path: Path) -> None:
     plan = plan_flush(path)
-    assert (plan.entries, plan.chosen, plan.count(Risk.DEAD)) == (130, 130, DEAD)
+    assert (plan.entries, plan.chosen, plan.count(Risk.DEAD)) == (EVERY, EVERY, DEAD)
     report = flush(gate, plan)
-    assert (report.deleted, report.kept, report.vanished) == (130, 0, 0)
+    assert (report.deleted, report.kept, report.vanished) == (EVERY, 0, 0)
     assert table.count() == 0
     [event] = report.events
     assert event.kind is EventKind.ENTRIES_DELETED
-    assert event.message == f"Flushed 130 entries from {path}"
+    assert event.message == f"Flushed {EVERY} entries from {path}"
 
 
 def test_all_that_match_a_filter(gate: Gate, table: BpfMap, path: Path) -> None:

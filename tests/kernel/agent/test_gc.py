@@ -4,40 +4,20 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
 from ctconsole.agent import gc
 from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.gate import EXIST
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.event import EventKind
-from ctconsole.model.spec import MapSpec, MapType
-from tests.support.ct_entries import ct4_rows
+from tests.support.ct_entries import ALIVE, DEAD, ct4_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import pytest
+
     from ctconsole.kernel.gate import Gate
-
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
-ALIVE, DEAD = 30, 1000
-
-
-@pytest.fixture
-def path(bpffs: Path) -> Path:
-    return bpffs / "cilium_ct4_global"
-
-
-@pytest.fixture
-def table(gate: Gate, path: Path) -> Iterator[BpfMap]:
-    """30 entries alive and 1000 expired."""
-    with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
-        gate.update_batch(live, *ct4_rows(DEAD, lifetime=1, first=5000))
-        yield live
 
 
 def test_expired_entries_go_and_live_ones_stay(gate: Gate, table: BpfMap, path: Path) -> None:

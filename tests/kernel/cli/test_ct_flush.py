@@ -16,9 +16,8 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.event import EventKind
-from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
-from tests.support.ct_entries import ct4_rows
+from tests.support.ct_entries import CT4, ct4_rows
 from tests.support.foreign import foreign_node
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from ctconsole.kernel.gate import Gate
-
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
 
 
 def ctconsole(*arguments: object) -> Result:

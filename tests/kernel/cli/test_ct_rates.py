@@ -11,9 +11,8 @@ from click.testing import CliRunner
 from ctconsole.cli.main import root as cli
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
-from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
-from tests.support.ct_entries import ct4_rows
+from tests.support.ct_entries import CT4, ct4_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     import pytest
 
     from ctconsole.kernel.gate import Gate
-
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 4096)
 
 
 def test_what_comes_goes_and_is_evicted_between_two_looks(
