@@ -1,7 +1,8 @@
 """The log of a Cilium agent, line by line, as events.
 
 Read are logrus' logfmt (1.9 to 1.17), slog's (1.18), JSON lines of either, and lines wrapped by a
-container runtime. What the lines mean is one table, `MEANINGS`; other lines are left alone.
+container runtime, kubectl or the journal. What the lines mean is one table, `MEANINGS`; other
+lines are left alone.
 """
 
 from __future__ import annotations
@@ -25,14 +26,27 @@ LONGEST_LINE: Final = 1 << 16
 """Characters of a line that are looked at."""
 
 _MOST_FIELDS = 64
+_JOURNAL_DIGITS: Final = 16
 _LONGEST_VALUE = 4096
 
 _PAIR = re.compile(r'([^\s="]{1,100})=("(?:[^"\\]|\\.)*"|\S*)')
-_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S{1,40}) (?:stdout|stderr) [FP] ")
+_POD = r"(?:\[pod/[^\s\]]{1,300}\] )"
+_LOGGER = r"\S{1,255} [\w.-]{1,64}\[\d{1,10}\]: "
+_STAMPED = re.compile(
+    rf"{_POD}?(?P<time>\d{{4}}-\d\d-\d\dT[\d:.,]{{5,20}}(?:Z|[+-]\d\d:?\d\d)) "
+    rf"(?:(?:stdout|stderr) [FP] |{_LOGGER})?"
+)
+_PREFIXED = re.compile(rf"{_POD}|[A-Z][a-z]{{2}} [ \d]\d [\d:]{{8}} {_LOGGER}")
 _PROPERTY = re.compile(r"\b([A-Za-z]{4,10})[ :]\s*([A-Za-z0-9]{1,32})")
 _FLAG = re.compile(r"\s*--([a-z0-9-]{1,100})='(.{0,4096})'\s*", re.DOTALL)
 _SIZING = re.compile(r"option ([a-z0-9-]{1,100}) set by dynamic sizing to ([0-9]{1,20})")
+_MIGRATION = re.compile(r"(Property mismatch in (\S{1,4096}), migrating node to \S{1,4096}!)\s*$")
+"""The one line of syslog's: ``cilium-map-migrate`` moves a pin away (1.9)."""
+
 _FRACTION = re.compile(r"(\.\d{6})\d+")
+
+_WRAPPERS: Final = (("log", "time"), ("MESSAGE", "__REALTIME_TIMESTAMP"))
+"""Where JSON that carries a line has it, and when: Docker's json-file driver, the journal."""
 
 _LEVELS: Final = {
     "trace": Level.DEBUG,
@@ -85,16 +99,22 @@ MEANINGS: Final[tuple[tuple[str, EventKind], ...]] = (
     ("Repinning without ':pending' suffix", EventKind.MAP_PINNED),
     ("Unpinning map after successful recreation", EventKind.MAP_UNPINNED),
     ("CT Map upgraded, expect brief disruption", EventKind.WARNING),
+    ("Removed new pinned map after failed migration", EventKind.MAP_REMOVED),
     ("Starting initial GC of connection tracking", EventKind.GC_PASS),
+    ("Starting GC of connection tracking", EventKind.GC_PASS),
+    ("Initial scan of connection tracking completed", EventKind.GC_PASS),
     ("initial gc of ct and nat maps completed", EventKind.GC_PASS),
     ("completed ctmap gc pass", EventKind.GC_PASS),
     ("Conntrack garbage collector interval recalculated", EventKind.GC_PASS),
     ("Deleted orphan SNAT entries from map", EventKind.GC_PASS),
     ("Timeout while waiting for initial conntrack scan", EventKind.AGENT_FAILED),
     ("Garbage collection CT map failed to finish", EventKind.WARNING),
+    ("Garbage collection on ", EventKind.WARNING),
     ("Failed to perform initial ctmap gc scan", EventKind.WARNING),
     ("Rewrote endpoint BPF program", EventKind.ENDPOINT_REGENERATED),
     ("Reloaded endpoint BPF program", EventKind.ENDPOINT_REGENERATED),
+    ("Regenerated endpoint BPF program", EventKind.ENDPOINT_REGENERATED),
+    ("Finished regenerating restored endpoints", EventKind.ENDPOINT_REGENERATED),
     ("Daemon initialization completed", EventKind.AGENT_READY),
 )
 """How the messages worth an event begin, of both generations (cilium.md 3.7)."""
@@ -119,25 +139,23 @@ class LogLine:
 
 def parse_line(line: str) -> LogLine | None:
     """A line of the agent's log; None for anything else. Never raises."""
-    text = line[:LONGEST_LINE].strip()
-    wrapped = _CRI.match(text)
-    moment = wrapped[1] if wrapped else None
-    if wrapped:
-        text = text[wrapped.end() :]
-    found: Mapping[str, Any] | None = _json_object(text) if text.startswith("{") else None
-    if found is not None and isinstance(found.get("log"), str):  # Docker's json-file driver
-        moment = moment or _str(found.get("time"))
-        text = found["log"].strip()
-        found = _json_object(text) if text.startswith("{") else None
+    moment, text = _unwrapped(line[:LONGEST_LINE].strip())
+    found = _json_object(text) if text.startswith("{") else None
+    for inner, when in _WRAPPERS:
+        if found is not None and isinstance(found.get(inner), str):
+            moment = moment or _str(found.get(when))
+            text = found[inner].strip()
+            found = _json_object(text) if text.startswith("{") else None
     if found is None:
-        found = _logfmt(text)
+        found = _migration(text) or _logfmt(text)
     message = found.get("msg")
     if not isinstance(message, str) or not message:
         return None
-    level = _LEVELS.get(_str(found.get("level")).lower(), Level.INFO)
+    # slog writes a level above its own four as ERROR+8.
+    level = _LEVELS.get(_str(found.get("level")).lower().partition("+")[0], Level.INFO)
     kept = [(name, value) for name, value in found.items() if name not in _HEAD]
     return LogLine(
-        time=_moment(_str(found.get("time") or found.get("ts")) or moment or ""),
+        time=_moment(_str(found.get("time") or found.get("ts")) or moment),
         level=level,
         message=message[:_LONGEST_VALUE],
         fields=MappingProxyType(dict(kept[:_MOST_FIELDS])),
@@ -147,14 +165,28 @@ def parse_line(line: str) -> LogLine | None:
 _HEAD = frozenset({"time", "ts", "level", "msg", "source"})
 
 
+def _unwrapped(text: str) -> tuple[str, str]:
+    """When a line was written as far as what carried it tells, and the line itself."""
+    for pattern in (_STAMPED, _PREFIXED):
+        found = pattern.match(text)
+        if found:
+            return found.groupdict().get("time") or "", text[found.end() :]
+    return "", text
+
+
 def properties(value: object) -> dict[str, int | str]:
     """A map's properties out of ``old=`` or ``new=`` by `Difference.property` names.
 
-    Both generations' forms: ``[type LRUHash keySize 14 ...]``, ``Type:LRUHash KeySize:14 ...``,
-    and JSON objects. Empty for anything else, plain numbers of 1.9 among them.
+    All forms: ``Type:LRUHash KeySize:14 ...`` (1.14), ``[type LRUHash keySize 14 ...]`` (1.18, and
+    in its JSON a list of names and values in turn, the type a number), and JSON objects. Empty
+    for anything else, plain numbers of 1.9 among them.
     """
     if isinstance(value, dict):
         pairs = [(str(name), str(item)) for name, item in value.items()]
+    elif isinstance(value, list):
+        pairs = [
+            (str(name), str(item)) for name, item in zip(value[::2], value[1::2], strict=False)
+        ]
     elif isinstance(value, str):
         pairs = _PROPERTY.findall(value[:_LONGEST_VALUE])
     else:
@@ -163,11 +195,20 @@ def properties(value: object) -> dict[str, int | str]:
     for name, text in pairs:
         label = _PROPERTIES.get(name.lower())
         if label == "Map type":
-            kind = _TYPES.get(text)
-            found[label] = kind.name if kind is not None else text
+            found[label] = _map_type(text)
         elif label and (number := _integer(text)) is not None:
             found[label] = number
     return found
+
+
+def _map_type(told: str | int) -> str:
+    """A map type by cilium/ebpf's name or the kernel's number; as it is where it is neither."""
+    text = str(told)
+    kind = _TYPES.get(text)
+    number = _integer(text)
+    if kind is None and number in set(MapType):
+        kind = MapType(number)
+    return kind.name if kind is not None else text
 
 
 class LogReader:
@@ -270,9 +311,18 @@ def _mismatch(line: LogLine) -> dict[str, Scalar]:
             "new": ", ".join(str(second[n]) for n in changed) if several else second[changed[0]],
         }
     name, _, rest = line.message.partition(" mismatch for BPF map")
-    numbers = {"old": _as_number(old), "new": _as_number(new)}
-    known = {key: value for key, value in numbers.items() if value is not None}
+    plain = _map_type if name == "Map type" else _as_number
+    known = {
+        key: plain(value)
+        for key, value in (("old", old), ("new", new))
+        if isinstance(value, str | int)
+    }
     return {"property": name, **known} if not rest and name != line.message else dict(known)
+
+
+def _migration(text: str) -> dict[str, str]:
+    found = _MIGRATION.match(text)
+    return {"level": "warning", "msg": found[1], "file-path": found[2]} if found else {}
 
 
 def _logfmt(text: str) -> dict[str, str]:
@@ -304,9 +354,14 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _moment(text: str) -> float | None:
-    """RFC 3339 as seconds since the epoch; Go writes up to nine digits of a second."""
+    """RFC 3339, or the journal's microseconds, as seconds since the epoch.
+
+    Go writes up to nine digits of a second.
+    """
     if not text:
         return None
+    if text.isascii() and text.isdigit() and len(text) == _JOURNAL_DIGITS:
+        return int(text) / 1e6
     try:
         return datetime.fromisoformat(_FRACTION.sub(r"\1", text)).timestamp()
     except (ValueError, OverflowError, OSError):

@@ -104,6 +104,7 @@ class Restart:
     new_pid: Scalar = None
     options: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
     maps: dict[str, MapStory] = field(default_factory=dict)
+    configured: set[str] = field(default_factory=set)
     regenerated: int = 0
     log_lines: int = 0
 
@@ -141,6 +142,9 @@ class Restart:
         if story.new_max is None:
             story.old_max, story.new_max = fields.get("old"), fields.get("new")
             story.property = str(fields.get("property") or "")
+            # Where the flags differ too, a distributed LRU table may only have been rounded up.
+            if event.source == "agent-log" and story.property == "Max entries":
+                self.configured.add(PurePath(event.subject).name)
 
     def _map_recreated(self, event: Event, fields: Mapping[str, Scalar]) -> None:
         story = self.map(event)
@@ -164,8 +168,11 @@ class Restart:
         story = self.map(event)
         story.returned, story.within = _int(fields.get("returned")), _float(fields.get("seconds"))
 
-    def _endpoint_regenerated(self, event: Event, _: Mapping[str, Scalar]) -> None:
-        self.regenerated += 1
+    def _endpoint_regenerated(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        # A restart ends with a line that counts them, which also holds those told alone.
+        every = str(fields.get("regenerated", ""))
+        alone = self.regenerated + 1
+        self.regenerated = max(self.regenerated, int(every)) if every.isdecimal() else alone
         self._until(event)
 
     def _until(self, event: Event) -> None:
@@ -187,11 +194,12 @@ class Restart:
             what = f"agent went at {_clock(begin)} and did not come back"
         else:
             what = f"maps were re-created {span}"
+        options = {**self._options_of_maps(), **self.options}
         changed = [
             f"{name} {old or 'default'} -> {new or 'default'}"
-            for name, (old, new) in self.options.items()
+            for name, (old, new) in options.items()
         ]
-        about = [", ".join(s.clauses(name, self.options)) for name, s in self.maps.items()]
+        about = [", ".join(s.clauses(name, options)) for name, s in self.maps.items()]
         head = ", ".join([what, *changed, *about[:1]])
         if not about and self.started is not None:
             head += ", no map was re-created"
@@ -206,6 +214,14 @@ class Restart:
             Level.WARNING if bad or self.started is None else Level.INFO,
             MappingProxyType(self._fields(begin, end, changed)),
         )
+
+    def _options_of_maps(self) -> dict[str, tuple[Scalar, Scalar]]:
+        """The options behind the sizes that the agent's log tells, where nobody told them."""
+        return {
+            option: (story.old_max, story.new_max)
+            for name, story in self.maps.items()
+            if name in self.configured and (option := OPTION_OF.get(name))
+        }
 
     def _fields(self, begin: float, end: float, changed: Iterable[str]) -> dict[str, Any]:
         stories = self.maps.values()

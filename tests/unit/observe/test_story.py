@@ -129,8 +129,19 @@ def test_the_log_alone_makes_a_story() -> None:
     story = teller.due(START + 20)
     assert story
     assert story.message == (
-        "maps were re-created 11:02:31-11:02:34, cilium_ct4_global re-created (Max entries 9 -> 12)"
+        "maps were re-created 11:02:31-11:02:34, bpf-ct-global-tcp-max 9 -> 12, "
+        "cilium_ct4_global re-created"
     )
+
+
+def test_a_line_that_counts_the_endpoints_counts_none_twice() -> None:
+    teller = StoryTeller(window=5)
+    teller.feed(event(EventKind.AGENT_START, 0, "cilium-agent"))
+    teller.feed(event(EventKind.ENDPOINT_REGENERATED, 1, "endpoint 7", "agent-log"))
+    teller.feed(event(EventKind.ENDPOINT_REGENERATED, 2, "cilium-agent", regenerated="12"))
+    story = teller.due(START + 20)
+    assert story
+    assert story.fields["regenerated"] == 12
 
 
 def test_what_opens_no_restart_is_left_alone() -> None:
