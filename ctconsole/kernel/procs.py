@@ -107,6 +107,16 @@ def named(*names: str) -> list[Process]:
     return sorted(found, key=lambda process: process.ticks)
 
 
+def environment(pid: int) -> dict[str, str]:
+    """The variables a process was started with; none where they may not be read."""
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.decode("utf-8", "replace").partition("=") for entry in raw.split(b"\0"))
+    return {name: value for name, equals, value in pairs if equals}
+
+
 def own() -> Process:
     """This process."""
     process = find(os.getpid())

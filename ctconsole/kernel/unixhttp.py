@@ -68,7 +68,8 @@ def get(
         body = response.read(MOST_BYTES + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         slow = late.is_set() or isinstance(error, TimeoutError)
-        reason = f"not within {seconds:g} s" if slow else str(error) or type(error).__name__
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = f"not within {seconds:g} s" if slow else said
         raise AgentError(f"{path} does not answer {url}: {reason}") from error
     finally:
         watchdog.cancel()

@@ -40,12 +40,26 @@ CONFIG_NAMES = {
     "PreAllocateMaps": "preallocate-bpf-maps",
     "BPFConntrackAccounting": "bpf-conntrack-accounting",
     "ConntrackGCInterval": "conntrack-gc-interval",
+    "ConntrackGCMaxInterval": "conntrack-gc-max-interval",
+    "CTMapEntriesTimeoutTCP": "bpf-ct-timeout-regular-tcp",
+    "CTMapEntriesTimeoutAny": "bpf-ct-timeout-regular-any",
+    "CTMapEntriesTimeoutSYN": "bpf-ct-timeout-regular-tcp-syn",
+    "CTMapEntriesTimeoutFIN": "bpf-ct-timeout-regular-tcp-fin",
+    "CTMapEntriesTimeoutSVCTCP": "bpf-ct-timeout-service-tcp",
+    "CTMapEntriesTimeoutSVCTCPGrace": "bpf-ct-timeout-service-tcp-grace",
+    "CTMapEntriesTimeoutSVCAny": "bpf-ct-timeout-service-any",
     "EnableBPFClockProbe": "enable-bpf-clock-probe",
     "NodePortAlg": "bpf-lb-algorithm",
     "NodePortMode": "bpf-lb-mode",
     "BPFRoot": "bpf-root",
 }
-"""Flags by the Go field that holds them (``DaemonConfig`` of ``pkg/option/config.go``)."""
+"""Flags by the Go field that holds them (``DaemonConfig`` of ``pkg/option/config.go``).
+
+After 1.18 the sizes of the conntrack and NAT tables are no more in it (``BPFMapsSizeConfig``).
+"""
+
+_DURATION = re.compile(r"ConntrackGC|CTMapEntriesTimeout")
+_NANOSECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,8 @@ def flags(config: object) -> dict[str, str]:
         value = config.get(field)
         if isinstance(value, bool):
             found[flag] = "true" if value else "false"
+        elif isinstance(value, int) and _DURATION.match(field):
+            found[flag] = f"{value / _NANOSECONDS:g}s"
         elif isinstance(value, str | int):
             found[flag] = str(value)
     return found

@@ -130,8 +130,13 @@ class AgentWatch:
             found = agentjson.flags(json.loads(file.read_bytes()))
             before, self._runtime = self._runtime, found
             self._runtime_read = written
-            if before:
-                yield from self._changes(before, found, str(file))
+            # What one release holds and another does not has not been changed by anybody.
+            shared = before.keys() & found.keys()
+            yield from self._changes(
+                {name: before[name] for name in shared},
+                {name: found[name] for name in shared},
+                str(file),
+            )
 
     def _changes(
         self, before: Mapping[str, str], after: Mapping[str, str], where: str

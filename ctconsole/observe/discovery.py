@@ -18,11 +18,11 @@ from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
 from ctconsole.model import agentjson
 from ctconsole.model.ctclock import KTIME, ClockSource
 from ctconsole.model.layout import LAYOUTS, Layout
-from ctconsole.observe import agentapi, nodeclock
+from ctconsole.observe import agentapi, agentflags, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS, run_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ctconsole.kernel.procs import Process
 
@@ -30,11 +30,13 @@ T = TypeVar("T")
 
 SOCKET = Path("cilium.sock")
 RUNTIME_CONFIG = Path("state/agent-runtime-config.json")
+STORED_OPTIONS = Path("state/viper-agent-config.yaml")
 STATE_DIRS = (Path("/var/run/cilium"), Path("/run/cilium"))
 """Where an agent keeps its socket and state unless ``--state-dir`` says otherwise."""
 
-_MOST_CONFIG = 8 << 20
-_FLAG = re.compile(r"--([a-z0-9-]+)(?:=(.*))?", re.DOTALL)
+FALLBACK_BPF_ROOT = Path("/run/cilium/bpffs")
+"""Where an agent mounts its own bpffs if the usual place has another file system
+(``DefaultMapRootFallback`` of ``pkg/defaults``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Agent:
         process: who it is.
         root: its file system; ``/`` or ``/proc/<pid>/root``.
         contained: whether it lives in another mount namespace.
-        flags: its options as its command line and its config folder give them.
+        flags: its options as its command line, its environment and its config folder give them.
         state_dir: its run-time folder, as a path from here.
         socket: its API socket, as a path from here.
     """
@@ -117,8 +119,10 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
     if agent is not None:
         _ask_api(agent, known)
         _read_runtime_config(agent, known)
-        known.add_options(agent.flags, f"arguments of process {agent.process.pid}")
+        origin = f"arguments, environment and config folder of process {agent.process.pid}"
+        known.add_options(agent.flags, origin)
         _read_arguments(agent, known)
+        _read_stored_options(agent, known)
     clock = known.clock or _clock_of_entries(folder) or ASSUMED_CLOCK
     notes = [*known.notes, *_missing_maps(folder)]
     if agent is None:
@@ -139,13 +143,30 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
 def find_root() -> Path:
     """The bpffs of this node: the usual one, else another mounted one with Cilium's folder.
 
-    A lab's private bpffs is never meant.
+    Also one that is mounted only in a container in which an agent runs. A lab's private bpffs is
+    never meant.
     """
     mounted = [root for root in find_bpffs() if not root.is_relative_to(run_dir())]
-    for root in (DEFAULT_BPF_ROOT, *mounted):
+    for root in (DEFAULT_BPF_ROOT, *mounted, *_roots_in_containers()):
         if _is_folder(root / GLOBALS):
             return root
     return DEFAULT_BPF_ROOT
+
+
+def _roots_in_containers() -> Iterator[Path]:
+    for process in reversed(procs.named(*procs.AGENT_NAMES)):
+        agent = describe(process)
+        if agent is not None and agent.contained:
+            yield from _bpf_roots(agent)
+
+
+def _bpf_roots(agent: Agent) -> list[Path]:
+    """Where an agent's bpffs may be, as paths from here."""
+    given = agent.flags.get("bpf-root")
+    return [
+        _below(agent.root, Path(path))
+        for path in ((given,) if given else (DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT))
+    ]
 
 
 def find_globals(root: Path) -> Path:
@@ -178,9 +199,9 @@ def describe(process: Process) -> Agent | None:
             return None
         contained = True
     root = root if contained else Path("/")
-    given = arguments(process.argv)
-    config_dir = given.get("config-dir")
-    flags = read_config_dir(_below(root, Path(config_dir))) | given if config_dir else given
+    flags = agentflags.collect(
+        process.argv, procs.environment(process.pid), lambda path: _below(root, path)
+    )
     state_dir = _state_dir(root, flags)
     socket = flags.get("socket-path")
     return Agent(
@@ -191,38 +212,6 @@ def describe(process: Process) -> Agent | None:
         state_dir=state_dir,
         socket=_below(root, Path(socket)) if socket else state_dir / SOCKET,
     )
-
-
-def arguments(argv: Sequence[str]) -> dict[str, str]:
-    """Flags of a command line, by name without dashes; one without a value is ``true``.
-
-    As pflag reads them: ``--name=value``, ``--name value`` unless the next word is a flag.
-    """
-    found: dict[str, str] = {}
-    words = list(argv)
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
-        match = _FLAG.fullmatch(word)
-        if match is None:
-            continue
-        name, value = match[1], match[2]
-        if value is None:
-            value = "true" if following.startswith("-") else following
-        found[name] = value
-    return found
-
-
-def read_config_dir(folder: Path) -> dict[str, str]:
-    """A mounted ConfigMap: a file for each option. What cannot be read is left out."""
-    found = {}
-    try:
-        files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        return {}
-    for file in files:
-        text = _read_text(file)
-        if text is not None:
-            found[file.name] = text.strip()
-    return found
 
 
 def layout_of(version: str) -> Layout | None:
@@ -276,7 +265,7 @@ def _ask_api(agent: Agent, known: _Known) -> None:
 
 def _read_runtime_config(agent: Agent, known: _Known) -> None:
     file = agent.state_dir / RUNTIME_CONFIG
-    text = _read_text(file)
+    text = agentflags.read_text(file)
     if text is None:
         return
     try:
@@ -286,6 +275,12 @@ def _read_runtime_config(agent: Agent, known: _Known) -> None:
         return
     known.add_options(agentjson.flags(config), str(file))
     known.add_clock(agentjson.runtime_clock(config), str(file))
+
+
+def _read_stored_options(agent: Agent, known: _Known) -> None:
+    """Every option, as it was given or by its default; what became of it is not in there."""
+    file = agent.state_dir / STORED_OPTIONS
+    known.add_options(agentflags.stored(agentflags.read_text(file) or ""), str(file))
 
 
 def _read_arguments(agent: Agent, known: _Known) -> None:
@@ -326,8 +321,7 @@ def _missing_maps(folder: Path) -> Iterable[str]:
 
 def _uses(agent: Agent, folder: Path) -> bool:
     """Whether the agent's bpffs is the one ``folder`` lies on, however it is mounted."""
-    root = _below(agent.root, Path(agent.flags.get("bpf-root", DEFAULT_BPF_ROOT)))
-    for place in (root / GLOBALS, root):
+    for place in (path for root in _bpf_roots(agent) for path in (root / GLOBALS, root)):
         try:
             if place.samefile(folder):
                 return True
@@ -382,18 +376,6 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def _read_text(file: Path) -> str | None:
-    """A small file's text; None where it cannot be read."""
-    try:
-        # A pipe or a device would keep the reader waiting.
-        if not file.is_file():
-            return None
-        with file.open("rb") as opened:
-            return opened.read(_MOST_CONFIG).decode("utf-8", "replace")
-    except OSError:
-        return None
 
 
 def _release(text: str) -> tuple[int, int] | None:

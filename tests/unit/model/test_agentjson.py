@@ -122,6 +122,14 @@ def test_flags_are_named_as_on_the_command_line() -> None:
     }
 
 
+def test_durations_are_seconds_not_gos_nanoseconds() -> None:
+    fields = {"ConntrackGCInterval": 0, "CTMapEntriesTimeoutTCP": 8_000_000_000_000}
+    assert agentjson.flags(fields) == {
+        "conntrack-gc-interval": "0s",
+        "bpf-ct-timeout-regular-tcp": "8000s",
+    }
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_a_body_that_is_no_json_is_named_with_its_place(body: bytes) -> None:
     with pytest.raises(FormatError, match="somewhere is no"):

@@ -14,13 +14,14 @@ from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
 
 
-def as_agent(monkeypatch: pytest.MonkeyPatch, *argv: object) -> None:
-    """Let this very process pass for the only agent of the machine."""
+def as_agent(monkeypatch: pytest.MonkeyPatch, *argv: object, **variables: str) -> None:
+    """Let this very process pass for the only agent of the machine, with this environment."""
     me = procs.own()
     fake = procs.Process(
         me.pid, "cilium-agent", ("cilium-agent", *map(str, argv)), me.ticks, me.started
     )
     monkeypatch.setattr(procs, "named", lambda *_: [fake])
+    monkeypatch.setattr(procs, "environment", lambda _: variables)
 
 
 @pytest.fixture
@@ -57,11 +58,6 @@ def test_what_is_too_old_or_no_version_has_no_layout() -> None:
     assert discovery.layout_of("1.4.0") is None
     assert discovery.layout_of("latest") is None
     assert discovery.layout_of("9.99.0") is list(LAYOUTS)[-1]
-
-
-def test_flags_are_read_as_pflag_reads_them() -> None:
-    argv = ("cilium-agent", "--a=1", "--b", "2", "--c", "--d=x=y", "stray", "--e")
-    assert discovery.arguments(argv) == {"a": "1", "b": "2", "c": "true", "d": "x=y", "e": "true"}
 
 
 def test_without_an_agent_only_the_folder_is_known(
@@ -120,6 +116,75 @@ def test_without_both_the_config_folder_and_the_arguments_tell(
     assert facts.clock.value == ClockSource("ktime")
     assert "arguments" in facts.options_origin
     assert any("offset" in note for note in facts.notes)
+
+
+def test_the_environment_wins_over_the_config_folder_and_loses_to_the_arguments(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(
+        monkeypatch,
+        f"--bpf-root={node / 'bpf'}",
+        "--enable-ipv6=false",
+        CILIUM_CONFIG_DIR=str(node / "config"),
+        CILIUM_BPF_CT_GLOBAL_TCP_MAX="131072",
+        CILIUM_ENABLE_IPV6="true",
+    )
+    options = discovery.discover(node / "bpf").options
+    assert (options["bpf-ct-global-tcp-max"], options["enable-ipv6"]) == ("131072", "false")
+
+
+def test_what_the_agent_stored_of_its_options_fills_up_what_nobody_else_tells(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node))
+    (node / "state" / "viper-agent-config.yaml").write_text(
+        "bpf-ct-global-tcp-max: 0\nbpf-lb-map-max: 65536\nenable-ipv6: true\n"
+    )
+    facts = discovery.discover(node / "bpf")
+    assert facts.options["bpf-ct-global-tcp-max"] == "65536"
+    assert facts.options["bpf-lb-map-max"] == "65536"
+    assert facts.options["enable-ipv6"] == "false"
+    assert facts.options_origin.endswith("viper-agent-config.yaml")
+
+
+def test_an_agent_that_answers_garbage_is_told_in_a_sentence_and_the_next_source_tells(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node))
+    config = {"CTMapEntriesGlobalTCP": 8192, "ClockSource": 0, "KernelHz": 250}
+    (node / "state" / "agent-runtime-config.json").write_text(json.dumps(config))
+    with AgentApiServer(node / "cilium.sock", {"/v1/healthz": ["no", "health"]}):
+        facts = discovery.discover(node / "bpf")
+    assert facts.version is None
+    assert facts.options["bpf-ct-global-tcp-max"] == "8192"
+    assert facts.clock.certain
+    assert f"{node / 'cilium.sock'} answers /v1/config with 404 Not Found" in facts.notes
+
+
+def test_an_agent_that_has_just_started_does_not_tell_its_release_yet(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node))
+    health = {"cilium": {"state": "Warning", "msg": "Not all probes executed at least once"}}
+    with AgentApiServer(node / "cilium.sock", {"/v1/healthz": health}):
+        facts = discovery.discover(node / "bpf")
+    assert facts.version is facts.layout is None
+
+
+def test_a_bpffs_that_only_an_agents_container_has_is_found(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = node / "container"
+    (root / "run" / "cilium").mkdir(parents=True)
+    (node / "bpf").rename(root / "run" / "cilium" / "bpffs")
+    me = procs.own()
+    agent = discovery.Agent(me, root, contained=True, flags={}, state_dir=root, socket=root)
+    monkeypatch.setattr(procs, "named", lambda *_: [me])
+    monkeypatch.setattr(discovery, "describe", lambda _: agent)
+    monkeypatch.setattr(discovery, "find_bpffs", list)
+    monkeypatch.setattr(discovery, "DEFAULT_BPF_ROOT", Path("/nowhere/bpf"))
+    assert discovery.find_root() == root / "run" / "cilium" / "bpffs"
+    assert discovery.find_agent(discovery.find_root() / GLOBALS) is agent
 
 
 def test_an_agent_of_another_bpffs_is_not_ours(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:

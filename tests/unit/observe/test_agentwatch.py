@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from ctconsole.kernel import procs
+from ctconsole.model.event import Event, EventKind
+from ctconsole.observe import discovery
+from ctconsole.observe.agentwatch import AgentWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pytest
+
+
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentWatch:
+    """A watch that takes this very process for the agent, with its state in ``tmp_path``."""
+    me = procs.own()
+    agent = discovery.Agent(
+        me, tmp_path, contained=False, flags={}, state_dir=tmp_path, socket=tmp_path / "s"
+    )
+    monkeypatch.setattr(discovery, "find_agent", lambda _: agent)
+    (tmp_path / "state").mkdir()
+    return AgentWatch(lambda: tmp_path)
+
+
+def runtime_config(tmp_path: Path, written: float, fields: Mapping[str, object]) -> None:
+    file = tmp_path / discovery.RUNTIME_CONFIG
+    file.write_text(json.dumps(fields))
+    os.utime(file, (written, written))
+
+
+def options(events: list[Event]) -> dict[str, tuple[object, object]]:
+    return {
+        event.subject: (event.fields["old"], event.fields["new"])
+        for event in events
+        if event.kind is EventKind.AGENT_OPTION
+    }
+
+
+def test_what_two_runtime_configs_hold_differently_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = watched(tmp_path, monkeypatch)
+    soon = procs.own().started + 10
+    runtime_config(tmp_path, soon, {"CTMapEntriesGlobalTCP": 32768})
+    assert options(watch.step()) == {}
+    runtime_config(tmp_path, soon + 1, {"CTMapEntriesGlobalTCP": 8192})
+    assert options(watch.step()) == {"bpf-ct-global-tcp-max": ("32768", "8192")}
+
+
+def test_what_another_release_does_not_hold_any_more_was_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = watched(tmp_path, monkeypatch)
+    soon = procs.own().started + 10
+    runtime_config(tmp_path, soon, {"CTMapEntriesGlobalTCP": 32768, "EnableIPv6": True})
+    watch.step()
+    runtime_config(tmp_path, soon + 1, {"EnableIPv6": False})
+    assert options(watch.step()) == {"enable-ipv6": ("true", "false")}
