@@ -116,6 +116,8 @@ def list_entries(
         from ctconsole.cli import ct_samples
 
         samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
+        if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
+            raise click.UsageError("A dump does not tell the time; give it with --now.")
     else:
         facts = _known(bpf_root)
         if layout == "auto" and facts.layout is not None:
@@ -145,8 +147,6 @@ def _check(
         raise click.UsageError("--from-dump and --map-id exclude each other.")
     if time_diff and output != "cilium":
         raise click.UsageError("--time-diff is for --output cilium; the others always say it.")
-    if time_diff and dumps and now is None:
-        raise click.UsageError("A dump does not tell the time; give it with --now.")
     if now is not None and not dumps:
         raise click.UsageError("--now is for --from-dump; a live map is read now.")
 
@@ -291,7 +291,8 @@ class _Listing:
         told = {sample.layout for sample in samples if sample.layout}
         if told and all(sample.layout for sample in samples):
             message(
-                f"layout {', '.join(sorted(told))}: told by the text, or by each node's entries"
+                f"layout {', '.join(sorted(told))}: told by the text or the agent in the files, "
+                "or by each node's entries"
             )
             return min(told)
         guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ctconsole.model.knowledge import Knowledge
     from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.offline import Offline
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -254,11 +255,12 @@ def tables_of_files(
 def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list[Sample]:
     """Read dump files, folders and archives; of each node the maps Cilium lists first in front.
 
-    Out of folders and archives conntrack maps are taken, single files whatever they hold.
+    Out of folders and archives conntrack maps are taken, single files whatever they hold. Where
+    a node's files tell when they were written, that is said.
 
     Args:
         paths: what to read.
-        now: see `CtTable`.
+        now: the node's CLOCK_MONOTONIC in seconds; 0 takes what the files tell.
         judged: also learn what the dumps beside tell of the connections.
 
     Raises:
@@ -277,18 +279,22 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
     found: list[tuple[tuple[int, int], Sample]] = []
     for one in offline.maps:
         info = replace(one.info, id=0)
+        node = offline.node_of(one)
         sample = Sample(
             info,
             one.keys,
             one.values,
-            now=now,
+            now=node.now(now),
             problem=one.problem,
             layout=one.layout,
+            hertz=node.hertz,
             knowledge=knowledge.get(one.node, NOTHING_KNOWN),
         )
         if sample.is_conntrack or one.file in singles:
             order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
             found.append((order, sample))
+    if not now:
+        say_times(offline)
     found.sort(key=lambda pair: pair[0])
     samples = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
     problems = ". ".join(offline.problems)
@@ -299,6 +305,13 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
         also = f"{samples[0].problem}. {problems}" if samples[0].problem else problems
         samples[0] = replace(samples[0], problem=also)
     return samples
+
+
+def say_times(offline: Offline) -> None:
+    """Tell on stderr what the files of each node say of their time."""
+    for folder, node in offline.nodes.items():
+        if node.alive_at:
+            message(f"now {node.alive_at}: the agent's last sign of life in {folder}")
 
 
 def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Sample]]) -> list[Sample]:

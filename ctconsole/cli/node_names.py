@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.cli.common import message
 from ctconsole.errors import CtconsoleError, FormatError
-from ctconsole.model.names import Names, names_of_agent, names_of_maps
+from ctconsole.model.names import Names, names_of_agent, names_of_maps, names_of_nodes
 from ctconsole.model.record_spec import Kind
 
 if TYPE_CHECKING:
@@ -39,15 +39,29 @@ def names_of_node(root: Path) -> Names:
 
 
 def names_of_files(paths: Sequence[Path]) -> Names:
-    """What the maps in the same files tell."""
-    from ctconsole.cli import record_samples as samples
+    """What the maps in the same files tell, and the agent where bugtool asked it.
 
-    try:
-        found, _, _ = samples.from_files(paths, KINDS, 0)
-    except FormatError as error:
-        message(f"ctconsole: no names: {error}")
-        return Names()
-    return _of(found)
+    RevNAT ids mean something on their node only: of several nodes those that agree are taken.
+    """
+    from ctconsole.cli import record_samples as samples
+    from ctconsole.observe.offline import read_offline
+    from ctconsole.observe.offline_nodes import NodeFiles
+
+    offline = read_offline(paths)
+    tables: dict[str, list[RecordSample]] = {}
+    for one in offline.maps:
+        if samples.wanted(one.info.label, KINDS):
+            sample = samples.RecordSample(one.info, one.keys, one.values)
+            tables.setdefault(one.node, []).append(sample)
+    folders = [*offline.nodes, *(folder for folder in tables if folder not in offline.nodes)]
+    nodes = [
+        _of(tables.get(folder, ())).merged(offline.nodes.get(folder, NodeFiles()).names())
+        for folder in folders
+    ]
+    if not tables and not any(node.told.endpoints for node in offline.nodes.values()):
+        named = ", ".join(path.name for path in paths)
+        message(f"ctconsole: no names: nothing in {named} tells any")
+    return names_of_nodes(nodes)
 
 
 def _of(found: Iterable[RecordSample]) -> Names:

@@ -139,13 +139,22 @@ def from_files(
     from ctconsole.observe.offline import read_offline
 
     offline = read_offline(paths)
-    samples = [
-        RecordSample(
-            replace(one.info, id=0), one.keys, one.values, now, problem=one.problem, node=one.node
-        )
-        for one in offline.maps
-        if wanted(one.info.label, kinds)
-    ]
+    samples = []
+    for one in offline.maps:
+        if wanted(one.info.label, kinds):
+            node = offline.node_of(one)
+            samples.append(
+                RecordSample(
+                    replace(one.info, id=0),
+                    one.keys,
+                    one.values,
+                    now or node.alive_at,
+                    problem=one.problem,
+                    node=one.node,
+                    jiffies=node.now(now) if node.hertz else 0,
+                    hertz=node.hertz,
+                )
+            )
     if not samples:
         sought = " or ".join(sorted(kind.value for kind in kinds))
         named = ", ".join(path.name for path in paths)

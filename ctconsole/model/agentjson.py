@@ -113,6 +113,23 @@ class ApiService:
 
 
 @dataclass(frozen=True, slots=True)
+class DebugInfo:
+    """What ``/debuginfo`` tells of a node, which bugtool keeps as a file.
+
+    Attributes:
+        version: the agent's, None where it is not told.
+        clock: what CT lifetimes count, None where it is not told.
+        endpoints: local endpoints.
+        services: frontends; none from releases that list them elsewhere.
+    """
+
+    version: str | None = None
+    clock: ClockSource | None = None
+    endpoints: tuple[ApiEndpoint, ...] = ()
+    services: tuple[ApiService, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
     """Items of a list, and how many were left out because they are not what they should be."""
 
@@ -225,6 +242,17 @@ def identities(answer: object) -> Parsed[tuple[int, tuple[str, ...]]]:
 def services(answer: object) -> Parsed[ApiService]:
     """The list of ``/service``."""
     return _each(answer, _service)
+
+
+def debuginfo(answer: object) -> DebugInfo:
+    """``DebugInfo`` as ``/debuginfo`` answers it; what makes no sense is left out."""
+    status = _at(answer, "cilium-status")
+    return DebugInfo(
+        version=version_in(_text(_at(answer, "cilium-version"))) or version(status),
+        clock=clock_source(status),
+        endpoints=endpoints(_at(answer, "endpoint-list")).items,
+        services=services(_at(answer, "service-list")).items,
+    )
 
 
 def _endpoint(item: object) -> ApiEndpoint | None:

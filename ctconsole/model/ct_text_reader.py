@@ -51,7 +51,7 @@ _FIXED: Final = 9
 _IPV4_BYTES: Final = 4
 _OCTET: Final = 0xFF
 _NOT_ENTRIES: Final = re.compile(
-    rb"\s*$|#|`+|Unable to open |Error: |Failed to |Error while |level=|time=|/?\S*\$ "
+    rb"\s*$|#|`+|Unable to open |Error: |Failed to |(?:> )?Error while |level=|time=|/?\S*\$ "
 )
 
 

@@ -1,4 +1,4 @@
-"""What the stamps of entries count, and how to tell it from the entries themselves."""
+"""What the stamps of entries count: telling it from the entries, and the two clocks' numbers."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ LONGEST_DEAD: Final = 43200
 """Seconds the collector may leave an entry lying: its longest interval."""
 
 _MOST: Final = 0.9
+_EARLY: Final = 300
+"""Seconds before its overflow as a 32-bit number at which jiffies start (``INITIAL_JIFFIES``)."""
+
+
+def jiffies_at(ktime: float, hertz: int) -> int:
+    """Jiffies / 256 at a moment of CLOCK_MONOTONIC, right to a unit or two.
+
+    Args:
+        ktime: seconds.
+        hertz: the kernel's HZ.
+    """
+    return int((1 << 32) + (ktime - _EARLY) * hertz) >> 8
 
 
 def guess_clock(lifetimes: npt.NDArray[np.uint32], ktime: int, jiffies: int) -> str | None:

@@ -76,6 +76,12 @@ _MARKERS: Final = {
     _PLAIN.marker: re.compile(rb"\bkey:"),
 }
 _BRACES: Final = re.compile(rb"[{}]")
+_TOOL_ERROR: Final = re.compile(
+    _ANNOTATIONS + rb'(?:\{"error":\s*"(?P<json>[^"\n]{1,1000})"|Error: (?P<plain>[^\n]{1,1000})|'
+    rb"> Error while running [^\n]{1,1000}:  (?P<tool>[^\n]{1,1000})|"
+    rb"(?P<shell>bash: [^\n]{1,1000}|exec timeout))"
+)
+_NO_SUCH_MAP: Final = "No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,26 @@ def map_name_of(file_name: str) -> str:
     """
     found = re.search(r"cilium_[A-Za-z0-9_]+", file_name)
     return found.group() if found else file_name.split(".", 1)[0]
+
+
+def tool_error(head: bytes) -> str | None:
+    """What went wrong, where a file holds a tool's error instead of entries; None for others.
+
+    bugtool runs its commands for maps that the node may not have, and keeps what they print
+    (``writeCmdToFile`` of ``bugtool/cmd/root.go``).
+
+    Args:
+        head: the beginning of the file.
+    """
+    found = _TOOL_ERROR.match(head)
+    if not found:
+        return None
+    return next(text for text in found.groups() if text).decode("utf-8", "replace")
+
+
+def is_missing(error: str) -> bool:
+    """Whether a tool's error says that there is no such map."""
+    return error.endswith((_NO_SUCH_MAP, _NO_SUCH_MAP.lower()))
 
 
 def read_dump(blocks: Iterable[bytes], source: str) -> Dump:

@@ -7,7 +7,7 @@ put together by `Names.merged`. Prefixes stay numpy columns: an ipcache may have
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -184,6 +184,25 @@ def names_of_maps(tables: Iterable[RecordTable]) -> Names:
                 pass
     prefixes.sort(key=lambda prefix: -prefix.bits)
     return Names(MappingProxyType(endpoints), _NOTHING, MappingProxyType(services), tuple(prefixes))
+
+
+def names_of_nodes(nodes: Sequence[Names]) -> Names:
+    """The names of several nodes of a cluster as one; services only where no two nodes differ.
+
+    Addresses and identities are the cluster's, RevNAT ids are each node's own.
+    """
+    together = Names()
+    differ: set[int] = set()
+    for node in nodes:
+        known, own = together.services, node.services
+        differ |= {
+            rev_nat for rev_nat in known.keys() & own.keys() if known[rev_nat] != own[rev_nat]
+        }
+        together = together.merged(node)
+    services = {
+        rev_nat: name for rev_nat, name in together.services.items() if rev_nat not in differ
+    }
+    return replace(together, services=MappingProxyType(services))
 
 
 def _endpoints(table: RecordTable) -> dict[bytes, str]:

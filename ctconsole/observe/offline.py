@@ -1,24 +1,26 @@
 """Maps out of files: dumps, bugtool folders, sysdumps; no kernel and no privileges needed.
 
 What is recognised, by name in folders and archives and by content in all: ``bpftool map dump``
-(JSON and plain, of per-CPU maps too) and the text of ``cilium bpf ct list``, which is used for the
-nodes of which there is no dump. Maps of several nodes keep their folder in their pin.
+(JSON and plain, of per-CPU maps too), the text of ``cilium bpf ct list``, which is used for the
+maps of which there is no dump, and what the agent told of itself. Maps of several nodes keep
+their folder in their pin.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.manager.catalogue import CATALOGUE, classify, group_of
 from ctconsole.model import record_data
 from ctconsole.model.ct_text_reader import looks_like_ct_text, read_ct_text
-from ctconsole.model.dump import map_name_of, read_dump
+from ctconsole.model.dump import is_missing, map_name_of, read_dump, tool_error
 from ctconsole.model.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
 from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.records import is_known
@@ -26,10 +28,11 @@ from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import CtTable
 from ctconsole.observe.archive import Walker
 from ctconsole.observe.offline_knowledge import knowledge_of
+from ctconsole.observe.offline_nodes import RUNTIME_CONFIG, NodeFiles, Nodes, is_debuginfo
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -47,7 +50,9 @@ _HEAD: Final = 1 << 16
 _DUMP_NAME: Final = re.compile(
     r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
 )
-_TEXT_NAME: Final = re.compile(r"bpf-ct-list[\w-]*(?:\.md|\.txt)?$|(?:^|/)ct-list\.txt$")
+_TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
+_POD: Final = re.compile(r"kubectl-exec-(.+?)--[cn]-")
+"""bugtool's ``--k8s-mode`` keeps the commands of all pods in one folder."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class OfflineMap:
             name, so that maps of several nodes can be told apart; ids count from 1.
         keys: u1 of shape (n, key size).
         values: u1 of shape (n, value size), or (n, CPUs, value size).
-        layout: for conntrack text, the version that printed it.
+        layout: of conntrack values, where other files of the node tell: its agent's release, or
+            the text that its tool printed.
         problem: what could not be read, in words; empty where everything was.
         from_text: whether it was read from a tool's text.
         file: the path of the file, inside archives behind the archive's.
@@ -86,15 +92,21 @@ class Offline:
     Attributes:
         maps: the maps, in the order of their files.
         problems: files that could not be read to the end, one sentence each.
+        nodes: what else is known of the nodes, by the folders of their files.
     """
 
     maps: tuple[OfflineMap, ...]
     problems: tuple[str, ...]
+    nodes: Mapping[str, NodeFiles] = field(default_factory=lambda: MappingProxyType({}))
+
+    def node_of(self, one: OfflineMap) -> NodeFiles:
+        """What is known of the node a map belongs to."""
+        return self.nodes.get(one.node, NodeFiles())
 
 
 def is_interesting(name: str) -> bool:
     """Whether a file found in a folder or archive may hold a map, by its path."""
-    if _TEXT_NAME.search(name):
+    if _TEXT_NAME.search(name) or is_debuginfo(name):
         return True
     if name.endswith(".show.json") or not _DUMP_NAME.search(name):
         return False
@@ -109,23 +121,62 @@ def read_offline(paths: Iterable[Path]) -> Offline:
         UsageError: a path cannot be read at all.
     """
     walker = Walker(is_interesting)
+    nodes = Nodes()
     found: list[OfflineMap] = []
     for path in paths:
         for member in walker.members(path):
-            found += (replace(one, file=member.name) for one in _read(member))
-    dumped = {one.node for one in found if not one.from_text and is_conntrack(one.info)}
-    kept = [one for one in found if not (one.from_text and one.node in dumped)]
+            found += (replace(one, file=member.name) for one in _read(member, nodes))
+    kept = _best(found, {str(path) for path in paths})
+    for one in kept:
+        if one.info.label == RUNTIME_CONFIG:
+            nodes.runtime_config(one.node, one.keys, one.values)
     numbered = (
-        replace(one, info=replace(one.info, id=number)) for number, one in enumerate(kept, start=1)
+        replace(
+            one,
+            info=replace(one.info, id=number),
+            layout=one.layout or nodes.of(one.node).layout if is_conntrack(one.info) else None,
+        )
+        for number, one in enumerate(kept, start=1)
     )
-    return Offline(tuple(numbered), tuple(walker.problems))
+    return Offline(tuple(numbered), (*walker.problems, *nodes.problems), nodes.found)
 
 
-def _read(member: Member) -> Iterator[OfflineMap]:
-    """The maps in one file."""
+def _best(found: Iterable[OfflineMap], named: Collection[str]) -> list[OfflineMap]:
+    """Of each node's map the best that was read, and every dump that was asked for by name."""
+    groups: dict[tuple[str, str], list[OfflineMap]] = {}
+    for one in found:
+        groups.setdefault((one.node, one.info.label), []).append(one)
+    kept = []
+    for group in groups.values():
+        best = max(group, key=_rank)
+        kept += [
+            one
+            for one in group
+            if one is best or (one.file in named and not (one.from_text or best.from_text))
+        ]
+    return kept
+
+
+def _rank(one: OfflineMap) -> tuple[bool, int, bool]:
+    """Sound ones first, of these dumps; of damaged ones what has most entries."""
+    sound = not one.problem
+    return sound, 0 if sound else len(one.keys), not one.from_text
+
+
+def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
+    """The maps in one file; what else it tells goes to ``nodes``."""
     head, blocks = _peek(member.blocks)
-    if looks_like_ct_text(head):
-        yield from _text(member.name, blocks)
+    error = tool_error(head)
+    if is_debuginfo(member.name):
+        node = str(PurePath(member.name).parent)
+        nodes.debuginfo(node, b"".join(blocks)[:LARGEST_FILE], member.name)
+    elif looks_like_ct_text(head):
+        for one in _text(member.name, blocks):
+            nodes.text(one.node, one.layout)
+            yield one
+    elif error is not None:
+        if not is_missing(error):
+            nodes.problems.append(f"{member.name} holds an error instead of entries: {error}")
     elif is_per_cpu(head):
         yield _per_cpu(member.name, blocks)
     elif not _TEXT_NAME.search(member.name):
@@ -190,6 +241,8 @@ def _sizes(label: str) -> tuple[int, int]:
 def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
     """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
     types = {entry.type for entry in CATALOGUE if entry is classify(label)}
+    file = PurePath(path)
+    pod = _POD.match(file.name)
     return MapInfo(
         id=0,
         name=map_name_of(label)[:15],
@@ -197,7 +250,7 @@ def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
         key_size=key_size,
         value_size=value_size,
         max_entries=0,
-        pin=PurePath(path).parent / label,
+        pin=(file.parent / pod[1] if pod else file.parent) / label,
     )
 
 
@@ -207,7 +260,7 @@ class OfflineSource:
     Args:
         paths: files, folders and archives.
         layout: of conntrack values; None decides by the entries of each node.
-        now: the node's clock in seconds when the files were written; 0 where unknown.
+        now: the node's clock in seconds when the files were written; 0 takes what they tell.
         taken_at: seconds since the Unix epoch when they were; 0 where unknown.
 
     Raises:
@@ -258,13 +311,15 @@ class OfflineSource:
 
     def decode(self, one: OfflineMap) -> CtTable:
         """A map as a table (see `table`)."""
+        node = self.offline.node_of(one)
         return CtTable.from_raw(
             one.info,
             self.layout_of(one),
             one.keys,
             one.values,
-            now=self._now,
+            now=node.now(self._now),
             taken_at=self._taken_at,
+            hertz=node.hertz,
             knowledge=self._knowledge_of(one.node),
         )
 
@@ -276,7 +331,7 @@ class OfflineSource:
         return self._knowledge[node]
 
     def layout_of(self, one: OfflineMap) -> Layout:
-        """The layout asked for, the one its text has, or what the node's entries say."""
+        """The layout asked for, the one the node's files tell, or what its entries say."""
         if self._layout is not None or one.layout is not None:
             return self._layout or one.layout or Layout.V1_18
         peers = (

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import tarfile
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
@@ -11,14 +17,16 @@ from click.testing import CliRunner, Result
 
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import FormatError
+from tests.support.bugtool import Bugtool, debuginfo, packed, runtime_config, sysdump
 from tests.support.captures import CAPTURES, printed
 from tests.support.record_maps import raw, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy as np
+
+NOBODY = 65534
 
 
 def run(*args: str | Path) -> Result:
@@ -193,3 +201,75 @@ def test_a_view_lists_one_kind_of_map(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == [3]
     refused = run(*view, "--backends", "-o", "cilium", "--layout", "1.9")
     assert "The tool of Cilium 1.9 has no list of backends" in str(refused.exception)
+
+
+def node(tmp_path: Path) -> Path:
+    """The bugtool folder of a node whose agent told of itself, taken 1000 s after boot."""
+    return Bugtool(
+        "real-1.18-a",
+        debuginfo=debuginfo("1.18.0", pod="shop/cart", address="10.244.1.40"),
+        maps={"cilium_runtime_config": runtime_config(1000)},
+    ).write(tmp_path / "cilium-sysdump-1" / "cilium-bugtool-cilium-p5d9l-1")
+
+
+def test_a_bugtool_folder_tells_its_pods(tmp_path: Path) -> None:
+    result = run("ct", "list", "--names", "--from-dump", node(tmp_path))
+    assert "shop/cart" in result.stdout
+
+
+def test_a_bugtool_folder_tells_when_it_was_taken(tmp_path: Path) -> None:
+    folder = node(tmp_path)
+    result = run("ct", "list", "-o", "cilium", "--time-diff", "--from-dump", folder)
+    assert "now 1000: the agent's last sign of life in " in result.stderr
+    told = re.findall(r"expires=(\d+) \(remaining: (-?\d+) sec", result.stdout)
+    assert told
+    assert all(int(lifetime) - 1000 == int(left) for lifetime, left in told)
+    [*_, stats] = json.loads(run("ct", "stats", "--json", "--from-dump", folder).stdout)
+    assert stats["clock"]
+
+
+def test_a_time_that_no_file_tells_must_be_given(tmp_path: Path) -> None:
+    folder = Bugtool("real-1.18-a").write(tmp_path / "node")
+    result = run("ct", "list", "-o", "cilium", "--time-diff", "--from-dump", folder)
+    assert isinstance(result.exception, UsageError)
+    assert "give it with --now" in str(result.exception)
+
+
+def test_services_are_named_where_nodes_do_not_contradict(tmp_path: Path) -> None:
+    for name, service in (("a", "prod/web"), ("b", "prod/other")):
+        told = debuginfo("1.18.0", pod=f"shop/{name}", address="10.244.1.40")
+        told["service-list"][0]["spec"]["flags"] |= {"name": service.partition("/")[2]}
+        Bugtool("real-1.18-svc", debuginfo=told).write(tmp_path / name)
+    assert "prod/web" in run("ct", "list", "--names", "--from-dump", tmp_path / "a").stdout
+    assert "prod/web" not in run("ct", "list", "--names", "--from-dump", tmp_path).stdout
+
+
+def test_a_sysdump_is_read_without_any_privilege() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        top.chmod(0o755)
+        packed(node(top), "tar.gz")
+        archive = sysdump(top / "cilium-sysdump-1")
+        archive.chmod(0o644)
+        results = [
+            subprocess.run(
+                [sys.executable, "-m", "ctconsole", *verb, "--from-dump", archive],
+                user=NOBODY if os.getuid() == 0 else None,
+                group=NOBODY if os.getuid() == 0 else None,
+                extra_groups=[] if os.getuid() == 0 else None,
+                cwd="/",
+                env={**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for verb in (
+                ("map", "list"),
+                ("ct", "list", "--names"),
+                ("ct", "list", "--filter", "dport:8080", "-o", "json"),
+                ("ct", "stats"),
+            )
+        ]
+    assert [(one.returncode, "Traceback" in one.stderr) for one in results] == [(0, False)] * 4
+    assert "shop/cart" in results[1].stdout
+    assert len(json.loads(results[2].stdout)) == 8

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctconsole.model.dump import map_name_of, read_dump
+from ctconsole.model.dump import is_missing, map_name_of, read_dump, tool_error
+from tests.support import bugtool
 from tests.support.captures import CAPTURES
 
 if TYPE_CHECKING:
@@ -27,17 +28,7 @@ def expected(data: bytes) -> tuple[list[list[int]], list[list[int]]]:
 
 def plain(data: bytes) -> bytes:
     """The same entries as bpftool prints them without -j."""
-
-    def hexadecimal(numbers: list[int]) -> str:
-        rows = [numbers[start : start + 16] for start in range(0, len(numbers), 16)]
-        halves = [(row[:8], row[8:]) for row in rows]
-        both = (f"{bytes(a).hex(' ')}  {bytes(b).hex(' ')}".rstrip() for a, b in halves)
-        return "".join(f"{row}\n" for row in both)
-
-    keys, values = expected(data)
-    pairs = zip(keys, values, strict=True)
-    text = "".join(f"key:\n{hexadecimal(k)}value:\n{hexadecimal(v)}" for k, v in pairs)
-    return f"{text}Found {len(keys)} elements\n".encode()
+    return bugtool.plain(bugtool.entries_of(data)).encode()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -73,6 +64,29 @@ def test_entries_that_vanished_while_bpftool_read() -> None:
     assert first
     dump = read_dump([first.group() + b"," + data[1:]], "file")
     assert (dump.vanished, len(dump.keys), dump.damage) == (1, 10, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"Error: bpf obj get (/x): Operation not permitted\n", "Operation not permitted"),
+        (b'{"error":"bpf obj get (/x): No such file or directory"}', "No such file or directory"),
+        (b"# bpftool map dump pinned /x\n\n```\nError: no\n\n```\n", "no"),
+        (b"bash: line 1: bpftool: command not found\n", "bash: line 1: bpftool: command not found"),
+        (b"> Error while running 'bpftool x':  signal: killed\n", "signal: killed"),
+    ],
+)
+def test_a_tools_error_is_told_from_entries(text: bytes, error: str) -> None:
+    told = tool_error(text)
+    assert told
+    assert told.endswith(error)
+    assert is_missing(told) is ("No such file" in error)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_entries_are_no_error(path: Path) -> None:
+    data = path.read_bytes()
+    assert tool_error(data) is tool_error(plain(data)) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"hello", b"{}", b'{"error":"no map"}', b"\0" * 100])

@@ -1,0 +1,129 @@
+"""What a node's files tell beside its maps: its agent's release and names, and the time.
+
+bugtool keeps what the agent answers to ``/debuginfo`` (``cilium-debuginfo-TIME.json``, since 1.2)
+and, since 1.14, the map in which the agent leaves a sign of life every second.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ctconsole.errors import FormatError
+from ctconsole.model import agentjson
+from ctconsole.model.agentjson import DebugInfo
+from ctconsole.model.ctclock import jiffies_at
+from ctconsole.model.names import Names, names_of_agent
+from ctconsole.observe.discovery import layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.model.layout import Layout
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+RUNTIME_CONFIG: Final = "cilium_runtime_config"
+AGENT_LIVENESS: Final = 1
+"""``RUNTIME_CONFIG_AGENT_LIVENESS`` of ``bpf/lib/config_map.h``: nanoseconds of CLOCK_MONOTONIC."""
+
+_DEBUGINFO: Final = re.compile(r"(?:^|/)cilium-debuginfo-[^/]+\.json$")
+_NANOSECONDS: Final = 1_000_000_000
+_KEY_SIZE, _VALUE_SIZE = 4, 8
+_LONGEST_UPTIME: Final = 1 << 32
+"""Lifetimes are 32-bit seconds: no node that has any is older."""
+
+
+def is_debuginfo(name: str) -> bool:
+    """Whether a file is an agent's debugging information, by its path."""
+    return _DEBUGINFO.search(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """What is known of one node.
+
+    Attributes:
+        told: what its agent told of itself.
+        text_layout: the layout of the text its tool printed, None where there is none.
+        alive_at: when the agent last gave a sign of life, in seconds of CLOCK_MONOTONIC, which is
+            within seconds when the files were written; 0 where unknown.
+    """
+
+    told: DebugInfo = field(default_factory=DebugInfo)
+    text_layout: Layout | None = None
+    alive_at: int = 0
+
+    @property
+    def layout(self) -> Layout | None:
+        """How conntrack values are laid out, None where only the entries tell."""
+        version = self.told.version
+        return self.text_layout or (layout_of(version) if version else None)
+
+    @property
+    def hertz(self) -> int:
+        """HZ where entries are stamped in jiffies / 256, else 0."""
+        clock = self.told.clock
+        return clock.hertz if clock is not None and clock.uses_jiffies else 0
+
+    def now(self, seconds: int = 0) -> int:
+        """When the files were written, in the units that entries are stamped in; 0 if unknown.
+
+        Args:
+            seconds: the node's CLOCK_MONOTONIC as the operator knows it; 0 takes the agent's.
+        """
+        seconds = seconds or self.alive_at
+        return jiffies_at(seconds, self.hertz) if seconds and self.hertz else seconds
+
+    def names(self) -> Names:
+        """What its agent calls its endpoints, identities and services."""
+        return names_of_agent(self.told.endpoints, {}, self.told.services)
+
+
+class Nodes:
+    """Gathers what files tell of each node.
+
+    Attributes:
+        problems: files that make no sense, one sentence each.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self._found: dict[str, NodeFiles] = {}
+
+    @property
+    def found(self) -> Mapping[str, NodeFiles]:
+        """By the folder of the node's files."""
+        return MappingProxyType(self._found)
+
+    def of(self, node: str) -> NodeFiles:
+        """What is known of a node."""
+        return self._found.get(node, NodeFiles())
+
+    def debuginfo(self, node: str, text: bytes, source: str) -> None:
+        """Take a node's debugging information."""
+        try:
+            told = agentjson.debuginfo(agentjson.document(text, source))
+        except FormatError as error:
+            self.problems.append(str(error))
+            return
+        self._found[node] = replace(self.of(node), told=told)
+
+    def text(self, node: str, layout: Layout | None) -> None:
+        """Take the layout of what a node's tool printed."""
+        self._found[node] = replace(self.of(node), text_layout=layout)
+
+    def runtime_config(self, node: str, keys: Bytes, values: Bytes) -> None:
+        """Take the entries of a node's `RUNTIME_CONFIG`."""
+        if keys.shape[1:] != (_KEY_SIZE,) or values.shape[1:] != (_VALUE_SIZE,):
+            return
+        found = {key.tobytes(): value.tobytes() for key, value in zip(keys, values, strict=True)}
+        alive = found.get(AGENT_LIVENESS.to_bytes(_KEY_SIZE, "little"), b"")
+        seconds = int.from_bytes(alive, "little") // _NANOSECONDS
+        if seconds < _LONGEST_UPTIME:
+            self._found[node] = replace(self.of(node), alive_at=seconds)
