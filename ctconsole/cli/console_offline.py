@@ -39,6 +39,7 @@ def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
         read_only_hint="files are only read",
     )
     app.run()
-    for problem in source.offline.problems:
+    offline = source.offline
+    for problem in (*offline.problems, *(one.problem for one in offline.maps if one.problem)):
         message(f"ctconsole: {problem}")
     return app.return_code or 0

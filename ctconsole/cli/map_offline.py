@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """The maps in files, folders and archives, with the keys `map list --json` has.
 
-    What only a kernel knows (maximum, fill, memory) is None. What could not be read is said.
+    What is not in the files is None: the maximum and the fill where ``bpftool map show`` is not
+    among them, memory always. What could not be read is said.
 
     Raises:
         UsageError: a path cannot be read at all.
@@ -32,6 +33,7 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for one in offline.maps:
         entry = classify(one.info.label, one.info)
         group = entry.group if entry else Group.OTHER
+        most = one.info.max_entries
         row = {
             "name": one.info.label,
             "path": one.file,
@@ -41,9 +43,9 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
             "value_size": one.info.value_size,
             "entries": len(one.keys),
             "entries_exact": not one.problem,
-            "max_entries": None,
-            "fill": None,
-            "flags": None,
+            "max_entries": most or None,
+            "fill": round(len(one.keys) / most, 6) if most and one.info.type.is_hash else None,
+            "flags": one.info.flags if most else None,
             "memory": None,
             "group": str(group),
             "note": entry.note if entry else "",
@@ -54,12 +56,13 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
     """A table for people."""
-    from ctconsole.model.units import count
+    from ctconsole.model.units import count, share
 
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         sizes = f"{row['key_size']}/{row['value_size']}"
+        fill = share(row["entries"], row["max_entries"]) if row["fill"] is not None else "-"
         click.echo(
-            f"{row['name']:<{width}}  {count(row['entries']):>10}  {sizes:>7}  "
+            f"{row['name']:<{width}}  {count(row['entries']):>10}  {fill:>6}  {sizes:>7}  "
             f"{row['group']:<24}  {row['path']}"
         )

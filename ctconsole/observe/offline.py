@@ -12,7 +12,6 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -28,12 +27,19 @@ from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import CtTable
 from ctconsole.observe.archive import Walker
 from ctconsole.observe.offline_knowledge import knowledge_of
-from ctconsole.observe.offline_nodes import RUNTIME_CONFIG, NodeFiles, Nodes, is_debuginfo
+from ctconsole.observe.offline_nodes import (
+    RUNTIME_CONFIG,
+    NodeFiles,
+    Nodes,
+    folder_of,
+    is_debuginfo,
+    is_show,
+)
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     import numpy as np
     import numpy.typing as npt
@@ -51,8 +57,6 @@ _DUMP_NAME: Final = re.compile(
     r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
 )
 _TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
-_POD: Final = re.compile(r"kubectl-exec-(.+?)--[cn]-")
-"""bugtool's ``--k8s-mode`` keeps the commands of all pods in one folder."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,9 @@ class Offline:
 
 def is_interesting(name: str) -> bool:
     """Whether a file found in a folder or archive may hold a map, by its path."""
-    if _TEXT_NAME.search(name) or is_debuginfo(name):
+    if _TEXT_NAME.search(name) or is_debuginfo(name) or is_show(name):
         return True
-    if name.endswith(".show.json") or not _DUMP_NAME.search(name):
+    if not _DUMP_NAME.search(name):
         return False
     label = map_name_of(name.rsplit("/", 1)[-1])
     return classify(label) is not None or is_known(label)
@@ -133,7 +137,7 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     numbered = (
         replace(
             one,
-            info=replace(one.info, id=number),
+            info=replace(nodes.of(one.node).described(one.info), id=number),
             layout=one.layout or nodes.of(one.node).layout if is_conntrack(one.info) else None,
         )
         for number, one in enumerate(kept, start=1)
@@ -167,9 +171,11 @@ def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
     """The maps in one file; what else it tells goes to ``nodes``."""
     head, blocks = _peek(member.blocks)
     error = tool_error(head)
+    node = str(folder_of(member.name))
     if is_debuginfo(member.name):
-        node = str(PurePath(member.name).parent)
         nodes.debuginfo(node, b"".join(blocks)[:LARGEST_FILE], member.name)
+    elif is_show(member.name):
+        nodes.show(node, b"".join(blocks)[:LARGEST_FILE])
     elif looks_like_ct_text(head):
         for one in _text(member.name, blocks):
             nodes.text(one.node, one.layout)
@@ -241,8 +247,6 @@ def _sizes(label: str) -> tuple[int, int]:
 def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
     """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
     types = {entry.type for entry in CATALOGUE if entry is classify(label)}
-    file = PurePath(path)
-    pod = _POD.match(file.name)
     return MapInfo(
         id=0,
         name=map_name_of(label)[:15],
@@ -250,7 +254,7 @@ def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
         key_size=key_size,
         value_size=value_size,
         max_entries=0,
-        pin=(file.parent / pod[1] if pod else file.parent) / label,
+        pin=folder_of(path) / label,
     )
 
 

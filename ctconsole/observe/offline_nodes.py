@@ -1,13 +1,15 @@
-"""What a node's files tell beside its maps: its agent's release and names, and the time.
+"""What a node's files tell beside its entries: its agent's release and names, sizes, the time.
 
-bugtool keeps what the agent answers to ``/debuginfo`` (``cilium-debuginfo-TIME.json``, since 1.2)
-and, since 1.14, the map in which the agent leaves a sign of life every second.
+bugtool keeps what the agent answers to ``/debuginfo`` (``cilium-debuginfo-TIME.json``), the list
+of all maps (``bpftool map show``), and, since 1.14, the map in which the agent leaves a sign of
+life every second.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,6 +17,7 @@ from ctconsole.errors import FormatError
 from ctconsole.model import agentjson
 from ctconsole.model.agentjson import DebugInfo
 from ctconsole.model.ctclock import jiffies_at
+from ctconsole.model.dump_show import read_show
 from ctconsole.model.names import Names, names_of_agent
 from ctconsole.observe.discovery import layout_of
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.layout import Layout
+    from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -33,6 +37,8 @@ AGENT_LIVENESS: Final = 1
 """``RUNTIME_CONFIG_AGENT_LIVENESS`` of ``bpf/lib/config_map.h``: nanoseconds of CLOCK_MONOTONIC."""
 
 _DEBUGINFO: Final = re.compile(r"(?:^|/)cilium-debuginfo-[^/]+\.json$")
+_SHOW: Final = re.compile(r"(?:^|[/-])bpftool-map-show[^/]*\.(?:md|json)$|\.show\.json$")
+_POD: Final = re.compile(r"kubectl-exec-(.+?)--[cn]-")
 _NANOSECONDS: Final = 1_000_000_000
 _KEY_SIZE, _VALUE_SIZE = 4, 8
 _LONGEST_UPTIME: Final = 1 << 32
@@ -44,6 +50,21 @@ def is_debuginfo(name: str) -> bool:
     return _DEBUGINFO.search(name) is not None
 
 
+def is_show(name: str) -> bool:
+    """Whether a file shows maps without their entries, by its path."""
+    return _SHOW.search(name) is not None
+
+
+def folder_of(name: str) -> PurePath:
+    """The folder that stands for the node a file is of.
+
+    bugtool's ``--k8s-mode`` keeps the commands of all pods in one folder.
+    """
+    file = PurePath(name)
+    pod = _POD.match(file.name)
+    return file.parent / pod[1] if pod else file.parent
+
+
 @dataclass(frozen=True, slots=True)
 class NodeFiles:
     """What is known of one node.
@@ -53,11 +74,13 @@ class NodeFiles:
         text_layout: the layout of the text its tool printed, None where there is none.
         alive_at: when the agent last gave a sign of life, in seconds of CLOCK_MONOTONIC, which is
             within seconds when the files were written; 0 where unknown.
+        shown: the maps that the kernel had, pinned or not.
     """
 
     told: DebugInfo = field(default_factory=DebugInfo)
     text_layout: Layout | None = None
     alive_at: int = 0
+    shown: tuple[MapInfo, ...] = ()
 
     @property
     def layout(self) -> Layout | None:
@@ -79,6 +102,19 @@ class NodeFiles:
         """
         seconds = seconds or self.alive_at
         return jiffies_at(seconds, self.hertz) if seconds and self.hertz else seconds
+
+    def described(self, info: MapInfo) -> MapInfo:
+        """A dumped map with what the kernel said of it.
+
+        The kernel's names are cut short and an old generation may still be there, so that is
+        known only where all maps it may be are alike.
+        """
+        kept = (info.name, info.key_size, info.value_size)
+        maybe = [one for one in self.shown if (one.name, one.key_size, one.value_size) == kept]
+        if len({(one.type, one.max_entries, one.flags) for one in maybe}) != 1:
+            return info
+        one = maybe[0]
+        return replace(info, type=one.type, max_entries=one.max_entries, flags=one.flags)
 
     def names(self) -> Names:
         """What its agent calls its endpoints, identities and services."""
@@ -113,6 +149,11 @@ class Nodes:
             self.problems.append(str(error))
             return
         self._found[node] = replace(self.of(node), told=told)
+
+    def show(self, node: str, text: bytes) -> None:
+        """Take the maps that a node's kernel had."""
+        before = self.of(node)
+        self._found[node] = replace(before, shown=(*before.shown, *read_show(text)))
 
     def text(self, node: str, layout: Layout | None) -> None:
         """Take the layout of what a node's tool printed."""

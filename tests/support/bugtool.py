@@ -78,6 +78,7 @@ class Bugtool:
         broken: whether bpftool may not read maps.
         markdown: ``--enable-markdown``.
         pod: in ``--k8s-mode`` the pod whose commands these are.
+        shown: what ``bpftool map show`` printed.
     """
 
     capture: str
@@ -87,6 +88,7 @@ class Bugtool:
     broken: bool = False
     markdown: bool = False
     pod: str = ""
+    shown: str = ""
 
     def write(self, folder: Path) -> Path:
         """Write the folder that bugtool packs."""
@@ -102,6 +104,7 @@ class Bugtool:
             self._run(cmd, f"bpftool map dump pinned {GLOBALS}/{name}", *self._dump(name, entries))
         listing = (source / "ct-list.txt").read_text()
         self._run(cmd, f"{self.tool} bpf ct list global", listing, self._list_error)
+        self._run(cmd, "bpftool map show", self.shown)
         self._run(cmd, "ip a", "1: lo: <LOOPBACK,UP>\n")
         if self.debuginfo is not None:
             file = cmd / "cilium-debuginfo-20230912-100345.12+0000-UTC.json"

@@ -146,3 +146,4 @@ def test_no_answer_makes_a_reader_fail(answer: Any) -> None:  # noqa: ANN401 - J
     for tell in (agentjson.version, agentjson.clock_source, agentjson.runtime_clock):
         tell(value)
     agentjson.flags(agentjson.daemon_config(value))
+    agentjson.debuginfo({"cilium-status": value, "endpoint-list": value, "service-list": value})

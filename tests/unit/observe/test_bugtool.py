@@ -151,6 +151,33 @@ def test_jiffies_are_reckoned_as_this_kernel_counts_them() -> None:
     assert abs(jiffies_at(clock.ktime(), hertz) - (clock.jiffies() >> 8)) <= 1 + hertz // 128
 
 
+SHOWN = (
+    "549: lru_hash  name cilium_ct4_glob  flags 0x0\n"
+    "\tkey 14B  value 56B  max_entries 16  memlock 2176B\n"
+    "550: lru_hash  name cilium_ct_any4_  flags 0x0\n"
+    "\tkey 14B  value 56B  max_entries 64  memlock 8704B\n"
+)
+
+
+def test_the_list_of_maps_tells_how_full_they_are(tmp_path: Path) -> None:
+    folder = Bugtool("real-1.18-svc", shown=SHOWN).write(tmp_path / "node")
+    rows = {row.info.label: row for row in OfflineSource([folder]).maps().rows}
+    assert {name: row.fill for name, row in rows.items()} == {
+        "cilium_ct4_global": 3 / 16,
+        "cilium_ct_any4_global": 2 / 64,
+        "cilium_ct6_global": None,
+        "cilium_ct_any6_global": None,
+    }
+
+
+def test_two_generations_of_a_map_leave_open_which_was_dumped(tmp_path: Path) -> None:
+    other = SHOWN.replace("549", "560").replace("max_entries 16", "max_entries 32")
+    folder = Bugtool("real-1.18-svc", shown=SHOWN + other).write(tmp_path / "node")
+    rows = {row.info.label: row for row in OfflineSource([folder]).maps().rows}
+    assert rows["cilium_ct4_global"].fill is None
+    assert rows["cilium_ct_any4_global"].fill == 2 / 64
+
+
 def test_damaged_debugging_information_is_a_problem_with_its_place(tmp_path: Path) -> None:
     folder = NEW.write(tmp_path / "node")
     [file] = (folder / "cmd").glob("cilium-debuginfo-*.json")
