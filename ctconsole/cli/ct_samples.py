@@ -272,7 +272,7 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
     from ctconsole.observe.offline_knowledge import knowledge_by_node
 
     offline = read_offline(paths)
-    knowledge = knowledge_by_node(offline.maps) if judged else {}
+    knowledge = knowledge_by_node(offline) if judged else {}
     singles = {str(path) for path in paths if path.is_file() and not is_archive(path.name)}
     nodes: dict[str, int] = {}
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}

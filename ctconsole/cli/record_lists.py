@@ -118,16 +118,18 @@ class _Listing:
     def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
         """The whole output, in chunks."""
         from ctconsole.cli import record_samples as samples
+        from ctconsole.observe.discovery import Fact, discover
 
         found: Iterable[RecordSample]
         told: Fact[Layout] | None = None
         if dumps:
-            found, names, problems = samples.from_files(dumps, self._kinds, now)
-            for problem in problems:
+            found, offline = samples.from_files(dumps, self._kinds, now)
+            names = [one.info.label for one in offline.maps]
+            if offline.layout is not None:
+                told = Fact(offline.layout, "told by the text or the agent in the files")
+            for problem in offline.problems:
                 self._complain(problem)
         else:
-            from ctconsole.observe.discovery import discover
-
             facts = discover(root)
             told = facts.layout
             found = samples.from_pins(root, self._kinds, facts.clock.value)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ctclock import ClockSource
     from ctconsole.model.record_spec import Kind
     from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.offline import Offline
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -126,11 +127,11 @@ def pin_names(root: Path) -> list[str]:
 
 def from_files(
     paths: Sequence[Path], kinds: Collection[Kind], now: int
-) -> tuple[list[RecordSample], list[str], list[str]]:
+) -> tuple[list[RecordSample], Offline]:
     """Read files, folders and archives.
 
     Returns:
-        The maps of the kinds, the names of all maps found, and what could not be read.
+        The maps of the kinds, and all that was found.
 
     Raises:
         UsageError: a path cannot be read at all.
@@ -159,7 +160,7 @@ def from_files(
         sought = " or ".join(sorted(kind.value for kind in kinds))
         named = ", ".join(path.name for path in paths)
         raise FormatError(f"There is no dump of a map of this kind ({sought}) in {named}")
-    return samples, [one.info.label for one in offline.maps], list(offline.problems)
+    return samples, offline
 
 
 def generation(names: Iterable[str]) -> tuple[Layout, str]:

@@ -107,6 +107,12 @@ class Offline:
         """What is known of the node a map belongs to."""
         return self.nodes.get(one.node, NodeFiles())
 
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of all nodes, where they are alike and their files tell."""
+        told = {self.node_of(one).layout for one in self.maps}
+        return told.pop() if len(told) == 1 else None
+
 
 def is_interesting(name: str) -> bool:
     """Whether a file found in a folder or archive may hold a map, by its path."""
@@ -329,9 +335,9 @@ class OfflineSource:
 
     def _knowledge_of(self, node: str) -> Knowledge:
         if node not in self._knowledge:
-            self._knowledge[node] = knowledge_of(
-                peer for peer in self.offline.maps if peer.node == node
-            )
+            peers = (peer for peer in self.offline.maps if peer.node == node)
+            told = self.offline.nodes.get(node, NodeFiles())
+            self._knowledge[node] = knowledge_of(peers, told)
         return self._knowledge[node]
 
     def layout_of(self, one: OfflineMap) -> Layout:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import FormatError
 from ctconsole.manager.knowledge import NAT_MAPS
+from ctconsole.model.agentjson import policy_facts
 from ctconsole.model.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.lbrows import service_facts
 from ctconsole.model.natpairs import ct_keys_of
@@ -18,22 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ctconsole.model.knowledge import Keys
-    from ctconsole.observe.offline import OfflineMap
+    from ctconsole.observe.offline import Offline, OfflineMap
+    from ctconsole.observe.offline_nodes import NodeFiles
 
 _SERVICES: Final = re.compile(r"cilium_lb([46])_services_v2")
 _MAGLEV: Final = re.compile(r"cilium_lb([46])_maglev")
 
 
-def knowledge_by_node(maps: Iterable[OfflineMap]) -> dict[str, Knowledge]:
-    """What the maps tell of each node that is in the files (see `OfflineMap.node`)."""
+def knowledge_by_node(offline: Offline) -> dict[str, Knowledge]:
+    """What the files tell of each node that is in them (see `OfflineMap.node`)."""
     nodes: dict[str, list[OfflineMap]] = defaultdict(list)
-    for one in maps:
+    for one in offline.maps:
         nodes[one.node].append(one)
-    return {node: knowledge_of(found) for node, found in nodes.items()}
+    return {node: knowledge_of(found, offline.node_of(found[0])) for node, found in nodes.items()}
 
 
-def knowledge_of(maps: Iterable[OfflineMap]) -> Knowledge:
-    """What the maps of one node tell; a map that is missing or damaged tells nothing."""
+def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
+    """What the maps of one node tell; a map that is missing or damaged tells nothing.
+
+    Args:
+        maps: the maps.
+        node: what else is known of it; its agent tells which endpoints have policy.
+    """
     services: dict[int, ServiceFacts] = {}
     translated: dict[int, Keys] = {}
     maglev: dict[str, set[bytes]] = defaultdict(set)
@@ -56,6 +63,7 @@ def knowledge_of(maps: Iterable[OfflineMap]) -> Knowledge:
         services |= service_facts(table, maglev[family])
     return Knowledge(
         MappingProxyType(services),
+        policy_facts(node.told.endpoints),
         translated=MappingProxyType(translated) if translated else None,
     )
 

@@ -228,6 +228,25 @@ def test_a_bugtool_folder_tells_when_it_was_taken(tmp_path: Path) -> None:
     assert stats["clock"]
 
 
+def test_the_agent_in_the_files_tells_whose_output_is_meant(tmp_path: Path) -> None:
+    folder = Bugtool("handmade-1.9", tool="cilium", debuginfo=debuginfo("1.9.5")).write(
+        tmp_path / "node"
+    )
+    result = run("nat", "list", "-o", "cilium", "--now", "1060", "--from-dump", folder)
+    assert "layout 1.9: told by the text or the agent in the files" in result.stderr
+    assert " HostLocal=" in result.stdout
+
+
+def test_what_breaks_depends_on_where_the_agent_says_policy_is(tmp_path: Path) -> None:
+    told = debuginfo("1.18.0", pod="shop/cart", address="10.244.1.70")
+    verdicts = []
+    for enabled in ("both", "none"):
+        told["endpoint-list"][0]["status"]["policy"] = {"realized": {"policy-enabled": enabled}}
+        folder = Bugtool("real-1.18-a", debuginfo=told).write(tmp_path / enabled)
+        verdicts.append(json.loads(run("ct", "risk", "--json", "--from-dump", folder).stdout))
+    assert verdicts[0] != verdicts[1]
+
+
 def test_a_time_that_no_file_tells_must_be_given(tmp_path: Path) -> None:
     folder = Bugtool("real-1.18-a").write(tmp_path / "node")
     result = run("ct", "list", "-o", "cilium", "--time-diff", "--from-dump", folder)
