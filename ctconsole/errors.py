@@ -13,6 +13,7 @@
     ├── ReadOnlyError           a write was asked for and the gate is closed
     ├── DatapathError           a program does not compile, load or attach
     ├── AgentError              the agent did not start, stop or answer
+    │   └── AgentRefusedError   it answers, but not with what was asked for
     └── LabError                the embedded node could not be built or found
 
 Every command prints ``str(error)`` on stderr and exits with ``error.exit_code``.
@@ -135,6 +136,10 @@ class DatapathError(CtconsoleError):
 
 class AgentError(CtconsoleError):
     """The agent did not start, stop or answer."""
+
+
+class AgentRefusedError(AgentError):
+    """The agent answers, but not with what was asked for; it may answer something else."""
 
 
 class LabError(CtconsoleError):

@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import AgentError
+from ctconsole.errors import AgentError, AgentRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,8 @@ def get(
         headers: request headers.
 
     Raises:
-        AgentError: nobody listens, the answer is late, too long, no HTTP or not status 200.
+        AgentRefusedError: the status is not 200.
+        AgentError: nobody listens, the answer is late, too long or no HTTP.
     """
     connection = _Connection(path, seconds)
     late = threading.Event()
@@ -78,7 +79,7 @@ def get(
     if late.is_set():
         raise AgentError(f"{path} does not answer {url}: not within {seconds:g} s")
     if response.status != http.client.OK:
-        raise AgentError(f"{path} answers {url} with {response.status} {response.reason}")
+        raise AgentRefusedError(f"{path} answers {url} with {response.status} {response.reason}")
     if len(body) > MOST_BYTES:
         raise AgentError(f"{path} answers {url} with more than {MOST_BYTES} bytes")
     if response.length:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ctconsole.errors import AgentError, CtconsoleError
+from ctconsole.errors import AgentError, AgentRefusedError, CtconsoleError
 from ctconsole.kernel import unixhttp
 from ctconsole.model import agentjson
 
@@ -80,7 +80,8 @@ def read(socket: Path, before: ApiSnapshot | None = None, seconds: float = 2.0) 
             parsed = parse(ask(socket, what, seconds))
         except CtconsoleError as error:
             # Who does not answer the first question is not asked, and waited for, twice more.
-            silent = isinstance(error, AgentError)
+            refused = isinstance(error, AgentRefusedError)
+            silent = isinstance(error, AgentError) and not refused
             warnings.append(str(error))
             return fallback
         if parsed.damaged:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import AgentRefusedError, CtconsoleError, FormatError
 from ctconsole.kernel import procs
 from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
 from ctconsole.model import agentjson
@@ -249,18 +249,29 @@ class _Known:
 
 
 def _ask_api(agent: Agent, known: _Known) -> None:
+    """Ask for health and configuration; who does not answer at all is asked once."""
     origin = f"the agent's API at {agent.socket}"
-    try:
-        health = agentapi.ask(agent.socket, "healthz")
-        version = agentjson.version(health)
-        if version:
-            known.version = Fact(version, origin)
-        known.add_clock(agentjson.clock_source(health), origin)
-        config = agentjson.daemon_config(agentapi.ask(agent.socket, "config"))
-        known.add_options(agentjson.flags(config), origin)
-        known.add_clock(agentjson.runtime_clock(config), origin)
-    except CtconsoleError as error:
-        known.notes.append(str(error))
+    for what, take in (("healthz", _take_health), ("config", _take_config)):
+        try:
+            take(agentapi.ask(agent.socket, what), origin, known)
+        except (AgentRefusedError, FormatError) as error:
+            known.notes.append(str(error))
+        except CtconsoleError as error:
+            known.notes.append(str(error))
+            return
+
+
+def _take_health(health: object, origin: str, known: _Known) -> None:
+    version = agentjson.version(health)
+    if version:
+        known.version = Fact(version, origin)
+    known.add_clock(agentjson.clock_source(health), origin)
+
+
+def _take_config(answer: object, origin: str, known: _Known) -> None:
+    config = agentjson.daemon_config(answer)
+    known.add_options(agentjson.flags(config), origin)
+    known.add_clock(agentjson.runtime_clock(config), origin)
 
 
 def _read_runtime_config(agent: Agent, known: _Known) -> None:

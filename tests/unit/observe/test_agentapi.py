@@ -100,6 +100,21 @@ def test_what_an_agent_does_not_offer_keeps_what_was_known(tmp_path: Path) -> No
     ]
 
 
+def test_an_agent_that_refuses_one_question_is_asked_the_others(tmp_path: Path) -> None:
+    documents = {name: value for name, value in DOCUMENTS.items() if name != "/v1/endpoint"}
+    with AgentApiServer(tmp_path / "cilium.sock", documents) as server:
+        found = agentapi.read(server.path)
+    assert (found.endpoints, len(found.identities), len(found.services)) == ((), 1, 1)
+    assert len(found.warnings) == 1
+
+
+def test_a_socket_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        AgentError, match=r"does not answer /v1/healthz: No such file or directory$"
+    ):
+        agentapi.ask(tmp_path / "cilium.sock", "healthz")
+
+
 @pytest.mark.parametrize(
     "raw",
     [

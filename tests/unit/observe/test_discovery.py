@@ -161,6 +161,17 @@ def test_an_agent_that_answers_garbage_is_told_in_a_sentence_and_the_next_source
     assert f"{node / 'cilium.sock'} answers /v1/config with 404 Not Found" in facts.notes
 
 
+def test_an_agent_without_health_is_still_asked_for_its_configuration(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_agent(monkeypatch, *flags(node))
+    config = foreign_api.configuration({"CTMapEntriesGlobalTCP": 32768, "ClockSource": 0})
+    with AgentApiServer(node / "cilium.sock", {"/v1/config": config}):
+        facts = discovery.discover(node / "bpf")
+    assert facts.options["bpf-ct-global-tcp-max"] == "32768"
+    assert facts.clock.certain
+
+
 def test_an_agent_that_has_just_started_does_not_tell_its_release_yet(
     node: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

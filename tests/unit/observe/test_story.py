@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from ctconsole.model.agentlog import LogReader
 from ctconsole.model.event import Event, EventKind, Level, Scalar
 from ctconsole.observe.story import StoryTeller
 
@@ -132,6 +135,36 @@ def test_the_log_alone_makes_a_story() -> None:
         "maps were re-created 11:02:31-11:02:34, bpf-ct-global-tcp-max 9 -> 12, "
         "cilium_ct4_global re-created"
     )
+
+
+MISMATCHES = {
+    "1.9": (
+        f'level=warning msg="Max entries mismatch for BPF map" file-path={PIN} new=8192 old=32768 '
+        "subsys=bpf"
+    ),
+    "1.14": (
+        f'level=info msg="Unpinning map with incompatible properties" file-path={PIN} '
+        'new="Type:LRUHash KeySize:14 ValueSize:56 MaxEntries:8192 Flags:0" '
+        'old="Type:LRUHash KeySize:14 ValueSize:56 MaxEntries:32768 Flags:0" subsys=bpf'
+    ),
+    "1.18": (
+        'level=info msg="Unpinning map with incompatible properties" module=agent.datapath '
+        f"bpfMapName=cilium_ct4_global file-path={PIN} "
+        'old="[type LRUHash keySize 14 valueSize 56 maxEntries 32768 flags 0]" '
+        'new="[type LRUHash keySize 14 valueSize 56 maxEntries 8192 flags 0]"'
+    ),
+}
+
+
+@pytest.mark.parametrize("line", MISMATCHES.values(), ids=MISMATCHES)
+def test_each_generations_log_tells_which_option_was_changed(line: str) -> None:
+    teller = StoryTeller(window=5)
+    for one in LogReader().read(line, START):
+        teller.feed(one)
+    story = teller.due(START + 20)
+    assert story
+    assert "bpf-ct-global-tcp-max 32768 -> 8192" in story.message
+    assert story.fields["changed"] == "bpf-ct-global-tcp-max 32768 -> 8192"
 
 
 def test_a_line_that_counts_the_endpoints_counts_none_twice() -> None:
