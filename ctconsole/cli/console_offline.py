@@ -26,7 +26,7 @@ def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
             hint="For scripts there are ctconsole map list and ct list with --from-dump",
         )
     from ctconsole.cli.node_names import names_of_files
-    from ctconsole.observe.offline import OfflineSource
+    from ctconsole.observe.offline_source import OfflineSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 

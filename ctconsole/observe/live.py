@@ -62,6 +62,8 @@ class LiveSource:
         policy: see `FactsKeeper`.
     """
 
+    live = True
+
     def __init__(
         self,
         bpf_root: Path,

@@ -9,24 +9,20 @@ their folder in their pin.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ctconsole.errors import FormatError, NoSuchMapError
-from ctconsole.manager.catalogue import CATALOGUE, classify, group_of
+from ctconsole.manager.catalogue import CATALOGUE, classify
 from ctconsole.model import record_data
 from ctconsole.model.ct_text_reader import looks_like_ct_text, read_ct_text
 from ctconsole.model.dump import is_missing, map_name_of, read_dump, tool_error
 from ctconsole.model.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
-from ctconsole.model.layout import VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.layout import VALUE_SIZE, Layout
 from ctconsole.model.records import is_known
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.model.table import CtTable
 from ctconsole.observe.archive import Walker
-from ctconsole.observe.offline_knowledge import knowledge_of
 from ctconsole.observe.offline_nodes import (
     RUNTIME_CONFIG,
     NodeFiles,
@@ -35,20 +31,16 @@ from ctconsole.observe.offline_nodes import (
     is_debuginfo,
     is_show,
 )
-from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
+from ctconsole.observe.source import is_conntrack
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path, PurePath
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.event import Event
-    from ctconsole.model.knowledge import Knowledge
     from ctconsole.observe.archive import Member
-    from ctconsole.observe.calls import CallArray
-    from ctconsole.observe.usage import MapUsage
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -262,107 +254,3 @@ def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
         max_entries=0,
         pin=folder_of(path) / label,
     )
-
-
-class OfflineSource:
-    """Files for the console: a node that never changes.
-
-    Args:
-        paths: files, folders and archives.
-        layout: of conntrack values; None decides by the entries of each node.
-        now: the node's clock in seconds when the files were written; 0 takes what they tell.
-        taken_at: seconds since the Unix epoch when they were; 0 where unknown.
-
-    Raises:
-        UsageError: a path cannot be read.
-        FormatError: there is no map in the files.
-    """
-
-    read_only = True
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        *,
-        layout: Layout | None = None,
-        now: int = 0,
-        taken_at: float = 0.0,
-    ) -> None:
-        self._layout = layout
-        self._now = now
-        self._taken_at = taken_at
-        self._knowledge: dict[str, Knowledge] = {}
-        self.offline = read_offline(paths)
-        named = ", ".join(path.name for path in paths)
-        if not self.offline.maps:
-            raise FormatError(f"There is no map dump in {named}")
-        self.title = f"{named} · offline"
-
-    def maps(self) -> NodeSnapshot:
-        """Every map found, counted."""
-        started = time.perf_counter()
-        rows = tuple(
-            MapRow(one.info, entries=len(one.keys), group=group_of(one.info.label))
-            for one in self.offline.maps
-        )
-        return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
-
-    def table(self, where: PurePath | int) -> CtTable:
-        """A conntrack map, found by its pin or by its number.
-
-        Raises:
-            NoSuchMapError: there is none such.
-            FormatError: it is no conntrack map.
-        """
-        for one in self.offline.maps:
-            if where in {one.info.id, one.info.pin}:
-                return self.decode(one)
-        raise NoSuchMapError(2, "open", str(where), hint="It is not in the files")
-
-    def decode(self, one: OfflineMap) -> CtTable:
-        """A map as a table (see `table`)."""
-        node = self.offline.node_of(one)
-        return CtTable.from_raw(
-            one.info,
-            self.layout_of(one),
-            one.keys,
-            one.values,
-            now=node.now(self._now),
-            taken_at=self._taken_at,
-            hertz=node.hertz,
-            knowledge=self._knowledge_of(one.node),
-        )
-
-    def _knowledge_of(self, node: str) -> Knowledge:
-        if node not in self._knowledge:
-            peers = (peer for peer in self.offline.maps if peer.node == node)
-            told = self.offline.nodes.get(node, NodeFiles())
-            self._knowledge[node] = knowledge_of(peers, told)
-        return self._knowledge[node]
-
-    def layout_of(self, one: OfflineMap) -> Layout:
-        """The layout asked for, the one the node's files tell, or what its entries say."""
-        if self._layout is not None or one.layout is not None:
-            return self._layout or one.layout or Layout.V1_18
-        peers = (
-            peer.values
-            for peer in self.offline.maps
-            if peer.node == one.node and is_conntrack(peer.info)
-        )
-        return guess_layout(*peers).layout
-
-    def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
-        """Files hold no events."""
-        del since_id, limit
-        return ()
-
-    def usage(self) -> Sequence[MapUsage]:
-        """Files hold no programs."""
-        return ()
-
-    def calls(self) -> Sequence[CallArray]:
-        """Files hold no programs."""
-        return ()
-
-    def close(self) -> None:
-        """Nothing is open."""

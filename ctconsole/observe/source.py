@@ -102,6 +102,11 @@ class Source(Protocol):
     """
 
     @property
+    def live(self) -> bool:
+        """Whether a node is looked at as it is now, rather than files."""
+        ...
+
+    @property
     def title(self) -> str:
         """One line naming what is looked at."""
         ...

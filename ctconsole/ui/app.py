@@ -227,6 +227,7 @@ class ConsoleApp(App[None]):
         sample = self.sample
         now = self.clock()
         return Status(
+            live=self.source.live,
             frozen=self.frozen,
             read_only=self.actions is None,
             age=max(0.0, now - sample.taken_at) if sample.number else None,

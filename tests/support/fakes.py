@@ -185,6 +185,7 @@ class FakeSource:
         error: raised by `maps` while it is set.
     """
 
+    live: bool = True
     title: str = "node-1 · /sys/fs/bpf"
     clock: Callable[[], float] = lambda: EPOCH
     most_entries: int = 4000

@@ -106,7 +106,7 @@ def map_facts(row: MapRow) -> Facts:
         ("type", info.type.name.lower()),
         ("key size", f"{info.key_size} bytes"),
         ("value size", f"{info.value_size} bytes"),
-        ("maximum", f"{info.max_entries:,} entries"),
+        ("maximum", f"{info.max_entries:,} entries" if info.max_entries else "not known"),
         ("flags", f"0x{info.flags:x}"),
         ("", ""),
         ("entries", entries if row.exact else f"about {entries}"),

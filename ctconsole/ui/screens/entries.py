@@ -177,10 +177,7 @@ class EntriesScreen(SortableView):
 
     def action_pick_map(self) -> None:
         """Choose from a menu."""
-        choices = [
-            Choice(row.key, row.info.label, f"{row.entries or 0:,} of {row.info.max_entries:,}")
-            for row in self.console_app.ct_maps
-        ]
+        choices = [Choice(row.key, row.info.label, _room(row)) for row in self.console_app.ct_maps]
         if choices:
             current = self.console_app.chosen_map or ""
             self.app.push_screen(PickScreen("Conntrack map", choices, current), self._picked)
@@ -266,6 +263,12 @@ class EntriesScreen(SortableView):
         if query != self.query_shown:
             self.query_shown = query
             self.resort()
+
+
+def _room(row: MapRow) -> str:
+    """How full a map is; a file may not tell of how much."""
+    entries = f"{row.entries or 0:,}"
+    return f"{entries} of {row.info.max_entries:,}" if row.info.max_entries else entries
 
 
 def _summary(arrangement: Arrangement) -> Text:

@@ -14,6 +14,8 @@ from textual.widgets import Static
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
 VIEWS = (
@@ -66,6 +68,7 @@ class Status:
     """What the status line says.
 
     Attributes:
+        live: whether a node is looked at, rather than files.
         frozen: whether the screen holds an older sample.
         read_only: whether nothing can be changed.
         age: seconds since the sample shown was taken; None before the first.
@@ -76,6 +79,7 @@ class Status:
         error: what could not be read.
     """
 
+    live: bool = True
     frozen: bool = False
     read_only: bool = False
     age: float | None = None
@@ -126,9 +130,23 @@ class StatusBar(Widget):
         def add(words: str, style: str) -> None:
             text.append(words, self.get_component_rich_style(f"status-bar--{style}"))
 
-        add(" ‖ FROZEN " if status.frozen else " ● LIVE ", "frozen" if status.frozen else "live")
+        mode, style = ("‖ FROZEN", "frozen") if status.frozen else ("● LIVE", "live")
+        add(f" {mode} " if status.live else " ■ FILES ", style if status.live else "frozen")
         if status.read_only:
             add(" READ-ONLY ", "read-only")
+        if status.live:
+            self._add_sample(add)
+        if status.shown:
+            add(f"  {status.shown}", "quiet")
+        if status.error:
+            add(f"  ▲ {clean(status.error)}", "error")
+        elif status.flash:
+            add(f"  {clean(status.flash)}", "flash")
+        return text
+
+    def _add_sample(self, add: Callable[[str, str], None]) -> None:
+        """How old the sample is and what it cost; files have no such thing."""
+        status = self._status
         if status.age is None:
             add("  waiting for the first sample", "quiet")
         else:
@@ -137,13 +155,6 @@ class StatusBar(Widget):
             add(f"  cost {_short(status.cost)}", "quiet")
         if status.skipped and self.size.width >= _NARROW:
             add(f"  {status.skipped} skipped", "quiet")
-        if status.shown:
-            add(f"  {status.shown}", "quiet")
-        if status.error:
-            add(f"  ▲ {clean(status.error)}", "error")
-        elif status.flash:
-            add(f"  {clean(status.flash)}", "flash")
-        return text
 
 
 def _short(seconds: float) -> str:

@@ -106,7 +106,8 @@ class FillGraph(Widget):
         moving = f"  {rate:+,.0f}/s" if rate is not None else ""
         peak = max(count for _, count in self._trend)
         left = f"{self._row.entries:,}"
-        share = f"  {percent(self._row.fill or 0)} of {self._row.info.max_entries:,}{moving}"
+        fill, most = self._row.fill, self._row.info.max_entries
+        share = f"  {percent(fill)} of {most:,}{moving}" if fill is not None else moving
         right = f"peak {peak:,}"
         room = width - len(left) - len(share) - len(right)
         if room < 1:

@@ -117,7 +117,7 @@ class MapRows:
             "entries": (
                 (entries if found.exact else f"~{entries}", "" if found.entries else "dim"),
             ),
-            "maximum": ((f"{info.max_entries:,}", "dim"),),
+            "maximum": ((f"{info.max_entries:,}" if info.max_entries else "-", "dim"),),
             "memory": ((short_size(info.memlock) if info.memlock else "-", "dim"),),
         }
         stats = self._stats.get(found.key)

@@ -287,8 +287,10 @@ def test_a_sysdump_is_read_without_any_privilege() -> None:
                 ("ct", "list", "--names"),
                 ("ct", "list", "--filter", "dport:8080", "-o", "json"),
                 ("ct", "stats"),
+                ("ct", "risk", "--json"),
             )
         ]
-    assert [(one.returncode, "Traceback" in one.stderr) for one in results] == [(0, False)] * 4
+    assert [(one.returncode, "Traceback" in one.stderr) for one in results] == [(0, False)] * 5
     assert "shop/cart" in results[1].stdout
     assert len(json.loads(results[2].stdout)) == 8
+    assert "cilium_ct4_global" in {one["map"] for one in json.loads(results[4].stdout)}

@@ -17,7 +17,8 @@ from ctconsole.model.dump import read_dump
 from ctconsole.model.dump_percpu import read_per_cpu
 from ctconsole.model.layout import Layout
 from ctconsole.model.table import CtTable
-from ctconsole.observe.offline import OfflineSource, read_offline
+from ctconsole.observe.offline import read_offline
+from ctconsole.observe.offline_source import OfflineSource
 from tests.support.captures import CAPTURES, printed
 from tests.support.mutations import mutations
 from tests.support.record_maps import info

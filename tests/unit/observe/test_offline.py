@@ -13,7 +13,8 @@ import pytest
 
 from ctconsole.errors import FormatError, NoSuchMapError, UsageError
 from ctconsole.model.layout import Layout
-from ctconsole.observe.offline import OfflineSource, is_interesting, read_offline
+from ctconsole.observe.offline import is_interesting, read_offline
+from ctconsole.observe.offline_source import OfflineSource
 from tests.support.captures import CAPTURES
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class TestOfflineSource:
         table = source.table(row.info.pin)
         assert (table.layout, len(table), table.has_clock) == (Layout.V1_18, 3, True)
         assert len(source.table(row.info.id)) == 3
-        assert source.read_only
+        assert not source.live
         assert list(source.events(0, 10)) == []
         source.close()
 

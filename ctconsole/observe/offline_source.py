@@ -1,0 +1,133 @@
+"""Files for the console: a node that never changes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.manager.catalogue import group_of
+from ctconsole.model.layout import Layout, guess_layout
+from ctconsole.model.table import CtTable
+from ctconsole.observe.offline import read_offline
+from ctconsole.observe.offline_knowledge import knowledge_of
+from ctconsole.observe.offline_nodes import NodeFiles
+from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path, PurePath
+
+    from ctconsole.model.event import Event
+    from ctconsole.model.knowledge import Knowledge
+    from ctconsole.observe.calls import CallArray
+    from ctconsole.observe.offline import OfflineMap
+    from ctconsole.observe.usage import MapUsage
+
+
+class OfflineSource:
+    """The maps of files, folders and archives.
+
+    Args:
+        paths: files, folders and archives.
+        layout: of conntrack values; None decides by the entries of each node.
+        now: the node's clock in seconds when the files were written; 0 takes what they tell.
+        taken_at: seconds since the Unix epoch when they were; 0 where unknown.
+
+    Raises:
+        UsageError: a path cannot be read.
+        FormatError: there is no map in the files.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        layout: Layout | None = None,
+        now: int = 0,
+        taken_at: float = 0.0,
+    ) -> None:
+        self._layout = layout
+        self._now = now
+        self._taken_at = taken_at
+        self._knowledge: dict[str, Knowledge] = {}
+        self._tables: dict[int, CtTable] = {}
+        self.offline = read_offline(paths)
+        named = ", ".join(path.name for path in paths)
+        if not self.offline.maps:
+            raise FormatError(f"There is no map dump in {named}")
+        self.title = f"{named} · offline"
+
+    def maps(self) -> NodeSnapshot:
+        """Every map found, counted."""
+        started = time.perf_counter()
+        rows = tuple(
+            MapRow(one.info, entries=len(one.keys), group=group_of(one.info.label))
+            for one in self.offline.maps
+        )
+        return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
+
+    def table(self, where: PurePath | int) -> CtTable:
+        """A conntrack map, found by its pin or by its number.
+
+        Raises:
+            NoSuchMapError: there is none such.
+            FormatError: it is no conntrack map.
+        """
+        for one in self.offline.maps:
+            if where in {one.info.id, one.info.pin}:
+                # Always the same object, by which the console sees that nothing has changed.
+                if one.info.id not in self._tables:
+                    self._tables[one.info.id] = self.decode(one)
+                return self._tables[one.info.id]
+        raise NoSuchMapError(2, "open", str(where), hint="It is not in the files")
+
+    def decode(self, one: OfflineMap) -> CtTable:
+        """A map as a table (see `table`)."""
+        node = self.offline.node_of(one)
+        return CtTable.from_raw(
+            one.info,
+            self.layout_of(one),
+            one.keys,
+            one.values,
+            now=node.now(self._now),
+            taken_at=self._taken_at,
+            hertz=node.hertz,
+            knowledge=self._knowledge_of(one.node),
+        )
+
+    def _knowledge_of(self, node: str) -> Knowledge:
+        if node not in self._knowledge:
+            peers = (peer for peer in self.offline.maps if peer.node == node)
+            told = self.offline.nodes.get(node, NodeFiles())
+            self._knowledge[node] = knowledge_of(peers, told)
+        return self._knowledge[node]
+
+    def layout_of(self, one: OfflineMap) -> Layout:
+        """The layout asked for, the one the node's files tell, or what its entries say."""
+        if self._layout is not None or one.layout is not None:
+            return self._layout or one.layout or Layout.V1_18
+        peers = (
+            peer.values
+            for peer in self.offline.maps
+            if peer.node == one.node and is_conntrack(peer.info)
+        )
+        return guess_layout(*peers).layout
+
+    def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """Files hold no events."""
+        del since_id, limit
+        return ()
+
+    def usage(self) -> Sequence[MapUsage]:
+        """Files hold no programs."""
+        return ()
+
+    def calls(self) -> Sequence[CallArray]:
+        """Files hold no programs."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is open."""
