@@ -10,6 +10,10 @@ _PACKAGE = Path(__file__).resolve().parent
 DEFAULT_BPF_ROOT = Path("/sys/fs/bpf")
 """Where a node mounts its bpffs; every command's ``--bpf-root`` starts from it."""
 
+FALLBACK_BPF_ROOT = Path("/run/cilium/bpffs")
+"""Where an agent mounts its own bpffs if the usual place has another file system
+(``DefaultMapRootFallback`` of ``pkg/defaults``)."""
+
 GLOBALS = Path("tc/globals")
 """Cilium's folder of pinned maps below a bpffs (``pkg/bpf/bpffs_linux.go``, 1.9 to 1.18)."""
 

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.paths import DEFAULT_BPF_ROOT
+from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ctconsole.model.layout import Layout
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -33,11 +35,45 @@ def bpf_root_option(function: _F) -> _F:
     return click.option(
         "--bpf-root",
         type=click.Path(path_type=Path, readable=False),
-        default=DEFAULT_BPF_ROOT,
-        show_default=True,
+        callback=_found_root,
         metavar="DIR",
-        help="The bpffs whose pinned maps are meant.",
+        help="The bpffs whose pinned maps are meant.  [default: the one with Cilium's maps]",
     )(function)
+
+
+def _found_root(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path:
+    """The bpffs named, else the usual one, else wherever this node has Cilium's maps."""
+    if given is not None:
+        return given
+    if (DEFAULT_BPF_ROOT / GLOBALS).is_dir():
+        return DEFAULT_BPF_ROOT
+    from ctconsole.observe.discovery import find_root
+
+    return find_root()
+
+
+def layout_option(function: _F) -> _F:
+    """``--layout RELEASE``: how entries are laid out, handed over as a `Layout` or None."""
+    return click.option(
+        "--layout",
+        callback=_layout,
+        default="auto",
+        show_default=True,
+        metavar="RELEASE",
+        help="The Cilium release whose maps these are; auto asks the agent, then the maps.",
+    )(function)
+
+
+def _layout(_context: click.Context, _option: click.Parameter, given: str) -> Layout | None:
+    from ctconsole.model.layout import Layout
+
+    if given == "auto":
+        return None
+    try:
+        return Layout(given)
+    except ValueError as error:
+        known = ", ".join(Layout)
+        raise click.BadParameter(f"{given!r} is none of {known}, auto.") from error
 
 
 def json_option(function: _F) -> _F:

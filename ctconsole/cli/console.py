@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import bpf_root_option
+from ctconsole.cli.common import bpf_root_option, layout_option
 from ctconsole.cli.gates import gate_hint, gate_options
 from ctconsole.errors import AgentError, ConfigError, UsageError
 from ctconsole.paths import GLOBALS
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+    from ctconsole.model.layout import Layout
     from ctconsole.model.query import Query
 
     Leave = Callable[[], None]
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(name="console")
 @bpf_root_option
+@layout_option
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 def command(
     *,
     bpf_root: Path,
+    layout: Layout | None,
     state_dir: Path | None,
     read_only: bool,
     allow_writes: bool,
@@ -85,10 +88,11 @@ def command(
     if dumps:
         from ctconsole.cli.console_offline import open_offline
 
-        return open_offline(dumps, theme=theme or "")
+        return open_offline(dumps, layout=layout, theme=theme or "")
     return open_console(
         bpf_root,
         state_dir,
+        layout=layout,
         read_only=read_only,
         allow_writes=allow_writes,
         interval=interval,
@@ -100,6 +104,7 @@ def open_console(
     bpf_root: Path,
     state_dir: Path | None = None,
     *,
+    layout: Layout | None = None,
     read_only: bool = False,
     allow_writes: bool = False,
     interval: float = 2.0,
@@ -111,6 +116,7 @@ def open_console(
     Args:
         bpf_root: the bpffs whose maps are shown.
         state_dir: the agent's state folder; None finds it by ``bpf_root``.
+        layout: of the entries; None finds out.
         read_only: make no write gate.
         allow_writes: make one even where the maps belong to an agent that is not ours.
         interval: seconds between two samples.
@@ -147,8 +153,8 @@ def open_console(
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
     gate = Gate.open(read_only=bool(closed))
     app = ConsoleApp(
-        LiveSource(bpf_root, history, policy=partial(own_policy, bpf_root)),
-        NodeActions(gate, state_dir) if gate else None,
+        LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root)),
+        NodeActions(gate, state_dir, layout) if gate else None,
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),
@@ -190,10 +196,12 @@ class NodeActions:
     Args:
         gate: the write gate.
         state_dir: state folder of the agent that `restart_agent` restarts.
+        layout: of the entries; None finds out.
     """
 
-    def __init__(self, gate: Gate, state_dir: Path) -> None:
+    def __init__(self, gate: Gate, state_dir: Path, layout: Layout | None = None) -> None:
         self._gate = gate
+        self._layout = layout
         self._state_dir = state_dir
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
@@ -203,7 +211,7 @@ class NodeActions:
         from ctconsole.manager.recreate import plan_recreate
 
         pin = Path(path)
-        plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent))
+        plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent, self._layout))
         more = agent_warnings(plan, _agent_of(plan.path, self._state_dir))
         return replace(plan, warnings=(*plan.warnings, *more))
 
@@ -227,7 +235,7 @@ class NodeActions:
         from ctconsole.cli.node_reading import reading_of_node
 
         pin = Path(path)
-        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent))
+        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """See `ctconsole.ui.actions.Actions`."""

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ctconsole.model.layout import Layout
 
-def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
+
+def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: str = "") -> int:
     """Show what is in the files until the person leaves; nothing can be changed.
 
     Raises:
@@ -30,7 +32,7 @@ def open_offline(paths: Sequence[Path], *, theme: str = "") -> int:
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 
-    source = OfflineSource(paths)
+    source = OfflineSource(paths, layout=layout)
     app = ConsoleApp(
         source,
         None,

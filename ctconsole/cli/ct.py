@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import FILTER_HELP, bpf_root_option, message
+from ctconsole.cli.common import FILTER_HELP, bpf_root_option, layout_option, message
 from ctconsole.cli.ct_flush import delete, flush
 from ctconsole.cli.ct_risk import risk
 from ctconsole.cli.ct_stats import stats
-from ctconsole.model.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.cli.ct_samples import Sample
+    from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.model.query import Query
     from ctconsole.model.reading import Reading
@@ -39,13 +39,7 @@ command.add_command(flush)
 
 
 @command.command("list")
-@click.option(
-    "--layout",
-    type=click.Choice([*(one.value for one in Layout), "auto"]),
-    default="auto",
-    show_default=True,
-    help="The Cilium release whose entry layout the maps have.",
-)
+@layout_option
 @click.option(
     "--output",
     "-o",
@@ -83,7 +77,7 @@ command.add_command(flush)
 @bpf_root_option
 def list_entries(
     *,
-    layout: str,
+    layout: Layout | None,
     output: str,
     dumps: tuple[Path, ...],
     ids: tuple[int, ...],
@@ -120,7 +114,7 @@ def list_entries(
             raise click.UsageError("A dump does not tell the time; give it with --now.")
     else:
         facts = _known(bpf_root)
-        if layout == "auto" and facts.layout is not None:
+        if layout is None and facts.layout is not None:
             layout = facts.layout.value
             message(f"layout {layout}: {facts.layout.origin}")
         samples = _samples(_reading(facts, query), layout, output, ids, bpf_root)
@@ -174,16 +168,16 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
 
 
 def _samples(
-    reading: Reading, layout: str, output: str, ids: tuple[int, ...], bpf_root: Path
+    reading: Reading, layout: Layout | None, output: str, ids: tuple[int, ...], bpf_root: Path
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     from ctconsole.cli import ct_samples
 
     if ids:
         return (ct_samples.from_id(number, reading) for number in ids)
-    if output.startswith("cilium") and layout != "auto":
+    if output.startswith("cilium") and layout is not None:
         at_once = output == "cilium-json"
-        return ct_samples.from_pins_as_cilium(bpf_root, reading, Layout(layout), at_once=at_once)
+        return ct_samples.from_pins_as_cilium(bpf_root, reading, layout, at_once=at_once)
     return ct_samples.from_pins(bpf_root, reading, also_local=not output.startswith("cilium"))
 
 
@@ -195,7 +189,13 @@ class _Listing:
     """
 
     def __init__(
-        self, layout: str, output: str, names: Names | None, query: Query, *, time_diff: bool
+        self,
+        layout: Layout | None,
+        output: str,
+        names: Names | None,
+        query: Query,
+        *,
+        time_diff: bool,
     ) -> None:
         self.exit_code = 0
         self._query = query
@@ -252,14 +252,14 @@ class _Listing:
                 yield table
 
     def _decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable | None]]:
-        if self._layout == "auto":
+        if self._layout is None:
             samples = list(samples)
         layout = self._decide(samples)
         for sample in samples:
             if sample.problem:
                 message(f"ctconsole: {sample.problem}")
                 self.exit_code = 1
-            chosen = sample.layout or layout if self._layout == "auto" else layout
+            chosen = self._layout or sample.layout or layout
             table = self._table(sample, chosen)
             if table is not None and self._query:
                 table = table.take(self._query.rows(table))
@@ -284,10 +284,10 @@ class _Listing:
         """The layout asked for, or the one that fits all samples best."""
         from ctconsole.model.layout import LAYOUTS, guess_layout
 
-        if self._layout != "auto":
-            if not LAYOUTS[Layout(self._layout)].confirmed:
+        if self._layout is not None:
+            if not LAYOUTS[self._layout].confirmed:
                 message(f"layout {self._layout} was read from Cilium's sources, not tried on a map")
-            return Layout(self._layout)
+            return self._layout
         told = {sample.layout for sample in samples if sample.layout}
         if told and all(sample.layout for sample in samples):
             message(

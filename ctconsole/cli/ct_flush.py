@@ -12,6 +12,7 @@ from ctconsole.cli.common import (
     FILTER_HELP,
     bpf_root_option,
     json_option,
+    layout_option,
     message,
     print_json,
 )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.flush import FlushPlan, FlushReport
     from ctconsole.kernel.gate import Gate
+    from ctconsole.model.layout import Layout
 
 _yes = click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 
@@ -33,6 +35,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it; without this only the pl
 @_yes
 @gate_options
 @state_dir_option
+@layout_option
 @bpf_root_option
 @json_option
 def delete(
@@ -44,6 +47,7 @@ def delete(
     read_only: bool,
     allow_writes: bool,
     state_dir: Path | None,
+    layout: Layout | None,
     bpf_root: Path,
     as_json: bool,
 ) -> int:
@@ -63,7 +67,7 @@ def delete(
         raise click.UsageError("Give either --filter or --key; ct flush empties a whole map.")
     if key and len(maps) != 1:
         raise click.UsageError("A key is of one map; name it.")
-    plans = _plans(bpf_root, maps, where or "", key)
+    plans = _plans(bpf_root, layout, maps, where or "", key)
     if not yes:
         return _show(plans, as_json=as_json)
     gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
@@ -75,6 +79,7 @@ def delete(
 @_yes
 @gate_options
 @state_dir_option
+@layout_option
 @bpf_root_option
 @json_option
 def flush(
@@ -84,6 +89,7 @@ def flush(
     read_only: bool,
     allow_writes: bool,
     state_dir: Path | None,
+    layout: Layout | None,
     bpf_root: Path,
     as_json: bool,
 ) -> int:
@@ -97,7 +103,7 @@ def flush(
       ctconsole ct flush cilium_ct4_global
       ctconsole ct flush --yes
     """
-    plans = _plans(bpf_root, maps, "", None)
+    plans = _plans(bpf_root, layout, maps, "", None)
     if not yes:
         return _show(plans, as_json=as_json)
     gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
@@ -110,7 +116,9 @@ def _open(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> Gate:
     return open_gate("Deleting entries", bpf_root, read_only=read_only, allow_writes=allow_writes)
 
 
-def _plans(root: Path, maps: Sequence[str], where: str, key: str | None) -> list[FlushPlan]:
+def _plans(
+    root: Path, layout: Layout | None, maps: Sequence[str], where: str, key: str | None
+) -> list[FlushPlan]:
     """A plan for each map."""
     from ctconsole.agent.flush import plan_flush
     from ctconsole.cli.node_reading import reading_of_node
@@ -124,7 +132,7 @@ def _plans(root: Path, maps: Sequence[str], where: str, key: str | None) -> list
     except ValueError as error:
         raise UsageError(f"{key} is no key", hint="Write its bytes as hexadecimal") from error
     paths = _paths(find_globals(root), maps)
-    reading = reading_of_node(root)
+    reading = reading_of_node(root, layout)
     return [plan_flush(path, query, raw, reading=reading) for path in paths]
 
 

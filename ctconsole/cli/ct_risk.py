@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import FILTER_HELP, bpf_root_option, json_option, message, print_json
+from ctconsole.cli.common import (
+    FILTER_HELP,
+    bpf_root_option,
+    json_option,
+    layout_option,
+    message,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ctconsole.model.layout import Layout
     from ctconsole.model.risk import Forecast, Reason, Risk
     from ctconsole.model.table import CtTable
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="What the node's clock (seconds since boot) showed when the dump was taken.",
 )
+@layout_option
 @bpf_root_option
 @json_option
 def risk(
@@ -44,6 +53,7 @@ def risk(
     where: str | None,
     entries: bool,
     now: int | None,
+    layout: Layout | None,
     bpf_root: Path,
     as_json: bool,
 ) -> int:
@@ -62,6 +72,7 @@ def risk(
       ctconsole ct risk --filter 'src:10.0.1.0/24' --json
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
+    from ctconsole.cli.ct_samples import decoded
     from ctconsole.errors import UsageError
     from ctconsole.model.query import Query
     from ctconsole.model.risk import forecast
@@ -72,7 +83,9 @@ def risk(
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()
-    for table, problem in _tables(dumps, now or 0, bpf_root, maps):
+    for table, problem in decoded(dumps, now or 0, layout, bpf_root):
+        if maps and table.info.label not in maps:
+            continue
         seen.add(table.info.label)
         if problem:
             message(f"ctconsole: {problem}")
@@ -92,23 +105,6 @@ def risk(
     if as_json:
         print_json(told)
     return exit_code
-
-
-def _tables(
-    dumps: tuple[Path, ...], now: int, root: Path, maps: tuple[str, ...]
-) -> Iterator[tuple[CtTable, str]]:
-    """The conntrack maps that are meant, each with what could not be read of it."""
-    from ctconsole.cli import ct_samples
-
-    if dumps:
-        found = ct_samples.tables_of_files(dumps, now, judged=True)
-    else:
-        from ctconsole.cli.node_reading import reading_of_node
-
-        found = ct_samples.tables_of_node(root, reading_of_node(root))
-    for table, problem in found:
-        if not maps or table.info.label in maps:
-            yield table, problem
 
 
 def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:

@@ -227,29 +227,35 @@ def _reason(error: NoSuchMapError) -> str:
     return os.strerror(error.errno or 0).lower()
 
 
-def tables_of_node(root: Path, reading: Reading) -> Iterator[tuple[CtTable, str]]:
-    """The node's conntrack maps decoded, each with what could not be read of it.
+def decoded(
+    dumps: Sequence[Path], now: int, layout: Layout | None, root: Path
+) -> Iterator[tuple[CtTable, str]]:
+    """Conntrack maps with what is known beside them, each with what could not be read of it.
+
+    Args:
+        dumps: files, folders and archives; none reads the pinned maps.
+        now: see `from_files`.
+        layout: of all entries; None goes by the agent, the files or the entries.
+        root: the bpffs.
 
     Raises:
-        NoSuchMapError: there is none.
+        NoSuchMapError: none is pinned.
+        UsageError: a path cannot be read at all.
+        FormatError: there is no conntrack map in the files.
     """
+    if dumps:
+        samples = [one for one in from_files(dumps, now, judged=True) if one.is_conntrack]
+        guess = guess_layout(*(sample.values for sample in samples)).layout
+        for sample in samples:
+            yield sample.table(layout or sample.layout or guess), sample.problem
+        return
+    from ctconsole.cli.node_reading import reading_of_node
+
+    reading = reading_of_node(root, layout)
     for sample in from_pins(root, reading, also_local=True):
         if sample.is_conntrack:
-            layout = reading.layout or guess_layout(sample.values).layout
-            yield sample.table(layout), sample.problem
-
-
-def tables_of_files(
-    paths: Sequence[Path], now: int, *, judged: bool = False
-) -> Iterator[tuple[CtTable, str]]:
-    """The conntrack maps of files decoded, each with what could not be read of it.
-
-    Raises: see `from_files`.
-    """
-    samples = [one for one in from_files(paths, now, judged=judged) if one.is_conntrack]
-    guess = guess_layout(*(sample.values for sample in samples)).layout
-    for sample in samples:
-        yield sample.table(sample.layout or guess), sample.problem
+            found = reading.layout or guess_layout(sample.values).layout
+            yield sample.table(found), sample.problem
 
 
 def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list[Sample]:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from ctconsole.cli.common import FILTER_HELP, bpf_root_option, json_option, message, print_json
+from ctconsole.cli.common import (
+    FILTER_HELP,
+    bpf_root_option,
+    json_option,
+    layout_option,
+    message,
+    print_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ctconsole.model.changes import KeyedTable
+    from ctconsole.model.layout import Layout
     from ctconsole.model.query import Query
     from ctconsole.model.stats import Bar
     from ctconsole.model.table import CtTable
     from ctconsole.model.tops import Top
+
+    Look: TypeAlias = Callable[[], Iterable[tuple[CtTable, str]]]
 
 
 @click.command("stats")
@@ -45,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
 )
+@layout_option
 @bpf_root_option
 @json_option
 def stats(
@@ -54,6 +66,7 @@ def stats(
     now: int | None,
     seconds: float | None,
     top: int,
+    layout: Layout | None,
     bpf_root: Path,
     as_json: bool,
 ) -> int:
@@ -69,6 +82,7 @@ def stats(
       ctconsole ct stats --over 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
+    from ctconsole.cli.ct_samples import decoded
     from ctconsole.model.query import Query
 
     if now is not None and not dumps:
@@ -76,10 +90,11 @@ def stats(
     if seconds and dumps:
         raise click.UsageError("--over is for live maps; a dump is one moment.")
     query = Query.parse(where or "")
-    before = _keyed(bpf_root, query, seconds) if seconds else {}
+    look = partial(decoded, dumps, now or 0, layout, bpf_root)
+    before = _keyed(look, query, seconds) if seconds else {}
     found = []
     exit_code = 0
-    for table, problem in _tables(dumps, now or 0, bpf_root):
+    for table, problem in look():
         if problem:
             message(f"ctconsole: {problem}")
             exit_code = 1
@@ -96,17 +111,7 @@ def stats(
     return exit_code
 
 
-def _tables(dumps: tuple[Path, ...], now: int, bpf_root: Path) -> Iterator[tuple[CtTable, str]]:
-    """Every conntrack map with what could not be read of it."""
-    from ctconsole.cli import ct_samples
-    from ctconsole.cli.node_reading import reading_of_node
-
-    if dumps:
-        return ct_samples.tables_of_files(dumps, now, judged=True)
-    return ct_samples.tables_of_node(bpf_root, reading_of_node(bpf_root))
-
-
-def _keyed(bpf_root: Path, query: Query, seconds: float) -> dict[int, KeyedTable]:
+def _keyed(look: Look, query: Query, seconds: float) -> dict[int, KeyedTable]:
     """The first look, by map id; ``seconds`` ago when it returns."""
     import time
 
@@ -114,7 +119,7 @@ def _keyed(bpf_root: Path, query: Query, seconds: float) -> dict[int, KeyedTable
 
     found = {
         table.info.id: KeyedTable(table.take(query.rows(table)) if query else table)
-        for table, _ in _tables((), 0, bpf_root)
+        for table, _ in look()
     }
     time.sleep(seconds)
     return found

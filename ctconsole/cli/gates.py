@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.errors import ReadOnlyError
-from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
+from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +45,9 @@ def is_foreign(bpf_root: Path) -> bool:
         return False
     if find_agent(folder) is not None:
         return True
-    usual = DEFAULT_BPF_ROOT / GLOBALS
-    return (
-        usual.is_dir()
-        and folder.is_dir()
-        and usual.samefile(folder)
-        and any(usual.glob("cilium_*"))
+    return folder.is_dir() and any(
+        usual.is_dir() and usual.samefile(folder) and any(usual.glob("cilium_*"))
+        for usual in (root / GLOBALS for root in (DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT))
     )
 
 

@@ -10,15 +10,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.knowledge import PolicyFacts
+    from ctconsole.model.layout import Layout
     from ctconsole.model.reading import Reading
 
 
-def reading_of_node(root: Path) -> Reading:
-    """All that can be learned of the node whose maps are pinned below ``root``."""
+def reading_of_node(root: Path, layout: Layout | None = None) -> Reading:
+    """All that can be learned of the node whose maps are pinned below ``root``.
+
+    Args:
+        root: its bpffs.
+        layout: what the operator says of the entries; None finds out.
+    """
     from ctconsole.observe.discovery import discover
     from ctconsole.observe.reading import reading_of
 
-    return reading_of(discover(root), own_policy(root))
+    return reading_of(discover(root, layout=layout), own_policy(root))
 
 
 def own_policy(root: Path) -> PolicyFacts | None:

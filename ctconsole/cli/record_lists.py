@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import bpf_root_option, message
+from ctconsole.cli.common import bpf_root_option, layout_option, message
 from ctconsole.model.cilium_services import View
 from ctconsole.model.layout import Layout
 from ctconsole.model.record_spec import Kind
@@ -36,7 +36,7 @@ def list_command(
 
     def run(
         *,
-        layout: str,
+        layout: Layout | None,
         output: str,
         dumps: tuple[Path, ...],
         now: int | None,
@@ -45,8 +45,7 @@ def list_command(
     ) -> int:
         if now is not None and not dumps:
             raise click.UsageError("--now is for --from-dump; a live map is read now.")
-        chosen = None if layout == "auto" else Layout(layout)
-        listing = _Listing((view.kind,) if view else kinds, chosen, output, view)
+        listing = _Listing((view.kind,) if view else kinds, layout, output, view)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
@@ -54,13 +53,7 @@ def list_command(
 
     run.__doc__ = doc
     options = (
-        click.option(
-            "--layout",
-            type=click.Choice([*(layout.value for layout in Layout), "auto"]),
-            default="auto",
-            show_default=True,
-            help="The Cilium release whose maps these are; auto asks agent or map names.",
-        ),
+        layout_option,
         click.option(
             "--output",
             "-o",

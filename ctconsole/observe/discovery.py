@@ -19,7 +19,7 @@ from ctconsole.model import agentjson
 from ctconsole.model.ctclock import KTIME, ClockSource
 from ctconsole.model.layout import LAYOUTS, Layout
 from ctconsole.observe import agentapi, agentflags, nodeclock
-from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS, run_dir
+from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS, run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,10 +33,6 @@ RUNTIME_CONFIG = Path("state/agent-runtime-config.json")
 STORED_OPTIONS = Path("state/viper-agent-config.yaml")
 STATE_DIRS = (Path("/var/run/cilium"), Path("/run/cilium"))
 """Where an agent keeps its socket and state unless ``--state-dir`` says otherwise."""
-
-FALLBACK_BPF_ROOT = Path("/run/cilium/bpffs")
-"""Where an agent mounts its own bpffs if the usual place has another file system
-(``DefaultMapRootFallback`` of ``pkg/defaults``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ctconsole.cli import common
+from ctconsole.cli.common import bpf_root_option, layout_option
+from ctconsole.model.layout import Layout
+from ctconsole.observe import discovery
+from ctconsole.paths import GLOBALS
+
+
+@click.command()
+@layout_option
+@bpf_root_option
+def told(*, layout: Layout | None, bpf_root: Path) -> None:
+    click.echo(f"{bpf_root} {layout!r}")
+
+
+def answer(*arguments: str) -> str:
+    return CliRunner().invoke(told, arguments).output.strip()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node whose maps are not where they usually are."""
+    monkeypatch.setattr(common, "DEFAULT_BPF_ROOT", tmp_path / "usual")
+    monkeypatch.setattr(discovery, "find_root", lambda: tmp_path / "other")
+    return tmp_path
+
+
+def test_the_bpffs_is_found_where_the_node_has_it(elsewhere: Path) -> None:
+    assert answer().startswith(f"{elsewhere}/other ")
+    (elsewhere / "usual" / GLOBALS).mkdir(parents=True)
+    assert answer().startswith(f"{elsewhere}/usual ")
+    assert answer("--bpf-root", "/x").startswith("/x ")
+
+
+def test_a_layout_is_one_of_those_known() -> None:
+    assert answer("--bpf-root", "/x", "--layout", "1.18") == f"/x {Layout.V1_18!r}"
+    assert answer("--bpf-root", "/x") == "/x None"
+    assert "none of 1.9, 1.15" in answer("--layout", "1.10")
