@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -13,6 +13,9 @@ from ctconsole.cli.common import bpf_root_option, layout_option
 from ctconsole.model.layout import Layout
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
