@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> int:
 
         print(f"ctconsole {__version__}")
         return 0
+    # numpy would start a thread for each CPU to multiply matrices, which nothing here does.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ctconsole.cli.common import run
     from ctconsole.cli.main import root
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ctconsole.cli.ct_stats import stats
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ctconsole.cli.ct_pins import Pins
     from ctconsole.cli.ct_samples import Sample
     from ctconsole.model.layout import Layout
     from ctconsole.model.names import Names
@@ -102,29 +104,37 @@ def list_entries(
       ctconsole ct list --from-dump cilium-sysdump.zip    also text that Cilium's tool printed
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
+    from ctconsole.kernel.heap import keep_freed_memory
     from ctconsole.model.query import Query
 
+    keep_freed_memory()
     _check(output, dumps, ids, now, time_diff=time_diff)
-    query = Query.parse(where or "")
-    if dumps:
-        from ctconsole.cli import ct_samples
-
-        samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
-        if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
-            raise click.UsageError("A dump does not tell the time; give it with --now.")
-    else:
-        facts = _known(bpf_root)
-        if layout is None and facts.layout is not None:
-            layout = facts.layout.value
-            message(f"layout {layout}: {facts.layout.origin}")
-        samples = _samples(_reading(facts, query), layout, output, ids, bpf_root)
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
-    names = _names(dumps, bpf_root) if with_names else None
-    listing = _Listing(layout, output, names, query, time_diff=time_diff)
-    for chunk in listing.render(samples):
-        sys.stdout.buffer.write(chunk)
-    sys.stdout.buffer.flush()
+    query = Query.parse(where or "")
+    with ExitStack() as opened:
+        if dumps:
+            from ctconsole.cli import ct_samples
+
+            samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
+            if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
+                raise click.UsageError("A dump does not tell the time; give it with --now.")
+        else:
+            from ctconsole.cli.ct_pins import Pins
+
+            pins = None if ids else Pins(bpf_root, whole=output == "table")
+            if pins is not None:
+                opened.callback(pins.close)
+            facts = _known(bpf_root)
+            if layout is None and facts.layout is not None:
+                layout = facts.layout.value
+                message(f"layout {layout}: {facts.layout.origin}")
+            samples = _samples(_reading(facts, query), layout, output, pins, ids)
+        names = _names(dumps, bpf_root) if with_names else None
+        listing = _Listing(layout, output, names, query, time_diff=time_diff)
+        for chunk in listing.render(samples):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
     return listing.exit_code
 
 
@@ -168,17 +178,20 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
 
 
 def _samples(
-    reading: Reading, layout: Layout | None, output: str, ids: tuple[int, ...], bpf_root: Path
+    reading: Reading,
+    layout: Layout | None,
+    output: str,
+    pins: Pins | None,
+    ids: tuple[int, ...],
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
-    from ctconsole.cli import ct_samples
+    if pins is None:
+        from ctconsole.cli.ct_pins import from_id
 
-    if ids:
-        return (ct_samples.from_id(number, reading) for number in ids)
+        return (sample for number in ids for sample in from_id(number, reading))
     if output.startswith("cilium") and layout is not None:
-        at_once = output == "cilium-json"
-        return ct_samples.from_pins_as_cilium(bpf_root, reading, layout, at_once=at_once)
-    return ct_samples.from_pins(bpf_root, reading, also_local=not output.startswith("cilium"))
+        return pins.samples_as_cilium(reading, layout, at_once=output == "cilium-json")
+    return pins.samples(reading, also_local=not output.startswith("cilium"))
 
 
 class _Listing:
@@ -214,7 +227,7 @@ class _Listing:
             case "table":
                 yield from self._for_people(samples)
             case "cilium-json":
-                yield from cilium_json.render_json(self._with_warning(self._tables(samples)))
+                yield from cilium_json.render_json(self._with_warning(self._whole(samples)))
             case "json":
                 yield from listing.render_listing_json(self._tables(samples), self._names)
             case "ndjson":
@@ -223,10 +236,15 @@ class _Listing:
                 yield from listing.render_listing_csv(self._tables(samples), self._names)
 
     def _as_cilium(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
-        from ctconsole.model.cilium_text import render_text
+        from ctconsole.model.chunks import in_order
+        from ctconsole.model.cilium_text import text_jobs
 
-        for table in self._tables(samples):
-            yield from render_text(table, time_diff=self._time_diff)
+        jobs = (
+            job
+            for sample, table in self._listed(samples)
+            for job in text_jobs(table, time_diff=self._time_diff, last=sample.last)
+        )
+        return (text.data for text in in_order(jobs))
 
     def _for_people(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
         """Tables; where the layout is not known, the bytes."""
@@ -241,6 +259,10 @@ class _Listing:
                 yield from render_listing_table(table, self._names)
 
     def _tables(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+        """See `_listed`."""
+        return (table for _, table in self._listed(samples))
+
+    def _listed(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable]]:
         """The samples as tables; what is no conntrack map is said and left out."""
         for sample, table in self._decoded(samples):
             if table is None:
@@ -249,7 +271,7 @@ class _Listing:
                 if sample.info.label.startswith("cilium_ct"):
                     self.exit_code = 1
             else:
-                yield table
+                yield sample, table
 
     def _decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable | None]]:
         if self._layout is None:
@@ -306,6 +328,15 @@ class _Listing:
             f"ctconsole: {info.label} has keys of {info.key_size} and values of "
             f"{info.value_size} bytes: no conntrack map of a known layout, {what}"
         )
+
+    def _whole(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+        """The tables, each whole where the JSON repeats its last key."""
+        from ctconsole.cli.ct_samples import whole_maps
+        from ctconsole.model.layout import LAYOUTS
+
+        if self._layout is None or LAYOUTS[self._layout].json_repeats_key:
+            samples = whole_maps(samples)
+        return self._tables(samples)
 
     def _with_warning(self, tables: Iterable[CtTable]) -> Iterator[CtTable]:
         warned = False

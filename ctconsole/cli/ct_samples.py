@@ -1,30 +1,26 @@
-"""Where ``ct list`` gets its entries from: pinned maps, map ids, dump files."""
+"""Entries as ``ct list`` and its kin get them: raw, with all that is known; those of files."""
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from ctconsole.cli.common import message
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import FormatError
 from ctconsole.model.knowledge import NOTHING_KNOWN
-from ctconsole.model.layout import KEYS, LAYOUTS, VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.layout import KEYS, VALUE_SIZE, Layout, guess_layout
 from ctconsole.model.table import UNWALKED, CtTable, Walk
-from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from ctconsole.kernel.maps import BpfMap
     from ctconsole.model.knowledge import Knowledge
-    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.offline import Offline
 
@@ -54,6 +50,7 @@ class Sample:
         layout: the version that printed the text it was read from, else None.
         hertz: see `CtTable`.
         knowledge: see `CtTable`.
+        last: whether the map ends with these entries.
     """
 
     info: MapInfo
@@ -66,6 +63,7 @@ class Sample:
     layout: Layout | None = None
     hertz: int = 0
     knowledge: Knowledge = NOTHING_KNOWN
+    last: bool = True
 
     @property
     def is_conntrack(self) -> bool:
@@ -88,6 +86,10 @@ class Sample:
         )
         return not other and self.info.key_size in KEYS
 
+    def part(self) -> Sample:
+        """As one of several samples of its map, and not the last."""
+        return replace(self, last=False)
+
     def filled(self) -> Sample:
         """With zeros behind short values (`LayoutSpec.fills_short_values`)."""
         values = np.zeros((len(self.values), VALUE_SIZE), np.uint8)
@@ -109,122 +111,16 @@ class Sample:
         )
 
 
-def from_live(live: BpfMap, reading: Reading) -> Sample:
-    """Read a live map; closes it."""
-    from ctconsole.kernel.clock import ct_now
-
-    with live:
-        info, dump = live.info, live.read()
-        if info.type.is_per_cpu:
-            raise FormatError(f"{info.label} is a per-CPU map, no conntrack map")
-    problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
-    return Sample(
-        info,
-        dump.keys,
-        dump.values,
-        dump.walk,
-        ct_now(reading.clock),
-        time.time(),
-        problem,
-        hertz=reading.clock.stamp_hertz,
-        knowledge=reading.knowledge,
-    )
-
-
-def from_id(number: int, reading: Reading) -> Sample:
-    """Read the map with this kernel id."""
-    from ctconsole.kernel.maps import BpfMap
-
-    return from_live(BpfMap.from_id(number), reading)
-
-
-def from_pins(root: Path, reading: Reading, *, also_local: bool) -> Iterator[Sample]:
-    """Read the pinned maps that exist, in Cilium's order.
-
-    Args:
-        root: the bpffs; the maps are in its ``tc/globals``.
-        reading: what is known of the node.
-        also_local: list the maps of single endpoints too (``conntrack-local``).
-
-    Raises:
-        NoSuchMapError: there is none.
-    """
-    from ctconsole.kernel.maps import BpfMap
-
-    folder = root / GLOBALS
-    names = [name for name in GLOBAL_MAPS if (folder / name).exists()]
-    if also_local:
-        every = sorted(path.name for path in folder.glob("cilium_ct*") if path.name not in names)
-        names += [name for name in every if name not in GLOBAL_MAPS]
-    if not names:
-        raise NoSuchMapError(
-            2,
-            "BPF_OBJ_GET",
-            str(folder / GLOBAL_MAPS[0]),
-            hint="Name the bpffs with --bpf-root, a map with --map-id or a file with --from-dump",
-        )
-    for name in names:
-        yield from_live(BpfMap.open(folder / name), reading)
-
-
-def from_pins_as_cilium(
-    root: Path, reading: Reading, layout: Layout, *, at_once: bool
-) -> Iterator[Sample]:
-    """Read the four global maps and do about odd ones what that version's tool does.
-
-    About a missing one 1.9 says so and goes on; 1.18 ends there with an error. Where both IPv6
-    maps are missing IPv6 is switched off; a tool that can ask its agent then leaves them out, and
-    so is done here.
-
-    Args:
-        root: the bpffs; the maps are in its ``tc/globals``.
-        reading: what is known of the node.
-        layout: the version.
-        at_once: open all maps before the first is read, as the tools do for JSON, of which they
-            print nothing where one map fails.
-
-    Raises:
-        NoSuchMapError: a map is missing and the layout's tool would end.
-        FormatError: its values are of another size and the layout's tool would end.
-    """
-    with ExitStack() as opened:
-        maps = (opened.enter_context(live) for live in _opened_as_cilium(root, layout))
-        for live in list(maps) if at_once else maps:
-            yield from_live(live, reading)
-
-
-def _opened_as_cilium(root: Path, layout: Layout) -> Iterator[BpfMap]:
-    from ctconsole.kernel.maps import BpfMap
-
-    folder = root / GLOBALS
-    spec = LAYOUTS[layout]
-    ipv6 = any((folder / name).exists() for name in GLOBAL_MAPS[2:])
-    for name in GLOBAL_MAPS if ipv6 or spec.skips_missing_maps else GLOBAL_MAPS[:2]:
-        path = folder / name
-        try:
-            live = BpfMap.open(path)
-        except NoSuchMapError as error:
-            if not spec.skips_missing_maps:
-                raise
-            message(
-                f"Unable to open {path}: Unable to get object {path}: {_reason(error)}. Skipping."
-            )
-            continue
-        size = live.info.value_size
-        if size != VALUE_SIZE and not spec.fills_short_values:
-            live.close()
-            raise FormatError(
-                f"{path} has values of {size} bytes instead of {VALUE_SIZE}, at which the tool of "
-                f"Cilium {layout} ends; --output table shows its bytes"
-            )
-        yield live
-
-
-def _reason(error: NoSuchMapError) -> str:
-    """The errno's text as Go prints it."""
-    import os
-
-    return os.strerror(error.errno or 0).lower()
+def whole_maps(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Each map as one sample, where it comes in several."""
+    parts: list[Sample] = []
+    for sample in samples:
+        parts.append(sample)
+        if sample.last:
+            keys = np.concatenate([part.keys for part in parts])
+            values = np.concatenate([part.values for part in parts])
+            yield replace(sample, keys=keys, values=values) if parts[1:] else sample
+            parts = []
 
 
 def decoded(
@@ -249,13 +145,15 @@ def decoded(
         for sample in samples:
             yield sample.table(layout or sample.layout or guess), sample.problem
         return
+    from ctconsole.cli.ct_pins import Pins
     from ctconsole.cli.node_reading import reading_of_node
 
-    reading = reading_of_node(root, layout)
-    for sample in from_pins(root, reading, also_local=True):
-        if sample.is_conntrack:
-            found = reading.layout or guess_layout(sample.values).layout
-            yield sample.table(found), sample.problem
+    with closing(Pins(root, whole=True)) as pins:
+        reading = reading_of_node(root, layout)
+        for sample in pins.samples(reading, also_local=True):
+            if sample.is_conntrack:
+                found = reading.layout or guess_layout(sample.values).layout
+                yield sample.table(found), sample.problem
 
 
 def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list[Sample]:

@@ -246,6 +246,11 @@ class BpfMap:
         if batches.failure:
             raise batches.failure
 
+    def no_entries(self) -> tuple[Bytes, Bytes]:
+        """The arrays of `RawDump` with no rows."""
+        keys, values = self._buffers(0)
+        return keys, values.reshape(0, *self.value_shape)
+
     def has_batch(self) -> bool:
         """Whether kernel and map type can be read in batches; costs one small read."""
         keys, values = self._buffers(DEFAULT_CHUNK)

@@ -64,37 +64,39 @@ def optional(columns: Sequence[Column], present: Bools, null: bytes) -> list[Col
     return shown
 
 
-def moment(seconds: npt.NDArray[np.int64], style: Style) -> list[Column]:
-    """Seconds since the Unix epoch as RFC 3339 in UTC: ``2026-11-23T09:37:33Z``."""
+def moment(seconds: npt.NDArray[np.int64], present: Bools, style: Style) -> list[Column]:
+    """Seconds since the Unix epoch as RFC 3339 in UTC, ``2026-11-23T09:37:33Z``, else null."""
     days = seconds // _DAY
-    first, last = int(days.min(initial=0)), int(days.max(initial=0))
-    if len(days):
-        first = int(days.min())
+    first, last = (int(days.min()), int(days.max())) if len(days) else (0, 0)
     start = first // _DAYS_AT_ONCE * _DAYS_AT_ONCE
     stop = (last // _DAYS_AT_ONCE + 1) * _DAYS_AT_ONCE
-    dates = _dates(start, stop).column(days - start)
-    quotes = [literal(style.quote)] if style.quote else []
-    return [*quotes, dates, _clock().column(seconds - days * _DAY), *quotes]
+    dates, clock = _dates(start, stop, style), _clock(style)
+    # Behind the days is what is written where there is no time.
+    date = np.where(present, days - start, stop - start)
+    return [dates.column(date), clock.column(np.where(present, seconds - days * _DAY, _DAY))]
 
 
 @lru_cache(maxsize=16)
-def _dates(start: int, stop: int) -> TokenTable:
-    """``YYYY-MM-DDT`` for days since the epoch."""
-    days = np.arange(start, stop).astype("datetime64[D]")
-    texts = np.char.add(np.datetime_as_string(days), "T").astype("S11")
-    return TokenTable(texts.view("V11"), np.full(len(texts), 11, np.uint8))
+def _dates(start: int, stop: int, style: Style) -> TokenTable:
+    """``YYYY-MM-DDT`` for days since the epoch with the quote before; null behind the last."""
+    days = np.datetime_as_string(np.arange(start, stop).astype("datetime64[D]"))
+    return token_table([*(style.quote + f"{day}T".encode() for day in days), style.null])
 
 
 @cache
-def _clock() -> TokenTable:
-    """``HH:MM:SSZ`` for the seconds of a day."""
+def _clock(style: Style) -> TokenTable:
+    """``HH:MM:SSZ`` for the seconds of a day with the quote behind; nothing after the last."""
     times = np.arange(_DAY, dtype=np.uint32)
-    text = np.frombuffer(b"00:00:00Z", np.uint8) + np.zeros((_DAY, 1), np.uint8)
+    whole = np.frombuffer(b"00:00:00Z" + style.quote, np.uint8)
+    text = np.zeros((_DAY + 1, len(whole)), np.uint8)
+    text[:_DAY] = whole
     for column, unit, base in ((0, 36000, 3), (1, 3600, 10), (3, 600, 6), (4, 60, 10)):
-        text[:, column] += (times // unit % base).astype(np.uint8)
-    text[:, 6] += (times // 10 % 6).astype(np.uint8)
-    text[:, 7] += (times % 10).astype(np.uint8)
-    return TokenTable(text.view("V9").reshape(-1), np.full(_DAY, 9, np.uint8))
+        text[:_DAY, column] += (times // unit % base).astype(np.uint8)
+    text[:_DAY, 6] += (times // 10 % 6).astype(np.uint8)
+    text[:_DAY, 7] += (times % 10).astype(np.uint8)
+    lengths = np.full(_DAY + 1, len(whole), np.uint8)
+    lengths[_DAY] = 0
+    return TokenTable(text.view(f"V{len(whole)}").reshape(-1), lengths)
 
 
 def flag_names(flags: npt.NDArray[np.uint16], layout: Layout, style: Style) -> list[Column]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.chunks import in_chunks
+from ctconsole.model.chunks import chunk_jobs, in_order
 from ctconsole.model.columns import Column, TokenTable, decimal, join, literal, rows_of
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ _KEY_FIELDS: Final = (("DestPort", "dport"), ("SourcePort", "sport"))
 def render_json(tables: Iterable[CtTable]) -> Iterator[memoryview]:
     """All maps' entries as one JSON array, in chunks."""
     empty = True
-    for table in tables:
-        for text in in_chunks(partial(_entries, table), len(table)):
-            if empty:
-                # Every entry brings the comma that separates it from the one before.
-                text[0] = ord("[")
-                empty = False
-            yield text.data
+    jobs = (job for table in tables for job in chunk_jobs(partial(_entries, table), len(table)))
+    for text in in_order(jobs):
+        if empty:
+            # Every entry brings the comma that separates it from the one before.
+            text[0] = ord("[")
+            empty = False
+        yield text.data
     yield memoryview(b"[]\n\n" if empty else b"\n]\n\n")
 
 

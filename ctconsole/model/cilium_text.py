@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ctconsole.model.addresses import address
-from ctconsole.model.chunks import in_chunks
+from ctconsole.model.chunks import chunk_jobs, in_order
 from ctconsole.model.columns import (
     Column,
     decimal,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.chunks import Job
     from ctconsole.model.columns import TokenTable
     from ctconsole.model.layout import LayoutSpec, TextField
     from ctconsole.model.table import CtTable
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     Records: TypeAlias = npt.NDArray[Any]
 
 
-def render_text(table: CtTable, *, time_diff: bool = False) -> Iterator[memoryview]:
+def render_text(
+    table: CtTable, *, time_diff: bool = False, last: bool = True
+) -> Iterator[memoryview]:
     """One map's listing, in chunks, the blank line after it included.
 
     Entries whose protocol is 0 are left out, as the tool leaves them out.
@@ -53,14 +56,21 @@ def render_text(table: CtTable, *, time_diff: bool = False) -> Iterator[memoryvi
     Args:
         table: the sample.
         time_diff: add the seconds remaining, as ``--time-diff`` does; counts from ``table.now``.
+        last: whether the map ends with this table; the blank line is left out where not.
     """
+    for text in in_order(text_jobs(table, time_diff=time_diff, last=last)):
+        yield text.data
+
+
+def text_jobs(table: CtTable, *, time_diff: bool, last: bool) -> Iterator[Job]:
+    """The jobs of `render_text`, for those who have several tables to render."""
 
     def lines(rows: slice) -> Bytes:
         return _lines(table.keys[rows], table.values[rows], table, time_diff=time_diff)
 
-    for text in in_chunks(lines, len(table)):
-        yield text.data
-    yield memoryview(b"\n")
+    yield from chunk_jobs(lines, len(table))
+    if last:
+        yield lambda: np.frombuffer(b"\n", np.uint8)
 
 
 def _lines(keys: Records, values: Records, table: CtTable, *, time_diff: bool) -> Bytes:

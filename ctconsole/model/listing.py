@@ -27,7 +27,7 @@ from ctconsole.model.cells import (
     tcp_flags,
     words,
 )
-from ctconsole.model.chunks import in_chunks
+from ctconsole.model.chunks import chunk_jobs, in_order
 from ctconsole.model.columns import Column, decimal, join, literal, signed
 from ctconsole.model.listing_names import name_columns
 from ctconsole.model.table import Direction, State
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.chunks import Job
     from ctconsole.model.names import Names
     from ctconsole.model.table import CtTable
 
@@ -61,12 +62,11 @@ def render_listing_json(
         names: adds what addresses, services and identities are called; None adds nothing.
     """
     empty = True
-    for table in tables:
-        for text in _objects(table, names, before=b",\n", after=b""):
-            if empty:
-                text[0] = ord("[")
-                empty = False
-            yield text.data
+    for text in _objects(tables, names, before=b",\n", after=b""):
+        if empty:
+            text[0] = ord("[")
+            empty = False
+        yield text.data
     yield memoryview(b"[]\n" if empty else b"\n]\n")
 
 
@@ -74,23 +74,30 @@ def render_listing_ndjson(
     tables: Iterable[CtTable], names: Names | None = None
 ) -> Iterator[memoryview]:
     """One JSON object per line (see `render_listing_json`)."""
-    for table in tables:
-        for text in _objects(table, names, before=b"", after=b"\n"):
-            yield text.data
+    for text in _objects(tables, names, before=b"", after=b"\n"):
+        yield text.data
 
 
 def render_listing_csv(
     tables: Iterable[CtTable], names: Names | None = None
 ) -> Iterator[memoryview]:
     """CSV with a line of names; lists are separated by ``|`` (see `render_listing_json`)."""
+    for text in in_order(_csv_jobs(tables, names)):
+        yield text.data
+
+
+def _csv_jobs(tables: Iterable[CtTable], names: Names | None) -> Iterator[Job]:
     headed = False
     for table in tables:
-        for text in in_chunks(partial(_csv, table, names), len(table)):
-            if not headed:
-                first = _cells(table.take(slice(0, 1)), CSV, names)
-                yield memoryview((",".join(cell.name for cell in first) + "\n").encode())
-                headed = True
-            yield text.data
+        if len(table) and not headed:
+            headed = True
+            yield partial(_heading, table, names)
+        yield from chunk_jobs(partial(_csv, table, names), len(table))
+
+
+def _heading(table: CtTable, names: Names | None) -> Bytes:
+    cells = _cells(table.take(slice(0, 1)), CSV, names)
+    return np.frombuffer((",".join(cell.name for cell in cells) + "\n").encode(), np.uint8)
 
 
 def _csv(table: CtTable, names: Names | None, rows: slice) -> Bytes:
@@ -102,9 +109,9 @@ def _csv(table: CtTable, names: Names | None, rows: slice) -> Bytes:
 
 
 def _objects(
-    table: CtTable, names: Names | None, *, before: bytes, after: bytes
+    tables: Iterable[CtTable], names: Names | None, *, before: bytes, after: bytes
 ) -> Iterator[Bytes]:
-    def objects(rows: slice) -> Bytes:
+    def objects(table: CtTable, rows: slice) -> Bytes:
         chunk = table.take(rows)
         columns: list[Column] = []
         opening = before + b"{"
@@ -113,7 +120,9 @@ def _objects(
             opening = b", "
         return join([*columns, literal(b"}" + after)], len(chunk))
 
-    return in_chunks(objects, len(table))
+    return in_order(
+        job for table in tables for job in chunk_jobs(partial(objects, table), len(table))
+    )
 
 
 def _cells(table: CtTable, style: Style, names: Names | None) -> list[_Cell]:
@@ -148,13 +157,14 @@ def _name(label: str, style: Style) -> bytes:
 
 
 def _life(table: CtTable, style: Style) -> list[_Cell]:
-    clock = np.full(len(table), table.has_clock)
-    alive = BOOLEANS.column(table.alive.view(np.uint8))
+    unknown = [literal(style.null)] if style.null else []
+    alive = [BOOLEANS.column(table.alive.view(np.uint8))] if table.has_clock else unknown
+    remaining = signed(table.remaining) if table.has_clock else unknown
     return [
         _Cell("state", [words(_STATES, style).column(table.state)]),
-        _Cell("alive", optional([alive], clock, style.null)),
+        _Cell("alive", alive),
         _Cell("expires", _when(table, "lifetime", style)),
-        _Cell("remaining_seconds", optional(signed(table.remaining), clock, style.null)),
+        _Cell("remaining_seconds", remaining),
         _Cell("lifetime", decimal(table.values["lifetime"])),
     ]
 
@@ -165,7 +175,7 @@ def _when(table: CtTable, field: str, style: Style) -> list[Column]:
     if not (table.has_clock and table.taken_at):
         return [literal(style.null)] if style.null else []
     seconds = table.seconds_from_now(stamps) + int(table.taken_at)
-    return optional(moment(seconds, style), stamps > 0, style.null)
+    return moment(seconds, stamps > 0, style)
 
 
 def _counted(table: CtTable) -> list[_Cell]:

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctconsole.errors import AgentError, AgentRefusedError, CtconsoleError
-from ctconsole.kernel import unixhttp
 from ctconsole.model import agentjson
 
 if TYPE_CHECKING:
@@ -54,6 +53,9 @@ def ask(socket: Path, what: str, seconds: float = 2.0) -> Any:  # noqa: ANN401 -
         AgentError: no agent, no answer in time, not status 200.
         FormatError: the answer is no JSON.
     """
+    # Imported late: Python's HTTP brings TLS and mail along, and not every node has an agent.
+    from ctconsole.kernel import unixhttp
+
     url = f"{BASE}/{what}"
     # Without it /healthz would leave out the clock source.
     body = unixhttp.get(socket, url, seconds=seconds, headers={"brief": "false"})

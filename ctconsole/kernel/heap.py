@@ -1,0 +1,31 @@
+"""What the C library does with memory that Python gives back."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Final
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
+_M_MMAP_THRESHOLD: Final = -3
+"""``malloc.h`` of glibc."""
+
+_LARGEST: Final = 64 << 20
+_KEPT: Final = 256 << 20
+
+
+def keep_freed_memory() -> None:
+    """Have freed memory used again instead of given back to the kernel.
+
+    For a process that makes buffers of the same sizes over and over and then ends: every one would
+    be faulted in anew, page by page. Another C library than glibc has its own ways; it is let be.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return
+    for parameter, size in (
+        (_M_MMAP_THRESHOLD, _LARGEST),
+        (_M_TRIM_THRESHOLD, _KEPT),
+        (_M_TOP_PAD, 4 << 20),
+    ):
+        libc.mallopt(parameter, size)
