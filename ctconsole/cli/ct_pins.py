@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-_PART: Final = 1 << 17
+_PART: Final = 1 << 16
 """Entries of a part: enough for two threads to print while the next is read."""
 
 _AHEAD: Final = 2

@@ -57,6 +57,10 @@ CSV: Final = Style(b"", b"", b"", b"", b"|")
 
 def optional(columns: Sequence[Column], present: Bools, null: bytes) -> list[Column]:
     """The columns where ``present``, else ``null``."""
+    if present.all():
+        return list(columns)
+    if not present.any():
+        return [literal(null)] if null else []
     shown = [Column(column.tokens, column.lengths * present) for column in columns]
     if null:
         missing = literal(null)

@@ -32,6 +32,9 @@ LIMB: Final = 100_000
 
 _LIMB_DIGITS: Final = 5
 
+_SMALL: Final = 512
+"""Tokens of a table that is cheap to copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -70,7 +73,24 @@ class TokenTable:
 
     def column(self, codes: Integers) -> Column:
         """The tokens with these numbers, one for each row."""
-        return Column(self.tokens.take(codes), self.lengths.take(codes))
+        if len(self.tokens) > _SMALL or not len(codes):
+            return Column(self.tokens.take(codes), self.lengths.take(codes))
+        first = int(codes.min())
+        if first == codes.max():
+            # What is the same in every row is no more than a literal.
+            return literal(self.tokens[first].tobytes()[: self.lengths[first]])
+        lengths = self.lengths.take(codes)
+        # The longest tokens are rare ones, and every byte of a slot is copied in every row.
+        tokens = _narrowed(self.tokens, max(1, int(lengths.max())))
+        return Column(tokens.take(codes), lengths)
+
+
+def _narrowed(tokens: Tokens, width: int) -> Tokens:
+    """The tokens in slots of so many bytes."""
+    whole = tokens.dtype.itemsize
+    if width >= whole:
+        return tokens
+    return tokens.view(np.uint8).reshape(-1, whole)[:, :width].copy().view(f"V{width}").reshape(-1)
 
 
 def token_table(strings: Iterable[bytes]) -> TokenTable:
@@ -84,7 +104,7 @@ def token_table(strings: Iterable[bytes]) -> TokenTable:
 @cache
 def literal(text: bytes) -> Column:
     """The same text in every row."""
-    return Column(np.frombuffer(text, f"V{len(text)}")[0], len(text))
+    return Column(np.frombuffer(text or b"\0", f"V{len(text) or 1}")[0], len(text))
 
 
 @cache
@@ -190,7 +210,7 @@ def _merged(columns: Sequence[Column]) -> list[Column]:
     text = b""
     for column in columns:
         if isinstance(column.lengths, int):
-            text += column.tokens.tobytes()
+            text += column.tokens.tobytes()[: column.lengths]
             continue
         if text:
             merged.append(literal(text))

@@ -88,3 +88,18 @@ def test_rows_of_any_lengths_join_without_gaps(rows: list[tuple[str, str]]) -> N
 
 def test_no_rows() -> None:
     assert not len(join([literal(b"x")], 0))
+
+
+def test_a_column_that_is_the_same_in_every_row_is_a_literal() -> None:
+    table = token_table([b"no", b"certainly", b""])
+    codes = np.ones(3, np.uint8)
+    assert bytes(join([literal(b"<"), table.column(codes), literal(b">")], 3)) == b"<certainly>" * 3
+    nothing = table.column(np.full(2, 2))
+    assert bytes(join([nothing, literal(b"|")], 2)) == b"||"
+
+
+def test_slots_are_as_wide_as_what_is_in_them() -> None:
+    table = token_table([b"a", b"bb", b"c" * 90])
+    column = table.column(np.array([0, 1, 0]))
+    assert column.width == 2
+    assert bytes(join([column, literal(b" ")], 3)) == b"a bb a "
