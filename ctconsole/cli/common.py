@@ -7,6 +7,7 @@ lacks something or refuses permission, 4 the write gate is closed.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,19 @@ FILTER_HELP = (
     "Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s src:10.0.0.0/8 "
     "!dst:10.0.0.1 risk:breaks'."
 )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within limits; what is no number at all (``nan``) is within none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return found
 
 
 def bpf_root_option(function: _F) -> _F:

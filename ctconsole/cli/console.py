@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import bpf_root_option, layout_option
+from ctconsole.cli.common import Seconds, bpf_root_option, layout_option
 from ctconsole.cli.gates import gate_hint, gate_options
 from ctconsole.errors import AgentError, ConfigError, UsageError
 from ctconsole.paths import GLOBALS
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @gate_options
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -10,6 +10,7 @@ import click
 
 from ctconsole.cli.common import (
     FILTER_HELP,
+    Seconds,
     bpf_root_option,
     json_option,
     layout_option,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--over",
     "seconds",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=Seconds(min=0.1, max=3600),
     metavar="SECONDS",
     help="Look twice, so long apart, and say what came, went and was evicted in between.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import bpf_root_option, message
+from ctconsole.cli.common import Seconds, bpf_root_option, message
 from ctconsole.cli.events import print_event
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=1.0),
+    type=Seconds(min=1.0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(min=0.0),
+    type=Seconds(min=0.0),
     metavar="SECONDS",
     help="End after so long instead of with Ctrl-C.",
 )

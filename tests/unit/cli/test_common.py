@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ctconsole.cli import common
-from ctconsole.cli.common import bpf_root_option, layout_option
+from ctconsole.cli.common import Seconds, bpf_root_option, layout_option
 from ctconsole.model.layout import Layout
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
@@ -48,3 +48,9 @@ def test_a_layout_is_one_of_those_known() -> None:
     assert answer("--bpf-root", "/x", "--layout", "1.18") == f"/x {Layout.V1_18!r}"
     assert answer("--bpf-root", "/x") == "/x None"
     assert "none of 1.9, 1.15" in answer("--layout", "1.10")
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "soon"])
+def test_seconds_are_a_number(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Seconds(min=0.1).convert(text, None, None)
