@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, TypeAlias
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from textual.widgets import Static  # noqa: E402
+
 from ctconsole.ui.app import ConsoleApp  # noqa: E402 - found through the path set above
 from ctconsole.ui.screens.flush import FlushScreen  # noqa: E402
 from ctconsole.ui.screens.recreate import RecreateScreen  # noqa: E402
@@ -66,7 +68,13 @@ def prepared(*, split: bool = False) -> ConsoleApp:
         if row.is_conntrack:
             source.table(pin)
     source.uses = split_brain.uses(source) if split else ()
-    app = ConsoleApp(source, FakeActions(source), interval=3600, clock=clock)
+    app = ConsoleApp(
+        source,
+        FakeActions(source),
+        interval=3600,
+        clock=clock,
+        translated=lambda: {14: source.table(CT4).key_rows[::40]},
+    )
     finals = {path: source.rows[path].entries or 0 for path in (CT4, CT_ANY4)}
     for beat in range(BEATS):
         clock.now += INTERVAL
@@ -138,6 +146,15 @@ async def top(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: table.rows is not None and len(table.rows))
 
 
+async def forecast(pilot: Pilot[None]) -> None:
+    """What the loss of the table would do."""
+    await open_entries(pilot)
+    await pilot.press("f")
+    facts = pilot.app.screen.query_one("#facts", Static)
+    await until(pilot, lambda: "recreate" in str(facts.render()) or facts.size.height > 1)
+    await settle(pilot)
+
+
 async def flush(pilot: Pilot[None]) -> None:
     """What breaks if all of this is deleted."""
     await open_entries(pilot)
@@ -162,6 +179,7 @@ PICTURES: tuple[tuple[str, str, Steps], ...] = (
     ("events", "night", events),
     ("filter", "night", filtered),
     ("top", "night", top),
+    ("forecast", "night", forecast),
     ("flush", "night", flush),
     ("datapath", "night", datapath),
 )

@@ -35,7 +35,7 @@ class Seconds(click.FloatRange):
     """A number of seconds within limits; what is no number at all (``nan``) is within none."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """See click."""
         found = float(super().convert(value, param, ctx))

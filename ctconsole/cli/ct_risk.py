@@ -109,7 +109,7 @@ def risk(
 
 def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
     """One map for people: a line for each change, then why."""
-    from ctconsole.model.risk import REASONS, Risk
+    from ctconsole.model.risk import REASONS, Risk, reasons_to_tell
     from ctconsole.model.units import count
 
     click.echo(f"{table.info.label}: {count(len(table))} entries")
@@ -118,15 +118,10 @@ def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
     for one in found:
         numbers = "".join(f"{count(one.count(column)):>12}" for column in columns)
         click.echo(f"  {one.change:<8}{numbers}")
-    before: list[tuple[Risk, Reason, int]] = []
-    for one in found:
-        told = [reason for reason in one.reasons if reason[0] >= Risk.AT_RISK]
-        # Without translations a flush does what re-creating does, and that has been said.
-        if told != before:
-            click.echo(f"  {one.change}:")
-            for outcome, why, number in told:
-                click.echo(f"    {count(number):>10} {word(outcome):<8} {REASONS[why]}")
-        before = told
+    for change, reasons in reasons_to_tell(found):
+        click.echo(f"  {change}:")
+        for outcome, why, number in reasons:
+            click.echo(f"    {count(number):>10} {word(outcome):<8} {REASONS[why]}")
 
 
 def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:

@@ -21,7 +21,7 @@ from ctconsole.model.layout import CtFlag
 from ctconsole.model.table import Direction, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -154,6 +154,22 @@ def forecast(table: CtTable) -> tuple[Forecast, ...]:
     return tuple(
         Forecast(change, judge(table, change)) for change in (Change.RECREATE, Change.FLUSH)
     )
+
+
+def reasons_to_tell(
+    found: Iterable[Forecast],
+) -> Iterator[tuple[Change, list[tuple[Risk, Reason, int]]]]:
+    """Why connections break or may break; of a later change only what the ones before do not."""
+    told: set[Reason] = set()
+    for one in found:
+        reasons = [
+            (risk, why, number)
+            for risk, why, number in one.reasons
+            if risk >= Risk.AT_RISK and why not in told
+        ]
+        if reasons:
+            yield one.change, reasons
+        told |= {why for _, why, _ in reasons}
 
 
 def judge(table: CtTable, change: Change) -> Verdicts:

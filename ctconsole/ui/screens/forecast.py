@@ -12,13 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.risk import REASONS, Change, Risk, forecast
+from ctconsole.model.risk import REASONS, Change, Risk, forecast, reasons_to_tell
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ctconsole.model.knowledge import Keys
     from ctconsole.model.risk import Forecast, Reason
@@ -108,13 +108,9 @@ def forecast_table(
         grid.add_row(one.change.value, *counts, _MEANINGS[one.change])
     outer = Table.grid()
     outer.add_row(grid)
-    told: tuple[tuple[Risk, Reason, int], ...] = ()
-    for one in found:
-        worst = tuple(reason for reason in one.reasons if reason[0] >= Risk.AT_RISK)
-        if worst and worst != told:
-            outer.add_row("")
-            outer.add_row(_reasons(one.change, worst, colours))
-        told = worst
+    for change, reasons in reasons_to_tell(found):
+        outer.add_row("")
+        outer.add_row(_reasons(change, reasons, colours))
     if not table.has_clock:
         outer.add_row("")
         outer.add_row(
@@ -124,7 +120,7 @@ def forecast_table(
 
 
 def _reasons(
-    change: Change, worst: tuple[tuple[Risk, Reason, int], ...], colours: Mapping[str, str]
+    change: Change, worst: Sequence[tuple[Risk, Reason, int]], colours: Mapping[str, str]
 ) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, width=9)

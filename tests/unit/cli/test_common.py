@@ -50,7 +50,15 @@ def test_a_layout_is_one_of_those_known() -> None:
     assert "none of 1.9, 1.15" in answer("--layout", "1.10")
 
 
+@click.command()
+@click.option("--for", "seconds", type=Seconds(min=0.1))
+def waited(*, seconds: float) -> None:
+    click.echo(str(seconds))
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "soon"])
 def test_seconds_are_a_number(text: str) -> None:
-    with pytest.raises(click.BadParameter):
-        Seconds(min=0.1).convert(text, None, None)
+    assert CliRunner().invoke(waited, ["--for", "1.5"]).output == "1.5\n"
+    refused = CliRunner().invoke(waited, ["--for", text])
+    assert refused.exit_code == 2
+    assert "Invalid value for '--for'" in refused.output
