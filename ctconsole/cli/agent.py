@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ctconsole.cli.common import json_option, message, print_json
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import json_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What all verbs share: options, the error boundary, JSON and pipes.
+"""What all verbs share: the error boundary, messages, JSON and pipes.
 
 Exit codes: 0 done, 1 failed or the answer is no, 2 the command line cannot be meant, 3 this node
 lacks something or refuses permission, 4 the write gate is closed.
@@ -7,92 +7,16 @@ lacks something or refuses permission, 4 the write gate is closed.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ctconsole.model.layout import Layout
-
-_F = TypeVar("_F", bound="Callable[..., Any]")
-
-FILTER_HELP = (
-    "Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s src:10.0.0.0/8 "
-    "!dst:10.0.0.1 risk:breaks'."
-)
-
-
-class Seconds(click.FloatRange):
-    """A number of seconds within limits; what is no number at all (``nan``) is within none."""
-
-    def convert(
-        self, value: float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """See click."""
-        found = float(super().convert(value, param, ctx))
-        if not math.isfinite(found):
-            self.fail(f"{value} is no number of seconds.", param, ctx)
-        return found
-
-
-def bpf_root_option(function: _F) -> _F:
-    """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
-    return click.option(
-        "--bpf-root",
-        type=click.Path(path_type=Path, readable=False),
-        callback=_found_root,
-        metavar="DIR",
-        help="The bpffs whose pinned maps are meant.  [default: the one with Cilium's maps]",
-    )(function)
-
-
-def _found_root(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path:
-    """The bpffs named, else the usual one, else wherever this node has Cilium's maps."""
-    if given is not None:
-        return given
-    if (DEFAULT_BPF_ROOT / GLOBALS).is_dir():
-        return DEFAULT_BPF_ROOT
-    from ctconsole.observe.discovery import find_root
-
-    return find_root()
-
-
-def layout_option(function: _F) -> _F:
-    """``--layout RELEASE``: how entries are laid out, handed over as a `Layout` or None."""
-    return click.option(
-        "--layout",
-        callback=_layout,
-        default="auto",
-        show_default=True,
-        metavar="RELEASE",
-        help="The Cilium release whose maps these are; auto asks the agent, then the maps.",
-    )(function)
-
-
-def _layout(_context: click.Context, _option: click.Parameter, given: str) -> Layout | None:
-    from ctconsole.model.layout import Layout
-
-    if given == "auto":
-        return None
-    try:
-        return Layout(given)
-    except ValueError as error:
-        known = ", ".join(Layout)
-        raise click.BadParameter(f"{given!r} is none of {known}, auto.") from error
-
-
-def json_option(function: _F) -> _F:
-    """``--json``: machine-readable output, handed over as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 def print_json(value: object) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import Seconds, bpf_root_option, layout_option
 from ctconsole.cli.gates import gate_hint, gate_options
+from ctconsole.cli.options import Seconds, bpf_root_option, from_dump_option, layout_option
 from ctconsole.errors import AgentError, ConfigError, UsageError
 from ctconsole.paths import GLOBALS
 
@@ -53,14 +53,7 @@ if TYPE_CHECKING:
     help="Time between two samples.",
 )
 @click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
-@click.option(
-    "--from-dump",
-    "dumps",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Show dump files, a bugtool folder or a sysdump (tar, zip) instead of this node.",
-)
+@from_dump_option
 def command(
     *,
     bpf_root: Path,

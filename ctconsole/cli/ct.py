@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import FILTER_HELP, bpf_root_option, layout_option, message
+from ctconsole.cli.common import message
 from ctconsole.cli.ct_flush import delete, flush
 from ctconsole.cli.ct_risk import risk
 from ctconsole.cli.ct_stats import stats
+from ctconsole.cli.options import (
+    bpf_root_option,
+    filter_option,
+    from_dump_option,
+    layout_option,
+    now_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from ctconsole.cli.ct_pins import Pins
     from ctconsole.cli.ct_samples import Sample
@@ -50,15 +57,7 @@ command.add_command(flush)
     show_default=True,
     help="cilium and cilium-json print what that release's own tool prints, byte for byte.",
 )
-@click.option(
-    "--from-dump",
-    "dumps",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Read a file of bpftool map dump, a bugtool folder or a sysdump (tar, zip) instead of "
-    "maps; may be repeated.",
-)
+@from_dump_option
 @click.option(
     "--map-id", "ids", type=int, multiple=True, metavar="N", help="Read the map with this id."
 )
@@ -69,13 +68,8 @@ command.add_command(flush)
     is_flag=True,
     help="Add what addresses, services and identities are called, from the agent and the maps.",
 )
-@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
-@click.option(
-    "--now",
-    type=click.IntRange(min=1),
-    metavar="SECONDS",
-    help="What the node's clock (seconds since boot) showed when the dump was taken.",
-)
+@filter_option
+@now_option
 @bpf_root_option
 def list_entries(
     *,
@@ -304,7 +298,8 @@ class _Listing:
 
     def _decide(self, samples: Iterable[Sample]) -> Layout:
         """The layout asked for, or the one that fits all samples best."""
-        from ctconsole.model.layout import LAYOUTS, guess_layout
+        from ctconsole.model.layout import LAYOUTS
+        from ctconsole.model.layout_guess import guess_layout
 
         if self._layout is not None:
             if not LAYOUTS[self._layout].confirmed:

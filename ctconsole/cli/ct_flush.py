@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import (
-    FILTER_HELP,
-    bpf_root_option,
-    json_option,
-    layout_option,
-    message,
-    print_json,
-)
+from ctconsole.cli.common import message, print_json
 from ctconsole.cli.gates import gate_options
+from ctconsole.cli.options import bpf_root_option, filter_option, json_option, layout_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +24,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it; without this only the pl
 
 @click.command("delete")
 @click.argument("maps", nargs=-1, metavar="[MAP]...")
-@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
+@filter_option
 @click.option("--key", metavar="HEX", help="Only the entry with this raw key, as in a dump.")
 @_yes
 @gate_options

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import (
-    FILTER_HELP,
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import (
     bpf_root_option,
+    filter_option,
+    from_dump_option,
     json_option,
     layout_option,
-    message,
-    print_json,
+    now_option,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ctconsole.model.layout import Layout
     from ctconsole.model.risk import Forecast, Reason, Risk
@@ -27,22 +28,10 @@ if TYPE_CHECKING:
 
 @click.command("risk")
 @click.argument("maps", nargs=-1, metavar="[MAP]...")
-@click.option(
-    "--from-dump",
-    "dumps",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of maps.",
-)
-@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
+@from_dump_option
+@filter_option
 @click.option("--entries", is_flag=True, help="Also list those that break or may break, by reason.")
-@click.option(
-    "--now",
-    type=click.IntRange(min=1),
-    metavar="SECONDS",
-    help="What the node's clock (seconds since boot) showed when the dump was taken.",
-)
+@now_option
 @layout_option
 @bpf_root_option
 @json_option

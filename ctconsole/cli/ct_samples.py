@@ -11,7 +11,8 @@ import numpy as np
 from ctconsole.cli.common import message
 from ctconsole.errors import FormatError
 from ctconsole.model.knowledge import NOTHING_KNOWN
-from ctconsole.model.layout import KEYS, VALUE_SIZE, Layout, guess_layout
+from ctconsole.model.layout import KEYS, VALUE_SIZE, Layout
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.table import UNWALKED, CtTable, Walk
 
 if TYPE_CHECKING:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from ctconsole.cli.common import (
-    FILTER_HELP,
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import (
     Seconds,
     bpf_root_option,
+    filter_option,
+    from_dump_option,
     json_option,
     layout_option,
-    message,
-    print_json,
+    now_option,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from ctconsole.model.changes import KeyedTable
     from ctconsole.model.layout import Layout
@@ -32,21 +33,9 @@ if TYPE_CHECKING:
 
 
 @click.command("stats")
-@click.option(
-    "--from-dump",
-    "dumps",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of maps.",
-)
-@click.option("--filter", "where", metavar="EXPR", help=FILTER_HELP)
-@click.option(
-    "--now",
-    type=click.IntRange(min=1),
-    metavar="SECONDS",
-    help="What the node's clock (seconds since boot) showed when the dump was taken.",
-)
+@from_dump_option
+@filter_option
+@now_option
 @click.option(
     "--over",
     "seconds",

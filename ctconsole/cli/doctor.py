@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from ctconsole.cli.common import json_option, print_json
+from ctconsole.cli.common import print_json
+from ctconsole.cli.options import json_option
 
 
 @click.command("doctor")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli import lab_plane
-from ctconsole.cli.common import json_option, message, print_json
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import json_option, print_json
+from ctconsole.cli.common import print_json
+from ctconsole.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import bpf_root_option, json_option, message, print_json
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import bpf_root_option, json_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:

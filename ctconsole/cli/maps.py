@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import bpf_root_option, json_option, message, print_json
+from ctconsole.cli.common import message, print_json
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map_calls import calls
 from ctconsole.cli.map_users import users
+from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
 from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
@@ -44,14 +45,7 @@ command.add_command(calls)
 
 
 @command.command(name="list")
-@click.option(
-    "--from-dump",
-    "dumps",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="List the maps in dump files, a bugtool folder or a sysdump (tar, zip) instead.",
-)
+@from_dump_option
 @click.option(
     "--output",
     "-o",

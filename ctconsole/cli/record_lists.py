@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import bpf_root_option, layout_option, message
+from ctconsole.cli.common import message
+from ctconsole.cli.options import bpf_root_option, from_dump_option, layout_option, now_option
 from ctconsole.model.cilium_services import View
 from ctconsole.model.layout import Layout
 from ctconsole.model.record_spec import Kind
@@ -16,6 +16,7 @@ from ctconsole.model.records import RecordTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from ctconsole.cli.record_samples import Decoded, RecordSample
     from ctconsole.observe.discovery import Fact
@@ -62,20 +63,8 @@ def list_command(
             show_default=True,
             help="cilium and cilium-json print what that release's own tool prints.",
         ),
-        click.option(
-            "--from-dump",
-            "dumps",
-            type=click.Path(path_type=Path),
-            multiple=True,
-            metavar="PATH",
-            help="Read bpftool dumps: files, a bugtool folder, or a sysdump (tar, zip).",
-        ),
-        click.option(
-            "--now",
-            type=click.IntRange(min=1),
-            metavar="SECONDS",
-            help="What the node's clock (seconds since boot) showed when the dump was taken.",
-        ),
+        from_dump_option,
+        now_option,
         *(
             click.option(f"--{view}", "view", flag_value=view, type=View, help=text)
             for view, text in (views or {}).items()

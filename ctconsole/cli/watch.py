@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import Seconds, bpf_root_option, message
+from ctconsole.cli.common import message
 from ctconsole.cli.events import print_event
+from ctconsole.cli.options import Seconds, bpf_root_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import FormatError
 from ctconsole.kernel.clock import ct_now
-from ctconsole.model.layout import VALUE_SIZE, guess_layout
+from ctconsole.model.layout import VALUE_SIZE
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.table import CtTable
 
 if TYPE_CHECKING:

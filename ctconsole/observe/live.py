@@ -16,7 +16,7 @@ from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_coun
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.layout import guess_layout
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.spec import MapType
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper

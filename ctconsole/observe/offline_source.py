@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.layout import Layout, guess_layout
+from ctconsole.model.layout import Layout
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.table import CtTable
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_knowledge import knowledge_of

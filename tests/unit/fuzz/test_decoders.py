@@ -20,7 +20,8 @@ from ctconsole.model.cilium_nat import nat_json, nat_text
 from ctconsole.model.cilium_policy import policy_text
 from ctconsole.model.cilium_services import services_text
 from ctconsole.model.cilium_text import render_text
-from ctconsole.model.layout import Layout, guess_layout
+from ctconsole.model.layout import Layout
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.listing import render_listing_csv, render_listing_json
 from ctconsole.model.listing_table import render_listing_table
 from ctconsole.model.names import names_of_maps

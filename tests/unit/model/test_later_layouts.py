@@ -10,7 +10,8 @@ import pytest
 
 from ctconsole.model.cilium_json import render_json
 from ctconsole.model.cilium_text import render_text
-from ctconsole.model.layout import KEY4, KEY6, LAYOUTS, Layout, guess_layout, value_dtype
+from ctconsole.model.layout import KEY4, KEY6, LAYOUTS, Layout, value_dtype
+from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.table import CtTable
 

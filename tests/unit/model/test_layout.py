@@ -3,16 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctconsole.model.layout import (
-    KEY4,
-    KEY6,
-    LAYOUTS,
-    VALUE_SIZE,
-    Form,
-    Layout,
-    guess_layout,
-    value_dtype,
-)
+from ctconsole.model.layout import KEY4, KEY6, LAYOUTS, VALUE_SIZE, Form, Layout, value_dtype
+from ctconsole.model.layout_guess import guess_layout
 from tests.support.captures import FOLDERS, layout_of, tables
 
 

@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli import common
-from ctconsole.cli.common import Seconds, bpf_root_option, layout_option
+from ctconsole.cli import options
+from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
 from ctconsole.model.layout import Layout
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
@@ -32,7 +32,7 @@ def answer(*arguments: str) -> str:
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A node whose maps are not where they usually are."""
-    monkeypatch.setattr(common, "DEFAULT_BPF_ROOT", tmp_path / "usual")
+    monkeypatch.setattr(options, "DEFAULT_BPF_ROOT", tmp_path / "usual")
     monkeypatch.setattr(discovery, "find_root", lambda: tmp_path / "other")
     return tmp_path
 

@@ -1,0 +1,117 @@
+"""Options that several verbs share, each handed over under one name."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctconsole.model.layout import Layout
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within limits; what is no number at all (``nan``) is within none."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return found
+
+
+def bpf_root_option(function: _F) -> _F:
+    """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
+    return click.option(
+        "--bpf-root",
+        type=click.Path(path_type=Path, readable=False),
+        callback=_found_root,
+        metavar="DIR",
+        help="The bpffs whose pinned maps are meant.  [default: the one with Cilium's maps]",
+    )(function)
+
+
+def _found_root(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path:
+    """The bpffs named, else the usual one, else wherever this node has Cilium's maps."""
+    if given is not None:
+        return given
+    if (DEFAULT_BPF_ROOT / GLOBALS).is_dir():
+        return DEFAULT_BPF_ROOT
+    from ctconsole.observe.discovery import find_root
+
+    return find_root()
+
+
+def layout_option(function: _F) -> _F:
+    """``--layout RELEASE``: how entries are laid out, handed over as a `Layout` or None."""
+    return click.option(
+        "--layout",
+        callback=_layout,
+        default="auto",
+        show_default=True,
+        metavar="RELEASE",
+        help="The Cilium release whose maps these are; auto asks the agent, then the maps.",
+    )(function)
+
+
+def _layout(_context: click.Context, _option: click.Parameter, given: str) -> Layout | None:
+    from ctconsole.model.layout import Layout
+
+    if given == "auto":
+        return None
+    try:
+        return Layout(given)
+    except ValueError as error:
+        known = ", ".join(Layout)
+        raise click.BadParameter(f"{given!r} is none of {known}, auto.") from error
+
+
+def from_dump_option(function: _F) -> _F:
+    """``--from-dump PATH``, several times: files to read instead of maps, as ``dumps``."""
+    return click.option(
+        "--from-dump",
+        "dumps",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="PATH",
+        help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of this node; may "
+        "be repeated.",
+    )(function)
+
+
+def now_option(function: _F) -> _F:
+    """``--now SECONDS``: the node's clock when a dump was taken, handed over as ``now``."""
+    return click.option(
+        "--now",
+        type=click.IntRange(min=1),
+        metavar="SECONDS",
+        help="What the node's clock (seconds since boot) showed when the dump was taken, where "
+        "its files do not tell.",
+    )(function)
+
+
+def filter_option(function: _F) -> _F:
+    """``--filter EXPR``: which entries are meant, handed over as ``where``."""
+    return click.option(
+        "--filter",
+        "where",
+        metavar="EXPR",
+        help="Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s "
+        "src:10.0.0.0/8 !dst:10.0.0.1 risk:breaks'.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """``--json``: machine-readable output, handed over as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
