@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 _PART: Final = 1 << 16
 """Entries of a part: enough for two threads to print while the next is read."""
 
-_AHEAD: Final = 2
-"""Parts that may wait; more would be memory for nothing."""
-
 
 class ReadAhead:
     """Reads one map in a thread of its own; closes it.
@@ -63,7 +60,8 @@ class ReadAhead:
         self._walk = UNWALKED
         self._failure: BaseException | None = None
         self._given_up = False
-        self._parts: Queue[tuple[Bytes, Bytes] | None] = Queue(_AHEAD)
+        # Unbounded: the map is read at once, however slowly somebody leafs through the list.
+        self._parts: Queue[tuple[Bytes, Bytes] | None] = Queue()
         self._thread = Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
 
@@ -114,8 +112,6 @@ class ReadAhead:
             if held is not None:
                 yield sample(*held).part()
             held = part
-        # Gone on with only so that it is not waited for again.
-        self._parts.put(None)
         if self._failure is not None and (held is None or not isinstance(self._failure, BpfError)):
             raise self._failure
         note = str(self._failure or self._walk.note)
@@ -126,8 +122,6 @@ class ReadAhead:
     def close(self) -> None:
         """Stop reading; the parts not taken are lost."""
         self._given_up = True
-        while self._parts.get() is not None:
-            pass
         self._thread.join()
 
 
