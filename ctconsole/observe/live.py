@@ -18,6 +18,7 @@ from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
 from ctconsole.model.layout_guess import guess_layout
 from ctconsole.model.spec import MapType
+from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
@@ -76,11 +77,22 @@ class LiveSource:
         self._history: History | None = None
         self._layout = layout
         self._guessed: Layout | None = None
+        self._waited = False
         self._facts = FactsKeeper(bpf_root, policy=policy)
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
-        self.title = f"{os.uname().nodename} · {bpf_root}"
+
+    @property
+    def title(self) -> str:
+        """The node, its agent as far as one is known by now, and the bpffs looked at."""
+        facts = self._facts.latest
+        parts = [os.uname().nodename, str(self._root)]
+        if facts is not None and facts.version is not None and facts.agent is not None:
+            up = duration(max(0.0, time.time() - facts.agent.process.started))
+            about = f"pid {facts.agent.process.pid}, up {up}"
+            parts.insert(1, f"Cilium {facts.version.value} ({about})")
+        return " · ".join(parts)
 
     def maps(self) -> NodeSnapshot:
         """Read the facts of every pinned map and count its entries.
@@ -89,6 +101,7 @@ class LiveSource:
             NoSuchMapError: the bpffs is not there.
             BpfError: the kernel refuses to be asked.
         """
+        self._facts.start()
         started, taken_at = time.perf_counter(), time.time()
         infos = pinned_maps(self._root)
         counts = self._counts(infos.values())
@@ -153,7 +166,9 @@ class LiveSource:
 
         The first table waits a moment for the agent's answer, the later ones never.
         """
-        if self._facts.start():
+        self._facts.start()
+        if not self._waited:
+            self._waited = True
             self._facts.wait(_FIRST_ANSWER)
         found = self._facts.reading
         return replace(found, layout=self._layout or found.layout or self._guessed)

@@ -34,7 +34,7 @@ from ctconsole.ui.screens.restart import RestartScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
-from ctconsole.ui.widgets.chrome import Status, StatusBar, ViewTab
+from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from ctconsole.ui.actions import Actions
 
 FLASH_SECONDS = 6.0
-READ_ONLY = "read-only: nothing can be changed here; {hint}"
+READ_ONLY = "read-only: {hint}"
 HINT = "start without --read-only to act"
 
 
@@ -124,7 +124,7 @@ class ConsoleApp(App[None]):
         super().__init__()
         self.names: Names | None = None
         self.filter_text = ""
-        self.read_only = READ_ONLY.format(hint=read_only_hint)
+        self.read_only = READ_ONLY.format(hint=read_only_hint[:1].lower() + read_only_hint[1:])
         self._read_names = names
         self.read_translated = translated
         self._generation: MapRow | None = None
@@ -222,6 +222,7 @@ class ConsoleApp(App[None]):
             if isinstance(screen, View) and screen.is_mounted:
                 with suppress(NoMatches):
                     screen.query_one(StatusBar).show(self._status(screen))
+                    screen.query_one(TitleBar).show(self.source.title)
 
     def _status(self, view: View) -> Status:
         sample = self.sample

@@ -152,7 +152,7 @@ async def test_read_only_explains_instead_of_opening(read_only: ConsoleApp) -> N
         assert status(pilot).read_only
         await pilot.press("question_mark")
         await pilot.pause()
-        assert "read-only: nothing can be changed here" in screen_text(pilot)
+        assert "read-only: start without --read-only" in screen_text(pilot)
 
 
 async def test_a_map_without_a_size_cannot_be_recreated(console: ConsoleApp) -> None:

@@ -160,7 +160,7 @@ def test_read_only_makes_no_gate_and_sigterm_gives_the_terminal_back(
     )
     terminal.until(lambda text: "READ-ONLY" in text and ct_map.name in text)
     terminal.press("r")
-    terminal.until(lambda text: "read-only: nothing can be changed" in text)
+    terminal.until(lambda text: "read-only: drop --read-only" in text)
     os.kill(terminal.child(), signal.SIGTERM)
     terminal.until(lambda text: "exit code 143" in text)
 

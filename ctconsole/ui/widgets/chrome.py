@@ -62,6 +62,12 @@ class TitleBar(Horizontal):
         for key, view, name in VIEWS:
             yield ViewTab(key, view, name, active=view == self._view)
 
+    def show(self, title: str) -> None:
+        """Say that this is looked at; more of it may be known by now."""
+        if title != self._title:
+            self._title = title
+            self.query_one("#source", Static).update(clean(title))
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -91,6 +97,7 @@ class Status:
 
 
 _NARROW = 100
+_WIDE = 160
 _OLD_SAMPLE = 10.0
 
 
@@ -134,10 +141,12 @@ class StatusBar(Widget):
         add(f" {mode} " if status.live else " ■ FILES ", style if status.live else "frozen")
         if status.read_only:
             add(" READ-ONLY ", "read-only")
-        if status.live:
-            self._add_sample(add)
-        if status.shown:
-            add(f"  {status.shown}", "quiet")
+        # What was just said goes before what is always there.
+        if self.size.width >= _WIDE or not (status.error or status.flash):
+            if status.live:
+                self._add_sample(add)
+            if status.shown:
+                add(f"  {status.shown}", "quiet")
         if status.error:
             add(f"  ▲ {clean(status.error)}", "error")
         elif status.flash:

@@ -44,6 +44,21 @@ def test_entries_are_read_as_the_nodes_agent_writes_them(
             source.close()
 
 
+def test_the_title_names_the_agent_once_it_is_known(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    with foreign_node(gate, bpffs, tmp_path) as node:
+        source = LiveSource(bpffs)
+        assert "Cilium" not in source.title
+        node.agent.start()
+        try:
+            source.maps()
+            assert until(lambda: "Cilium 1.18.0 (pid " in source.title, 5)
+        finally:
+            source.close()
+    assert str(bpffs) in source.title
+
+
 def test_the_agent_tells_where_policy_is_enforced(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
     with foreign_node(gate, bpffs, tmp_path) as node:
         assert not reading_of(discovery.discover(bpffs)).knowledge.policy.open_ingress
