@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import json_option
+from ctconsole.cli.options import GivenPath, json_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from ctconsole.agent.control import AgentStatus
     from ctconsole.agent.state import AgentSettings
@@ -24,7 +24,7 @@ def state_dir_option(function: _F) -> _F:
     """``--state-dir DIR``, handed over as a `Path` or None for the default."""
     return click.option(
         "--state-dir",
-        type=click.Path(path_type=Path),
+        type=GivenPath(),
         metavar="DIR",
         help="The agent's state folder.  [default: /run/ctconsole/agent]",
     )(function)
@@ -44,13 +44,13 @@ def _settings_options(function: _F) -> _F:
         ),
         click.option(
             "--bpf-root",
-            type=click.Path(path_type=Path),
+            type=GivenPath(),
             metavar="DIR",
             help="The bpffs to pin maps on.  [default: /sys/fs/bpf]",
         ),
         click.option(
             "--config-dir",
-            type=click.Path(path_type=Path),
+            type=GivenPath(),
             metavar="DIR",
             help="A folder with one file for each option, named as the option.",
         ),

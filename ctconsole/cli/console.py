@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.gates import gate_hint, gate_options
-from ctconsole.cli.options import Seconds, bpf_root_option, from_dump_option, layout_option
+from ctconsole.cli.options import (
+    GivenPath,
+    Seconds,
+    bpf_root_option,
+    from_dump_option,
+    layout_option,
+)
 from ctconsole.errors import AgentError, ConfigError, UsageError
 from ctconsole.paths import GLOBALS
 
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
 @layout_option
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="DIR",
     help="State folder of the agent whose events are shown and that can be restarted; without "
     "it the one that looks after the maps below --bpf-root.",

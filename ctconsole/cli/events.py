@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctconsole.cli.agent import state_dir_option
+from ctconsole.cli.options import GivenPath
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from ctconsole.model.event import Event, EventKind
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--history",
     "file",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="FILE",
     help="A history file, instead of the one of a state folder.",
 )

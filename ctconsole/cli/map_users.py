@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import bpf_root_option, json_option
+from ctconsole.cli.options import GivenPath, bpf_root_option, json_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from ctconsole.observe.usage import MapGeneration, MapUsage
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--history",
     "file",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="FILE",
     help="A history that tells what the pins held before, instead of a state folder's.",
 )

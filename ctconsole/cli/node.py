@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctconsole.cli.common import print_json
-from ctconsole.cli.options import json_option
+from ctconsole.cli.options import GivenPath, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ctconsole.observe.discovery import Fact, NodeFacts
 
@@ -21,7 +21,7 @@ _SIZES = ("bpf-ct-global-tcp-max", "bpf-ct-global-any-max", "bpf-nat-global-max"
 @click.command(name="node")
 @click.option(
     "--bpf-root",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="DIR",
     help="The bpffs whose agent is meant.  [default: the one with Cilium's maps]",
 )

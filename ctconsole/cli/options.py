@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,11 +32,33 @@ class Seconds(click.FloatRange):
         return found
 
 
+class GivenPath(click.Path):
+    """A path, handed over as a `Path`.
+
+    An empty one (``"$DUMP"`` of a variable that is not set) would be the folder one stands in,
+    which nobody means.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """See click."""
+        if not os.fspath(value):
+            self.fail("the path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def bpf_root_option(function: _F) -> _F:
     """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
     return click.option(
         "--bpf-root",
-        type=click.Path(path_type=Path, readable=False),
+        type=GivenPath(),
         callback=_found_root,
         metavar="DIR",
         help="The bpffs whose pinned maps are meant.  [default: the one with Cilium's maps]",
@@ -82,7 +105,7 @@ def from_dump_option(function: _F) -> _F:
     return click.option(
         "--from-dump",
         "dumps",
-        type=click.Path(path_type=Path),
+        type=GivenPath(),
         multiple=True,
         metavar="PATH",
         help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of this node; may "

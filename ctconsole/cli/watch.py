@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,10 +10,11 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.events import print_event
-from ctconsole.cli.options import Seconds, bpf_root_option
+from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from ctconsole.model.event import Event
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--history",
     "file",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="FILE",
     help="Keep the events in this history, instead of the one of a state folder.",
 )

@@ -44,6 +44,10 @@ def test_the_bpffs_is_found_where_the_node_has_it(elsewhere: Path) -> None:
     assert answer("--bpf-root", "/x").startswith("/x ")
 
 
+def test_an_empty_path_is_not_the_folder_one_stands_in() -> None:
+    assert "the path is empty" in answer("--bpf-root", "")
+
+
 def test_a_layout_is_one_of_those_known() -> None:
     assert answer("--bpf-root", "/x", "--layout", "1.18") == f"/x {Layout.V1_18!r}"
     assert answer("--bpf-root", "/x") == "/x None"
