@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from ctconsole.cli.common import message
-from ctconsole.errors import FormatError
 from ctconsole.model.knowledge import NOTHING_KNOWN
 from ctconsole.model.layout import KEYS, VALUE_SIZE, Layout
 from ctconsole.model.layout_guess import guess_layout
@@ -202,11 +201,9 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
         say_times(offline)
     found.sort(key=lambda pair: pair[0])
     samples = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
-    problems = ". ".join(offline.problems)
     if not samples:
-        named = ", ".join(path.name for path in paths)
-        raise FormatError(problems or f"There is no dump of a conntrack map in {named}")
-    if problems:
+        raise offline.without("a conntrack map", paths)
+    if problems := ". ".join(offline.problems):
         also = f"{samples[0].problem}. {problems}" if samples[0].problem else problems
         samples[0] = replace(samples[0], problem=also)
     return samples

@@ -20,12 +20,15 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
     among them, memory always. What could not be read is said.
 
     Raises:
+        FormatError: there is no map in any of them.
         UsageError: a path cannot be read at all.
     """
     from ctconsole.manager.catalogue import Group, classify
     from ctconsole.observe.offline import read_offline
 
     offline = read_offline(paths)
+    if not offline.maps:
+        raise offline.without("a map", paths)
     for problem in (*offline.problems, *(one.problem for one in offline.maps if one.problem)):
         message(f"ctconsole: {problem}")
     order = list(Group)

@@ -158,8 +158,7 @@ def from_files(
             )
     if not samples:
         sought = " or ".join(sorted(kind.value for kind in kinds))
-        named = ", ".join(path.name for path in paths)
-        raise FormatError(f"There is no dump of a map of this kind ({sought}) in {named}")
+        raise offline.without(f"a map of this kind ({sought})", paths)
     return samples, offline
 
 

@@ -81,6 +81,9 @@ _TOOL_ERROR: Final = re.compile(
     rb"> Error while running [^\n]{1,1000}:  (?P<tool>[^\n]{1,1000})|"
     rb"(?P<shell>bash: [^\n]{1,1000}|exec timeout))"
 )
+_DECODED: Final = re.compile(
+    _ANNOTATIONS + rb'\[\s*\{\s*"key"\s*:\s*(?:\{\s*"|-?\d+\s*,\s*"values?"\s*:)'
+)
 _NO_SUCH_MAP: Final = "No such file or directory"
 
 
@@ -153,6 +156,18 @@ def tool_error(head: bytes) -> str | None:
     if not found:
         return None
     return next(text for text in found.groups() if text).decode("utf-8", "replace")
+
+
+def is_decoded(head: bytes) -> bool:
+    """Whether bpftool has put a map's fields in the place of its bytes.
+
+    So it does for maps with BTF where ``-j`` is not given (``do_dump_btf`` of its ``map.c``), and
+    what a field was called in one release does not tell where another has it.
+
+    Args:
+        head: the beginning of the file.
+    """
+    return _DECODED.match(head) is not None
 
 
 def is_missing(error: str) -> bool:

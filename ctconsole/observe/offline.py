@@ -14,10 +14,11 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ctconsole.errors import FormatError
 from ctconsole.manager.catalogue import CATALOGUE, classify
 from ctconsole.model import record_data
 from ctconsole.model.ct_text_reader import looks_like_ct_text, read_ct_text
-from ctconsole.model.dump import is_missing, map_name_of, read_dump, tool_error
+from ctconsole.model.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error
 from ctconsole.model.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
 from ctconsole.model.layout import VALUE_SIZE, Layout
 from ctconsole.model.records import is_known
@@ -98,6 +99,16 @@ class Offline:
     def node_of(self, one: OfflineMap) -> NodeFiles:
         """What is known of the node a map belongs to."""
         return self.nodes.get(one.node, NodeFiles())
+
+    def without(self, sought: str, paths: Iterable[Path]) -> FormatError:
+        """The error for files that hold nothing of what is sought, with what went wrong in them.
+
+        Args:
+            sought: as in "There is no dump of {sought} in cilium-sysdump.zip".
+            paths: what was read.
+        """
+        named = ", ".join(path.name or str(path) for path in paths)
+        return FormatError(". ".join((f"There is no dump of {sought} in {named}", *self.problems)))
 
     @property
     def layout(self) -> Layout | None:
@@ -181,6 +192,11 @@ def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
     elif error is not None:
         if not is_missing(error):
             nodes.problems.append(f"{member.name} holds an error instead of entries: {error}")
+    elif is_decoded(head):
+        nodes.problems.append(
+            f"{member.name} holds fields instead of bytes, as bpftool prints a map with BTF: dump "
+            "it with bpftool -j"
+        )
     elif is_per_cpu(head):
         yield _per_cpu(member.name, blocks)
     elif not _TEXT_NAME.search(member.name):

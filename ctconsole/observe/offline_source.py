@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import NoSuchMapError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.model.layout import Layout
 from ctconsole.model.layout_guess import guess_layout
@@ -58,7 +58,7 @@ class OfflineSource:
         self.offline = read_offline(paths)
         named = ", ".join(path.name for path in paths)
         if not self.offline.maps:
-            raise FormatError(f"There is no map dump in {named}")
+            raise self.offline.without("a map", paths)
         self.title = f"{named} · offline"
 
     def maps(self) -> NodeSnapshot:

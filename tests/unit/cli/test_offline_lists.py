@@ -137,6 +137,11 @@ DNS = {"prefixlen": 64, "sec_label": 5, "protocol": 17, "dport": 53}
 STATISTICS = {"endpoint_id": 990, "prefix_len": 24, "sec_label": 5, "protocol": 6, "dport": 80}
 
 
+def test_map_list_says_where_no_map_is(tmp_path: Path) -> None:
+    told = run("map", "list", "--from-dump", tmp_path)
+    assert str(told.exception) == f"There is no dump of a map in {tmp_path.name}"
+
+
 def test_rules_have_the_packets_counted_beside_them(tmp_path: Path) -> None:
     bpftool_dump(tmp_path, "cilium_policy_v2_00990", WEB, DNS)
     bpftool_dump(tmp_path, "cilium_policystats", STATISTICS | {"packets": 3, "bytes": 180})

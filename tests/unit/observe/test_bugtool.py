@@ -92,6 +92,28 @@ def test_where_bpftool_may_read_nothing_the_text_is_taken_and_the_errors_are_tol
     )
 
 
+def test_a_dump_without_bytes_says_how_to_get_them(tmp_path: Path) -> None:
+    file = tmp_path / "cilium_ct4_global.md"
+    file.write_text(
+        """[{
+        "key": {
+            "daddr": 16777226,
+            "dport": 47873
+        },
+        "value": {
+            "packets": 12
+        }
+    }
+]
+"""
+    )
+    offline = read_offline([tmp_path])
+    assert offline.maps == ()
+    [told] = offline.problems
+    assert told.startswith(f"{file} holds fields instead of bytes")
+    assert told.endswith("dump it with bpftool -j")
+
+
 def test_a_map_whose_dump_was_cut_is_taken_from_the_text(tmp_path: Path) -> None:
     folder = Bugtool("real-1.18-svc").write(tmp_path / "node")
     [dump] = (folder / "cmd").glob("*cilium_ct4_global.md")
