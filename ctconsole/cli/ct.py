@@ -14,6 +14,7 @@ from ctconsole.cli.ct_risk import risk
 from ctconsole.cli.ct_stats import stats
 from ctconsole.cli.options import (
     bpf_root_option,
+    check_now,
     filter_option,
     from_dump_option,
     layout_option,
@@ -145,8 +146,7 @@ def _check(
         raise click.UsageError("--from-dump and --map-id exclude each other.")
     if time_diff and output != "cilium":
         raise click.UsageError("--time-diff is for --output cilium; the others always say it.")
-    if now is not None and not dumps:
-        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    check_now(now, dumps)
 
 
 def _known(bpf_root: Path) -> NodeFacts:

@@ -177,8 +177,7 @@ def _show(plans: Sequence[FlushPlan], *, as_json: bool) -> int:
         for plan in plans:
             click.echo(f"{plan.path.name}: {count(plan.chosen)} of {count(plan.entries)} entries")
             for risk, reason, number in plan.verdicts:
-                label = risk.name.lower().replace("_", " ")
-                click.echo(f"  {count(number):>10} {label:<11} {REASONS[reason]}")
+                click.echo(f"  {count(number):>10} {risk.word:<11} {REASONS[reason]}")
             for warning in plan.warnings:
                 click.echo(f"  warning: {warning}")
     message("Nothing was changed. Give --yes to do it")

@@ -10,6 +10,7 @@ import click
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import (
     bpf_root_option,
+    check_now,
     filter_option,
     from_dump_option,
     json_option,
@@ -66,13 +67,12 @@ def risk(
     from ctconsole.model.query import Query
     from ctconsole.model.risk import forecast
 
-    if now is not None and not dumps:
-        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    check_now(now, dumps)
     query = Query.parse(where or "")
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()
-    for table, problem in decoded(dumps, now or 0, layout, bpf_root):
+    for table, problem in decoded(dumps, now or 0, layout, bpf_root, translations=True):
         if maps and table.info.label not in maps:
             continue
         seen.add(table.info.label)
@@ -103,14 +103,14 @@ def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
 
     click.echo(f"{table.info.label}: {count(len(table))} entries")
     columns = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
-    click.echo(" " * 10 + "".join(f"{word(one):>12}" for one in columns))
+    click.echo(" " * 10 + "".join(f"{one.word:>12}" for one in columns))
     for one in found:
         numbers = "".join(f"{count(one.count(column)):>12}" for column in columns)
         click.echo(f"  {one.change:<8}{numbers}")
     for change, reasons in reasons_to_tell(found):
         click.echo(f"  {change}:")
         for outcome, why, number in reasons:
-            click.echo(f"    {count(number):>10} {word(outcome):<8} {REASONS[why]}")
+            click.echo(f"    {count(number):>10} {outcome.word:<8} {REASONS[why]}")
 
 
 def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:
@@ -126,17 +126,12 @@ def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:
             rows = every[before[every] != why]
             if not len(rows):
                 continue
-            click.echo(f"{one.change}: {word(outcome)}: {REASONS[why]}")
+            click.echo(f"{one.change}: {outcome.word}: {REASONS[why]}")
             sys.stdout.flush()
             for chunk in render_listing_table(table.take(rows)):
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
         before = one.verdicts.reason
-
-
-def word(outcome: Risk) -> str:
-    """``comes back``, ``at risk``, ``breaks``, ``dead``."""
-    return outcome.name.lower().replace("_", " ")
 
 
 def _dict(table: CtTable, found: tuple[Forecast, ...], *, entries: bool) -> dict[str, Any]:

@@ -124,7 +124,12 @@ def whole_maps(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def decoded(
-    dumps: Sequence[Path], now: int, layout: Layout | None, root: Path
+    dumps: Sequence[Path],
+    now: int,
+    layout: Layout | None,
+    root: Path,
+    *,
+    translations: bool = False,
 ) -> Iterator[tuple[CtTable, str]]:
     """Conntrack maps with what is known beside them, each with what could not be read of it.
 
@@ -133,6 +138,8 @@ def decoded(
         now: see `from_files`.
         layout: of all entries; None goes by the agent, the files or the entries.
         root: the bpffs.
+        translations: also read the NAT tables, of which a flush deletes what goes with an entry;
+            dumps have them beside.
 
     Raises:
         NoSuchMapError: none is pinned.
@@ -146,10 +153,12 @@ def decoded(
             yield sample.table(layout or sample.layout or guess), sample.problem
         return
     from ctconsole.cli.ct_pins import Pins
-    from ctconsole.cli.node_reading import reading_of_node
+    from ctconsole.cli.node_reading import reading_of_node, with_translations
 
     with closing(Pins(root, whole=True)) as pins:
         reading = reading_of_node(root, layout)
+        if translations:
+            reading = with_translations(reading, root)
         for sample in pins.samples(reading, also_local=True):
             if sample.is_conntrack:
                 found = reading.layout or guess_layout(sample.values).layout

@@ -11,6 +11,7 @@ from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import (
     Seconds,
     bpf_root_option,
+    check_now,
     filter_option,
     from_dump_option,
     json_option,
@@ -75,8 +76,7 @@ def stats(
     from ctconsole.cli.ct_samples import decoded
     from ctconsole.model.query import Query
 
-    if now is not None and not dumps:
-        raise click.UsageError("--now is for --from-dump; a live map is read now.")
+    check_now(now, dumps)
     if seconds and dumps:
         raise click.UsageError("--over is for live maps; a dump is one moment.")
     query = Query.parse(where or "")

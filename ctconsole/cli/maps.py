@@ -324,7 +324,7 @@ def _print_plan(plan: RecreatePlan, warnings: tuple[str, ...]) -> None:
     )
     line("programs", f"{len(plan.users)} use the map")
     for risk, reason, number in plan.verdicts:
-        line(risk.name.lower().replace("_", " "), f"{count(number)}: {REASONS[reason]}")
+        line(risk.word, f"{count(number)}: {REASONS[reason]}")
     for warning in warnings:
         line("warning", warning)
 

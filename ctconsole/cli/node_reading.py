@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import AgentError
+from ctconsole.cli.common import message
+from ctconsole.errors import AgentError, CtconsoleError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,19 @@ def reading_of_node(root: Path, layout: Layout | None = None) -> Reading:
     from ctconsole.observe.reading import reading_of
 
     return reading_of(discover(root, layout=layout), own_policy(root))
+
+
+def with_translations(reading: Reading, root: Path) -> Reading:
+    """The same, and whose addresses are translated; says so where that cannot be learned."""
+    from ctconsole.manager.knowledge import read_translated
+    from ctconsole.observe.discovery import find_globals
+
+    try:
+        translated = read_translated(find_globals(root))
+    except CtconsoleError as error:
+        message(f"ctconsole: translations are not known: {error}")
+        return reading
+    return replace(reading, knowledge=replace(reading.knowledge, translated=translated))
 
 
 def own_policy(root: Path) -> PolicyFacts | None:

@@ -12,7 +12,7 @@ import click
 from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ctconsole.model.layout import Layout
 
@@ -122,6 +122,16 @@ def now_option(function: _F) -> _F:
         help="What the node's clock (seconds since boot) showed when the dump was taken, where "
         "its files do not tell.",
     )(function)
+
+
+def check_now(now: int | None, dumps: Sequence[Path]) -> None:
+    """Refuse ``--now`` where nothing but live maps is read.
+
+    Raises:
+        UsageError: it is given and ``--from-dump`` is not.
+    """
+    if now is not None and not dumps:
+        raise click.UsageError("--now is for --from-dump; a live map is read now.")
 
 
 def filter_option(function: _F) -> _F:

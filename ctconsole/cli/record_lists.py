@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import bpf_root_option, from_dump_option, layout_option, now_option
+from ctconsole.cli.options import (
+    bpf_root_option,
+    check_now,
+    from_dump_option,
+    layout_option,
+    now_option,
+)
 from ctconsole.model.cilium_services import View
 from ctconsole.model.layout import Layout
 from ctconsole.model.record_spec import Kind
@@ -44,8 +50,7 @@ def list_command(
         bpf_root: Path,
         view: View | None = None,
     ) -> int:
-        if now is not None and not dumps:
-            raise click.UsageError("--now is for --from-dump; a live map is read now.")
+        check_now(now, dumps)
         listing = _Listing((view.kind,) if view else kinds, layout, output, view)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)

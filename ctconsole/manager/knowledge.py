@@ -10,7 +10,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
 from ctconsole.model.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.lbrows import service_facts
-from ctconsole.model.natpairs import ct_keys_of
+from ctconsole.model.natpairs import NAT_VALUE_SIZES, ct_keys_of
 from ctconsole.model.records import RecordTable
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def read_translated(folder: Path) -> Mapping[int, Keys]:
 
     Raises:
         BpfError: a map cannot be read.
+        FormatError: see `open_nat`.
     """
     found: dict[int, Keys] = {}
     for size in NAT_MAPS:
@@ -77,8 +78,20 @@ def nat_owners(nat: BpfMap) -> Keys:
 
 
 def open_nat(folder: Path, key_size: int) -> BpfMap | None:
-    """The NAT table for conntrack keys of this size; None where the node has none."""
+    """The NAT table for conntrack keys of this size; None where the node has none.
+
+    Raises:
+        FormatError: its entries are of other sizes than any release is known to have.
+    """
     try:
-        return BpfMap.open(folder / NAT_MAPS[key_size])
+        nat = BpfMap.open(folder / NAT_MAPS[key_size])
     except NoSuchMapError:
         return None
+    info = nat.info
+    if (info.key_size, info.value_size) != (key_size, NAT_VALUE_SIZES[key_size]):
+        nat.close()
+        raise FormatError(
+            f"{info.label} has keys of {info.key_size} and values of {info.value_size} bytes: no "
+            "NAT table of a known layout, so that nobody can say whose translations it holds"
+        )
+    return nat

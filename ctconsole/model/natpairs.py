@@ -7,17 +7,23 @@ with is the OUT one (``pkg/maps/nat/nat.go``, ``pkg/maps/ctmap/ctmap.go``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from ctconsole.model.layout import KEYS, TUPLE_F_IN, TUPLE_F_OUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Keys: TypeAlias = npt.NDArray[Any]
+
+NAT_VALUE_SIZES: Final[Mapping[int, int]] = MappingProxyType({14: 40, 38: 56})
+"""Bytes of a value, by those of its key: ``struct ipv4_nat_entry`` and ``ipv6_nat_entry``."""
 
 _TO_ADDRESS = 32
 """Where ``struct ipv4_nat_entry`` and ``ipv6_nat_entry`` have what is put into the packet: the

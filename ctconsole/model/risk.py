@@ -53,6 +53,11 @@ class Risk(IntEnum):
     AT_RISK = 3
     BREAKS = 4
 
+    @property
+    def word(self) -> str:
+        """``comes back``, ``at risk``, ``breaks``, ``dead``, ``untouched``."""
+        return self.name.lower().replace("_", " ")
+
 
 class Reason(IntEnum):
     """Why."""

@@ -12,7 +12,7 @@ from ctconsole.manager.knowledge import NAT_MAPS
 from ctconsole.model.agentjson import policy_facts
 from ctconsole.model.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.lbrows import service_facts
-from ctconsole.model.natpairs import ct_keys_of
+from ctconsole.model.natpairs import NAT_VALUE_SIZES, ct_keys_of
 from ctconsole.model.records import RecordTable
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
 
 def _is_nat(one: OfflineMap) -> bool:
     """Whether the values are as long as those of a NAT table of their family."""
-    return one.values.shape[1:] == ({14: 40, 38: 56}[one.info.key_size],)
+    return one.values.shape[1:] == (NAT_VALUE_SIZES[one.info.key_size],)

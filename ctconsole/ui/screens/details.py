@@ -250,8 +250,8 @@ def _named(one: CtTable, names: Names | None) -> Facts:
 def _outcome(one: CtTable) -> str:
     """What becomes of the connection when the table is re-created, and why."""
     verdicts = judge(one, Change.RECREATE)
-    word = Risk(int(verdicts.risk[0])).name.lower().replace("_", " ")
-    return f"{word}: {REASONS[Reason(int(verdicts.reason[0]))]}"
+    outcome, reason = Risk(int(verdicts.risk[0])), Reason(int(verdicts.reason[0]))
+    return f"{outcome.word}: {REASONS[reason]}"
 
 
 def _counters(one: CtTable) -> tuple[str, ...]:

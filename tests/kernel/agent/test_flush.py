@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from ctconsole.agent.flush import flush, plan_flush
-from ctconsole.errors import UsageError
+from ctconsole.errors import FormatError, UsageError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
@@ -20,8 +18,8 @@ from ctconsole.model.reading import Reading
 from ctconsole.model.risk import Reason, Risk
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
-from tests.support.ct_tables import NOW as TABLE_NOW
 from tests.support.ct_tables import Entry, ct_table
+from tests.support.translated import translated_connection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,50 +92,13 @@ def test_an_entry_revived_between_look_and_deletion_is_put_back(
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_translations_go_with_their_connection(gate: Gate, bpffs: Path, family: int) -> None:
-    pod, other, outside, node = {
-        4: ("10.0.1.1", "10.0.1.2", "1.1.1.1", "192.168.0.9"),
-        6: ("[fd00::1]", "[fd00::2]", "[2001:db8::1]", "[fd99::9]"),
-    }[family]
-    entries = ct_table(
-        Entry(source=f"{pod}:40000", destination=f"{outside}:443", left=ktime() + 100),
-        Entry(source=f"{other}:40000", destination=f"{outside}:443", left=ktime() + 100),
-        layout=Layout.V1_9,
-    )
-    values = entries.values.copy()
-    values["lifetime"] -= TABLE_NOW
-    size = entries.keys.dtype.itemsize
-    # In the packet: pod to outside, and what comes back to the node's address.
-    pair = np.zeros(2, entries.keys.dtype)
-    pair[0] = (raw(outside), raw(pod), 443, 40000, 6, 0)
-    pair[1] = (raw(node), raw(outside), 55555, 443, 6, 1)
-    value_size = {4: 40, 6: 56}[family]
-    mapped = np.zeros((2, value_size), np.uint8)
-    for row, (address, port) in enumerate(((node, 55555), (pod, 40000))):
-        to = [*raw(address), *port.to_bytes(2, "big")]
-        mapped[row, 32 : 32 + len(to)] = to
-    path = bpffs / f"cilium_ct{family}_global"
-    ct_spec = replace(CT4, name=path.name, key_size=size)
-    nat_spec = replace(
-        CT4, name=f"cilium_snat_v{family}_external", key_size=size, value_size=value_size
-    )
-    with (
-        open_or_create_map(gate, path, ct_spec).map as live,
-        open_or_create_map(gate, bpffs / nat_spec.name, nat_spec).map as nat,
-    ):
-        gate.update_batch(
-            live, entries.keys.view("u1").reshape(2, size), values.view("u1").reshape(2, 56)
-        )
-        gate.update_batch(nat, pair.view("u1").reshape(2, size), mapped)
-        plan = plan_flush(path)
+    with translated_connection(gate, bpffs, family) as nat:
+        plan = plan_flush(bpffs / f"cilium_ct{family}_global")
         assert plan.mappings == 2
         assert (Risk.BREAKS, Reason.SNAT, 1) in plan.verdicts
         assert any("NAT" in warning for warning in plan.warnings)
         assert flush(gate, plan).mappings == 2
         assert nat.count() == 0
-
-
-def raw(address: str) -> list[int]:
-    return list(ip_address(address.strip("[]")).packed)
 
 
 def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -> None:
@@ -160,6 +121,18 @@ def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -
         assert plan_flush(path, reading=reading).verdicts == (
             (Risk.BREAKS, Reason.RANDOM_BACKEND, 1),
         )
+
+
+def test_a_nat_table_of_another_size_is_not_guessed_at(
+    gate: Gate, path: Path, bpffs: Path, table: BpfMap
+) -> None:
+    odd = replace(NAT, value_size=24)
+    with (
+        open_or_create_map(gate, bpffs / NAT.name, odd).map,
+        pytest.raises(FormatError, match="14 and values of 24 bytes: no NAT table"),
+    ):
+        plan_flush(path)
+    assert table.count() == EVERY
 
 
 def test_only_conntrack_maps_are_flushed(gate: Gate, bpffs: Path) -> None:
