@@ -4,7 +4,7 @@
  *
  * Compiles with bcc, clang and gcc alike. Layouts, names and numbers are those of Cilium 1.9
  * (bpf/lib/common.h, pkg/monitor/api/drop.go), so that Cilium's own tools read these maps.
- * A test holds the numpy layouts of ctconsole.model.layout against this file.
+ * A test holds the numpy layouts of ctconsole.model.ct.layout against this file.
  */
 #ifndef CTCONSOLE_ABI_H
 #define CTCONSOLE_ABI_H

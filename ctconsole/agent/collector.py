@@ -12,8 +12,8 @@ from ctconsole.agent.listener import Listener
 from ctconsole.agent.natgc import NatRules, Orphans
 from ctconsole.errors import AgentError
 from ctconsole.manager.catalogue import classify
-from ctconsole.model.monitor import Signal
-from ctconsole.model.samples import to_wire
+from ctconsole.model.packets.monitor import Signal
+from ctconsole.model.packets.samples import to_wire
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:

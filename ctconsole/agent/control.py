@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole.agent import wire
 from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
 from ctconsole.errors import AgentError, ConfigError, FormatError
-from ctconsole.model.knowledge import PolicyFacts
+from ctconsole.model.ct.knowledge import PolicyFacts
 from ctconsole.paths import run_dir
 
 if TYPE_CHECKING:

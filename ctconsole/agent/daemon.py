@@ -28,8 +28,8 @@ from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
-from ctconsole.model.addressrows import addresses_of
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.plane.address_rows import addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ctconsole.agent.gc import GcReport
     from ctconsole.agent.state import AgentSettings
     from ctconsole.config import AgentConfig
-    from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Scalar
+    from ctconsole.model.plane.endpoint import Endpoint
 
 
 class Agent:

@@ -23,12 +23,12 @@ from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import classify
 from ctconsole.manager.knowledge import nat_owners, open_nat
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.reading import PLAIN
+from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.layout import Layout
-from ctconsole.model.query import Query
-from ctconsole.model.reading import PLAIN
-from ctconsole.model.risk import Change, Reason, Risk, judge
-from ctconsole.model.table import CtTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event, Scalar
-    from ctconsole.model.knowledge import Keys
-    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]

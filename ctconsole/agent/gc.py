@@ -22,8 +22,8 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import open_nat
+from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.layout import KEY4, Layout, value_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -18,7 +18,7 @@ import numpy as np
 
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.monitor import (
+from ctconsole.model.packets.monitor import (
     INSERT_FAILED,
     TRACE,
     Columns,
@@ -27,8 +27,8 @@ from ctconsole.model.monitor import (
     columns,
     signals,
 )
-from ctconsole.model.reasons import reason_name
-from ctconsole.model.samples import NO_SAMPLES, Samples, joined
+from ctconsole.model.packets.reasons import reason_name
+from ctconsole.model.packets.samples import NO_SAMPLES, Samples, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,8 +16,8 @@ import numpy as np
 from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import NAT_MAPS
-from ctconsole.model.layout import KEY4, Protocol
-from ctconsole.model.natpairs import answer_key, ct_keys_of, packet_key
+from ctconsole.model.ct.layout import KEY4, Protocol
+from ctconsole.model.ct.natpairs import answer_key, ct_keys_of, packet_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

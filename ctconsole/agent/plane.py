@@ -19,8 +19,8 @@ from ctconsole.manager.ipcache import sync_ipcache
 from ctconsole.manager.policy import sync_policy
 from ctconsole.manager.services import algorithm_of, check_service, sync_services
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.policy import EndpointPolicy, Rule, policy_of
-from ctconsole.model.service import ServiceTable
+from ctconsole.model.plane.policy import EndpointPolicy, Rule, policy_of
+from ctconsole.model.plane.service import ServiceTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import StateDir
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.addressrows import Address
-    from ctconsole.model.endpoint import Endpoint
-    from ctconsole.model.service import Service
+    from ctconsole.model.plane.address_rows import Address
+    from ctconsole.model.plane.endpoint import Endpoint
+    from ctconsole.model.plane.service import Service
 
     Record = Callable[[Iterable[Event]], None]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.addressrows import Address
+    from ctconsole.model.plane.address_rows import Address
 
 
 def scrub(gate: Gate, paths: Iterable[Path], addresses: Sequence[Address]) -> int:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
     from ctconsole.model.spec import MapInfo
 
     Record = Callable[[Iterable[Event]], None]

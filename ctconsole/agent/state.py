@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.config import AgentConfig, ConfigDir, read_dir
 from ctconsole.errors import AgentError, FormatError
-from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import DEFAULT_BPF_ROOT, run_dir
 
 if TYPE_CHECKING:

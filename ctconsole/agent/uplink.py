@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.kernel import links
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.uplink import Uplink
+from ctconsole.model.plane.uplink import Uplink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

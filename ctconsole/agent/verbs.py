@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ctconsole.agent.state import load_endpoints, remove_endpoint
 from ctconsole.errors import UsageError
-from ctconsole.model.policy import Rule
-from ctconsole.model.service import Algorithm, Service
+from ctconsole.model.plane.policy import Rule
+from ctconsole.model.plane.service import Algorithm, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.plane import Plane
     from ctconsole.config import AgentConfig
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
     Asked = Mapping[str, Any]
 

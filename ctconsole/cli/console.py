@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
-    from ctconsole.model.layout import Layout
-    from ctconsole.model.query import Query
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.query import Query
 
     Leave = Callable[[], None]
 
@@ -85,7 +85,7 @@ def command(
       ctconsole console --from-dump cilium-sysdump.zip
     """
     if dumps:
-        from ctconsole.cli.console_offline import open_offline
+        from ctconsole.cli.console_files import open_offline
 
         return open_offline(dumps, layout=layout, theme=theme or "")
     return open_console(
@@ -136,8 +136,8 @@ def open_console(
         )
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.cli.console_watch import watching
-    from ctconsole.cli.node_names import names_of_node
-    from ctconsole.cli.node_reading import own_policy
+    from ctconsole.cli.node.names import names_of_node
+    from ctconsole.cli.node.reading import own_policy
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.knowledge import read_translated
     from ctconsole.observe.discovery import find_globals
@@ -206,7 +206,7 @@ class NodeActions:
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         """See `ctconsole.ui.actions.Actions`."""
         from ctconsole.agent.actions import agent_warnings
-        from ctconsole.cli.node_reading import reading_of_node
+        from ctconsole.cli.node.reading import reading_of_node
         from ctconsole.manager.recreate import plan_recreate
 
         pin = Path(path)
@@ -231,7 +231,7 @@ class NodeActions:
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
         """See `ctconsole.ui.actions.Actions`."""
         from ctconsole.agent.flush import plan_flush
-        from ctconsole.cli.node_reading import reading_of_node
+        from ctconsole.cli.node.reading import reading_of_node
 
         pin = Path(path)
         return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Final
 
 import click
 
 from ctconsole.cli.common import invoke
 
-_VERBS = {
-    "agent": "Run the embedded agent: start, restart, status, stop.",
-    "console": "Open the console (the default).",
-    "ct": "List, count and delete conntrack entries.",
-    "doctor": "Say what this node can and cannot do.",
-    "endpoint": "List the node's endpoints.",
-    "events": "Show what happened to maps and agent.",
-    "ipcache": "List the identities of addresses.",
-    "lab": "Build, use and remove the embedded lab node.",
-    "lb": "List services and their backends.",
-    "map": "List, show and recreate maps.",
-    "metrics": "List packets and bytes by reason.",
-    "monitor": "Follow drops and connections as the datapath tells of them.",
-    "nat": "List address translations.",
-    "node": "Say what is known of this node's agent, clock and layout, and how.",
-    "policy": "List what endpoints allow.",
-    "watch": "Follow a node's agent, maps and log, and tell each restart.",
+_VERBS: Final = {
+    "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
+    "console": ("console", "Open the console (the default)."),
+    "ct": ("ct.list", "List, count and delete conntrack entries."),
+    "doctor": ("node.doctor", "Say what this node can and cannot do."),
+    "endpoint": ("records.endpoint", "List the node's endpoints."),
+    "events": ("node.events", "Show what happened to maps and agent."),
+    "ipcache": ("records.ipcache", "List the identities of addresses."),
+    "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),
+    "lb": ("records.lb", "List services and their backends."),
+    "map": ("map.verbs", "List, show and recreate maps."),
+    "metrics": ("records.metrics", "List packets and bytes by reason."),
+    "monitor": ("node.monitor", "Follow drops and connections as the datapath tells of them."),
+    "nat": ("records.nat", "List address translations."),
+    "node": ("node.facts", "Say what is known of this node's agent, clock and layout, and how."),
+    "policy": ("records.policy", "List what endpoints allow."),
+    "watch": ("node.watch", "Follow a node's agent, maps and log, and tell each restart."),
 }
 
 
-_OWN_OPTIONS = {"--version", "-h", "--help"}
+_OWN_OPTIONS: Final = {"--version", "-h", "--help"}
 
 
 class LazyGroup(click.Group):
@@ -46,11 +47,11 @@ class LazyGroup(click.Group):
         return sorted(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import ``ctconsole.cli.<verb>`` (``map`` is ``maps``) and take its ``command``."""
+        """Import the module of the verb and take its ``command``."""
         del ctx
         if cmd_name not in _VERBS:
             return None
-        module = import_module(f"ctconsole.cli.{'maps' if cmd_name == 'map' else cmd_name}")
+        module = import_module(f"ctconsole.cli.{_VERBS[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
         return command
@@ -63,7 +64,7 @@ class LazyGroup(click.Group):
         """Write the verbs from the table, so that help imports nothing."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(_VERBS.items()))
+            formatter.write_dl([(verb, told) for verb, (_, told) in sorted(_VERBS.items())])
 
 
 @click.command(

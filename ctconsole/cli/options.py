@@ -14,7 +14,7 @@ from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ctconsole.model.layout import Layout
+    from ctconsole.model.ct.layout import Layout
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -89,7 +89,7 @@ def layout_option(function: _F) -> _F:
 
 
 def _layout(_context: click.Context, _option: click.Parameter, given: str) -> Layout | None:
-    from ctconsole.model.layout import Layout
+    from ctconsole.model.ct.layout import Layout
 
     if given == "auto":
         return None

@@ -10,7 +10,7 @@ from ctconsole.datapath.defines import DatapathConfig, uses_maglev
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
 
 def map_names(config: DatapathConfig, endpoint: Endpoint) -> dict[MapSlot, str]:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Scalar
+    from ctconsole.model.plane.endpoint import Endpoint
 
 __all__ = [
     "FUNCTIONS",

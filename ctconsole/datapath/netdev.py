@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ctconsole.datapath.code import Program
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.uplink import Uplink
+    from ctconsole.model.plane.uplink import Uplink
 
 SOURCE = "netdev.c"
 

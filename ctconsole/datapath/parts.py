@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.programs import ProgramInfo
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
 CALL_SIZE = 25
 """``CILIUM_CALL_SIZE`` of 1.9: places in ``cilium_calls_%05d``."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import MissingFeatureError, bpf_error
 
 if TYPE_CHECKING:
-    from ctconsole.model.ctclock import ClockSource
+    from ctconsole.model.ct.clock import ClockSource
 
 _JIFFIES = (
     (Path("/proc/schedstat"), "timestamp "),

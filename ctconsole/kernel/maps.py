@@ -28,8 +28,8 @@ from ctconsole.kernel.syscall import (
     retrying,
 )
 from ctconsole.kernel.walk import LOOKUPS_PER_ENTRY, BatchWalk, Progress, repeated, walk_keys
+from ctconsole.model.ct.table import Walk
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.model.table import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

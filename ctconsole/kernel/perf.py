@@ -26,7 +26,7 @@ import numpy as np
 from ctconsole.errors import MissingFeatureError, UsageError, bpf_error
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.syscall import libc
-from ctconsole.model.samples import NO_SAMPLES, Samples, joined
+from ctconsole.model.packets.samples import NO_SAMPLES, Samples, joined
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:

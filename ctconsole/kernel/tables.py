@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import FormatError
 from ctconsole.kernel.clock import ct_now
-from ctconsole.model.layout import VALUE_SIZE
-from ctconsole.model.layout_guess import guess_layout
-from ctconsole.model.table import CtTable
+from ctconsole.model.ct.guess import guess_layout
+from ctconsole.model.ct.layout import VALUE_SIZE
+from ctconsole.model.ct.table import CtTable
 
 if TYPE_CHECKING:
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.model.reading import Reading
+    from ctconsole.model.ct.reading import Reading
 
 
 def read_table(live: BpfMap, reading: Reading) -> CtTable:

@@ -14,9 +14,9 @@ import numpy as np
 from ctconsole.agent.state import StateDir
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.cilium_text import render_text
-from ctconsole.model.layout import Layout
-from ctconsole.model.table import CtTable
+from ctconsole.model.cilium.ct_text import render_text
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import CtTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from ctconsole.lab.topology import Pod
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
 FIRST_HOST, LAST_HOST = 7, 254
 """Last part of the addresses of pods added later."""

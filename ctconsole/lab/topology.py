@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import BpfError, NoSuchMapError
 from ctconsole.kernel import links, netns
 from ctconsole.lab.names import namespace
-from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.plane.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

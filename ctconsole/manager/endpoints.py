@@ -9,8 +9,8 @@ from ctconsole.errors import NoSuchMapError
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import find
 from ctconsole.manager.rows import sync_rows
-from ctconsole.model.addressrows import lxc_rows
 from ctconsole.model.event import EventKind
+from ctconsole.model.plane.address_rows import lxc_rows
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.addressrows import Address
-    from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Event
+    from ctconsole.model.plane.address_rows import Address
+    from ctconsole.model.plane.endpoint import Endpoint
 
 OWN_MAPS = (
     "cilium_policy_*",

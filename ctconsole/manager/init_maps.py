@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Event
+    from ctconsole.model.plane.endpoint import Endpoint
     from ctconsole.model.spec import MapInfo, MapSpec
 
 

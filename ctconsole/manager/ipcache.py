@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.manager.rows import sync_rows
-from ctconsole.model.addressrows import ipcache_rows
+from ctconsole.model.plane.address_rows import ipcache_rows
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.addressrows import Address
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.address_rows import Address
+    from ctconsole.model.plane.endpoint import Endpoint
 
 
 def sync_ipcache(

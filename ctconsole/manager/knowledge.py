@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
-from ctconsole.model.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.lbrows import service_facts
-from ctconsole.model.natpairs import NAT_VALUE_SIZES, ct_keys_of
-from ctconsole.model.records import RecordTable
+from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
+from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, ct_keys_of
+from ctconsole.model.plane.service_rows import service_facts
+from ctconsole.model.records.table import RecordTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ctconsole.model.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Keys
 
 FAMILIES = (4, 6)
 NAT_MAPS: Final[Mapping[int, str]] = MappingProxyType(

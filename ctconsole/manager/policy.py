@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
-from ctconsole.model.encode import changes
+from ctconsole.model.plane.encode import changes
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.encode import Rows
-    from ctconsole.model.policy import EndpointPolicy
+    from ctconsole.model.plane.encode import Rows
+    from ctconsole.model.plane.policy import EndpointPolicy
 
 _VERDICT_BYTES = 3
 """Bytes of a value that a rule decides: proxy port and deny bit. The rest counts packets."""

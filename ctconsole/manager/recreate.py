@@ -19,9 +19,9 @@ from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
 from ctconsole.manager.catalogue import Group, classify
+from ctconsole.model.ct.reading import PLAIN
+from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.reading import PLAIN
-from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.spec import (
     Difference,
     MapInfo,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event
-    from ctconsole.model.reading import Reading
 
 PENDING = ":pending"
 """Added to a pin's name while the map that will take it waits; bpffs reserves dots."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.encode import changes
+from ctconsole.model.plane.encode import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.encode import Rows
+    from ctconsole.model.plane.encode import Rows
 
 
 def read_rows(path: Path) -> Rows:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
-from ctconsole.model.encode import Rows, changes
-from ctconsole.model.lbrows import decode_services, is_frontend, lb_rows
-from ctconsole.model.service import Algorithm
+from ctconsole.model.plane.encode import Rows, changes
+from ctconsole.model.plane.service import Algorithm
+from ctconsole.model.plane.service_rows import decode_services, is_frontend, lb_rows
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.lbrows import FoundService, LbRows
-    from ctconsole.model.service import Service, ServiceTable
+    from ctconsole.model.plane.service import Service, ServiceTable
+    from ctconsole.model.plane.service_rows import FoundService, LbRows
 
 MAGLEV_BACKEND_BYTES = 2
 """A backend's id in a Maglev table (``loadbalancer.BackendID``, u16 in 1.9)."""

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.addresses import address_text
-from ctconsole.model.layout import LAYOUTS, Layout
-from ctconsole.model.record_data import (
+from ctconsole.model.ct.layout import LAYOUTS, Layout
+from ctconsole.model.records.data import (
     ENDPOINT_F_HOST,
     ENDPOINT_KEY_IPV4,
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
 )
-from ctconsole.model.record_spec import Kind
+from ctconsole.model.records.spec import Kind
+from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from ctconsole.model.agentjson import ApiEndpoint, ApiService
-    from ctconsole.model.records import RecordTable
+    from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService
+    from ctconsole.model.records.table import RecordTable
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Identities: TypeAlias = npt.NDArray[np.uint32]

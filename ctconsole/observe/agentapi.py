@@ -13,13 +13,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctconsole.errors import AgentError, AgentRefusedError, CtconsoleError
-from ctconsole.model import agentjson
+from ctconsole.model.readers import agentjson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ctconsole.model.agentjson import ApiEndpoint, ApiService, Parsed
+    from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService, Parsed
 
 T = TypeVar("T")
 

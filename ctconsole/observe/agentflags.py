@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.model.agentjson import CONFIG_NAMES
+from ctconsole.model.readers.agentjson import CONFIG_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

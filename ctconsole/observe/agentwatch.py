@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel import procs
-from ctconsole.model import agentjson
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.readers import agentjson
 from ctconsole.observe import discovery
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ctconsole.errors import AgentRefusedError, CtconsoleError, FormatError
 from ctconsole.kernel import procs
 from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
-from ctconsole.model import agentjson
-from ctconsole.model.ctclock import KTIME, ClockSource
-from ctconsole.model.layout import LAYOUTS, Layout
+from ctconsole.model.ct.clock import KTIME, ClockSource
+from ctconsole.model.ct.layout import LAYOUTS, Layout
+from ctconsole.model.readers import agentjson
 from ctconsole.observe import agentapi, agentflags, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS, run_dir
 

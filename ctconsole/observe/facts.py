@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.reading import PLAIN
+from ctconsole.model.ct.reading import PLAIN
 from ctconsole.observe.discovery import discover
 from ctconsole.observe.reading import reading_of
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ctconsole.model.knowledge import PolicyFacts
-    from ctconsole.model.layout import Layout
-    from ctconsole.model.reading import Reading
+    from ctconsole.model.ct.knowledge import PolicyFacts
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.reading import Reading
     from ctconsole.observe.discovery import NodeFacts
 
 

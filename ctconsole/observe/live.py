@@ -16,7 +16,7 @@ from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_coun
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.layout_guess import guess_layout
+from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import PurePath
 
+    from ctconsole.model.ct.knowledge import PolicyFacts
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
-    from ctconsole.model.knowledge import PolicyFacts
-    from ctconsole.model.layout import Layout
-    from ctconsole.model.reading import Reading
     from ctconsole.model.spec import MapInfo
-    from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import clock
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.ctclock import ClockSource, guess_clock
-from ctconsole.model.layout import Layout, value_dtype
+from ctconsole.model.ct.clock import ClockSource, guess_clock
+from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.observe.source import is_conntrack
 
 _SAMPLE = 4096

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError
 from ctconsole.manager.catalogue import CATALOGUE, classify
-from ctconsole.model import record_data
-from ctconsole.model.ct_text_reader import looks_like_ct_text, read_ct_text
-from ctconsole.model.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error
-from ctconsole.model.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
-from ctconsole.model.layout import VALUE_SIZE, Layout
-from ctconsole.model.records import is_known
+from ctconsole.model.ct.layout import VALUE_SIZE, Layout
+from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
+from ctconsole.model.readers.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error
+from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
+from ctconsole.model.records import data as record_data
+from ctconsole.model.records.table import is_known
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.archive import Walker
 from ctconsole.observe.offline_nodes import (

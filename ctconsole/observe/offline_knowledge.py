@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import FormatError
 from ctconsole.manager.knowledge import NAT_MAPS
-from ctconsole.model.agentjson import policy_facts
-from ctconsole.model.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.lbrows import service_facts
-from ctconsole.model.natpairs import NAT_VALUE_SIZES, ct_keys_of
-from ctconsole.model.records import RecordTable
+from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
+from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, ct_keys_of
+from ctconsole.model.plane.service_rows import service_facts
+from ctconsole.model.readers.agentjson import policy_facts
+from ctconsole.model.records.table import RecordTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ctconsole.model.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Keys
     from ctconsole.observe.offline import Offline, OfflineMap
     from ctconsole.observe.offline_nodes import NodeFiles
 

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError
-from ctconsole.model import agentjson
-from ctconsole.model.agentjson import DebugInfo
-from ctconsole.model.ctclock import jiffies_at
-from ctconsole.model.dump_show import read_show
+from ctconsole.model.ct.clock import jiffies_at
 from ctconsole.model.names import Names, names_of_agent
+from ctconsole.model.readers import agentjson
+from ctconsole.model.readers.agentjson import DebugInfo
+from ctconsole.model.readers.dump_show import read_show
 from ctconsole.observe.discovery import layout_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.layout import Layout
+    from ctconsole.model.ct.layout import Layout
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]

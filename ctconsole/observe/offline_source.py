@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.layout import Layout
-from ctconsole.model.layout_guess import guess_layout
-from ctconsole.model.table import CtTable
+from ctconsole.model.ct.guess import guess_layout
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import CtTable
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_knowledge import knowledge_of
 from ctconsole.observe.offline_nodes import NodeFiles
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path, PurePath
 
+    from ctconsole.model.ct.knowledge import Knowledge
     from ctconsole.model.event import Event
-    from ctconsole.model.knowledge import Knowledge
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.offline import OfflineMap
     from ctconsole.observe.usage import MapUsage

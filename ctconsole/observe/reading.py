@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.manager.knowledge import read_knowledge
-from ctconsole.model.agentjson import policy_facts
-from ctconsole.model.knowledge import NOTHING_KNOWN
-from ctconsole.model.reading import Reading
+from ctconsole.model.ct.knowledge import NOTHING_KNOWN
+from ctconsole.model.ct.reading import Reading
+from ctconsole.model.readers.agentjson import policy_facts
 from ctconsole.observe import agentapi
 
 if TYPE_CHECKING:
-    from ctconsole.model.knowledge import Knowledge, PolicyFacts
+    from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts
     from ctconsole.observe.discovery import NodeFacts
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import PurePath
 
-    from ctconsole.model.changes import Changes
+    from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.stats import Stats
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
-    from ctconsole.model.stats import Stats
-    from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.source import NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage

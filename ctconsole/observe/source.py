@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ctconsole.manager.catalogue import Group, classify
-from ctconsole.model.layout import KEYS, VALUE_SIZE
+from ctconsole.model.ct.layout import KEYS, VALUE_SIZE
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import PurePath
 
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
-    from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 

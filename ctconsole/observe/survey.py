@@ -12,16 +12,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.changes import KeyedTable, changes_between
-from ctconsole.model.stats import stats_of
+from ctconsole.model.ct.changes import KeyedTable, changes_between
+from ctconsole.model.ct.stats import stats_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import PurePath
 
-    from ctconsole.model.changes import Changes
-    from ctconsole.model.stats import Stats
-    from ctconsole.model.table import CtTable
+    from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.stats import Stats
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.source import MapRow, NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage

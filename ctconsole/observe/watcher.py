@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.agentlog import LogReader
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.readers.agentlog import LogReader
 from ctconsole.observe import discovery
 from ctconsole.observe.agentwatch import AgentWatch
 from ctconsole.observe.moves import Moves

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.flush import FlushPlan, FlushReport
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
-    from ctconsole.model.query import Query
+    from ctconsole.model.ct.query import Query
 
 
 class Actions(Protocol):

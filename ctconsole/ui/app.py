@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.flush import FlushReport
     from ctconsole.manager.recreate import RecreateReport
-    from ctconsole.model.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.query import Query
     from ctconsole.model.names import Names
-    from ctconsole.model.query import Query
     from ctconsole.observe.source import Source
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ctconsole.model.risk import Risk
+from ctconsole.model.ct.risk import Risk
 
 if TYPE_CHECKING:
     from ctconsole.ui.widgets.rows import Piece

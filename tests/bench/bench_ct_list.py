@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ctconsole.kernel.gate import Gate
-from ctconsole.model.layout import KEY4, Layout, value_dtype
+from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 

@@ -26,7 +26,7 @@ from ctconsole.kernel.programs import (
     run_statistics,
 )
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.layout import KEY4
+from ctconsole.model.ct.layout import KEY4
 from tests.support.bpf_insns import TC_ACT_OK, returning
 from tests.support.packets import ACK, SYN, tcp
 from tests.support.pods import SECOND_IP, TwoPods, two_pods

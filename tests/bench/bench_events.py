@@ -16,7 +16,7 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.monitor import columns
+from ctconsole.model.packets.monitor import columns
 from ctconsole.paths import GLOBALS
 from tests.support.packets import ethernet
 from tests.support.wire import wire

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctconsole.lab import look, topology
-from ctconsole.model.layout import Protocol
-from ctconsole.model.table import Direction
+from ctconsole.model.ct.layout import Protocol
+from ctconsole.model.ct.table import Direction
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab

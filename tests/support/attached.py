@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.endpoint import Endpoint
     from ctconsole.model.event import Event
+    from ctconsole.model.plane.endpoint import Endpoint
 
 NODE_IP, POD_IP = "10.77.0.1", "10.77.0.2"
 NODE_LINK, POD_LINK = "left0", "right0"

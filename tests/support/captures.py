@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from ctconsole.model.dump import Dump, read_dump
-from ctconsole.model.layout import VALUE_SIZE, Layout
+from ctconsole.model.ct.layout import VALUE_SIZE, Layout
+from ctconsole.model.ct.table import CtTable
+from ctconsole.model.readers.dump import Dump, read_dump
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.model.table import CtTable
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 FOLDERS = ("handmade-1.9", "handmade-1.18", "real-1.18-a", "real-1.18-svc")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:

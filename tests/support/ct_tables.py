@@ -7,9 +7,9 @@ from ipaddress import ip_address
 
 import numpy as np
 
-from ctconsole.model.layout import KEY4, KEY6, Layout, Protocol, value_dtype
+from ctconsole.model.ct.layout import KEY4, KEY6, Layout, Protocol, value_dtype
+from ctconsole.model.ct.table import CtTable
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.model.table import CtTable
 
 NOW = 10_000
 """The node's clock in these tables, in seconds."""

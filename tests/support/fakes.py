@@ -16,13 +16,13 @@ from ctconsole.agent.flush import FlushPlan, FlushReport
 from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
+from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.ct.reading import Reading
+from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
-from ctconsole.model.reading import Reading
-from ctconsole.model.risk import Change, Reason, Risk, judge
 from ctconsole.model.spec import MapInfo, MapType, differences, hash_memory, spec_of
-from ctconsole.model.table import CtTable
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.errors import CtconsoleError
+    from ctconsole.model.ct.query import Query
     from ctconsole.model.event import Scalar
-    from ctconsole.model.query import Query
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.model.layout import Layout
+    from ctconsole.model.ct.layout import Layout
 
 TYPES = {
     "cilium_metrics": MapType.PERCPU_HASH,

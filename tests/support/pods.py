@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
 FIRST_IP, SECOND_IP = "10.78.1.2", "10.78.2.2"
 

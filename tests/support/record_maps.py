@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ctconsole.model.record_data import RECORDS
-from ctconsole.model.records import RecordTable, candidates
+from ctconsole.model.records.data import RECORDS
+from ctconsole.model.records.table import RecordTable, candidates
 from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ctconsole.model.layout import Layout
-    from ctconsole.model.record_spec import RecordSpec
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.records.spec import RecordSpec
 
 
 def record(name: str, since: Layout | None = None) -> RecordSpec:

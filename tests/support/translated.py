@@ -11,7 +11,7 @@ import numpy as np
 
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
-from ctconsole.model.layout import Layout
+from ctconsole.model.ct.layout import Layout
 from tests.support.ct_entries import CT4
 from tests.support.ct_tables import NOW, Entry, ct_table
 

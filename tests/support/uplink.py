@@ -15,9 +15,9 @@ from ctconsole.datapath import netdev
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.layout import KEY4
+from ctconsole.model.ct.layout import KEY4
+from ctconsole.model.plane.uplink import Uplink
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.model.uplink import Uplink
 from tests.support.wire import SPECS, pin_maps
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from ctconsole.kernel import clock
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.cilium_text import render_text
-from ctconsole.model.endpoint import Endpoint
-from ctconsole.model.layout import Layout
+from ctconsole.model.cilium.ct_text import render_text
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import CtTable
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.model.table import CtTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

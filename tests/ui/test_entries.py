@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.order import SORT_COLUMNS, find_entry, sort_order
-from ctconsole.model.table import State
+from ctconsole.model.ct.order import SORT_COLUMNS, find_entry, sort_order
+from ctconsole.model.ct.table import State
 from ctconsole.ui.widgets.ct_rows import CtRows
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (

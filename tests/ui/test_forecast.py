@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctconsole.model.risk import Change, Risk, judge
+from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.widgets.ct_rows import CtRows

@@ -25,8 +25,8 @@ from ctconsole.lab import look, talk, topology
 from ctconsole.lab.server import PORT
 from ctconsole.lab.tour import Case
 from ctconsole.manager.mapinfo import catalogue_spec
-from ctconsole.model.encode import key_of, values_in
 from ctconsole.model.event import EventKind
+from ctconsole.model.plane.encode import key_of, values_in
 from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:

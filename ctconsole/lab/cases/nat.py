@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, talk, topology
 from ctconsole.lab.tour import Case
-from ctconsole.model.addresses import address_text
-from ctconsole.model.encode import keys_in, values_in
+from ctconsole.model.plane.encode import keys_in, values_in
+from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
     import socket

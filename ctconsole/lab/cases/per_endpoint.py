@@ -15,7 +15,7 @@ from ctconsole.lab.tour import Case
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
     from ctconsole.lab.tour import Report
-    from ctconsole.model.endpoint import Endpoint
+    from ctconsole.model.plane.endpoint import Endpoint
 
 LOCAL_MAX = 64000
 SERVER_TABLE = "cilium_ct4_00571"

@@ -16,7 +16,7 @@ from ctconsole.agent.state import StateDir
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, talk, topology
 from ctconsole.lab.tour import Case
-from ctconsole.model.encode import key_of, values_in
+from ctconsole.model.plane.encode import key_of, values_in
 
 if TYPE_CHECKING:
     import socket

@@ -11,10 +11,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ctconsole.model.layout import TcpFlag
-from ctconsole.model.order import find_entry
-from ctconsole.model.risk import REASONS, Change, Reason, Risk, judge
-from ctconsole.model.table import Direction, State
+from ctconsole.model.ct.layout import TcpFlag
+from ctconsole.model.ct.order import find_entry
+from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
+from ctconsole.model.ct.table import Direction, State
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
 from ctconsole.ui.text import clean, short_size
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
-    from ctconsole.model.table import CtTable
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow

@@ -12,8 +12,8 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from ctconsole.errors import UsageError
-from ctconsole.model.query import Query
-from ctconsole.model.table import State
+from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.table import State
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.forecast import ForecastScreen
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
-    from ctconsole.model.changes import Changes
+    from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
-    from ctconsole.model.table import CtTable
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.ct_rows import Arrangement

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from rich.table import Table
 from rich.text import Text
 
-from ctconsole.model.risk import REASONS
+from ctconsole.model.ct.risk import REASONS
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.text import clean, plural
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from ctconsole.agent.flush import FlushPlan, FlushReport
-    from ctconsole.model.query import Query
+    from ctconsole.model.ct.query import Query
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.actions import Actions
 

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.risk import REASONS, Change, Risk, forecast, reasons_to_tell
+from ctconsole.model.ct.risk import REASONS, Change, Risk, forecast, reasons_to_tell
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean, plural
@@ -20,9 +20,9 @@ from ctconsole.ui.text import clean, plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ctconsole.model.knowledge import Keys
-    from ctconsole.model.risk import Forecast, Reason
-    from ctconsole.model.table import CtTable
+    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.risk import Forecast, Reason
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
     from ctconsole.ui.app import ConsoleApp
 

@@ -12,7 +12,7 @@ from textual.widgets import Input, Label, Static
 
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, UsageError
-from ctconsole.model.risk import REASONS, Risk
+from ctconsole.model.ct.risk import REASONS, Risk
 from ctconsole.model.units import parse_size
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.confirm import ConfirmScreen

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from ctconsole.model.tops import tops_of
+from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.base import View
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
-    from ctconsole.model.stats import Bar, Stats
-    from ctconsole.model.table import CtTable
+    from ctconsole.model.ct.stats import Bar, Stats
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.top_rows import TopLine

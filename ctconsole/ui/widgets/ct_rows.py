@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.addresses import address_text
-from ctconsole.model.changes import dying
-from ctconsole.model.layout import CtFlag, Protocol
-from ctconsole.model.order import find_entry, sort_order
-from ctconsole.model.query import Query
-from ctconsole.model.risk import Change, Risk, judge
-from ctconsole.model.table import Direction, State
+from ctconsole.model.ct.changes import dying
+from ctconsole.model.ct.layout import CtFlag, Protocol
+from ctconsole.model.ct.order import find_entry, sort_order
+from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.table import Direction, State
+from ctconsole.model.text.addresses import address_text
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import SHORT_RISKS
 from ctconsole.ui.text import clean, short_count, short_size
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.changes import Changes
+    from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
-    from ctconsole.model.table import CtTable
 
 _PAGE = 64
 

@@ -14,7 +14,7 @@ from ctconsole.ui.widgets.rows import Cell, Column, Piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from ctconsole.model.stats import Stats
+    from ctconsole.model.ct.stats import Stats
     from ctconsole.observe.sampler import Trend
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.ct_rows import Sorting

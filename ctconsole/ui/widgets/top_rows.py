@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.model.addresses import address_text
+from ctconsole.model.text.addresses import address_text
 from ctconsole.ui.levels import percent
 from ctconsole.ui.text import clean, short_size
 from ctconsole.ui.widgets.ct_rows import end_text, protocol_name
@@ -14,9 +14,9 @@ from ctconsole.ui.widgets.rows import Cell, Column
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.ct.tops import Top, Tops
     from ctconsole.model.names import Names
-    from ctconsole.model.table import CtTable
-    from ctconsole.model.tops import Top, Tops
 
 COLUMNS = (
     Column("what", "MOST ENTRIES BY", 15, sortable=False),

@@ -18,8 +18,8 @@ from ctconsole.kernel import links
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
-from ctconsole.model.endpoint import Endpoint
 from ctconsole.model.event import EventKind
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ctconsole.agent import control
-from ctconsole.cli import agent, events, maps
+from ctconsole.cli import agent
+from ctconsole.cli.map import verbs as maps
+from ctconsole.cli.node import events
 from ctconsole.errors import AgentError, CtconsoleError, ReadOnlyError, UsageError
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap

@@ -11,11 +11,11 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.knowledge import read_knowledge
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.reading import Reading
+from ctconsole.model.ct.risk import Reason, Risk
 from ctconsole.model.event import EventKind
-from ctconsole.model.layout import Layout
-from ctconsole.model.query import Query
-from ctconsole.model.reading import Reading
-from ctconsole.model.risk import Reason, Risk
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 from tests.support.ct_tables import Entry, ct_table

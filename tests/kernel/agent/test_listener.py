@@ -14,13 +14,13 @@ from click.testing import CliRunner
 
 from ctconsole.agent import listener, wire
 from ctconsole.agent.listener import Listener
-from ctconsole.cli.monitor import command
+from ctconsole.cli.node.monitor import command
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.monitor import Signal, notices
-from ctconsole.model.samples import from_wire, to_wire
+from ctconsole.model.packets.monitor import Signal, notices
+from ctconsole.model.packets.samples import from_wire, to_wire
 from ctconsole.paths import GLOBALS
 from tests.support.bpf_insns import using_map
 from tests.support.packets import SYN, ethernet, tcp, udp
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.monitor import Notice
+    from ctconsole.model.packets.monitor import Notice
 
 A, B = ("10.5.224.91", 51000), ("10.5.5.5", 80)
 BROKEN = ethernet(bytes(46), 0x88CC)
@@ -196,7 +196,7 @@ def test_the_verb_says_what_was_lost(
             node.into(BROKEN)
         found = reader.read()
     assert found.lost > 0
-    monkeypatch.setattr("ctconsole.cli.monitor._source", lambda *_: nullcontext([found]))
+    monkeypatch.setattr("ctconsole.cli.node.monitor._source", lambda *_: nullcontext([found]))
     result = CliRunner().invoke(command, list(options))
     assert result.stdout.splitlines()[0] == line.format(found.lost)
     assert len(result.stdout.splitlines()) == 1 + len(found)

@@ -14,8 +14,8 @@ from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
-from ctconsole.model.query import Query
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.model.layout import CtFlag
+from ctconsole.model.ct.layout import CtFlag
 from tests.support.packets import (
     ECHO,
     ECHO_REPLY,

@@ -9,8 +9,8 @@ import pytest
 
 from ctconsole.config import AgentConfig
 from ctconsole.kernel.perf import PerfReader
-from ctconsole.model.monitor import Notify, Point, Signal, State, notices, signals
-from ctconsole.model.monitor_text import summary
+from ctconsole.model.packets.monitor import Notify, Point, Signal, State, notices, signals
+from ctconsole.model.packets.monitor_text import summary
 from tests.support.packets import ACK, FIN, PSH, SYN, ethernet, tcp
 from tests.support.wire import POD, hash_tables, wire
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.monitor import Notice
+    from ctconsole.model.packets.monitor import Notice
     from tests.support.wire import Wire
 
 A, B = ("10.5.224.91", 51000), ("10.5.5.5", 80)

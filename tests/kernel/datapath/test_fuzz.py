@@ -13,7 +13,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.errors import BpfError
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.layout import CtFlag
+from ctconsole.model.ct.layout import CtFlag
 from tests.support.broken_frames import VIP, VIP6, mutated, noise, passes, seeds
 from tests.support.tables import put_maglev, put_service
 from tests.support.wire import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.config import AgentConfig
-from ctconsole.model.layout import CtFlag
+from ctconsole.model.ct.layout import CtFlag
 from tests.support.packets import ACK, FIN, PSH, SYN, ethernet, tcp, tcp_header
 from tests.support.packets6 import (
     AUTH,

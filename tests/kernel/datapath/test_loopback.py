@@ -12,7 +12,7 @@ import pytest
 from ctconsole.datapath import loader
 from ctconsole.kernel import links, netns
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.model.layout import CtFlag
+from ctconsole.model.ct.layout import CtFlag
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, veth
 from tests.support.packets import ACK, FIN, PSH, SYN, tcp, udp
 from tests.support.packets6 import checked, ends, is_checked

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.monitor import Signal
+    from ctconsole.model.packets.monitor import Signal
     from tests.support.wire import Wire
 
 B = ("10.5.5.5", 80)

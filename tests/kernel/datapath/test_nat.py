@@ -19,9 +19,9 @@ from ctconsole.kernel import links, netns
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.model.event import EventKind
-from ctconsole.model.monitor import Signal, signals
+from ctconsole.model.packets.monitor import Signal, signals
+from ctconsole.model.plane.uplink import Uplink
 from ctconsole.model.spec import MapType
-from ctconsole.model.uplink import Uplink
 from tests.support.namespaces import connected_pair, namespace
 from tests.support.packets import (
     ACK,

@@ -8,7 +8,7 @@ import pytest
 from ctconsole.kernel import clock
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
-from ctconsole.model.layout import CtFlag
+from ctconsole.model.ct.layout import CtFlag
 from tests.support.packets import ACK, FIN, PSH, RST, SYN, tcp
 from tests.support.wire import INGRESS
 

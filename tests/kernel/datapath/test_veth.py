@@ -17,9 +17,9 @@ from ctconsole.errors import DatapathError
 from ctconsole.kernel import links, netns, tc
 from ctconsole.kernel.programs import has_program
 from ctconsole.kernel.tc import Hook
+from ctconsole.model.ct.layout import CtFlag
+from ctconsole.model.ct.table import Direction
 from ctconsole.model.event import EventKind
-from ctconsole.model.layout import CtFlag
-from ctconsole.model.table import Direction
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, POD_LINK, Attached, veth
 from tests.support.namespaces import namespace
 from tests.support.packets import SYN, TCP, ethernet, ipv4, tcp_header
@@ -43,7 +43,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
-from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.plane.endpoint import Endpoint
 job = json.load(sys.stdin)
 gate = Gate.open(read_only=False)
 maps = {name: Path(path) for name, path in job["maps"].items()}

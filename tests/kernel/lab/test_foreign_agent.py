@@ -6,7 +6,7 @@ import pytest
 
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
-from ctconsole.model.layout import KEY4
+from ctconsole.model.ct.layout import KEY4
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
 from tests.support.foreign import foreign_node, until

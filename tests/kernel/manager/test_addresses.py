@@ -14,10 +14,10 @@ from ctconsole.manager.init_maps import init_maps
 from ctconsole.manager.ipcache import sync_ipcache
 from ctconsole.manager.policy import sync_policy
 from ctconsole.manager.rows import read_rows
-from ctconsole.model.addressrows import ipcache_rows, lxc_rows
-from ctconsole.model.encode import key_of
-from ctconsole.model.endpoint import Endpoint
-from ctconsole.model.policy import parse_rules, policy_of
+from ctconsole.model.plane.address_rows import ipcache_rows, lxc_rows
+from ctconsole.model.plane.encode import key_of
+from ctconsole.model.plane.endpoint import Endpoint
+from ctconsole.model.plane.policy import parse_rules, policy_of
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:

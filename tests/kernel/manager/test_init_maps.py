@@ -9,8 +9,8 @@ from ctconsole.errors import UsageError
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.manager.catalogue import classify
 from ctconsole.manager.init_maps import InitReport, init_maps, wishes
-from ctconsole.model.endpoint import Endpoint
 from ctconsole.model.event import EventKind
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.model.spec import MapFlag, MapType
 from ctconsole.paths import GLOBALS
 

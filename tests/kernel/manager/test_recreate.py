@@ -12,9 +12,9 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.recreate import plan_recreate, recreate
-from ctconsole.model.ctclock import ClockSource
+from ctconsole.model.ct.clock import ClockSource
+from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind
-from ctconsole.model.reading import Reading
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import using_map
 from tests.support.ct_entries import ct4_rows

@@ -13,8 +13,8 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.manager.init_maps import init_maps
 from ctconsole.manager.rows import read_rows
 from ctconsole.manager.services import check_service, read_maglev, sync_services
-from ctconsole.model.lbrows import is_frontend, lb_rows
-from ctconsole.model.service import Algorithm, Backend, Service, ServiceTable
+from ctconsole.model.plane.service import Algorithm, Backend, Service, ServiceTable
+from ctconsole.model.plane.service_rows import is_frontend, lb_rows
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from ctconsole.kernel import clock, netns
 from ctconsole.lab.foreign_agent import ANY_MAP
-from ctconsole.model.ctclock import ClockSource
-from ctconsole.model.layout import Layout
+from ctconsole.model.ct.clock import ClockSource
+from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe import discovery, facts
 from ctconsole.observe.discovery import Fact, NodeFacts

@@ -16,8 +16,8 @@ from ctconsole.agent.state import (
 )
 from ctconsole.errors import AgentError, ConfigError, FormatError
 from ctconsole.history import History
-from ctconsole.model.endpoint import Endpoint
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.plane.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ctconsole.cli import options
 from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
-from ctconsole.model.layout import Layout
+from ctconsole.model.ct.layout import Layout
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
 

@@ -4,7 +4,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath.bindings import map_names
 from ctconsole.datapath.code import MapSlot
 from ctconsole.manager.init_maps import wishes
-from ctconsole.model.endpoint import Endpoint
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import GLOBALS
 
 POD = Endpoint(10, "pod", "lxc00010", 7, "", "", identity=300)

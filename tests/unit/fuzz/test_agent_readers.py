@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from ctconsole.errors import FormatError
-from ctconsole.model import agentjson
-from ctconsole.model.agentlog import event_of, parse_line
 from ctconsole.model.names import names_of_agent
+from ctconsole.model.readers import agentjson
+from ctconsole.model.readers.agentlog import event_of, parse_line
 from tests.support.mutations import mutations
 
 LINES = [

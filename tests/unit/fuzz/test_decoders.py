@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ctconsole.errors import FormatError
-from ctconsole.model.cilium_ipcache import ipcache_text
-from ctconsole.model.cilium_json import render_json
-from ctconsole.model.cilium_lists import endpoints_text
-from ctconsole.model.cilium_metrics import metrics_text
-from ctconsole.model.cilium_nat import nat_json, nat_text
-from ctconsole.model.cilium_policy import policy_text
-from ctconsole.model.cilium_services import services_text
-from ctconsole.model.cilium_text import render_text
-from ctconsole.model.layout import Layout
-from ctconsole.model.layout_guess import guess_layout
-from ctconsole.model.listing import render_listing_csv, render_listing_json
-from ctconsole.model.listing_table import render_listing_table
+from ctconsole.model.cilium.ct_json import render_json
+from ctconsole.model.cilium.ct_text import render_text
+from ctconsole.model.cilium.ipcache import ipcache_text
+from ctconsole.model.cilium.lists import endpoints_text
+from ctconsole.model.cilium.metrics import metrics_text
+from ctconsole.model.cilium.nat import nat_json, nat_text
+from ctconsole.model.cilium.policy import policy_text
+from ctconsole.model.cilium.services import services_text
+from ctconsole.model.ct.guess import guess_layout
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import CtTable
+from ctconsole.model.listing.ct import render_listing_csv, render_listing_json
+from ctconsole.model.listing.ct_table import render_listing_table
+from ctconsole.model.listing.records import render_records_json, render_records_table
 from ctconsole.model.names import names_of_maps
-from ctconsole.model.record_data import RECORDS
-from ctconsole.model.record_listing import render_records_json, render_records_table
-from ctconsole.model.record_spec import Kind, RecordSpec
-from ctconsole.model.records import RecordTable
-from ctconsole.model.table import CtTable
+from ctconsole.model.records.data import RECORDS
+from ctconsole.model.records.spec import Kind, RecordSpec
+from ctconsole.model.records.table import RecordTable
 from tests.support.record_maps import info
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.ct_text_reader import read_ct_text
-from ctconsole.model.dump import read_dump
-from ctconsole.model.dump_percpu import read_per_cpu
-from ctconsole.model.layout import Layout
-from ctconsole.model.table import CtTable
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import CtTable
+from ctconsole.model.readers.ct_text import read_ct_text
+from ctconsole.model.readers.dump import read_dump
+from ctconsole.model.readers.dump_percpu import read_per_cpu
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_source import OfflineSource
 from tests.support.captures import CAPTURES, printed

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from ctconsole.model.agentjson import ApiEndpoint, ApiService
 from ctconsole.model.names import Names, names_of_agent, names_of_maps
+from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService
 from tests.support.record_maps import table
 
 IPCACHE = table(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from ctconsole.kernel import clock
-from ctconsole.model.ctclock import jiffies_at
-from ctconsole.model.layout import Layout
+from ctconsole.model.ct.clock import jiffies_at
+from ctconsole.model.ct.layout import Layout
 from ctconsole.observe.offline import is_interesting, read_offline
 from ctconsole.observe.offline_source import OfflineSource
 from tests.support.bugtool import (

@@ -8,8 +8,8 @@ import pytest
 from ctconsole.kernel import clock, procs
 from ctconsole.lab import foreign_api
 from ctconsole.lab.foreign_api import AgentApiServer
-from ctconsole.model.ctclock import ClockSource
-from ctconsole.model.layout import LAYOUTS, Layout
+from ctconsole.model.ct.clock import ClockSource
+from ctconsole.model.ct.layout import LAYOUTS, Layout
 from ctconsole.observe import discovery
 from ctconsole.paths import GLOBALS
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import FormatError, NoSuchMapError, UsageError
-from ctconsole.model.layout import Layout
+from ctconsole.model.ct.layout import Layout
 from ctconsole.observe.offline import is_interesting, read_offline
 from ctconsole.observe.offline_source import OfflineSource
 from tests.support.captures import CAPTURES

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from ctconsole.model.agentlog import LogReader
 from ctconsole.model.event import Event, EventKind, Level, Scalar
+from ctconsole.model.readers.agentlog import LogReader
 from ctconsole.observe.story import StoryTeller
 
 PIN = "/sys/fs/bpf/tc/globals/cilium_ct4_global"

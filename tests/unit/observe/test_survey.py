@@ -9,7 +9,7 @@ from ctconsole.observe.survey import Survey
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
 
 if TYPE_CHECKING:
-    from ctconsole.model.changes import Changes
+    from ctconsole.model.ct.changes import Changes
     from ctconsole.observe.source import NodeSnapshot
 
 

@@ -1,0 +1,47 @@
+"""The console on files: a sysdump, a bugtool folder, dumps."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ctconsole.cli.common import message
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ctconsole.model.ct.layout import Layout
+
+
+def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: str = "") -> int:
+    """Show what is in the files until the person leaves; nothing can be changed.
+
+    Raises:
+        UsageError: there is no terminal, or a path cannot be read.
+        FormatError: there is no map in the files.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The console needs a terminal, and there is none on standard input and output",
+            hint="For scripts there are ctconsole map list and ct list with --from-dump",
+        )
+    from ctconsole.cli.node.names import names_of_files
+    from ctconsole.observe.offline_source import OfflineSource
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.themes import DEFAULT_THEME
+
+    source = OfflineSource(paths, layout=layout)
+    app = ConsoleApp(
+        source,
+        None,
+        theme=theme or DEFAULT_THEME,
+        names=lambda: names_of_files(paths),
+        read_only_hint="files are only read",
+    )
+    app.run()
+    offline = source.offline
+    for problem in (*offline.problems, *(one.problem for one in offline.maps if one.problem)):
+        message(f"ctconsole: {problem}")
+    return app.return_code or 0

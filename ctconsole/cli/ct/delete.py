@@ -1,0 +1,211 @@
+"""``ctconsole ct delete`` and ``ct flush``: entries away, with what that breaks said before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.agent import state_dir_option
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.gates import gate_options
+from ctconsole.cli.options import bpf_root_option, filter_option, json_option, layout_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ctconsole.agent.flush import FlushPlan, FlushReport
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.ct.layout import Layout
+
+_yes = click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
+
+
+@click.command("delete")
+@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@filter_option
+@click.option("--key", metavar="HEX", help="Only the entry with this raw key, as in a dump.")
+@_yes
+@gate_options
+@state_dir_option
+@layout_option
+@bpf_root_option
+@json_option
+def delete(
+    *,
+    maps: tuple[str, ...],
+    where: str | None,
+    key: str | None,
+    yes: bool,
+    read_only: bool,
+    allow_writes: bool,
+    state_dir: Path | None,
+    layout: Layout | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Delete one entry, or all that match a filter, from conntrack maps (all if none is named).
+
+    Each entry is looked at again before it goes: one that traffic has changed so that it no
+    longer matches is kept. Address translations go with their connection, as in Cilium. Without
+    --yes it prints what would break and changes nothing (exit code 1).
+
+    \b
+    Examples:
+      ctconsole ct delete --filter 'src:10.0.1.7 state:syn'
+      ctconsole ct delete cilium_ct4_global --filter state:dead --yes
+      ctconsole ct delete cilium_ct4_global --key 0af401280af401461f90857c0600 --yes
+    """
+    if bool(where and where.strip()) == bool(key):
+        raise click.UsageError("Give either --filter or --key; ct flush empties a whole map.")
+    if key and len(maps) != 1:
+        raise click.UsageError("A key is of one map; name it.")
+    plans = _plans(bpf_root, layout, maps, where or "", key)
+    if not yes:
+        return _show(plans, as_json=as_json)
+    gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
+    return _run(gate, plans, state_dir, as_json=as_json)
+
+
+@click.command("flush")
+@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@_yes
+@gate_options
+@state_dir_option
+@layout_option
+@bpf_root_option
+@json_option
+def flush(
+    *,
+    maps: tuple[str, ...],
+    yes: bool,
+    read_only: bool,
+    allow_writes: bool,
+    state_dir: Path | None,
+    layout: Layout | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Delete EVERY ENTRY of conntrack maps (of all, if none is named).
+
+    Unlike re-creating a map this takes address translations along, and with them connections to
+    the outside. Without --yes it prints what would break and changes nothing (exit code 1).
+
+    \b
+    Examples:
+      ctconsole ct flush cilium_ct4_global
+      ctconsole ct flush --yes
+    """
+    plans = _plans(bpf_root, layout, maps, "", None)
+    if not yes:
+        return _show(plans, as_json=as_json)
+    gate = _open(bpf_root, read_only=read_only, allow_writes=allow_writes)
+    return _run(gate, plans, state_dir, as_json=as_json)
+
+
+def _open(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> Gate:
+    from ctconsole.cli.gates import open_gate
+
+    return open_gate("Deleting entries", bpf_root, read_only=read_only, allow_writes=allow_writes)
+
+
+def _plans(
+    root: Path, layout: Layout | None, maps: Sequence[str], where: str, key: str | None
+) -> list[FlushPlan]:
+    """A plan for each map."""
+    from ctconsole.agent.flush import plan_flush
+    from ctconsole.cli.node.reading import reading_of_node
+    from ctconsole.errors import UsageError
+    from ctconsole.model.ct.query import Query
+    from ctconsole.observe.discovery import find_globals
+
+    query = Query.parse(where)
+    try:
+        raw = None if key is None else bytes.fromhex(key)
+    except ValueError as error:
+        raise UsageError(f"{key} is no key", hint="Write its bytes as hexadecimal") from error
+    paths = _paths(find_globals(root), maps)
+    reading = reading_of_node(root, layout)
+    return [plan_flush(path, query, raw, reading=reading) for path in paths]
+
+
+def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
+    """The pins meant; Cilium's global conntrack maps where none is named."""
+    from ctconsole.cli.ct.samples import GLOBAL_MAPS
+    from ctconsole.errors import NoSuchMapError
+
+    if maps:
+        return [Path(name) if "/" in name else folder / name for name in maps]
+    found = [folder / name for name in GLOBAL_MAPS if (folder / name).exists()]
+    if not found:
+        raise NoSuchMapError(2, "BPF_OBJ_GET", str(folder / GLOBAL_MAPS[0]))
+    return found
+
+
+def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
+    from ctconsole.agent.actions import record
+    from ctconsole.agent.control import agent_of
+    from ctconsole.agent.flush import flush as run_flush
+    from ctconsole.agent.state import AgentSettings, default_state_dir
+
+    reports = []
+    for plan in plans:
+        for warning in plan.warnings:
+            message(f"warning: {plan.path.name}: {warning}")
+        report = run_flush(gate, plan)
+        settings = agent_of(plan.path) if state_dir is None else None
+        record(settings or AgentSettings(state_dir or default_state_dir()), report.events)
+        reports.append(report)
+    if as_json:
+        print_json([_report_dict(report) for report in reports])
+    else:
+        for report in reports:
+            also = f", {report.mappings} NAT entries with them" if report.mappings else ""
+            kept = f"; {report.kept} kept, traffic had changed them" if report.kept else ""
+            click.echo(f"{report.path.name}: {report.deleted} entries deleted{also}{kept}")
+    return 0
+
+
+def _show(plans: Sequence[FlushPlan], *, as_json: bool) -> int:
+    from ctconsole.model.ct.risk import REASONS
+    from ctconsole.model.units import count
+
+    if as_json:
+        print_json([_plan_dict(plan) for plan in plans])
+    else:
+        for plan in plans:
+            click.echo(f"{plan.path.name}: {count(plan.chosen)} of {count(plan.entries)} entries")
+            for risk, reason, number in plan.verdicts:
+                click.echo(f"  {count(number):>10} {risk.word:<11} {REASONS[reason]}")
+            for warning in plan.warnings:
+                click.echo(f"  warning: {warning}")
+    message("Nothing was changed. Give --yes to do it")
+    return 1
+
+
+def _plan_dict(plan: FlushPlan) -> dict[str, Any]:
+    return {
+        "path": str(plan.path),
+        "id": plan.info.id,
+        "filter": plan.query.text,
+        "entries": plan.entries,
+        "chosen": plan.chosen,
+        "mappings": plan.mappings,
+        "verdicts": [
+            {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+            for risk, reason, number in plan.verdicts
+        ],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _report_dict(report: FlushReport) -> dict[str, Any]:
+    return {
+        "path": str(report.path),
+        "deleted": report.deleted,
+        "kept": report.kept,
+        "vanished": report.vanished,
+        "nat_deleted": report.mappings,
+        "seconds": round(report.seconds, 6),
+    }

@@ -1,0 +1,346 @@
+"""``ctconsole ct``: conntrack tables on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import message
+from ctconsole.cli.ct.delete import delete, flush
+from ctconsole.cli.ct.risk import risk
+from ctconsole.cli.ct.stats import stats
+from ctconsole.cli.options import (
+    bpf_root_option,
+    check_now,
+    filter_option,
+    from_dump_option,
+    layout_option,
+    now_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ctconsole.cli.ct.pins import Pins
+    from ctconsole.cli.ct.samples import Sample
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.names import Names
+    from ctconsole.observe.discovery import NodeFacts
+
+_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
+
+
+@click.group("ct")
+def command() -> None:
+    """List conntrack tables, count what is in them, delete entries."""
+
+
+command.add_command(stats)
+command.add_command(risk)
+command.add_command(delete)
+command.add_command(flush)
+
+
+@command.command("list")
+@layout_option
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(_OUTPUTS),
+    default="table",
+    show_default=True,
+    help="cilium and cilium-json print what that release's own tool prints, byte for byte.",
+)
+@from_dump_option
+@click.option(
+    "--map-id", "ids", type=int, multiple=True, metavar="N", help="Read the map with this id."
+)
+@click.option("--time-diff", "-d", is_flag=True, help="Add the seconds remaining (cilium output).")
+@click.option(
+    "--names",
+    "with_names",
+    is_flag=True,
+    help="Add what addresses, services and identities are called, from the agent and the maps.",
+)
+@filter_option
+@now_option
+@bpf_root_option
+def list_entries(
+    *,
+    layout: Layout | None,
+    output: str,
+    dumps: tuple[Path, ...],
+    ids: tuple[int, ...],
+    time_diff: bool,
+    with_names: bool,
+    where: str | None,
+    now: int | None,
+    bpf_root: Path,
+) -> int:
+    """List the entries of the node's conntrack maps, of any map by id, or of dump files.
+
+    The exit code is 1 where something could not be read; the rest is still printed.
+
+    \b
+    Examples:
+      ctconsole ct list                                   for people
+      ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
+      ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
+      ctconsole ct list --names                           with pods, labels and services
+      ctconsole ct list --filter 'dport:443 state:syn'    only some of them
+      ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
+      ctconsole ct list --from-dump cilium-sysdump.zip    also text that Cilium's tool printed
+      ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
+    """
+    from ctconsole.kernel.heap import keep_freed_memory
+    from ctconsole.model.ct.query import Query
+
+    keep_freed_memory()
+    _check(output, dumps, ids, now, time_diff=time_diff)
+    if with_names and output.startswith("cilium"):
+        raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
+    query = Query.parse(where or "")
+    with ExitStack() as opened:
+        if dumps:
+            from ctconsole.cli.ct import samples as ct_samples
+
+            samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
+            if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
+                raise click.UsageError("A dump does not tell the time; give it with --now.")
+        else:
+            from ctconsole.cli.ct.pins import Pins
+
+            pins = None if ids else Pins(bpf_root, whole=output == "table")
+            if pins is not None:
+                opened.callback(pins.close)
+            facts = _known(bpf_root)
+            if layout is None and facts.layout is not None:
+                layout = facts.layout.value
+                message(f"layout {layout}: {facts.layout.origin}")
+            samples = _samples(_reading(facts, query), layout, output, pins, ids)
+        names = _names(dumps, bpf_root) if with_names else None
+        listing = _Listing(layout, output, names, query, time_diff=time_diff)
+        for chunk in listing.render(samples):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+    return listing.exit_code
+
+
+def _names(dumps: tuple[Path, ...], bpf_root: Path) -> Names:
+    from ctconsole.cli.node.names import names_of_files, names_of_node
+
+    return names_of_files(dumps) if dumps else names_of_node(bpf_root)
+
+
+def _check(
+    output: str, dumps: tuple[Path, ...], ids: tuple[int, ...], now: int | None, *, time_diff: bool
+) -> None:
+    if dumps and ids:
+        raise click.UsageError("--from-dump and --map-id exclude each other.")
+    if time_diff and output != "cilium":
+        raise click.UsageError("--time-diff is for --output cilium; the others always say it.")
+    check_now(now, dumps)
+
+
+def _known(bpf_root: Path) -> NodeFacts:
+    """What the node's agent tells; says so where its clock is not the usual one."""
+    from ctconsole.observe.discovery import discover
+
+    facts = discover(bpf_root)
+    if facts.clock.value.uses_jiffies:
+        message(f"clock: jiffies of {facts.clock.value.hertz} Hz, from {facts.clock.origin}")
+    return facts
+
+
+def _reading(facts: NodeFacts, query: Query) -> Reading:
+    """How the node's entries are read, and judged where the filter asks for it."""
+    from ctconsole.model.ct.reading import Reading
+
+    if not query.judges:
+        return Reading(facts.clock.value)
+    from ctconsole.cli.node.reading import own_policy
+    from ctconsole.observe.reading import reading_of
+
+    return reading_of(facts, own_policy(facts.bpf_root))
+
+
+def _samples(
+    reading: Reading,
+    layout: Layout | None,
+    output: str,
+    pins: Pins | None,
+    ids: tuple[int, ...],
+) -> Iterable[Sample]:
+    """What to list. Lazy where it can be, so that one map at a time is in memory."""
+    if pins is None:
+        from ctconsole.cli.ct.pins import from_id
+
+        return (sample for number in ids for sample in from_id(number, reading))
+    if output.startswith("cilium") and layout is not None:
+        return pins.samples_as_cilium(reading, layout, at_once=output == "cilium-json")
+    return pins.samples(reading, also_local=not output.startswith("cilium"))
+
+
+class _Listing:
+    """Renders samples in one of the outputs; says on stderr what is to be said.
+
+    Attributes:
+        exit_code: 1 once something could not be read, else 0.
+    """
+
+    def __init__(
+        self,
+        layout: Layout | None,
+        output: str,
+        names: Names | None,
+        query: Query,
+        *,
+        time_diff: bool,
+    ) -> None:
+        self.exit_code = 0
+        self._query = query
+        self._names = names
+        self._layout = layout
+        self._output = output
+        self._time_diff = time_diff
+
+    def render(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        """The whole output, in chunks."""
+        from ctconsole.model.cilium import ct_json as cilium_json
+        from ctconsole.model.listing import ct as listing
+
+        match self._output:
+            case "cilium":
+                yield from self._as_cilium(samples)
+            case "table":
+                yield from self._for_people(samples)
+            case "cilium-json":
+                yield from cilium_json.render_json(self._with_warning(self._whole(samples)))
+            case "json":
+                yield from listing.render_listing_json(self._tables(samples), self._names)
+            case "ndjson":
+                yield from listing.render_listing_ndjson(self._tables(samples), self._names)
+            case _:
+                yield from listing.render_listing_csv(self._tables(samples), self._names)
+
+    def _as_cilium(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        from ctconsole.model.cilium.ct_text import text_jobs
+        from ctconsole.model.text.chunks import in_order
+
+        jobs = (
+            job
+            for sample, table in self._listed(samples)
+            for job in text_jobs(table, time_diff=self._time_diff, last=sample.last)
+        )
+        return (text.data for text in in_order(jobs))
+
+    def _for_people(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+        """Tables; where the layout is not known, the bytes."""
+        from ctconsole.model.listing.ct_table import render_listing_table
+        from ctconsole.model.listing.hex import render_hex
+
+        for sample, table in self._decoded(samples):
+            if table is None:
+                self._say_unknown(sample, "shown as hexadecimal")
+                yield from render_hex(sample.info.label, sample.keys, sample.values)
+            else:
+                yield from render_listing_table(table, self._names)
+
+    def _tables(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+        """See `_listed`."""
+        return (table for _, table in self._listed(samples))
+
+    def _listed(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable]]:
+        """The samples as tables; what is no conntrack map is said and left out."""
+        for sample, table in self._decoded(samples):
+            if table is None:
+                self._say_unknown(sample, "left out; --output table shows it as hexadecimal")
+                # Maps of another sort were not asked for; a conntrack map was.
+                if sample.info.label.startswith("cilium_ct"):
+                    self.exit_code = 1
+            else:
+                yield sample, table
+
+    def _decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable | None]]:
+        if self._layout is None:
+            samples = list(samples)
+        layout = self._decide(samples)
+        for sample in samples:
+            if sample.problem:
+                message(f"ctconsole: {sample.problem}")
+                self.exit_code = 1
+            chosen = self._layout or sample.layout or layout
+            table = self._table(sample, chosen)
+            if table is not None and self._query:
+                table = table.take(self._query.rows(table))
+            yield sample, table
+
+    def _table(self, sample: Sample, layout: Layout) -> CtTable | None:
+        """The sample in a layout; None where it is no conntrack map of a known size."""
+        from ctconsole.model.ct.layout import LAYOUTS
+
+        if sample.is_conntrack:
+            return sample.table(layout)
+        as_cilium = self._output.startswith("cilium")
+        if not (as_cilium and sample.is_short and LAYOUTS[layout].fills_short_values):
+            return None
+        message(
+            f"{sample.info.label} has values of {sample.info.value_size} bytes; what Cilium "
+            f"{layout}'s tool takes the missing ones for is printed: zeros"
+        )
+        return sample.filled().table(layout)
+
+    def _decide(self, samples: Iterable[Sample]) -> Layout:
+        """The layout asked for, or the one that fits all samples best."""
+        from ctconsole.model.ct.guess import guess_layout
+        from ctconsole.model.ct.layout import LAYOUTS
+
+        if self._layout is not None:
+            if not LAYOUTS[self._layout].confirmed:
+                message(f"layout {self._layout} was read from Cilium's sources, not tried on a map")
+            return self._layout
+        told = {sample.layout for sample in samples if sample.layout}
+        if told and all(sample.layout for sample in samples):
+            message(
+                f"layout {', '.join(sorted(told))}: told by the text or the agent in the files, "
+                "or by each node's entries"
+            )
+            return min(told)
+        guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
+        sure = "" if guess.certain else "; name it with --layout if you know better"
+        message(f"layout {guess.layout}: {guess.reason}{sure}")
+        return guess.layout
+
+    def _say_unknown(self, sample: Sample, what: str) -> None:
+        info = sample.info
+        message(
+            f"ctconsole: {info.label} has keys of {info.key_size} and values of "
+            f"{info.value_size} bytes: no conntrack map of a known layout, {what}"
+        )
+
+    def _whole(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+        """The tables, each whole where the JSON repeats its last key."""
+        from ctconsole.cli.ct.samples import whole_maps
+        from ctconsole.model.ct.layout import LAYOUTS
+
+        if self._layout is None or LAYOUTS[self._layout].json_repeats_key:
+            samples = whole_maps(samples)
+        return self._tables(samples)
+
+    def _with_warning(self, tables: Iterable[CtTable]) -> Iterator[CtTable]:
+        warned = False
+        for table in tables:
+            if table.spec.json_repeats_key and not warned:
+                message(
+                    f"Cilium {table.layout}'s JSON shows each map's last key for all of its "
+                    "entries, and so does this; --output json shows the right ones"
+                )
+                warned = True
+            yield table

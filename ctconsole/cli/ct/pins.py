@@ -1,0 +1,229 @@
+"""Where ``ct list`` gets live entries from: pinned maps, and maps by their ids.
+
+The kernel needs about as long to hand half a million entries over as Python needs to find out
+about the node and to print them. So maps are read in a thread of their own, and where the output
+allows it a map comes in parts, of which the first is printed while the others are read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ctconsole.cli.common import message
+from ctconsole.cli.ct.samples import GLOBAL_MAPS, Sample
+from ctconsole.errors import BpfError, FormatError, NoSuchMapError
+from ctconsole.kernel.clock import ct_now
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE, Layout
+from ctconsole.model.ct.table import UNWALKED
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.table import Walk
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+_PART: Final = 1 << 16
+"""Entries of a part: enough for two threads to print while the next is read."""
+
+
+class ReadAhead:
+    """Reads one map in a thread of its own; closes it.
+
+    Args:
+        live: the map.
+        whole: hand it over as one part.
+
+    Raises:
+        FormatError: it is a per-CPU map.
+    """
+
+    def __init__(self, live: BpfMap, *, whole: bool) -> None:
+        self.info = live.info
+        if self.info.type.is_per_cpu:
+            live.close()
+            raise FormatError(f"{self.info.label} is a per-CPU map, no conntrack map")
+        self._live = live
+        self._whole = whole
+        self._walk = UNWALKED
+        self._failure: BaseException | None = None
+        self._given_up = False
+        # Unbounded: the map is read at once, however slowly somebody leafs through the list.
+        self._parts: Queue[tuple[Bytes, Bytes] | None] = Queue()
+        self._thread = Thread(target=self._run, name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with self._live:
+                for part in self._read():
+                    if self._given_up:
+                        break
+                    self._parts.put(part)
+        except BaseException as error:  # noqa: BLE001 - raised again where the parts are taken
+            self._failure = error
+        finally:
+            self._parts.put(None)
+
+    def _read(self) -> Iterator[tuple[Bytes, Bytes]]:
+        if self.info.type.is_hash and not self._whole and self._live.has_batch():
+            # Each bucket comes once: there is nothing that only the whole map could tell.
+            yield from self._live.read_chunks(_PART)
+            return
+        dump = self._live.read()
+        self._walk = dump.walk
+        yield dump.keys, dump.values
+
+    def samples(self, reading: Reading) -> Iterator[Sample]:
+        """The parts of the map, at least one.
+
+        Raises:
+            BpfError: the map cannot be read at all.
+        """
+        now, taken_at = ct_now(reading.clock), time.time()
+
+        def sample(keys: Bytes, values: Bytes, walk: Walk = UNWALKED, problem: str = "") -> Sample:
+            return Sample(
+                self.info,
+                keys,
+                values,
+                walk,
+                now,
+                taken_at,
+                problem,
+                hertz=reading.clock.stamp_hertz,
+                knowledge=reading.knowledge,
+            )
+
+        held: tuple[Bytes, Bytes] | None = None
+        while (part := self._parts.get()) is not None:
+            if held is not None:
+                yield sample(*held).part()
+            held = part
+        if self._failure is not None and (held is None or not isinstance(self._failure, BpfError)):
+            raise self._failure
+        note = str(self._failure or self._walk.note)
+        problem = f"{self.info.label} was read in part: {note}" if note else ""
+        keys, values = held or self._live.no_entries()
+        yield sample(keys, values, self._walk, problem)
+
+    def close(self) -> None:
+        """Stop reading; the parts not taken are lost."""
+        self._given_up = True
+        self._thread.join()
+
+
+def from_id(number: int, reading: Reading) -> Iterator[Sample]:
+    """Read the map with this kernel id.
+
+    Raises:
+        NoSuchMapError: there is none.
+    """
+    return ReadAhead(BpfMap.from_id(number), whole=True).samples(reading)
+
+
+class Pins:
+    """The conntrack maps pinned on a bpffs; the first is read from the start on.
+
+    Args:
+        root: the bpffs; the maps are in its ``tc/globals``.
+        whole: hand each map over as one part.
+    """
+
+    def __init__(self, root: Path, *, whole: bool) -> None:
+        self._folder = root / GLOBALS
+        self._whole = whole
+        self._readers: dict[str, ReadAhead] = {}
+        with suppress(NoSuchMapError):
+            self._open(GLOBAL_MAPS[0])
+
+    def _open(self, name: str) -> ReadAhead:
+        if name not in self._readers:
+            live = BpfMap.open(self._folder / name)
+            self._readers[name] = ReadAhead(live, whole=self._whole)
+        return self._readers[name]
+
+    def close(self) -> None:
+        """Stop reading."""
+        while self._readers:
+            self._readers.popitem()[1].close()
+
+    def samples(self, reading: Reading, *, also_local: bool) -> Iterator[Sample]:
+        """The maps that exist, in Cilium's order.
+
+        Args:
+            reading: what is known of the node.
+            also_local: list the maps of single endpoints too (``conntrack-local``).
+
+        Raises:
+            NoSuchMapError: there is none.
+        """
+        names = [name for name in GLOBAL_MAPS if (self._folder / name).exists()]
+        if also_local:
+            every = sorted(path.name for path in self._folder.glob("cilium_ct*"))
+            names += [name for name in every if name not in GLOBAL_MAPS]
+        if not names:
+            raise NoSuchMapError(
+                2,
+                "BPF_OBJ_GET",
+                str(self._folder / GLOBAL_MAPS[0]),
+                hint="Name the bpffs with --bpf-root, a map with --map-id or a file with "
+                "--from-dump",
+            )
+        for name in names:
+            yield from self._open(name).samples(reading)
+
+    def samples_as_cilium(
+        self, reading: Reading, layout: Layout, *, at_once: bool
+    ) -> Iterator[Sample]:
+        """The four global maps; about odd ones is done what that version's tool does.
+
+        About a missing one 1.9 says so and goes on; 1.18 ends there with an error. Where both
+        IPv6 maps are missing IPv6 is switched off; a tool that can ask its agent then leaves them
+        out, and so is done here.
+
+        Args:
+            reading: what is known of the node.
+            layout: the version.
+            at_once: look at all maps before the first is handed over, as the tools do for JSON,
+                of which they print nothing where one map fails.
+
+        Raises:
+            NoSuchMapError: a map is missing and the layout's tool would end.
+            FormatError: its values are of another size and the layout's tool would end.
+        """
+        ipv6 = any((self._folder / name).exists() for name in GLOBAL_MAPS[2:])
+        names = GLOBAL_MAPS if ipv6 or LAYOUTS[layout].skips_missing_maps else GLOBAL_MAPS[:2]
+        listed = (name for name in names if self._is_listed(name, layout))
+        for name in list(listed) if at_once else listed:
+            yield from self._open(name).samples(reading)
+
+    def _is_listed(self, name: str, layout: Layout) -> bool:
+        path, spec = self._folder / name, LAYOUTS[layout]
+        try:
+            with BpfMap.open(path) as live:
+                size = live.info.value_size
+        except NoSuchMapError as error:
+            if not spec.skips_missing_maps:
+                raise
+            reason = os.strerror(error.errno or 0).lower()
+            message(f"Unable to open {path}: Unable to get object {path}: {reason}. Skipping.")
+            return False
+        if size != VALUE_SIZE and not spec.fills_short_values:
+            raise FormatError(
+                f"{path} has values of {size} bytes instead of {VALUE_SIZE}, at which the tool of "
+                f"Cilium {layout} ends; --output table shows its bytes"
+            )
+        return True

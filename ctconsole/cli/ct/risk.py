@@ -1,0 +1,176 @@
+"""``ctconsole ct risk``: what re-creating or flushing the tables would do to their connections."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import (
+    bpf_root_option,
+    check_now,
+    filter_option,
+    from_dump_option,
+    json_option,
+    layout_option,
+    now_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.risk import Forecast, Reason, Risk
+    from ctconsole.model.ct.table import CtTable
+
+
+@click.command("risk")
+@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@from_dump_option
+@filter_option
+@click.option("--entries", is_flag=True, help="Also list those that break or may break, by reason.")
+@now_option
+@layout_option
+@bpf_root_option
+@json_option
+def risk(
+    *,
+    maps: tuple[str, ...],
+    dumps: tuple[Path, ...],
+    where: str | None,
+    entries: bool,
+    now: int | None,
+    layout: Layout | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Say of every connection whether it survives the loss of its entry; changes nothing.
+
+    Re-creating a table with another size, which is what a restarted agent does, loses every
+    entry; a flush also takes the address translations along. Connections come back by their next
+    packet, may break, or break: counted here by reason. Services, translations and policy are
+    taken from the node's other maps and its agent, or from the dumps beside; what is not known
+    counts as a risk. In a dump nothing is known to have expired unless --now tells its time.
+
+    \b
+    Examples:
+      ctconsole ct risk
+      ctconsole ct risk cilium_ct4_global --entries
+      ctconsole ct risk --filter 'src:10.0.1.0/24' --json
+      ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
+    """
+    from ctconsole.cli.ct.samples import decoded
+    from ctconsole.errors import UsageError
+    from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.risk import forecast
+
+    check_now(now, dumps)
+    query = Query.parse(where or "")
+    told: list[dict[str, Any]] = []
+    exit_code = 0
+    seen = set()
+    for table, problem in decoded(dumps, now or 0, layout, bpf_root, translations=True):
+        if maps and table.info.label not in maps:
+            continue
+        seen.add(table.info.label)
+        if problem:
+            message(f"ctconsole: {problem}")
+            exit_code = 1
+        part = table.take(query.rows(table)) if query else table
+        found = forecast(part)
+        if as_json:
+            told.append(_dict(part, found, entries=entries))
+        else:
+            _print(part, found)
+            if entries:
+                _print_entries(part, found)
+    if missing := [name for name in maps if name not in seen]:
+        raise UsageError(
+            f"There is no conntrack map {', '.join(missing)} there", hint="See ctconsole map list"
+        )
+    if as_json:
+        print_json(told)
+    return exit_code
+
+
+def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
+    """One map for people: a line for each change, then why."""
+    from ctconsole.model.ct.risk import REASONS, Risk, reasons_to_tell
+    from ctconsole.model.units import count
+
+    click.echo(f"{table.info.label}: {count(len(table))} entries")
+    columns = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
+    click.echo(" " * 10 + "".join(f"{one.word:>12}" for one in columns))
+    for one in found:
+        numbers = "".join(f"{count(one.count(column)):>12}" for column in columns)
+        click.echo(f"  {one.change:<8}{numbers}")
+    for change, reasons in reasons_to_tell(found):
+        click.echo(f"  {change}:")
+        for outcome, why, number in reasons:
+            click.echo(f"    {count(number):>10} {outcome.word:<8} {REASONS[why]}")
+
+
+def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:
+    """The entries of each reason, as ``ct list`` shows them; what was said is not said again."""
+    import numpy as np
+
+    from ctconsole.model.ct.risk import REASONS
+    from ctconsole.model.listing.ct_table import render_listing_table
+
+    before = np.zeros(len(table), np.uint8)
+    for one in found:
+        for outcome, why, every in one.worst():
+            rows = every[before[every] != why]
+            if not len(rows):
+                continue
+            click.echo(f"{one.change}: {outcome.word}: {REASONS[why]}")
+            sys.stdout.flush()
+            for chunk in render_listing_table(table.take(rows)):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        before = one.verdicts.reason
+
+
+def _dict(table: CtTable, found: tuple[Forecast, ...], *, entries: bool) -> dict[str, Any]:
+    return {
+        "map": table.info.label,
+        "id": table.info.id or None,
+        "entries": len(table),
+        "clock": table.has_clock,
+        "changes": [
+            {
+                "change": one.change.value,
+                "reasons": [
+                    {**_reason(outcome, why), "entries": number}
+                    for outcome, why, number in one.reasons
+                ],
+                **({"at_risk": list(_entries(table, one))} if entries else {}),
+            }
+            for one in found
+        ],
+    }
+
+
+def _reason(outcome: Risk, why: Reason) -> dict[str, str]:
+    from ctconsole.model.ct.risk import REASONS
+
+    return {
+        "risk": outcome.name.lower(),
+        "reason": why.name.lower(),
+        "because": REASONS[why],
+    }
+
+
+def _entries(table: CtTable, one: Forecast) -> Iterator[dict[str, Any]]:
+    """The entries that break or may break, as ``ct list -o json`` has them, with the reason."""
+    import json
+
+    from ctconsole.model.listing.ct import render_listing_ndjson
+
+    for outcome, why, rows in one.worst():
+        text = b"".join(render_listing_ndjson([table.take(rows)]))
+        for line in text.splitlines():
+            yield {**_reason(outcome, why), **json.loads(line)}

@@ -1,0 +1,252 @@
+"""``ctconsole ct stats``: what lives in conntrack tables, what is dead, and who fills them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from ctconsole.cli.common import message, print_json
+from ctconsole.cli.options import (
+    Seconds,
+    bpf_root_option,
+    check_now,
+    filter_option,
+    from_dump_option,
+    json_option,
+    layout_option,
+    now_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from ctconsole.model.ct.changes import KeyedTable
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.stats import Bar
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.ct.tops import Top
+
+    Look: TypeAlias = Callable[[], Iterable[tuple[CtTable, str]]]
+
+
+@click.command("stats")
+@from_dump_option
+@filter_option
+@now_option
+@click.option(
+    "--over",
+    "seconds",
+    type=Seconds(min=0.1, max=3600),
+    metavar="SECONDS",
+    help="Look twice, so long apart, and say what came, went and was evicted in between.",
+)
+@click.option(
+    "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
+)
+@layout_option
+@bpf_root_option
+@json_option
+def stats(
+    *,
+    dumps: tuple[Path, ...],
+    where: str | None,
+    now: int | None,
+    seconds: float | None,
+    top: int,
+    layout: Layout | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Count entries that live and that are dead, by protocol and direction, and the largest users.
+
+    Expired entries stay in a table until the garbage collector has run: they fill it as much as
+    living ones. In a dump nothing is known to have expired unless --now tells its time.
+
+    \b
+    Examples:
+      ctconsole ct stats
+      ctconsole ct stats --filter 'src:10.0.1.0/24' --json
+      ctconsole ct stats --over 10
+      ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
+    """
+    from ctconsole.cli.ct.samples import decoded
+    from ctconsole.model.ct.query import Query
+
+    check_now(now, dumps)
+    if seconds and dumps:
+        raise click.UsageError("--over is for live maps; a dump is one moment.")
+    query = Query.parse(where or "")
+    look = partial(decoded, dumps, now or 0, layout, bpf_root)
+    before = _keyed(look, query, seconds) if seconds else {}
+    found = []
+    exit_code = 0
+    for table, problem in look():
+        if problem:
+            message(f"ctconsole: {problem}")
+            exit_code = 1
+        part = table.take(query.rows(table)) if query else table
+        rates = _rates(before.get(table.info.id), part) if seconds else {}
+        found.append({**_describe(part, top), **rates})
+    if as_json:
+        print_json(found)
+    else:
+        for number, one in enumerate(found):
+            if number:
+                click.echo()
+            _print(one)
+    return exit_code
+
+
+def _keyed(look: Look, query: Query, seconds: float) -> dict[int, KeyedTable]:
+    """The first look, by map id; ``seconds`` ago when it returns."""
+    import time
+
+    from ctconsole.model.ct.changes import KeyedTable
+
+    found = {
+        table.info.id: KeyedTable(table.take(query.rows(table)) if query else table)
+        for table, _ in look()
+    }
+    time.sleep(seconds)
+    return found
+
+
+def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
+    """What happened since the first look; nothing is known of a map that was not there then."""
+    from ctconsole.model.ct.changes import KeyedTable, changes_between
+
+    changes = changes_between(before, KeyedTable(table)) if before else None
+    if changes is None:
+        return {"rates": None}
+    return {
+        "rates": {
+            "seconds": round(changes.seconds, 3),
+            "new_per_second": round(changes.new_rate, 2),
+            "gone_per_second": round(changes.gone_rate, 2),
+            "evicted": changes.evicted,
+        }
+    }
+
+
+def _describe(table: CtTable, most: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ctconsole.model.ct.stats import stats_of
+    from ctconsole.model.ct.tops import tops_of
+
+    found, tops = stats_of(table), tops_of(table, most)
+    info = table.info
+    return {
+        "map": info.label,
+        "id": info.id or None,
+        "max_entries": info.max_entries or None,
+        "clock": found.clock,
+        **asdict(found.kinds),
+        "related": found.related,
+        "shares": [
+            {
+                "protocol": _protocol(share.protocol),
+                "direction": share.direction.name.lower(),
+                **asdict(share.kinds),
+            }
+            for share in found.shares
+        ],
+        "left": _bars(found.left),
+        "idle": _bars(found.idle),
+        "sources": [_top(table, one, port=None) for one in tops.sources],
+        "destinations": [_top(table, one, port="destination") for one in tops.destinations],
+        "services": [_top(table, one, port="destination") for one in tops.services],
+    }
+
+
+def _protocol(number: int) -> str:
+    from ctconsole.model.ct.layout import Protocol
+
+    return Protocol(number).name if number in set(Protocol) else str(number)
+
+
+def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:
+    return [{"from": bar.low, "to": bar.high, "entries": bar.entries} for bar in bars]
+
+
+def _top(table: CtTable, top: Top, port: str | None) -> dict[str, Any]:
+    from ipaddress import ip_address
+
+    ends = table.ends
+    address = str(ip_address((ends.destination if port else ends.source)[top.row].tobytes()))
+    named: dict[str, Any] = {"address": address}
+    if port:
+        named["port"] = int(ends.destination_port[top.row])
+        named["protocol"] = _protocol(int(table.keys["nexthdr"][top.row]))
+    return {
+        **named,
+        "entries": top.entries,
+        "alive": top.alive,
+        "unanswered": top.unanswered,
+        "bytes": top.bytes,
+    }
+
+
+def _print(one: dict[str, Any]) -> None:
+    """One map for people."""
+    from ctconsole.model.units import count, share
+
+    entries = one["entries"]
+    fill = (
+        f" of {count(one['max_entries'])} ({share(entries, one['max_entries'])})"
+        if one["id"]
+        else ""
+    )
+    click.echo(f"{one['map']}: {count(entries)} entries{fill}")
+    if one["clock"]:
+        click.echo(f"  alive {count(one['alive'])}, expired {count(one['expired'])}")
+    else:
+        click.echo("  its clock is unknown: what has expired cannot be told")
+    kinds = ("established", "closing", "opening", "one_way")
+    click.echo("  " + ", ".join(f"{name.replace('_', '-')} {count(one[name])}" for name in kinds))
+    if rates := one.get("rates"):
+        evicted = "not known" if rates["evicted"] is None else f"about {count(rates['evicted'])}"
+        click.echo(
+            f"  in {rates['seconds']:.1f} s: {rates['new_per_second']:,.1f} new and "
+            f"{rates['gone_per_second']:,.1f} gone a second, evicted {evicted}"
+        )
+    for part in one["shares"]:
+        label = f"{part['protocol']} {part['direction']}"
+        dead = f", expired {count(part['expired'])}" if one["clock"] else ""
+        click.echo(f"  {label:<14} {count(part['entries']):>10}{dead}")
+    _print_bars("life left", one["left"])
+    _print_bars("idle", one["idle"])
+    for title in ("sources", "destinations", "services"):
+        if one[title]:
+            click.echo(f"  most entries by {title[:-1]}")
+        for top in one[title]:
+            click.echo(f"    {_place(top):<48} {count(top['entries']):>10}")
+
+
+def _print_bars(title: str, bars: list[dict[str, Any]]) -> None:
+    from ctconsole.model.units import count
+
+    words = [f"{_range(bar)} {count(bar['entries'])}" for bar in bars if bar["entries"]]
+    if words:
+        click.echo(f"  {title}: " + ", ".join(words))
+
+
+def _range(bar: dict[str, Any]) -> str:
+    from ctconsole.model.units import duration
+
+    if bar["from"] is None:
+        return "none"
+    if bar["to"] is None:
+        return f"over {duration(bar['from'])}"
+    return f"{duration(bar['from'])} to {duration(bar['to'])}"
+
+
+def _place(top: dict[str, Any]) -> str:
+    if "port" not in top:
+        return str(top["address"])
+    address = f"[{top['address']}]" if ":" in top["address"] else top["address"]
+    return f"{top['protocol']} {address}:{top['port']}"

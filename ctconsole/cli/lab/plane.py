@@ -1,0 +1,325 @@
+"""``ctconsole lab service``, ``lab policy`` and ``lab endpoint``: a lab's control plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctconsole.cli.common import print_json
+from ctconsole.cli.options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ctconsole.agent.wire import Answer
+
+lab_option = click.option(
+    "--lab", "lab_name", metavar="NAME", help="Which lab; needed where there are several."
+)
+
+
+@click.group()
+def service() -> None:
+    """Give several backends one address, as a Kubernetes service does.
+
+    \b
+    Examples:
+      ctconsole lab service add web 10.96.0.10:80 --backend 10.5.5.5:80
+      ctconsole lab service add six '[fd96::10]:80' --backend '[fd05:5::5]:80' --affinity 60
+      ctconsole lab service list
+      ctconsole lab service del web
+    """
+
+
+@service.command("add")
+@click.argument("name")
+@click.argument("frontend", metavar="ADDRESS:PORT")
+@click.option(
+    "--backend", "backends", multiple=True, required=True, metavar="ADDRESS:PORT", help="Repeat it."
+)
+@click.option("--udp", is_flag=True, help="It carries UDP; TCP otherwise.")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["random", "maglev"]),
+    help="How a backend is picked; must be what the node's bpf-lb-algorithm says.",
+)
+@click.option(
+    "--affinity",
+    type=click.IntRange(0, 0xFFFFFFFF),
+    default=0,
+    metavar="SECONDS",
+    help="Let a client go back to the backend it had for so long.",
+)
+@lab_option
+@json_option
+def add_service(  # noqa: PLR0917 - click hands every option over
+    name: str,
+    frontend: str,
+    backends: tuple[str, ...],
+    udp: bool,
+    algorithm: str | None,
+    affinity: int,
+    lab_name: str | None,
+    as_json: bool,
+) -> None:
+    """Add the service NAME, or change it; it is there again after a restart of the agent."""
+    wish = {
+        "name": name,
+        "frontend": frontend,
+        "protocol": "udp" if udp else "tcp",
+        "backends": list(backends),
+        "algorithm": algorithm,
+        "affinity": affinity,
+    }
+    made = _ask(lab_name, "service-add", service=wish)["service"]
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"Service {made['name']} ({made['frontend']}) has id {made['id']}.")
+
+
+@service.command("del")
+@click.argument("name")
+@lab_option
+def delete_service(name: str, lab_name: str | None) -> None:
+    """Delete the service NAME; connections through it lose their reverse translation."""
+    _ask(lab_name, "service-delete", name=name)
+    click.echo(f"Service {name} is gone.")
+
+
+@service.command("list")
+@lab_option
+@json_option
+def list_services(lab_name: str | None, as_json: bool) -> None:
+    """List the services, as the maps hold them."""
+    found = _services(lab_name)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            str(one["id"]),
+            one["name"],
+            one["frontend"],
+            one["protocol"],
+            " ".join(f"{backend['id']}={backend['address']}" for backend in one["backends"]),
+            one["algorithm"] + (f" affinity {one['affinity']} s" if one["affinity"] else ""),
+        )
+        for one in found
+    ]
+    _table([("ID", "NAME", "FRONTEND", "PROTOCOL", "BACKENDS", "PICKED BY"), *rows])
+
+
+@click.group()
+def policy() -> None:
+    """Say what the pods may exchange with whom; without rules they may everything.
+
+    A rule is written ENDPOINT ingress|egress allow|deny identity:WHO [tcp/80|udp/53|icmp], or
+    ENDPOINT ingress|egress none. WHO is a pod's name, a number, any, host or world. A rule for
+    one of a pod's directions closes it for everything that no rule allows; replies of tracked
+    connections always pass.
+
+    \b
+    Examples:
+      ctconsole lab policy add --endpoint server --ingress allow identity:client tcp/80
+      ctconsole lab policy add --endpoint server --egress none
+      ctconsole lab policy import rules.txt
+      ctconsole lab policy del --endpoint server
+    """
+
+
+@policy.command("add")
+@click.option("--endpoint", required=True, metavar="POD", help="Whose rule.")
+@click.option("--ingress", "direction", flag_value="ingress", help="What reaches it.")
+@click.option("--egress", "direction", flag_value="egress", help="What it sends.")
+@click.argument("words", nargs=-1, required=True, metavar="allow|deny|none [identity:WHO [WHAT]]")
+@lab_option
+@json_option
+def add_rule(
+    endpoint: str,
+    direction: str | None,
+    words: tuple[str, ...],
+    lab_name: str | None,
+    as_json: bool,
+) -> None:
+    """Add one rule."""
+    from ctconsole.errors import UsageError
+
+    if direction is None:
+        raise UsageError("The rule has no direction", hint="Give --ingress or --egress")
+    rule = " ".join((endpoint, direction, *words))
+    _show_policy(_ask(lab_name, "policy-add", rules=[rule]), as_json=as_json)
+
+
+@policy.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@lab_option
+@json_option
+def import_rules(file: str, lab_name: str | None, as_json: bool) -> None:
+    """Put the rules in FILE, one on each line, in the place of all there are; # is a comment."""
+    from ctconsole.model.plane.policy import parse_rules
+
+    with click.open_file(file, encoding="utf-8") as stream:
+        rules = [str(rule) for rule in parse_rules(stream.read())]
+    _show_policy(_ask(lab_name, "policy-import", rules=rules), as_json=as_json)
+
+
+@policy.command("del")
+@click.option("--endpoint", metavar="POD", help="All rules of this pod.")
+@click.option("--all", "everything", is_flag=True, help="All rules there are.")
+@click.argument("rule", nargs=-1, metavar="[RULE]")
+@lab_option
+@json_option
+def delete_rules(
+    endpoint: str | None,
+    everything: bool,
+    rule: tuple[str, ...],
+    lab_name: str | None,
+    as_json: bool,
+) -> None:
+    """Delete one RULE as it is listed, all of a pod, or all there are."""
+    from ctconsole.errors import UsageError
+
+    if bool(rule) + bool(endpoint) + everything != 1:
+        raise UsageError("Give a RULE, --endpoint or --all, one of them")
+    asked = {"rules": [" ".join(rule)]} if rule else {"endpoint": endpoint}
+    _show_policy(_ask(lab_name, "policy-delete", **asked), as_json=as_json)
+
+
+@policy.command("list")
+@lab_option
+@json_option
+def list_rules(lab_name: str | None, as_json: bool) -> None:
+    """List the rules, and which directions of which pods they close."""
+    _show_policy(_ask(lab_name, "policy-list"), as_json=as_json)
+
+
+@click.group()
+def endpoint() -> None:
+    """Add and remove pods of a lab, each with an endpoint at the agent.
+
+    \b
+    Examples:
+      ctconsole lab endpoint add shop
+      ctconsole lab exec shop curl http://10.5.5.5/
+      ctconsole lab endpoint del shop
+    """
+
+
+@endpoint.command("add")
+@click.argument("name")
+@click.option("--identity", type=click.IntRange(256, 0xFFFFFF), help="Its security identity.")
+@lab_option
+@json_option
+def add_endpoint(name: str, identity: int | None, lab_name: str | None, as_json: bool) -> None:
+    """Add a pod called NAME."""
+    from dataclasses import asdict
+
+    from ctconsole.lab import lifecycle, pods
+
+    made = pods.add(lifecycle.find(lab_name), name, identity)
+    if as_json:
+        print_json(asdict(made))
+    else:
+        click.echo(f"Pod {made.name} is endpoint {made.id} with {made.ipv4} and {made.ipv6}.")
+
+
+@endpoint.command("del")
+@click.argument("name")
+@lab_option
+def delete_endpoint(name: str, lab_name: str | None) -> None:
+    """Remove the pod NAME with its endpoint, maps and conntrack entries."""
+    from ctconsole.lab import lifecycle, pods
+
+    pods.delete(lifecycle.find(lab_name), name)
+    click.echo(f"Pod {name} is gone.")
+
+
+@endpoint.command("list")
+@lab_option
+@json_option
+def list_endpoints(lab_name: str | None, as_json: bool) -> None:
+    """List the pods as the agent knows them."""
+    from ctconsole.lab import lifecycle, pods
+
+    found = pods.listed(lifecycle.find(lab_name))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            str(one["id"]),
+            one["name"],
+            one["interface"],
+            one["ipv4"],
+            one["ipv6"],
+            str(one["identity"]),
+            _closed(one["enforce_ingress"], one["enforce_egress"]),
+        )
+        for one in found
+    ]
+    _table([("ID", "NAME", "INTERFACE", "IPV4", "IPV6", "IDENTITY", "POLICY"), *rows])
+
+
+def _services(lab_name: str | None) -> list[dict[str, Any]]:
+    """What the maps hold, with the names the agent knows."""
+    from ctconsole.lab import lifecycle
+    from ctconsole.manager.services import read_services
+
+    lab = lifecycle.find(lab_name)
+    named = {one["id"]: one for one in _ask(lab_name, "service-list")["services"]}
+    found = []
+    for one in read_services(lab.bpf_root):
+        told = named.get(one.id, {})
+        found.append(
+            {
+                "id": one.id,
+                "name": told.get("name", ""),
+                "frontend": str(one.frontend),
+                "protocol": told.get("protocol", "any"),
+                "backends": [
+                    {"id": number, "address": str(address) if address else None}
+                    for number, address in one.backends
+                ],
+                "affinity": one.affinity,
+                "algorithm": "maglev" if one.maglev else "random",
+            }
+        )
+    return found
+
+
+def _show_policy(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"rules": answer["rules"], "endpoints": answer["endpoints"]})
+        return
+    for rule in answer["rules"]:
+        click.echo(rule)
+    for one in answer["endpoints"]:
+        click.echo(f"# {one['name']}: {_closed(one['ingress'], one['egress'])}")
+
+
+def _closed(ingress: bool, egress: bool) -> str:
+    words = [word for word, on in (("ingress", ingress), ("egress", egress)) if on]
+    return f"{' and '.join(words)} closed but for rules" if words else "everything allowed"
+
+
+def _ask(lab_name: str | None, verb: str, **fields: Any) -> Answer:  # noqa: ANN401 - JSON
+    from ctconsole.agent import wire
+    from ctconsole.agent.state import StateDir
+    from ctconsole.lab import lifecycle
+
+    return wire.request(StateDir(lifecycle.find(lab_name).state_dir).socket, verb, **fields)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def add_to(group: click.Group) -> None:
+    """Put the three groups below ``lab``."""
+    for one in (service, policy, endpoint):
+        group.add_command(one)

@@ -1,0 +1,1 @@
+"""Verbs that tell of the node and of what happens on it."""

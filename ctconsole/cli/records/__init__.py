@@ -1,0 +1,1 @@
+"""The lists of Cilium's other maps."""

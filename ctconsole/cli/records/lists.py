@@ -1,0 +1,184 @@
+"""What ``nat``, ``lb``, ``metrics``, ``policy``, ``ipcache`` and ``endpoint list`` share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import message
+from ctconsole.cli.options import (
+    bpf_root_option,
+    check_now,
+    from_dump_option,
+    layout_option,
+    now_option,
+)
+from ctconsole.model.cilium.services import View
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.table import RecordTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.cli.records.samples import Decoded, RecordSample
+    from ctconsole.observe.discovery import Fact
+
+_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
+
+
+def list_command(
+    kinds: Collection[Kind], doc: str, views: Mapping[View, str] | None = None
+) -> click.Command:
+    """A ``list`` command for maps of some kinds.
+
+    Args:
+        kinds: what to list.
+        doc: the command's help, with examples.
+        views: flags that list one kind of map only, and their help.
+    """
+
+    def run(
+        *,
+        layout: Layout | None,
+        output: str,
+        dumps: tuple[Path, ...],
+        now: int | None,
+        bpf_root: Path,
+        view: View | None = None,
+    ) -> int:
+        check_now(now, dumps)
+        listing = _Listing((view.kind,) if view else kinds, layout, output, view)
+        for chunk in listing.render(dumps, now or 0, bpf_root):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return listing.exit_code
+
+    run.__doc__ = doc
+    options = (
+        layout_option,
+        click.option(
+            "--output",
+            "-o",
+            type=click.Choice(_OUTPUTS),
+            default="table",
+            show_default=True,
+            help="cilium and cilium-json print what that release's own tool prints.",
+        ),
+        from_dump_option,
+        now_option,
+        *(
+            click.option(f"--{view}", "view", flag_value=view, type=View, help=text)
+            for view, text in (views or {}).items()
+        ),
+        bpf_root_option,
+    )
+    command: click.Command = click.command("list")(run)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class _Listing:
+    """Renders samples; says on stderr what is to be said.
+
+    Attributes:
+        exit_code: 1 once something could not be read, else 0.
+    """
+
+    def __init__(
+        self,
+        kinds: Collection[Kind],
+        layout: Layout | None,
+        output: str,
+        view: View | None,
+    ) -> None:
+        self.exit_code = 0
+        self._view = view
+        self._kinds = kinds
+        self._layout = layout
+        self._output = output
+
+    def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
+        """The whole output, in chunks."""
+        from ctconsole.cli.records import samples
+        from ctconsole.observe.discovery import Fact, discover
+
+        found: Iterable[RecordSample]
+        told: Fact[Layout] | None = None
+        if dumps:
+            found, offline = samples.from_files(dumps, self._kinds, now)
+            names = [one.info.label for one in offline.maps]
+            if offline.layout is not None:
+                told = Fact(offline.layout, "told by the text or the agent in the files")
+            for problem in offline.problems:
+                self._complain(problem)
+        else:
+            facts = discover(root)
+            told = facts.layout
+            found = samples.from_pins(root, self._kinds, facts.clock.value)
+            names = samples.pin_names(root)
+        if self._layout is None and self._output.startswith("cilium"):
+            self._layout, reason = (told.value, told.origin) if told else samples.generation(names)
+            message(f"layout {self._layout}: {reason}")
+        yield from self._rendered(found)
+
+    def _rendered(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+        from ctconsole.model.listing import records as ours
+
+        match self._output:
+            case "table":
+                yield from self._for_people(found)
+            case "json":
+                yield from ours.render_records_json(self._tables(found))
+            case "ndjson":
+                yield from ours.render_records_ndjson(self._tables(found))
+            case "csv":
+                yield from ours.render_records_csv(self._tables(found))
+            case _:
+                from ctconsole.cli.records.as_cilium import as_cilium
+
+                tables = list(self._tables(found))
+                layout = self._layout or Layout.V1_18
+                as_json = self._output == "cilium-json"
+                yield from as_cilium(tables, layout, as_json=as_json, view=self._view)
+
+    def _for_people(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+        from ctconsole.model.listing.hex import render_hex
+        from ctconsole.model.listing.records import render_records_table
+
+        for sample, table in self._decoded(found):
+            if isinstance(table, RecordTable):
+                yield from render_records_table(table)
+            else:
+                message(f"ctconsole: {table}, shown as hexadecimal")
+                values = sample.values.reshape(len(sample.keys), -1)
+                yield from render_hex(sample.info.label, sample.keys, values)
+
+    def _tables(self, found: Iterable[RecordSample]) -> Iterator[RecordTable]:
+        for _, table in self._decoded(found):
+            if isinstance(table, RecordTable):
+                yield table
+            else:
+                message(f"ctconsole: {table}, left out; --output table shows it as hexadecimal")
+
+    def _decoded(self, found: Iterable[RecordSample]) -> Iterable[Decoded]:
+        decoded = self._each_decoded(found)
+        if Kind.POLICY not in self._kinds:
+            return decoded
+        from ctconsole.cli.records.policies import with_counters
+
+        return with_counters(list(decoded))
+
+    def _each_decoded(self, found: Iterable[RecordSample]) -> Iterator[Decoded]:
+        for sample in found:
+            if sample.problem:
+                self._complain(sample.problem)
+            yield sample, sample.table(self._layout)
+
+    def _complain(self, problem: str) -> None:
+        message(f"ctconsole: {problem}")
+        self.exit_code = 1

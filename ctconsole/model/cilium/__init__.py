@@ -1,0 +1,1 @@
+"""Outputs that match those of Cilium's tools byte for byte."""

@@ -1,0 +1,78 @@
+"""What Cilium's lists share, and what ``cilium bpf endpoint list`` prints.
+
+Cilium prints the entries of most lists in the random order of a Go map; here they come sorted.
+
+Sources: ``cilium/cmd/bpf_endpoint_list.go`` (1.9) and ``cilium-dbg/cmd/bpf_endpoint_list.go``
+(later), ``pkg/bpf/endpoint.go``, ``pkg/maps/lxcmap/lxcmap.go``, ``pkg/command/output.go``; strings
+that a running 1.18 agent showed for its maps.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ctconsole.model.ct.layout import LAYOUTS, Layout, since
+from ctconsole.model.records.data import ENDPOINT_F_HOST, ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6
+from ctconsole.model.text.addresses import address_text
+from ctconsole.model.text.tabwriter import two_columns
+
+if TYPE_CHECKING:
+    from ctconsole.model.records.table import RecordTable
+
+
+def protocol(number: int, layout: Layout) -> str:
+    """A protocol's name as that version knows it, else its number (``pkg/u8proto``)."""
+    return LAYOUTS[layout].protocols.get(number, str(number))
+
+
+def endpoints(table: RecordTable, layout: Layout) -> dict[str, list[str]]:
+    """``bpf endpoint list``: for each address one line about its endpoint."""
+    found: dict[str, list[str]] = {}
+    for key, value in zip(table.keys, table.values, strict=True):
+        found[_endpoint_key(key, layout)] = [_endpoint(value, layout)]
+    return dict(sorted(found.items()))
+
+
+def _endpoint_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
+    """``EndpointKey.String``: 1.9 puts brackets around IPv6, later ones name other clusters."""
+    raw = bytes(key["address"])
+    family = int(key["family"])
+    if family not in {ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6}:
+        return "nil"
+    host = address_text(raw[:4] if family == ENDPOINT_KEY_IPV4 else raw)
+    if since(layout, Layout.V1_15):
+        cluster = int(key["cluster_id"])
+        return f"{host}@{cluster}:{key['key']}" if cluster else f"{host}:{key['key']}"
+    return f"[{host}]:{key['key']}" if ":" in host else f"{host}:{key['key']}"
+
+
+def _endpoint(value: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
+    """``EndpointInfo.String``: identities since 1.13, parent interfaces since 1.18."""
+    if value["flags"] & ENDPOINT_F_HOST:
+        return "(localhost)"
+    text = f"id={value['lxc_id']:<5} "
+    if since(layout, Layout.V1_15):
+        text += f"sec_id={value['sec_id']:<5} "
+    mac, node_mac = (
+        ":".join(f"{byte:02X}" for byte in value[name]) for name in ("mac", "node_mac")
+    )
+    text += (
+        f"flags=0x{value['flags']:04X} ifindex={value['ifindex']:<3} mac={mac} nodemac={node_mac}"
+    )
+    if since(layout, Layout.V1_18):
+        text += f" parent_ifindex={value['parent_ifindex']:<3}"
+    return text
+
+
+def endpoints_text(table: RecordTable, layout: Layout) -> str:
+    """The table of `endpoints`."""
+    return two_columns("IP ADDRESS", "LOCAL ENDPOINT INFO", endpoints(table, layout).items())
+
+
+def go_json(value: object) -> str:
+    """JSON as Go's encoder indents and escapes it, with the blank line Cilium's tools add."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    for plain, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(plain, escaped)
+    return text + "\n\n"

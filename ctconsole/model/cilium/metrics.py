@@ -1,0 +1,79 @@
+"""What ``cilium bpf metrics list`` prints.
+
+Sources: ``cilium/cmd/bpf_metrics_list.go`` (1.9) and ``cilium-dbg/cmd/bpf_metrics_list.go`` (1.15
+to 1.19), ``pkg/maps/metricsmap``; Cilium's pull request 13731 shows the JSON of 1.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ctconsole.model.cilium.lists import go_json
+from ctconsole.model.ct.layout import Layout, since
+from ctconsole.model.packets.reasons import direction_name, file_name, reason_name
+from ctconsole.model.text.tabwriter import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctconsole.model.records.table import RecordTable
+
+
+class _Metric(NamedTuple):
+    reason: str
+    direction: str
+    packets: int
+    bytes: int
+    line: int
+    file: str
+
+
+def metrics_text(table: RecordTable, layout: Layout) -> str:
+    """The table: sorted as texts; source lines since 1.16."""
+    places = since(layout, Layout.V1_16)
+    titles = ["REASON", "DIRECTION", "PACKETS", "BYTES", *(["LINE", "FILE"] if places else [])]
+    rows = sorted([str(cell) for cell in metric] for metric in _metrics(table, layout))
+    return aligned([titles, *(row[: len(titles)] for row in rows)])
+
+
+def metrics_json(table: RecordTable, layout: Layout) -> str:
+    """The JSON: 1.9 shows keys and values as texts, later ones objects in no order.
+
+    Metrics that a release cannot tell apart, because it knows fewer fields of the key, are added
+    up.
+    """
+    if layout is Layout.V1_9:
+        texts = {
+            f"reason:{key['reason']} dir:{key['dir']}": [
+                f"count:{value['count']} bytes:{value['bytes']}"
+            ]
+            for key, value in _rows(table)
+        }
+        return go_json(dict(sorted(texts.items())))
+    places = since(layout, Layout.V1_16)
+    sums: dict[tuple[str, str, int, str], tuple[int, int]] = {}
+    for metric in sorted(_metrics(table, layout)):
+        place = (metric.line, metric.file) if places else (0, "")
+        name = (metric.reason, metric.direction.lower(), *place)
+        packets, octets = sums.get(name, (0, 0))
+        sums[name] = (packets + metric.packets, octets + metric.bytes)
+    names = ("reason", "direction", "packets", "bytes", *(["line", "file"] if places else []))
+    rows = ((*name[:2], *counts, *name[2:]) for name, counts in sums.items())
+    return go_json([dict(zip(names, row, strict=False)) for row in rows])
+
+
+def _rows(table: RecordTable) -> Iterator[tuple[Any, Any]]:
+    return zip(table.keys, table.values, strict=True)
+
+
+def _metrics(table: RecordTable, layout: Layout) -> Iterator[_Metric]:
+    for key, value in _rows(table):
+        line, file = (key["line"], key["file"]) if "line" in key.dtype.names else (0, 0)
+        yield _Metric(
+            reason_name(int(key["reason"]), layout),
+            direction_name(int(key["dir"])),
+            int(value["count"]),
+            int(value["bytes"]),
+            int(line),
+            file_name(int(file), layout),
+        )

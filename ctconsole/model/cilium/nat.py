@@ -1,0 +1,158 @@
+"""``cilium bpf nat list`` as Cilium's own tool prints it, columns at a time.
+
+Unlike conntrack's, NAT keys are printed as they are stored: source and destination stand where
+their names say. 1.9 prints ``HostLocal=`` and the age as ``3sec``, later ones ``NeedsCT=`` and
+``3sec ago``.
+
+Sources: ``pkg/maps/nat/{nat,ipv4,ipv6}.go``, ``pkg/tuple/ipv4.go``, and what the 1.9 tool printed.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ctconsole.model.ct.layout import (
+    LAYOUTS,
+    TUPLE_F_IN,
+    TUPLE_F_RELATED,
+    TUPLE_F_SERVICE,
+    Layout,
+)
+from ctconsole.model.records.columns import age, native
+from ctconsole.model.text.addresses import address
+from ctconsole.model.text.chunks import in_chunks
+from ctconsole.model.text.columns import Column, TokenTable, decimal, join, literal, rows_of, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.model.records.table import RecordTable
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Records: TypeAlias = npt.NDArray[Any]
+
+_ITEM: Final = "\n        "
+
+
+def nat_text(table: RecordTable, layout: Layout) -> Iterator[memoryview]:
+    """One map's listing, in chunks, the blank line after it included.
+
+    Entries of protocol 0 are left out. Ages count from ``table.now``.
+    """
+    for text in in_chunks(partial(_lines, table, layout), len(table)):
+        yield text.data
+    yield memoryview(b"\n")
+
+
+def _lines(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
+    chunk = table.take(rows)
+    chunk = chunk.take(chunk.keys["nexthdr"] != 0)
+    keys, values, ipv6 = chunk.keys, chunk.values, table.is_ipv6
+    brackets = ipv6 and LAYOUTS[layout].bracketed_ipv6
+    old = layout is Layout.V1_9
+    columns = [
+        _protocols(layout).column(keys["nexthdr"]),
+        _directions().column(keys["flags"]),
+        *_end(keys["saddr"], keys["sport"], brackets=brackets),
+        literal(b" -> "),
+        *_end(keys["daddr"], keys["dport"], brackets=brackets),
+        _remarks().column(keys["flags"]),
+        *_end(values["to_addr"], values["to_port"], brackets=ipv6),
+        literal(b" Created="),
+        *signed(age(chunk)),
+        literal(b"sec HostLocal=" if old else b"sec ago NeedsCT="),
+        *decimal(values["needs_ct"]),
+        literal(b"\n"),
+    ]
+    return join(columns, len(chunk))
+
+
+def _end(raw: Bytes, port: Records, *, brackets: bool) -> list[Column]:
+    opening = [literal(b"[")] if brackets else []
+    colon = literal(b"]:" if brackets else b":")
+    return [*opening, *address(raw), colon, *decimal(native(port))]
+
+
+@cache
+def _protocols(layout: Layout) -> TokenTable:
+    names = LAYOUTS[layout].protocols
+    return rows_of(lambda number: names.get(number, str(number)).encode())
+
+
+@cache
+def _directions() -> TokenTable:
+    return rows_of(lambda flags: b" IN " if flags & TUPLE_F_IN else b" OUT ")
+
+
+@cache
+def _remarks() -> TokenTable:
+    """What stands between the tuple and the translation, by the key's flags."""
+
+    def remark(flags: int) -> bytes:
+        related = b"related " if flags & TUPLE_F_RELATED else b""
+        service = b"service " if flags & TUPLE_F_SERVICE else b""
+        return b" " + related + service + (b"XLATE_DST " if flags & TUPLE_F_IN else b"XLATE_SRC ")
+
+    return rows_of(remark)
+
+
+def nat_json(tables: Iterable[RecordTable], layout: Layout) -> Iterator[memoryview]:
+    """All maps' entries as one JSON array of raw fields, ports as the host reads them."""
+    empty = True
+    for table in tables:
+        for text in in_chunks(partial(_entries, table, layout), len(table)):
+            if empty:
+                text[0] = ord("[")
+                empty = False
+            yield text.data
+    yield memoryview(b"[]\n\n" if empty else b"\n]\n\n")
+
+
+def _entries(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
+    keys, values = table.keys[rows], table.values[rows]
+    columns = [
+        *_octets(keys["daddr"], ',\n  {\n    "Key": {\n      "DestAddr": ['),
+        *_octets(keys["saddr"], '\n      ],\n      "SourceAddr": ['),
+    ]
+    before = "\n      ],"
+    for name, field in (
+        ("DestPort", "dport"),
+        ("SourcePort", "sport"),
+        ("NextHeader", "nexthdr"),
+        ("Flags", "flags"),
+    ):
+        columns += _number(keys[field], f'{before}\n      "{name}": ')
+        before = ","
+    before = '\n    },\n    "Value": {'
+    second = "HostLocal" if layout is Layout.V1_9 else "NeedsCT"
+    for name, field in (
+        ("Created", "created"),
+        (second, "needs_ct"),
+        ("Pad1", "pad1"),
+        ("Pad2", "pad2"),
+    ):
+        columns += _number(values[field], f'{before}\n      "{name}": ')
+        before = ","
+    columns += [
+        *_octets(values["to_addr"], ',\n      "Addr": ['),
+        *_number(values["to_port"], '\n      ],\n      "Port": '),
+        literal(b"\n    }\n  }"),
+    ]
+    return join(columns, len(keys))
+
+
+def _octets(raw: Bytes, before: str) -> list[Column]:
+    columns: list[Column] = []
+    for index in range(raw.shape[1]):
+        opening = before + _ITEM if not index else f",{_ITEM}"
+        columns += [literal(opening.encode()), *decimal(raw[:, index])]
+    return columns
+
+
+def _number(column: Records, before: str) -> list[Column]:
+    """A field as the host reads its bytes, whatever order they are in."""
+    return [literal(before.encode()), *decimal(column.view(column.dtype.newbyteorder("<")))]

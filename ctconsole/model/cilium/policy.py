@@ -1,0 +1,194 @@
+"""What ``cilium bpf policy get --all --numeric`` prints.
+
+Names of identities are the agent's to know, so identities are numbers here. Entries that the tool
+puts in no order keep the kernel's.
+
+Sources: ``cilium/cmd/bpf_policy_get.go`` (1.9), ``cilium-dbg/cmd/bpf_policy_get.go`` (1.15 to
+1.19), ``pkg/maps/policymap/policymap.go``, ``pkg/policy/types/auth.go``,
+``pkg/policy/trafficdirection``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ctconsole.model.cilium.lists import go_json, protocol
+from ctconsole.model.ct.layout import Layout, since
+from ctconsole.model.records.data import POLICY_STATIC_PREFIX
+from ctconsole.model.records.policy_counters import NOT_COUNTED
+from ctconsole.model.text.tabwriter import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ctconsole.model.records.table import RecordTable
+
+_EMPTY: Final = "Policy stats empty. Perhaps the policy enforcement is disabled?\n"
+_DIRECTIONS: Final = {0: "Ingress", 1: "Egress"}
+_AUTH_TYPES: Final = {0: "disabled", 1: "spire", 2: "test-always-fail"}
+_EXPLICIT_AUTH: Final = 0x80
+_PROTOCOL_BITS, _FULL_BITS = 8, 24
+_KEY_1_9: Final = (
+    ("Identity", "sec_label"),
+    ("DestPort", "dport"),
+    ("Nexthdr", "protocol"),
+    ("TrafficDirection", "egress"),
+)
+_KEY_LPM: Final = (
+    ("Prefixlen", "prefixlen"),
+    ("Identity", "sec_label"),
+    ("TrafficDirection", "egress"),
+    ("Nexthdr", "protocol"),
+    ("DestPortNetwork", "dport"),
+)
+
+
+def policy_text(table: RecordTable, layout: Layout) -> str:
+    """One endpoint's map; packets and bytes are ``-`` where they are not counted."""
+    if layout is Layout.V1_9:
+        heading = f"{_pin(table)}:\n\n"
+    else:
+        heading = f"Endpoint ID: {_endpoint(table)}\nPath: {_pin(table)}\n\n"
+    rows = _sorted(table)
+    lines = [_titles(layout), *(_line(key, value, layout) for key, value in rows)]
+    return heading + aligned(lines) + ("" if rows else _EMPTY) + "\n\n"
+
+
+def policies_json(tables: Iterable[RecordTable], layout: Layout) -> str:
+    """All endpoints' maps; 1.9 prints a document for each, under the heading of its text."""
+    if layout is Layout.V1_9:
+        return "".join(f"{_pin(one)}:\n\n{go_json(_entries(one, layout))}\n\n" for one in tables)
+    return go_json(
+        [
+            {
+                "EndpointID": _endpoint(one),
+                "Path": _pin(one),
+                "Content": _entries(one, layout),
+            }
+            for one in tables
+        ]
+    )
+
+
+def _pin(table: RecordTable) -> str:
+    return str(table.info.pin or table.info.label)
+
+
+def _endpoint(table: RecordTable) -> str:
+    return table.info.label.rsplit("_", 1)[-1].lstrip("0")
+
+
+def _sorted(table: RecordTable) -> list[tuple[Any, Any]]:
+    """``PolicyEntriesDump.Less``: denied first, then by direction and identity."""
+    return sorted(
+        zip(table.keys, table.values, strict=True),
+        key=lambda row: (
+            not row[1]["flags"] & 1,
+            int(row[0]["egress"]),
+            int(row[0]["sec_label"]),
+        ),
+    )
+
+
+def _titles(layout: Layout) -> tuple[str, ...]:
+    first = ("POLICY", "DIRECTION", "IDENTITY", "PORT/PROTO", "PROXY PORT")
+    if layout is Layout.V1_9:
+        return (*first, "BYTES", "PACKETS", "")
+    titles = (*first, "AUTH TYPE", "BYTES", "PACKETS", "PREFIX")
+    return (*titles, "COOKIE" if since(layout, Layout.V1_19) else "")
+
+
+def _line(key: Any, value: Any, layout: Layout) -> tuple[str, ...]:  # noqa: ANN401 - numpy records
+    first = (
+        "Deny" if value["flags"] & 1 else "Allow",
+        _DIRECTIONS.get(int(key["egress"]), "Unknown"),
+        str(key["sec_label"]),
+        _port(key, layout),
+        str(value["proxy_port"]) if value["proxy_port"] else "NONE",
+    )
+    counters = tuple(_counter(value, name) for name in ("bytes", "packets"))
+    counted = tuple("-" if number == NOT_COUNTED else str(number) for number in counters)
+    if layout is Layout.V1_9:
+        return (*first, *counted, "")
+    bits = _prefix_bits(key, layout) if "prefixlen" in key.dtype.names else 0
+    line = (*first, _auth_type(value, layout), *counted, str(bits))
+    cookie = str(value["cookie"]) if "cookie" in value.dtype.names else "0"
+    return (*line, cookie if since(layout, Layout.V1_19) else "")
+
+
+def _counter(value: Any, name: str) -> int:  # noqa: ANN401 - a numpy record
+    return int(value[name]) if name in value.dtype.names else NOT_COUNTED
+
+
+def _auth_type(value: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
+    """Since 1.17 the highest bit says that the type was asked for, and is no part of it."""
+    auth = int(value["auth_type"])
+    if since(layout, Layout.V1_17):
+        auth &= ~_EXPLICIT_AUTH
+    return _AUTH_TYPES.get(auth, f"Unknown-auth-type-{auth}")
+
+
+def _prefix_bits(key: Any, layout: Layout) -> int:  # noqa: ANN401 - a numpy record
+    """The prefix behind the fixed part, in the width that release keeps it in."""
+    bits = int(key["prefixlen"]) - POLICY_STATIC_PREFIX
+    return bits & (0xFF if since(layout, Layout.V1_17) else 0xFFFFFFFF)
+
+
+def _port(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
+    """``PolicyKey.PortProtoString``; a partly given prefix is a range of ports."""
+    port, proto = int(key["dport"]), protocol(int(key["protocol"]), layout)
+    if "prefixlen" not in key.dtype.names:
+        return f"{port}/{proto}" if port else "ANY"
+    bits = _prefix_bits(key, layout)
+    if bits in {0, _PROTOCOL_BITS}:
+        return proto
+    if bits == _FULL_BITS:
+        return f"{port}/{proto}"
+    if _PROTOCOL_BITS < bits < _FULL_BITS:
+        last = (port + (0xFFFF >> (bits - _PROTOCOL_BITS))) & 0xFFFF
+        return f"{port}-{last}/{proto}"
+    return f"<INVALID PREFIX LENGTH: {bits}>"
+
+
+def _entries(table: RecordTable, layout: Layout) -> list[dict[str, object]]:
+    return [{**_entry(value, layout), "Key": _key(key)} for key, value in _sorted(table)]
+
+
+def _key(key: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record
+    fields = _KEY_LPM if "prefixlen" in key.dtype.names else _KEY_1_9
+    return {name: _raw(key, field) for name, field in fields}
+
+
+def _entry(value: Any, layout: Layout) -> dict[str, int]:  # noqa: ANN401 - a numpy record
+    """``PolicyEntry`` with its counters, under the names and in the order of that release."""
+    flags, auth = int(value["flags"]), int(value["auth_type"])
+    counters = {"Packets": _counter(value, "packets"), "Bytes": _counter(value, "bytes")}
+    if layout is Layout.V1_9:
+        head = {"ProxyPort": _raw(value, "proxy_port"), "Flags": flags, "Pad0": auth}
+        return head | _padding(value) | counters
+    head = {"ProxyPortNetwork": _raw(value, "proxy_port"), "Flags": flags}
+    if not since(layout, Layout.V1_17):
+        return head | {"AuthType": auth} | _padding(value) | counters
+    head["AuthRequirement"] = auth
+    if "precedence" not in value.dtype.names:
+        low, high = int(value["pad1"]) & 0xFF, int(value["pad1"]) >> 8
+        head |= {"ProxyPortPriority": low, "Pad1": high, "Pad2": int(value["pad2"])}
+        return head | counters
+    head["Precedence"] = int(value["precedence"])
+    if "cookie" in value.dtype.names:
+        head["Cookie"] = int(value["cookie"])
+    return head | counters
+
+
+def _padding(value: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record
+    names = value.dtype.names
+    return {
+        name: int(value[field]) if field in names else 0
+        for name, field in (("Pad1", "pad1"), ("Pad2", "pad2"))
+    }
+
+
+def _raw(record: Any, field: str) -> int:  # noqa: ANN401 - a numpy record
+    """A number as the host reads its bytes, whatever order they are in."""
+    form, offset = record.dtype.fields[field][:2]
+    return int.from_bytes(record.tobytes()[offset : offset + form.itemsize], "little")

@@ -1,0 +1,227 @@
+"""What ``cilium bpf lb list`` prints, with and without its flags.
+
+The tool prints entries in the random order of a Go map; here they come sorted.
+
+Sources: ``cilium/cmd/bpf_lb_list.go`` (1.9) and ``cilium-dbg/cmd/bpf_lb_list.go`` (1.15 to 1.19),
+``pkg/maps/lbmap`` and ``pkg/loadbalancer/maps/types.go``; strings that a running 1.18 agent showed
+for its maps.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ctconsole.errors import UsageError
+from ctconsole.model.cilium.lists import protocol
+from ctconsole.model.ct.layout import Layout, since
+from ctconsole.model.records.data import IPCACHE_STATIC_PREFIX
+from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
+from ctconsole.model.records.spec import Kind
+from ctconsole.model.text.addresses import address_text
+from ctconsole.model.text.tabwriter import two_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ctconsole.model.records.table import RecordTable
+
+_IPV6_BYTES: Final = 16
+
+
+class View(StrEnum):
+    """A flag of the tool, which then lists one kind of map as it is."""
+
+    FRONTENDS = "frontends"
+    BACKENDS = "backends"
+    REVNAT = "revnat"
+    SOURCE_RANGES = "source-ranges"
+
+    @property
+    def kind(self) -> Kind:
+        """The maps listed."""
+        return _KINDS[self]
+
+
+_KINDS: Final = {
+    View.FRONTENDS: Kind.SERVICE,
+    View.BACKENDS: Kind.BACKEND,
+    View.REVNAT: Kind.REVERSE_NAT,
+    View.SOURCE_RANGES: Kind.SOURCE_RANGE,
+}
+
+
+def services_text(tables: Iterable[RecordTable], layout: Layout, view: View | None = None) -> str:
+    """The table of `services`.
+
+    Raises:
+        UsageError: that release's tool has no such view.
+    """
+    entries = services(tables, layout, view)
+    second = "BACKEND ADDRESS"
+    if layout is not Layout.V1_9:
+        second += " (REVNAT_ID) (SLOT)"
+    titles = {
+        None: ("SERVICE ADDRESS", second),
+        View.FRONTENDS: ("SERVICE ADDRESS", "BACKEND ID"),
+        View.BACKENDS: ("ID", second),
+        View.REVNAT: ("ID", second),
+        View.SOURCE_RANGES: ("SOURCE RANGE (REVNAT_ID)", ""),
+    }
+    return two_columns(*titles[view], entries.items())
+
+
+def services(
+    tables: Iterable[RecordTable], layout: Layout, view: View | None = None
+) -> dict[str, list[str]]:
+    """For each service address (or id) the lines behind it.
+
+    Args:
+        tables: services and backends of both families in any order, or the maps of the view.
+        layout: 1.9 lists the slots of a service together, later ones each on its own.
+        view: None for the services with their backends.
+
+    Raises:
+        UsageError: that release's tool has no such view.
+    """
+    tables = list(tables)
+    found: dict[str, list[str]] = {}
+    if view is None:
+        backends = _backends(table for table in tables if table.kind is Kind.BACKEND)
+        for table in tables:
+            if table.kind is Kind.SERVICE:
+                _add_services(table, backends, layout, found)
+        return dict(sorted(found.items()))
+    if layout is Layout.V1_9 and view is not View.REVNAT:
+        raise UsageError(
+            f"The tool of Cilium {layout} has no list of {view}",
+            hint="Without --output cilium there is ours",
+        )
+    render = _RENDERERS[view]
+    for table in tables:
+        for key, value in zip(table.keys, table.values, strict=True):
+            name, text = render(key, value, layout)
+            found.setdefault(name, []).append(text)
+    return dict(sorted(found.items()))
+
+
+class _Backend(NamedTuple):
+    address: str
+    port: int
+    protocol: int
+
+
+def _backends(tables: Iterable[RecordTable]) -> dict[int, _Backend]:
+    return {
+        int(key["id"]): _Backend(
+            address_text(bytes(value["address"])), int(value["port"]), int(value["proto"])
+        )
+        for table in tables
+        for key, value in zip(table.keys, table.values, strict=True)
+    }
+
+
+def _add_services(
+    table: RecordTable,
+    backends: Mapping[int, _Backend],
+    layout: Layout,
+    found: dict[str, list[str]],
+) -> None:
+    rows = sorted(
+        zip(table.keys, table.values, strict=True),
+        key=lambda row: (
+            bytes(row[0]["address"]),
+            int(row[0]["dport"]),
+            int(row[0]["backend_slot"]),
+        ),
+    )
+    for key, value in rows:
+        found.setdefault(_service_key(key, layout), []).append(
+            _service_entry(key, value, backends, layout)
+        )
+
+
+def _service_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
+    """``Service4Key.String``: protocols since 1.17, slots since 1.15."""
+    end = f"{_host(bytes(key['address']))}:{key['dport']}"
+    if since(layout, Layout.V1_17):
+        end += f"/{protocol(int(key['proto']), layout)}"
+    if key["scope"] == 1:
+        end += "/i"
+    return end if layout is Layout.V1_9 else f"{end} ({key['backend_slot']})"
+
+
+def _host(raw: bytes) -> str:
+    text = address_text(raw)
+    return f"[{text}]" if len(raw) == _IPV6_BYTES else text
+
+
+def _service_entry(
+    key: Any,  # noqa: ANN401 - a numpy record
+    value: Any,  # noqa: ANN401 - a numpy record
+    backends: Mapping[int, _Backend],
+    layout: Layout,
+) -> str:
+    slot, number = int(key["backend_slot"]), int(value["rev_nat_index"])
+    ids = f"({number})" if layout is Layout.V1_9 else f"({number}) ({slot})"
+    ipv6 = len(key["address"]) == _IPV6_BYTES
+    if slot == 0:
+        flags = int(value["flags"]) | int(value["flags2"]) << 8
+        names = ", ".join(flag_texts(flags, layout))
+        text = f"{'[::]' if ipv6 else '0.0.0.0'}:0 {ids} [{names}]"  # noqa: S104 - printed, not bound
+        return text + _proxy(flags, int(value["backend_id"]), layout)
+    backend = backends.get(int(value["backend_id"]))
+    if backend is None:
+        return f"backend {value['backend_id']} not found"
+    host = f"[{backend.address}]" if ipv6 else backend.address
+    proto = f"/{protocol(backend.protocol, layout)}" if since(layout, Layout.V1_17) else ""
+    return f"{host}:{backend.port}{proto} {ids}"
+
+
+def _proxy(flags: int, backend_id: int, layout: Layout) -> str:
+    """What stands behind a frontend's flags: a blank, and a proxy's port where there is one."""
+    if not since(layout, Layout.V1_16):
+        return ""
+    if not flags & ServiceFlag.L7_LOAD_BALANCER:
+        return " "
+    port = int.from_bytes((backend_id & 0xFFFF).to_bytes(2, "little"), "big")
+    return f" (L7LB Proxy Port: {port})"
+
+
+def _frontend(key: Any, value: Any, layout: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    """``Service4Value.String``: quarantined slots since 1.17."""
+    quarantined = f"[{value['qcount']}]" if since(layout, Layout.V1_17) else ""
+    flags = f"[0x{value['flags']:x} 0x{value['flags2']:x}]"
+    count = f"{value['backend_id']} {value['count']}{quarantined}"
+    return _service_key(key, layout), f"{count} ({value['rev_nat_index']}) {flags}"
+
+
+def _backend(key: Any, value: Any, layout: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    """``Backend4Value.String``; that of ``backends_v3`` leaves the port out.
+
+    A zone has a name on the agent's command line only, so the tool shows none.
+    """
+    host = address_text(bytes(value["address"]))
+    proto = protocol(int(value["proto"]), layout)
+    if "zone" not in value.dtype.names:
+        return str(key["id"]), f"{proto}://{_host(bytes(value['address']))}:{value['port']}"
+    cluster = f"@{value['cluster_id']}" if value["cluster_id"] else ""
+    zone = "[]" if value["zone"] and since(layout, Layout.V1_16) else ""
+    return str(key["id"]), f"{proto}://{host}{cluster}{zone}"
+
+
+def _reverse_nat(key: Any, value: Any, _: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    return str(key["id"]), f"{_host(bytes(value['address']))}:{value['port']}"
+
+
+def _source_range(key: Any, _: Any, __: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    length = int(key["prefixlen"]) - IPCACHE_STATIC_PREFIX
+    return f"{address_text(bytes(key['address']))}/{length} ({key['rev_nat_id']})", ""
+
+
+_RENDERERS: Final[Mapping[View, Callable[[Any, Any, Layout], tuple[str, str]]]] = {
+    View.FRONTENDS: _frontend,
+    View.BACKENDS: _backend,
+    View.REVNAT: _reverse_nat,
+    View.SOURCE_RANGES: _source_range,
+}

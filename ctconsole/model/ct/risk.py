@@ -1,0 +1,288 @@
+"""What losing an entry does to its connection: it comes back, may break, or breaks.
+
+A conntrack table is a cache of "this is an answer": every packet from the opener passes policy
+and makes a new entry, with no SYN asked for. So most connections do not notice; those that do
+are told from their entries by the rules below (``bpf/lib/conntrack.h``, ``bpf_lxc.c``,
+``bpf/lib/nodeport.h``, ``pkg/maps/ctmap/ctmap.go`` for what a flush takes with it).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from ctconsole.model.ct.layout import CtFlag
+from ctconsole.model.ct.table import Direction, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.table import CtTable
+
+    Bools: TypeAlias = npt.NDArray[np.bool_]
+
+QUIET: Final = 60
+"""Seconds without a packet after which nobody can say who will speak next."""
+
+REPORT_SLACK: Final = 10
+"""Two report intervals: how far apart the reports of a conversation lie at most."""
+
+
+class Change(StrEnum):
+    """What is done to the table."""
+
+    RESIZE = "resize"
+    RECREATE = "recreate"
+    FLUSH = "flush"
+
+
+class Risk(IntEnum):
+    """What becomes of a connection; worse is more."""
+
+    UNTOUCHED = 0
+    DEAD = 1
+    COMES_BACK = 2
+    AT_RISK = 3
+    BREAKS = 4
+
+    @property
+    def word(self) -> str:
+        """``comes back``, ``at risk``, ``breaks``, ``dead``, ``untouched``."""
+        return self.name.lower().replace("_", " ")
+
+
+class Reason(IntEnum):
+    """Why."""
+
+    NONE = 0
+    EXPIRED = 1
+    FORWARD = 2
+    ONE_BACKEND = 3
+    UNKNOWN_SERVICE = 4
+    RANDOM_BACKEND = 5
+    QUIET = 6
+    REPLY_FIRST = 7
+    NODE_PORT = 8
+    DSR = 9
+    LOOPBACK = 10
+    PROXY = 11
+    TUNNEL = 12
+    RELATED = 13
+    SNAT = 14
+
+
+REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.NONE: "the entry stays",
+        Reason.EXPIRED: "its lifetime is over: nothing is lost",
+        Reason.FORWARD: "the opener's next packet makes a new entry",
+        Reason.ONE_BACKEND: "the service picks the same backend again",
+        Reason.UNKNOWN_SERVICE: "not known whether its service would pick the same backend",
+        Reason.RANDOM_BACKEND: "its service picks one of several backends at random",
+        Reason.QUIET: "quiet: if the server speaks first, policy judges it as a new connection",
+        Reason.REPLY_FIRST: "the server spoke last: its next packet is judged as a new connection",
+        Reason.NODE_PORT: "node port: answers leave with the pod's address until the client speaks",
+        Reason.DSR: "direct server return: answers are no longer translated",
+        Reason.LOOPBACK: "a pod that reaches itself through a service",
+        Reason.PROXY: "through a proxy, which answers do not show",
+        Reason.TUNNEL: "came out of a tunnel, which answers do not show",
+        Reason.RELATED: "ICMP errors about a connection are judged by policy",
+        Reason.SNAT: "its address translation is deleted with it: the next packet has a new port",
+    }
+)
+"""One sentence each for a person."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The verdict about each row.
+
+    Attributes:
+        risk: `Risk` codes, u1.
+        reason: `Reason` codes, u1.
+    """
+
+    risk: npt.NDArray[np.uint8]
+    reason: npt.NDArray[np.uint8]
+
+    def count(self, risk: Risk) -> int:
+        """How many rows have this risk."""
+        return int(np.count_nonzero(self.risk == risk))
+
+    def reasons(self) -> list[tuple[Risk, Reason, int]]:
+        """How many rows for each reason, the worst and largest first."""
+        pairs = self.risk.astype(np.uint16) << 8 | self.reason
+        counts = Counter({int(p): int(n) for p, n in zip(*np.unique_counts(pairs), strict=True)})
+        found = [(Risk(pair >> 8), Reason(pair & 0xFF), n) for pair, n in counts.items()]
+        return sorted(found, key=lambda one: (-one[0], -one[2]))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one change would do to a table.
+
+    Attributes:
+        change: the change.
+        verdicts: about each row.
+    """
+
+    change: Change
+    verdicts: Verdicts
+
+    @cached_property
+    def reasons(self) -> tuple[tuple[Risk, Reason, int], ...]:
+        """How many rows for each reason, the worst and largest first."""
+        return tuple(self.verdicts.reasons())
+
+    def count(self, risk: Risk) -> int:
+        """How many rows have this risk."""
+        return self.verdicts.count(risk)
+
+    def worst(self) -> Iterator[tuple[Risk, Reason, npt.NDArray[np.intp]]]:
+        """The rows that break or may break, by reason, the worst first."""
+        for risk, why, _ in self.reasons:
+            if risk >= Risk.AT_RISK:
+                same = (self.verdicts.risk == risk) & (self.verdicts.reason == why)
+                yield risk, why, np.flatnonzero(same)
+
+
+def forecast(table: CtTable) -> tuple[Forecast, ...]:
+    """What re-creating the table would do, and what flushing it would."""
+    return tuple(
+        Forecast(change, judge(table, change)) for change in (Change.RECREATE, Change.FLUSH)
+    )
+
+
+def reasons_to_tell(
+    found: Iterable[Forecast],
+) -> Iterator[tuple[Change, list[tuple[Risk, Reason, int]]]]:
+    """Why connections break or may break; of a later change only what the ones before do not."""
+    told: set[Reason] = set()
+    for one in found:
+        reasons = [
+            (risk, why, number)
+            for risk, why, number in one.reasons
+            if risk >= Risk.AT_RISK and why not in told
+        ]
+        if reasons:
+            yield one.change, reasons
+        told |= {why for _, why, _ in reasons}
+
+
+def judge(table: CtTable, change: Change) -> Verdicts:
+    """Say what a change does to each row's connection, by what is known beside the table.
+
+    Of several reasons the one with the worst outcome is given. A SERVICE entry and the entry
+    towards its backend are judged alike: they are one connection.
+    """
+    risk = np.zeros(len(table), np.uint8)
+    reason = np.zeros(len(table), np.uint8)
+    if change is Change.RESIZE:
+        return Verdicts(risk, reason)
+    risk[:], reason[:] = Risk.COMES_BACK, Reason.FORWARD
+    for rows, outcome, why in _rules(table, change):
+        worse = rows & (risk < outcome)
+        risk[worse], reason[worse] = outcome, why
+    one = _service_is(table, Reason.ONE_BACKEND) & (risk == Risk.COMES_BACK)
+    reason[one] = Reason.ONE_BACKEND
+    dead = ~table.alive
+    risk[dead], reason[dead] = Risk.DEAD, Reason.EXPIRED
+    return Verdicts(risk, reason)
+
+
+def _rules(table: CtTable, change: Change) -> Iterator[tuple[Bools, Risk, Reason]]:
+    """Rows, what happens to them, and why; of equally bad ones the first counts."""
+    tcp, flags = table.tcp, table.values["flags"]
+    # A connection that is closing sends a few packets more, which need no translation kept.
+    lasting = ~table.closing
+    random = _service_is(table, Reason.RANDOM_BACKEND) & lasting
+    yield random & tcp, Risk.BREAKS, Reason.RANDOM_BACKEND
+    yield random, Risk.AT_RISK, Reason.RANDOM_BACKEND
+    if change is Change.FLUSH:
+        translated = table.translated & lasting
+        yield translated & tcp, Risk.BREAKS, Reason.SNAT
+        yield translated, Risk.AT_RISK, Reason.SNAT
+    dsr = _any(flags, CtFlag.DSR) & lasting
+    yield dsr & tcp, Risk.BREAKS, Reason.DSR
+    yield dsr, Risk.AT_RISK, Reason.DSR
+    for bits, why in (
+        (CtFlag.NODE_PORT, Reason.NODE_PORT),
+        (CtFlag.LB_LOOPBACK, Reason.LOOPBACK),
+        (CtFlag.PROXY_REDIRECT | CtFlag.FROM_L7LB, Reason.PROXY),
+        (CtFlag.FROM_TUNNEL, Reason.TUNNEL),
+    ):
+        yield _any(flags, bits), Risk.AT_RISK, why
+    unknown = _service_is(table, Reason.UNKNOWN_SERVICE) & lasting
+    yield unknown, Risk.AT_RISK, Reason.UNKNOWN_SERVICE
+    judged = _answers_are_judged(table)
+    yield table.related & judged, Risk.AT_RISK, Reason.RELATED
+    for rows, why in _who_speaks(table):
+        yield rows & judged, Risk.AT_RISK, why
+
+
+def _answers_are_judged(table: CtTable) -> Bools:
+    """Rows whose answers, taken for new connections, some policy may deny.
+
+    An entry is its endpoint's: what the endpoint was reached for it answers (egress), what it
+    asked for comes back to it (ingress). An endpoint that lets everything through that way
+    accepts an answer like any packet.
+    """
+    policy = table.knowledge.policy
+    if policy.never:
+        return np.zeros(len(table), np.bool_)
+    inward = table.direction == Direction.IN
+    ends = table.ends
+    open_out = _is_one_of(ends.destination, policy.open_egress)
+    open_in = _is_one_of(ends.source, policy.open_ingress)
+    return ~np.where(inward, open_out, open_in)
+
+
+def _is_one_of(column: npt.NDArray[np.uint8], addresses: frozenset[bytes]) -> Bools:
+    """Rows whose address, u1 of shape (n, 4) or (n, 16), is in the set."""
+    width = column.shape[1]
+    wanted = [one for one in addresses if len(one) == width]
+    if not wanted:
+        return np.zeros(len(column), np.bool_)
+    kind = "=u4" if width == 4 else "V16"  # noqa: PLR2004 - bytes of an IPv4 address
+    rows = np.ascontiguousarray(column).view(kind).reshape(-1)
+    return np.isin(rows, np.frombuffer(b"".join(wanted), kind))
+
+
+def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Reason]]:
+    """Rows whose next packet may come from the side that did not open the connection.
+
+    An entry counts packets by its endpoint: what an endpoint receives is rx. So the opener's
+    packets are rx of an IN entry and tx of an OUT entry.
+    """
+    inward = table.direction == Direction.IN
+    rx = table.values["last_rx_report"].astype(np.int64)
+    tx = table.values["last_tx_report"].astype(np.int64)
+    opener, answer = np.where(inward, rx, tx), np.where(inward, tx, rx)
+    talking = (table.state == State.ESTABLISHED) & ~table.service
+    yield talking & (answer > opener + REPORT_SLACK), Reason.REPLY_FIRST
+    if table.has_clock:
+        yield talking & (table.idle > QUIET), Reason.QUIET
+
+
+def _service_is(table: CtTable, wanted: Reason) -> Bools:
+    """Rows of connections through a service that behaves so; node ports have their own rule."""
+    numbers = table.values["rev_nat_index"].astype(np.uint16)
+    kinds = np.full(1 << 16, Reason.UNKNOWN_SERVICE, np.uint8)
+    for number, facts in table.knowledge.services.items():
+        steady = facts.sticky or facts.backends <= 1
+        kinds[number & 0xFFFF] = Reason.ONE_BACKEND if steady else Reason.RANDOM_BACKEND
+    # The backend's side sees the translated connection: it is the client's side that picks.
+    picks = table.service | ((numbers != 0) & (table.direction == Direction.OUT))
+    return np.asarray(picks & (kinds[numbers] == wanted))
+
+
+def _any(flags: npt.NDArray[np.uint16], bits: CtFlag) -> Bools:
+    return np.asarray((flags & np.uint16(bits)) != 0)

@@ -1,0 +1,160 @@
+"""What one sample of a conntrack table says as numbers: how much of it lives, and of what kind.
+
+A fill ratio alone misleads: expired entries stay in the table until the garbage collector has
+run, and can be most of it. So everything here is counted apart for living and dead entries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ctconsole.model.ct.table import Direction, State
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.table import CtTable
+
+EDGES: Final = (0, 10, 60, 300, 1800, 7200, 21600)
+"""Limits of a `Histogram`'s bars in seconds: closing, opening, minutes, hours, six hours."""
+
+_STATES: Final = len(State)
+_DIRECTIONS: Final = len(Direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Entries by `State`; the numbers add up to ``entries``.
+
+    Attributes:
+        entries: all of them.
+        alive: those whose lifetime is not over.
+        expired: those that wait for the garbage collector.
+        closing: alive, with a FIN or RST seen.
+        established: alive, data both ways (services: from the client).
+        opening: alive, a SYN and nothing else.
+        one_way: alive, packets of one direction only.
+    """
+
+    entries: int
+    alive: int
+    expired: int
+    closing: int
+    established: int
+    opening: int
+    one_way: int
+
+    @property
+    def unanswered(self) -> int:
+        """Alive, and nobody has answered yet."""
+        return self.opening + self.one_way
+
+    @classmethod
+    def of_states(cls, counts: npt.NDArray[Any]) -> Kinds:
+        """Take apart a count per `State` code."""
+        number = [int(count) for count in counts]
+        entries = sum(number)
+        return cls(
+            entries=entries,
+            alive=entries - number[State.EXPIRED],
+            expired=number[State.EXPIRED],
+            closing=number[State.CLOSING],
+            established=number[State.ESTABLISHED],
+            opening=number[State.OPENING],
+            one_way=number[State.ONE_WAY],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The entries of one protocol and direction.
+
+    Attributes:
+        protocol: IP protocol number.
+        direction: which way they look.
+        kinds: their numbers.
+    """
+
+    protocol: int
+    direction: Direction
+    kinds: Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Entries with ``low <= seconds < high``; None for no limit on that side."""
+
+    low: int | None
+    high: int | None
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """One sample in numbers.
+
+    Attributes:
+        clock: whether the sample's clock was known; if not, no entry counts as expired and
+            the bars are empty.
+        kinds: all entries.
+        shares: by protocol and direction, the largest first.
+        related: entries for ICMP errors about a tracked flow, alive or not.
+        left: seconds of life left; the first bar holds what has expired.
+        idle: seconds since the last report of either direction, of living entries. Reports come
+            every 5 seconds at most, so the numbers are that coarse (``ct_update_timeout``).
+    """
+
+    clock: bool
+    kinds: Kinds
+    shares: tuple[Share, ...]
+    related: int
+    left: tuple[Bar, ...]
+    idle: tuple[Bar, ...]
+
+
+def stats_of(table: CtTable) -> Stats:
+    """Count a sample; a few milliseconds for each 100,000 entries."""
+    keys = table.keys
+    codes = keys["nexthdr"].astype(np.uint16)
+    codes *= _DIRECTIONS
+    codes += table.direction
+    codes *= _STATES
+    codes += table.state
+    counts = np.bincount(codes, minlength=256 * _DIRECTIONS * _STATES)
+    cube = counts.reshape(256, _DIRECTIONS, _STATES)
+    left: tuple[Bar, ...] = ()
+    idle: tuple[Bar, ...] = ()
+    if table.has_clock:
+        left = _bars(table.remaining)
+        idle = _bars(table.idle[table.alive])
+    return Stats(
+        clock=table.has_clock,
+        kinds=Kinds.of_states(cube.sum((0, 1))),
+        shares=_shares(cube),
+        related=int(np.count_nonzero(table.related)),
+        left=left,
+        idle=idle,
+    )
+
+
+def _shares(cube: npt.NDArray[np.int64]) -> tuple[Share, ...]:
+    found = [
+        Share(int(protocol), Direction(int(direction)), Kinds.of_states(cube[protocol, direction]))
+        for protocol, direction in np.argwhere(cube.sum(2))
+    ]
+    return tuple(sorted(found, key=lambda share: -share.kinds.entries))
+
+
+def _bars(seconds: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
+    """Count what lies between each two of `EDGES`, and outside of them."""
+    below = [int(np.count_nonzero(seconds < edge)) for edge in EDGES]
+    middle = [
+        Bar(low, high, more - fewer)
+        for (low, high), (fewer, more) in zip(pairwise(EDGES), pairwise(below), strict=True)
+    ]
+    first, last = Bar(None, EDGES[0], below[0]), Bar(EDGES[-1], None, len(seconds) - below[-1])
+    return (first, *middle, last)

@@ -1,0 +1,328 @@
+"""One sample of a conntrack map as frozen numpy columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ctconsole.errors import FormatError
+from ctconsole.model.ct.knowledge import NOTHING_KNOWN
+from ctconsole.model.ct.layout import (
+    KEYS,
+    LAYOUTS,
+    TUPLE_F_IN,
+    TUPLE_F_RELATED,
+    TUPLE_F_SERVICE,
+    VALUE_SIZE,
+    CtFlag,
+    Layout,
+    LayoutSpec,
+    Protocol,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.knowledge import Knowledge
+    from ctconsole.model.spec import MapInfo
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Bools: TypeAlias = npt.NDArray[np.bool_]
+    Counts: TypeAlias = npt.NDArray[np.uint64]
+    Records: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How the reading of a map went.
+
+    Attributes:
+        complete: whether the end of the map was reached.
+        duplicates: entries that came twice and were dropped.
+        restarts: how often the walk started over because its key had vanished.
+        seconds: wall time of the walk.
+        note: one sentence for a person where something is to be said, else empty.
+    """
+
+    complete: bool
+    duplicates: int
+    restarts: int
+    seconds: float
+    note: str = ""
+
+
+UNWALKED = Walk(complete=True, duplicates=0, restarts=0, seconds=0.0)
+"""For tables that did not come from a live map."""
+
+
+class Direction(IntEnum):
+    """Which way an entry looks; RELATED is a property beside it (`CtTable.related`)."""
+
+    OUT = 0
+    IN = 1
+    SERVICE = 2
+
+
+class State(IntEnum):
+    """The life of a connection as its entry tells it.
+
+    OPENING has seen no packet but a SYN, ONE_WAY packets of one direction only, ESTABLISHED
+    data both ways; CLOSING has a FIN or RST, EXPIRED waits for the garbage collector.
+    """
+
+    OPENING = 0
+    ONE_WAY = 1
+    ESTABLISHED = 2
+    CLOSING = 3
+    EXPIRED = 4
+
+
+class Ends(NamedTuple):
+    """Both ends of every entry, in the direction a person means.
+
+    Attributes:
+        source: addresses, u1 of shape (n, 4) or (n, 16), network order.
+        source_port: host order, u2.
+        destination: as ``source``.
+        destination_port: host order, u2.
+    """
+
+    source: Bytes
+    source_port: npt.NDArray[np.uint16]
+    destination: Bytes
+    destination_port: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class CtTable:
+    """A frozen sample of one map; every property is one numpy array with a row per entry.
+
+    Attributes:
+        info: the map the sample is of.
+        layout: how its values are laid out.
+        keys: records of `KEY4` or `KEY6`.
+        values: records of ``value_dtype(layout)``.
+        now: the clock entries are stamped with when the sample was taken, in the units they
+            are stamped in; 0 where unknown (dump files).
+        taken_at: seconds since the Unix epoch; 0 where unknown.
+        walk: how the reading went.
+        hertz: the kernel's HZ where entries are stamped in jiffies / 256; 0 where they are
+            stamped in seconds of CLOCK_MONOTONIC.
+        knowledge: what is known beside the entries.
+    """
+
+    info: MapInfo
+    layout: Layout
+    keys: Records
+    values: Records
+    now: int
+    taken_at: float
+    walk: Walk = UNWALKED
+    hertz: int = 0
+    knowledge: Knowledge = NOTHING_KNOWN
+
+    @classmethod
+    def from_raw(
+        cls,
+        info: MapInfo,
+        layout: Layout,
+        keys: Bytes,
+        values: Bytes,
+        *,
+        now: int = 0,
+        taken_at: float = 0.0,
+        walk: Walk = UNWALKED,
+        hertz: int = 0,
+        knowledge: Knowledge = NOTHING_KNOWN,
+    ) -> CtTable:
+        """Look at raw bytes as a table, without copying contiguous arrays.
+
+        Args:
+            info: the map; its sizes are not consulted, the arrays' are.
+            layout: how to read the values.
+            keys: u1 of shape (n, 14) or (n, 38).
+            values: u1 of shape (n, 56).
+            now: see `CtTable`.
+            taken_at: see `CtTable`.
+            walk: see `CtTable`.
+            hertz: see `CtTable`.
+            knowledge: see `CtTable`.
+
+        Raises:
+            FormatError: the sizes are not those of a conntrack map.
+        """
+        key = KEYS.get(keys.shape[1])
+        if key is None or values.shape[1] != VALUE_SIZE:
+            raise FormatError(
+                f"{info.label} has keys of {keys.shape[1]} and values of {values.shape[1]} bytes, "
+                f"a conntrack map has keys of 14 or 38 and values of {VALUE_SIZE}"
+            )
+        frozen_keys = np.ascontiguousarray(keys).view(key).reshape(-1)
+        frozen_values = np.ascontiguousarray(values).view(LAYOUTS[layout].value).reshape(-1)
+        for array in (frozen_keys, frozen_values):
+            array.flags.writeable = False
+        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk, hertz, knowledge)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: Records | slice) -> CtTable:
+        """The table of some rows: a slice, a boolean mask or row numbers."""
+        return replace(self, keys=self.keys[rows], values=self.values[rows])
+
+    @property
+    def spec(self) -> LayoutSpec:
+        """The layout's rules."""
+        return LAYOUTS[self.layout]
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the addresses are of IPv6."""
+        return bool(self.keys.dtype["daddr"].shape[0] == 16)  # noqa: PLR2004 - bytes of an IPv6 address
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether ``now`` is known, so that entries can be told alive from expired."""
+        return self.now > 0
+
+    @cached_property
+    def service(self) -> Bools:
+        """SERVICE entries: a service address and the backend chosen for it."""
+        return np.asarray((self.keys["flags"] & TUPLE_F_SERVICE) != 0)
+
+    @cached_property
+    def related(self) -> Bools:
+        """Entries for ICMP errors about a tracked flow."""
+        return np.asarray((self.keys["flags"] & TUPLE_F_RELATED) != 0)
+
+    @cached_property
+    def direction(self) -> Bytes:
+        """`Direction` codes."""
+        inward = (self.keys["flags"] & TUPLE_F_IN).astype(np.uint8)
+        inward[self.service] = Direction.SERVICE
+        return inward
+
+    @cached_property
+    def alive(self) -> Bools:
+        """Lifetime not yet over. Expired entries stay until the GC runs."""
+        return np.asarray(self.values["lifetime"] > self.now)
+
+    @cached_property
+    def closing(self) -> Bools:
+        """A FIN or RST was seen in at least one direction."""
+        either = CtFlag.RX_CLOSING | CtFlag.TX_CLOSING
+        return np.asarray((self.values["flags"] & either) != 0)
+
+    @cached_property
+    def tcp(self) -> Bools:
+        """Entries of TCP."""
+        return np.asarray(self.keys["nexthdr"] == Protocol.TCP)
+
+    @cached_property
+    def both_ways(self) -> Bools:
+        """Packets were seen in both directions; SERVICE entries never see replies."""
+        values = self.values
+        return np.asarray((values["last_rx_report"] != 0) & (values["last_tx_report"] != 0))
+
+    @cached_property
+    def established(self) -> Bools:
+        """Alive, not closing, and past the opening: data for TCP, an answer for the rest.
+
+        A SERVICE entry sees the client's packets only, so for TCP these decide alone.
+        """
+        seen = (self.values["flags"] & CtFlag.SEEN_NON_SYN) != 0
+        opened = np.where(self.tcp, seen & (self.both_ways | self.service), self.both_ways)
+        return np.asarray(self.alive & ~self.closing & opened)
+
+    @cached_property
+    def state(self) -> Bytes:
+        """`State` codes."""
+        unanswered_syn = self.tcp & ((self.values["flags"] & CtFlag.SEEN_NON_SYN) == 0)
+        codes = np.full(len(self), State.ONE_WAY, np.uint8)
+        codes[unanswered_syn] = State.OPENING
+        codes[self.established] = State.ESTABLISHED
+        codes[self.closing] = State.CLOSING
+        codes[~self.alive] = State.EXPIRED
+        return codes
+
+    @property
+    def key_rows(self) -> Records:
+        """The raw keys, one ``V14`` or ``V38`` element each."""
+        return np.ascontiguousarray(self.keys).view(f"V{self.keys.dtype.itemsize}").reshape(-1)
+
+    @property
+    def nat_owners(self) -> Records:
+        """Of every NAT entry of the family the conntrack key it belongs to, as `key_rows`."""
+        none = self.key_rows[:0]
+        return (self.knowledge.translated or {}).get(self.keys.dtype.itemsize, none)
+
+    @cached_property
+    def translated(self) -> Bools:
+        """Entries with an SNAT mapping; none where nobody looked for mappings."""
+        return np.isin(self.key_rows, self.nat_owners)
+
+    @cached_property
+    def remaining(self) -> npt.NDArray[np.int64]:
+        """Seconds of life left; negative for expired entries."""
+        return self.seconds_from_now(self.values["lifetime"])
+
+    def seconds_from_now(self, stamps: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Seconds from the sample to each stamp, negative for the past.
+
+        Jiffies are turned into seconds one by one before they are subtracted, as Cilium does
+        (``pkg/maps/timestamp``), so that the numbers are its numbers.
+        """
+        units = np.asarray(stamps, np.int64)
+        if not self.hertz:
+            return np.asarray(units - self.now)
+        return np.asarray((units << 8) // self.hertz - (self.now << 8) // self.hertz)
+
+    @cached_property
+    def idle(self) -> npt.NDArray[np.int64]:
+        """Seconds since the newer report of the two directions; since boot where there is none.
+
+        Reports come every 5 seconds at most (``__ct_update_timeout``).
+        """
+        newest = np.maximum(self.values["last_rx_report"], self.values["last_tx_report"])
+        return -self.seconds_from_now(newest)
+
+    @cached_property
+    def packets(self) -> Counts:
+        """Packets of both directions together, as far as the layout counts them."""
+        return self._sum("packets")
+
+    @cached_property
+    def bytes(self) -> Counts:
+        """Bytes of both directions together, as far as the layout counts them."""
+        return self._sum("bytes")
+
+    def _sum(self, what: str) -> Counts:
+        """Add up the counters whose name ends with ``what``, where they count."""
+        spec = self.spec
+        total = np.zeros(len(self), np.uint64)
+        for name in (name for name in spec.counters if name.endswith(what)):
+            column = self.values[name]
+            total += column if name in spec.service_counters else np.where(self.service, 0, column)
+        return total
+
+    @cached_property
+    def backend(self) -> Counts:
+        """Backend ids of SERVICE entries, 0 elsewhere."""
+        return np.asarray(np.where(self.service, self.values["backend_id"], 0).astype(np.uint64))
+
+    @cached_property
+    def ends(self) -> Ends:
+        """Source and destination of every connection (see `Ends`)."""
+        keys, inverted = self.keys, self.service
+        swap = inverted[:, np.newaxis]
+        sport, dport = (keys[name].astype(np.uint16) for name in ("sport", "dport"))
+        return Ends(
+            source=np.where(swap, keys["saddr"], keys["daddr"]),
+            source_port=np.where(inverted, dport, sport),
+            destination=np.where(swap, keys["daddr"], keys["saddr"]),
+            destination_port=np.where(inverted, sport, dport),
+        )

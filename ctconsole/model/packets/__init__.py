@@ -1,0 +1,1 @@
+"""What the datapath tells of single packets."""

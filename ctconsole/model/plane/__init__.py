@@ -1,0 +1,1 @@
+"""The wishes of our agent and the rows they become."""

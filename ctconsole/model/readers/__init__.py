@@ -1,0 +1,1 @@
+"""Readers of what others wrote: dumps, listings, answers and logs."""

@@ -1,0 +1,1 @@
+"""Cilium's other maps as data."""

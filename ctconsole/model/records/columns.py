@@ -1,0 +1,168 @@
+"""The cells of `record_spec` as columns of text, whole tables at once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from ctconsole.model.ct.cells import protocols
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.packets.reasons import direction_name, file_name, reason_name
+from ctconsole.model.records.data import (
+    ENDPOINT_KEY_IPV6,
+    IPCACHE_STATIC_PREFIX,
+    POLICY_STATIC_PREFIX,
+)
+from ctconsole.model.records.service_flags import flag_texts
+from ctconsole.model.records.spec import Form
+from ctconsole.model.text.addresses import address
+from ctconsole.model.text.cells import CSV, optional
+from ctconsole.model.text.columns import (
+    Column,
+    TokenTable,
+    decimal,
+    literal,
+    rows_of,
+    signed,
+    token_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from ctconsole.model.records.spec import Cell
+    from ctconsole.model.records.table import RecordTable
+    from ctconsole.model.text.cells import Style
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Records: TypeAlias = npt.NDArray[Any]
+
+_NANOSECONDS: Final = 1 << 32
+_IPV4_BYTES: Final = 4
+_UNKNOWN: Final = np.uint64((1 << 64) - 1)
+
+
+def columns(table: RecordTable, cell: Cell, style: Style) -> list[Column]:  # noqa: PLR0911 - one line per form
+    """A cell of every row."""
+    field = table.column(cell.field)
+    match cell.form:
+        case Form.ADDRESS:
+            return _quoted(address(field), style)
+        case Form.EITHER_ADDRESS:
+            return _quoted(either_address(field, _family(table, cell)), style)
+        case Form.PREFIX:
+            return _quoted([*_prefixed(table, cell), *_bits(table)], style)
+        case Form.MAC:
+            return _quoted(mac(field), style)
+        case Form.AGE:
+            return _age(table, style)
+        case Form.PREFIX_BITS:
+            return signed(field.astype(np.int64) - POLICY_STATIC_PREFIX)
+        case Form.COUNTER:
+            return optional(decimal(native(field)), field != _UNKNOWN, style.null)
+        case Form.SERVICE_FLAGS:
+            return _service_flags(table, style)
+        case Form.NUMBER:
+            return decimal(native(field))
+        case _:
+            return [_words(cell.form, style).column(field)]
+
+
+def native(column: Records) -> Records:
+    """Numbers in the host's order."""
+    return column.astype(column.dtype.newbyteorder("<"))
+
+
+def either_address(raw: Bytes, family: Records) -> list[Column]:
+    """Addresses of 16 bytes, of which the first four count where the family is not IPv6."""
+    six = family == ENDPOINT_KEY_IPV6
+    four = [Column(part.tokens, part.lengths * ~six) for part in address(raw[:, :_IPV4_BYTES])]
+    return [*four, *(Column(part.tokens, part.lengths * six) for part in address(raw))]
+
+
+def mac(raw: Bytes) -> list[Column]:
+    """Six bytes in capitals with colons, the first byte in memory first."""
+    table, last = _mac_bytes(), raw.shape[1] - 1
+    return [table[index == last].column(raw[:, index]) for index in range(raw.shape[1])]
+
+
+def age(table: RecordTable) -> npt.NDArray[np.int64]:
+    """Whole seconds since ``created``, in the units of the node's agent (`record_data`).
+
+    Numbers past 2**32 are 1.9's nanoseconds. Jiffies are turned into seconds one by one before
+    they are subtracted, as Cilium does (``pkg/maps/timestamp``).
+    """
+    created = table.column("created")
+    nanoseconds = created >= _NANOSECONDS
+    seconds = np.where(nanoseconds, created // np.uint64(10**9), created).astype(np.int64)
+    if not table.hertz:
+        return np.asarray(table.now - seconds)
+    counted = (table.jiffies << 8) // table.hertz - (seconds << 8) // table.hertz
+    return np.where(nanoseconds, table.now - seconds, counted)
+
+
+@cache
+def _mac_bytes() -> tuple[TokenTable, TokenTable]:
+    return (
+        token_table(b"%02X:" % value for value in range(256)),
+        token_table(b"%02X" % value for value in range(256)),
+    )
+
+
+def _family(table: RecordTable, cell: Cell) -> Records:
+    return table.column("node_family" if cell.field.startswith("node_") else "family")
+
+
+def _prefixed(table: RecordTable, cell: Cell) -> list[Column]:
+    field = table.column(cell.field)
+    if "family" not in (table.spec.key.names or ()):
+        return address(field)
+    return either_address(field, _family(table, cell))
+
+
+def _bits(table: RecordTable) -> list[Column]:
+    length = table.column("prefixlen").astype(np.int64) - IPCACHE_STATIC_PREFIX
+    return [literal(b"/"), *signed(length)]
+
+
+def _age(table: RecordTable, style: Style) -> list[Column]:
+    if not table.now:
+        return [literal(style.null)] if style.null else []
+    return signed(age(table))
+
+
+def _quoted(text: list[Column], style: Style) -> list[Column]:
+    return [literal(style.quote), *text, literal(style.quote)] if style.quote else text
+
+
+def _service_flags(table: RecordTable, style: Style) -> list[Column]:
+    flags = table.column("flags").astype(np.uint16) | table.column("flags2").astype(np.uint16) << 8
+    seen, which = np.unique(flags, return_inverse=True)
+    words = (style.listed(flag_texts(int(value), Layout.V1_18)) for value in seen)
+    return [token_table(words).column(which)] if len(seen) else []
+
+
+@cache
+def _words(form: Form, style: Style) -> TokenTable:
+    """Words chosen by one byte."""
+    if form is Form.PROTOCOL:
+        return protocols(style)
+    name: Callable[[int], str] = {
+        Form.DIRECTION: lambda code: "in" if code & 1 else "out",
+        Form.TRAFFIC: lambda code: "egress" if code & 1 else "ingress",
+        Form.REASON: reason_name,
+        Form.METRIC_DIRECTION: lambda code: direction_name(code & 3).lower(),
+        Form.FILE: file_name,
+        Form.DENY: lambda code: "deny" if code & 1 else "allow",
+    }[form]
+
+    def word(code: int) -> bytes:
+        text = name(code)
+        # A comma in a reason must not end its cell.
+        return f'"{text}"'.encode() if style == CSV and "," in text else style.text(text)
+
+    return rows_of(word)

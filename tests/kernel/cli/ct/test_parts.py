@@ -1,0 +1,127 @@
+"""Large maps are listed in parts, while the rest is read: what is printed must not show it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from click.testing import CliRunner
+
+from ctconsole.cli.ct import pins as ct_pins
+from ctconsole.cli.ct.pins import Pins
+from ctconsole.cli.main import root as cli
+from ctconsole.errors import BpfError, bpf_error
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.ct.reading import PLAIN
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import CT4, ct4_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ctconsole.kernel.gate import Gate
+
+    Part: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+ROWS = 2000
+PART = 256
+
+
+@pytest.fixture
+def root(gate: Gate, bpffs: Path) -> Path:
+    with gate.create_map(CT4) as live:
+        gate.pin(live, bpffs / GLOBALS / CT4.name)
+        gate.update_batch(live, *ct4_rows(ROWS, lifetime=ktime() + 1000))
+    other = replace(CT4, name="cilium_ct_any4_global")
+    with gate.create_map(other) as live:
+        gate.pin(live, bpffs / GLOBALS / other.name)
+    return bpffs
+
+
+def printed(root: Path, *arguments: str) -> bytes:
+    command = ["ct", "list", "--bpf-root", str(root), *arguments]
+    done = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert done.return_value == 0, done.stderr
+    return done.stdout_bytes
+
+
+@pytest.mark.parametrize("output", ["cilium", "cilium-json", "json", "ndjson", "csv", "table"])
+@pytest.mark.parametrize("layout", ["1.9", "1.18", "auto"])
+def test_parts_print_what_the_whole_prints(
+    root: Path, monkeypatch: pytest.MonkeyPatch, output: str, layout: str
+) -> None:
+    # Filtered, so that a second going by between two lists changes nothing.
+    arguments = ("-o", output, "--layout", layout, "--filter", "left>1m")
+    if output in {"json", "ndjson", "csv", "table"}:
+        monkeypatch.setattr(ct_pins, "ct_now", lambda _: 5)
+        monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    whole = printed(root, *arguments)
+    monkeypatch.setattr(ct_pins, "_PART", PART)
+    assert printed(root, *arguments) == whole
+
+
+def test_a_map_comes_in_parts_of_which_one_is_the_last(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ct_pins, "_PART", PART)
+    pins = Pins(root, whole=False)
+    found = list(pins.samples(PLAIN, also_local=True))
+    pins.close()
+    *parts, last, empty = found
+    assert len(parts) >= ROWS // (2 * PART)
+    assert not any(one.last for one in parts)
+    assert last.last
+    assert empty.last
+    keys = {key.tobytes() for one in found for key in one.keys}
+    assert len(keys) == sum(len(one.keys) for one in found) == ROWS
+
+
+def test_whoever_stops_early_leaves_no_thread_behind(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ct_pins, "_PART", PART)
+    before = threading.active_count()
+    pins = Pins(root, whole=False)
+    next(pins.samples(PLAIN, also_local=True))
+    pins.close()
+    unread = Pins(root, whole=False)
+    unread.close()
+    unread.close()
+    assert threading.active_count() == before
+
+
+def test_a_map_that_breaks_off_is_listed_as_far_as_it_came(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(live: BpfMap, _chunk: int) -> Iterator[Part]:
+        dump = live.read()
+        yield dump.keys[:PART], dump.values[:PART]
+        raise bpf_error(12, "BPF_MAP_LOOKUP_BATCH", live.subject)
+
+    monkeypatch.setattr(BpfMap, "read_chunks", breaks_off)
+    command = ["ct", "list", "--bpf-root", str(root), "-o", "ndjson"]
+    done = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert done.return_value == 1
+    assert done.stdout.count("\n") == PART
+    assert "was read in part" in done.stderr
+    assert "Cannot allocate memory" in done.stderr
+
+
+def test_a_map_that_cannot_be_read_at_all_is_an_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(live: BpfMap, _chunk: int) -> Iterator[Part]:
+        raise bpf_error(1, "BPF_MAP_LOOKUP_BATCH", live.subject)
+
+    monkeypatch.setattr(BpfMap, "read_chunks", refuses)
+    pins = Pins(root, whole=False)
+    with pytest.raises(BpfError, match="Operation not permitted"):
+        list(pins.samples(PLAIN, also_local=True))
+    pins.close()

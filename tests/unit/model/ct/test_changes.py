@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctconsole.model.ct.changes import Changes, KeyedTable, changes_between, dying
+from ctconsole.model.ct.table import Walk
+from tests.support.ct_tables import NOW, Entry, ct_table
+
+if TYPE_CHECKING:
+    from ctconsole.model.ct.table import CtTable
+
+
+def flows(*numbers: int, left: int = 300) -> list[Entry]:
+    return [Entry(source=f"10.1.{n // 250}.{n % 250}:40000", left=left) for n in numbers]
+
+
+def between(older: CtTable, newer: CtTable) -> Changes:
+    changes = changes_between(KeyedTable(older), KeyedTable(newer))
+    assert changes
+    return changes
+
+
+def test_new_gone_and_evicted_per_second() -> None:
+    older = ct_table(*flows(1, 2, 3), *flows(4, left=1), taken_at=100.0)
+    newer = ct_table(*flows(3, 5, 1, 6, 7), taken_at=102.0, now=NOW + 2)
+    changes = between(older, newer)
+    assert list(changes.new) == [False, True, False, True, True]
+    assert list(changes.gone) == [False, True, False, True]
+    assert (changes.new_rate, changes.gone_rate) == (1.5, 1.0)
+    assert changes.evicted == 1  # 2 had 298 seconds left, 4 had expired
+
+
+def test_a_table_at_rest_does_not_change() -> None:
+    older, newer = (ct_table(*flows(1, 2), taken_at=at) for at in (1.0, 2.0))
+    changes = between(older, newer)
+    assert (changes.new_count, changes.gone_count, changes.evicted) == (0, 0, 0)
+
+
+def test_evictions_are_unknown_when_a_walk_broke_off() -> None:
+    cut_off = Walk(complete=False, duplicates=0, restarts=0, seconds=0.1)
+    older = ct_table(*flows(1, 2), taken_at=1.0)
+    newer = replace(ct_table(*flows(1), taken_at=2.0), walk=cut_off)
+    assert between(older, newer).evicted is None
+
+
+def test_generations_of_a_map_are_not_compared() -> None:
+    older, newer = ct_table(*flows(1), map_id=1), ct_table(*flows(1), map_id=2, taken_at=2000.0)
+    assert changes_between(KeyedTable(older), KeyedTable(newer)) is None
+
+
+@given(st.sets(st.integers(0, 400)), st.sets(st.integers(0, 400)))
+def test_the_join_agrees_with_sets(left: set[int], right: set[int]) -> None:
+    older = ct_table(*flows(*left), taken_at=1.0)
+    newer = ct_table(*flows(*right), taken_at=2.0)
+    changes = between(older, newer)
+    assert changes.new_count == len(right - left)
+    assert changes.gone_count == len(left - right)
+    assert list(changes.new) == [number not in left for number in right]
+
+
+def test_what_is_about_to_go_is_marked() -> None:
+    table = ct_table(*flows(1, left=10), *flows(2, left=11), *flows(3, left=0))
+    assert list(dying(table)) == [True, False, False]
+    assert not np.any(dying(replace(table, now=0)))

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
+from ctconsole.model.ct.layout import CtFlag, Layout, Protocol
+from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
+from tests.support import captures
+from tests.support.ct_tables import Entry, ct_table
+
+SEEN = CtFlag.SEEN_NON_SYN
+SERVICE = Entry(destination="10.96.0.1:80", tuple_flags=4, rev_nat=1, backend=3, rx=None)
+NO_POLICY = Knowledge(policy=PolicyFacts(never=True))
+
+
+def verdict(
+    entry: Entry, knowledge: Knowledge = NO_POLICY, change: Change = Change.RECREATE
+) -> tuple[Risk, Reason]:
+    verdicts = judge(replace(ct_table(entry), knowledge=knowledge), change)
+    return Risk(verdicts.risk[0]), Reason(verdicts.reason[0])
+
+
+def test_a_plain_connection_comes_back_by_its_next_packet() -> None:
+    assert verdict(Entry()) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_a_resize_touches_nothing() -> None:
+    assert verdict(SERVICE, Knowledge(), Change.RESIZE) == (Risk.UNTOUCHED, Reason.NONE)
+
+
+def test_what_has_expired_is_no_loss() -> None:
+    entry = replace(SERVICE, left=-1)
+    assert verdict(entry, Knowledge()) == (Risk.DEAD, Reason.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (ServiceFacts(3, sticky=False), (Risk.BREAKS, Reason.RANDOM_BACKEND)),
+        (ServiceFacts(3, sticky=True), (Risk.COMES_BACK, Reason.ONE_BACKEND)),
+        (ServiceFacts(1, sticky=False), (Risk.COMES_BACK, Reason.ONE_BACKEND)),
+        (None, (Risk.AT_RISK, Reason.UNKNOWN_SERVICE)),
+    ],
+)
+def test_a_service_breaks_when_it_may_pick_another_backend(
+    facts: ServiceFacts | None, expected: tuple[Risk, Reason]
+) -> None:
+    knowledge = replace(NO_POLICY, services={1: facts} if facts else {})
+    assert verdict(SERVICE, knowledge) == expected
+    behind = Entry(destination="10.0.2.2:8080", rev_nat=1)
+    assert verdict(behind, knowledge) == expected
+
+
+def test_datagrams_to_a_random_service_are_only_at_risk() -> None:
+    knowledge = Knowledge(services={1: ServiceFacts(2, sticky=False)})
+    entry = replace(SERVICE, protocol=Protocol.UDP)
+    assert verdict(entry, knowledge) == (Risk.AT_RISK, Reason.RANDOM_BACKEND)
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        (CtFlag.DSR, (Risk.BREAKS, Reason.DSR)),
+        (CtFlag.NODE_PORT, (Risk.AT_RISK, Reason.NODE_PORT)),
+        (CtFlag.LB_LOOPBACK, (Risk.AT_RISK, Reason.LOOPBACK)),
+        (CtFlag.PROXY_REDIRECT, (Risk.AT_RISK, Reason.PROXY)),
+        (CtFlag.FROM_L7LB, (Risk.AT_RISK, Reason.PROXY)),
+        (CtFlag.FROM_TUNNEL, (Risk.AT_RISK, Reason.TUNNEL)),
+    ],
+)
+def test_what_only_the_entry_remembers_is_missed(
+    flag: CtFlag, expected: tuple[Risk, Reason]
+) -> None:
+    assert verdict(Entry(flags=SEEN | flag)) == expected
+
+
+def test_policy_decides_about_a_server_that_speaks_first() -> None:
+    pushing_in = Entry(tuple_flags=1, rx=50, tx=3)
+    pushing_out = Entry(tuple_flags=0, rx=3, tx=50)
+    for entry in (pushing_in, pushing_out):
+        assert verdict(entry, Knowledge()) == (Risk.AT_RISK, Reason.REPLY_FIRST)
+        assert verdict(entry, NO_POLICY) == (Risk.COMES_BACK, Reason.FORWARD)
+    asking = Entry(tuple_flags=1, rx=3, tx=50)
+    assert verdict(asking, Knowledge()) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_an_endpoint_that_lets_answers_through_puts_none_at_risk() -> None:
+    """A pod answers through its egress policy, and hears answers through its ingress policy."""
+    pushing_in = Entry(destination="10.0.1.5:80", tuple_flags=1, rx=50, tx=3)
+    pushing_out = Entry(source="10.0.1.5:40000", tuple_flags=0, rx=3, tx=50)
+    pod = frozenset({bytes([10, 0, 1, 5])})
+    answers, hears = PolicyFacts(open_egress=pod), PolicyFacts(open_ingress=pod)
+    comes_back, at_risk = (Risk.COMES_BACK, Reason.FORWARD), (Risk.AT_RISK, Reason.REPLY_FIRST)
+    assert verdict(pushing_in, Knowledge(policy=answers)) == comes_back
+    assert verdict(pushing_in, Knowledge(policy=hears)) == at_risk
+    assert verdict(pushing_out, Knowledge(policy=hears)) == comes_back
+    assert verdict(pushing_out, Knowledge(policy=answers)) == at_risk
+
+
+def test_a_quiet_connection_is_at_risk_where_policy_is_not_known_to_be_off() -> None:
+    quiet = Entry(rx=100, tx=100)
+    assert verdict(quiet, Knowledge()) == (Risk.AT_RISK, Reason.QUIET)
+    assert verdict(quiet, NO_POLICY) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_related_errors_are_judged_by_policy() -> None:
+    entry = Entry(protocol=Protocol.ICMP, tuple_flags=2)
+    assert verdict(entry, Knowledge()) == (Risk.AT_RISK, Reason.RELATED)
+
+
+def test_only_a_flush_takes_the_translation_along() -> None:
+    knowledge = replace(NO_POLICY, translated={14: ct_table(Entry()).key_rows})
+    assert verdict(Entry(), knowledge, Change.FLUSH) == (Risk.BREAKS, Reason.SNAT)
+    assert verdict(Entry(), knowledge, Change.RECREATE) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_a_closing_connection_needs_no_backend_any_more() -> None:
+    knowledge = replace(NO_POLICY, services={1: ServiceFacts(3, sticky=False)})
+    entry = replace(SERVICE, flags=SEEN | CtFlag.RX_CLOSING | CtFlag.TX_CLOSING, left=9)
+    assert verdict(entry, knowledge)[0] is Risk.COMES_BACK
+
+
+def test_reasons_are_counted_worst_first() -> None:
+    table = ct_table(Entry(), Entry(flags=SEEN | CtFlag.DSR), Entry(source="10.0.7.7:1"))
+    verdicts = judge(replace(table, knowledge=NO_POLICY), Change.FLUSH)
+    assert verdicts.reasons() == [
+        (Risk.BREAKS, Reason.DSR, 1),
+        (Risk.COMES_BACK, Reason.FORWARD, 2),
+    ]
+    assert verdicts.count(Risk.BREAKS) == 1
+
+
+def test_every_reason_has_a_sentence() -> None:
+    assert set(REASONS) == set(Reason)
+
+
+@pytest.mark.parametrize("folder", captures.FOLDERS)
+def test_captures_are_judged_whole(folder: str) -> None:
+    for table in captures.tables(folder):
+        verdicts = judge(table, Change.FLUSH)
+        assert sum(count for _, _, count in verdicts.reasons()) == len(table)
+        picked = verdicts.risk[table.service & table.alive & ~table.closing]
+        assert (picked >= Risk.AT_RISK).all()
+
+
+def test_layouts_are_judged_alike() -> None:
+    knowledge = replace(NO_POLICY, services={1: ServiceFacts(2, sticky=False)})
+    old, new = (
+        judge(
+            replace(ct_table(SERVICE, Entry(), layout=layout), knowledge=knowledge), Change.RECREATE
+        )
+        for layout in (Layout.V1_9, Layout.V1_18)
+    )
+    assert list(old.risk) == list(new.risk) == [Risk.BREAKS, Risk.COMES_BACK]
