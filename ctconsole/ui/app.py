@@ -34,7 +34,7 @@ from ctconsole.ui.screens.restart import RestartScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
-from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
+from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,13 +51,16 @@ if TYPE_CHECKING:
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
 
+SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScreen)
+"""A screen for each of `VIEWS`."""
+
 FLASH_SECONDS = 6.0
 READ_ONLY = "read-only: {hint}"
 HINT = "start without --read-only to act"
 
 
 class ConsoleApp(App[None]):
-    """The console.
+    """The console; to its screens a `ctconsole.ui.console.Console`.
 
     Args:
         source: what is looked at.
@@ -79,20 +82,17 @@ class ConsoleApp(App[None]):
     CSS_PATH = "console.tcss"
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
-        "overview": OverviewScreen,
-        "entries": EntriesScreen,
-        "top": TopScreen,
-        "events": EventsScreen,
-        "datapath": DatapathScreen,
+        screen.VIEW: screen for screen in SCREENS
     }
-    DEFAULT_MODE = "overview"
+    DEFAULT_MODE = OverviewScreen.VIEW
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show_view('overview')", "Overview", id="view.overview", show=False),
-        Binding("2", "show_view('entries')", "Entries", id="view.entries", show=False),
-        Binding("3", "show_view('top')", "Top", id="view.top", show=False),
-        Binding("4", "show_view('events')", "Events", id="view.events", show=False),
-        Binding("5", "show_view('datapath')", "Datapath", id="view.datapath", show=False),
+        *(
+            Binding(
+                tab.key, f"show_view('{tab.view}')", tab.name, id=f"view.{tab.view}", show=False
+            )
+            for tab in VIEWS
+        ),
         Binding(
             "space",
             "freeze",
@@ -130,7 +130,7 @@ class ConsoleApp(App[None]):
         self._generation: MapRow | None = None
         self.source = source
         self.actions = actions
-        self.clock = clock
+        self.now = clock
         self.sample = Sample()
         self.frozen = False
         self.chosen_map: str | None = None
@@ -163,9 +163,11 @@ class ConsoleApp(App[None]):
         """Textual's commands, and ours that have no key of their own place."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Freeze or go on", "Hold the picture", self.action_freeze)
-        for name in self.MODES:
+        for tab in VIEWS:
             yield SystemCommand(
-                f"View: {name}", f"Switch to {name}", lambda name=name: self.action_show_view(name)
+                f"View: {tab.view}",
+                f"Switch to {tab.view}",
+                lambda view=tab.view: self.show_view(view),
             )
         yield SystemCommand("Restart agent", "With other table sizes", self.restart_agent)
 
@@ -222,11 +224,11 @@ class ConsoleApp(App[None]):
             if isinstance(screen, View) and screen.is_mounted:
                 with suppress(NoMatches):
                     screen.query_one(StatusBar).show(self._status(screen))
-                    screen.query_one(TitleBar).show(self.source.title)
+                    screen.query_one(TitleBar).show(self.looked_at)
 
     def _status(self, view: View) -> Status:
         sample = self.sample
-        now = self.clock()
+        now = self.now()
         return Status(
             live=self.source.live,
             frozen=self.frozen,
@@ -241,7 +243,7 @@ class ConsoleApp(App[None]):
 
     def flash(self, text: str) -> None:
         """Say something in the status line for a few seconds."""
-        self._flash, self._flash_until = text, self.clock() + FLASH_SECONDS
+        self._flash, self._flash_until = text, self.now() + FLASH_SECONDS
         self.refresh_status()
 
     def hurry(self) -> None:
@@ -255,7 +257,12 @@ class ConsoleApp(App[None]):
     def open_entries(self, row: MapRow) -> None:
         """Show the entries of a CT map."""
         self.chosen_map = row.key
-        self.action_show_view("entries")
+        self.show_view("entries")
+
+    @property
+    def looked_at(self) -> str:
+        """One line naming the node or the files."""
+        return self.source.title
 
     @property
     def ct_maps(self) -> list[MapRow]:
@@ -292,7 +299,7 @@ class ConsoleApp(App[None]):
     def open_filtered(self, text: str) -> None:
         """Show the entries that a filter lets through."""
         self.filter_text = text
-        self.action_show_view("entries")
+        self.show_view("entries")
 
     def toggle_names(self) -> None:
         """Show names, or numbers again."""
@@ -360,6 +367,10 @@ class ConsoleApp(App[None]):
             self.flash(sentence)
 
     def action_show_view(self, view: str) -> None:
+        """See `show_view`."""
+        self.show_view(view)
+
+    def show_view(self, view: str) -> None:
         """Switch to a view; not from under a dialogue."""
         if isinstance(self.screen, View) and view != self.current_mode:
             self.switch_mode(view)
@@ -384,7 +395,7 @@ class ConsoleApp(App[None]):
 
     @on(ViewTab.Clicked)
     def _tab_clicked(self, message: ViewTab.Clicked) -> None:
-        self.action_show_view(message.view)
+        self.show_view(message.view)
 
     @on(Worker.StateChanged)
     def _worker_changed(self, message: Worker.StateChanged) -> None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from ctconsole.model.ct.risk import Risk
-
-if TYPE_CHECKING:
-    from ctconsole.ui.widgets.rows import Piece
 
 RISK_WORDS = {
     Risk.BREAKS: ("break", "fill-crit"),
@@ -63,8 +59,11 @@ def percent(fill: float) -> str:
     return f"{99 if whole == 100 and fill < 1 else whole}%"  # noqa: PLR2004 - a hundred percent
 
 
-def bar(fill: float, width: int) -> tuple[Piece, Piece]:
-    """A bar of ``width`` cells in steps of half a cell: the full part and the track."""
+def bar(fill: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:
+    """A bar of ``width`` cells in steps of half a cell: the full part and the track.
+
+    Each with the name of its style.
+    """
     halves = round(max(0.0, min(1.0, fill)) * width * 2)
     if fill > 0:
         halves = max(1, halves)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from ctconsole.ui.console import console_of
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from ctconsole.observe.sampler import Sample
-    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.console import Console
     from ctconsole.ui.widgets.rows import Column
 
 
@@ -43,13 +44,13 @@ class View(Screen[None]):
     """The mode's name, as in ``chrome.VIEWS``."""
 
     @property
-    def console_app(self) -> ConsoleApp:
-        """The app, typed."""
-        return cast("ConsoleApp", self.app)
+    def console(self) -> Console:
+        """Whom to ask."""
+        return console_of(self.app)
 
     def compose(self) -> ComposeResult:
         """Chrome around the body."""
-        yield TitleBar(self.console_app.source.title, self.VIEW)
+        yield TitleBar(self.console.looked_at, self.VIEW)
         yield from self.compose_body()
         yield StatusBar()
         yield Footer(compact=True)
@@ -68,13 +69,13 @@ class View(Screen[None]):
 
     def on_mount(self) -> None:
         """A view may be opened long after the sample was taken."""
-        self.show_sample(self.console_app.sample)
+        self.show_sample(self.console.sample)
 
     def on_screen_resume(self) -> None:
         """Catch up with what was sampled while another view was on top."""
         if self.is_mounted:
-            self.show_sample(self.console_app.sample)
-            self.console_app.refresh_status()
+            self.show_sample(self.console.sample)
+            self.console.refresh_status()
 
 
 class SortableView(View):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual import on, work
@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.ui.console import console_of
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from ctconsole.observe.source import MapRow
-    from ctconsole.ui.app import ConsoleApp
 
 Plan = TypeVar("Plan")
 Report = TypeVar("Report")
@@ -188,7 +188,7 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
         self.query_one("#cancel", Button).label = "Close"
         self.query_one(f"#{self.BOX}").border_subtitle = "esc closes"
         self.query_one("#cancel").focus()
-        cast("ConsoleApp", self.app).hurry()
+        console_of(self.app).hurry()
 
     def complain(self, text: str) -> None:
         """Say why there is no plan; nothing where there is no reason."""

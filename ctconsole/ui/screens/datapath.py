@@ -47,7 +47,7 @@ class DatapathScreen(View):
 
     def shown(self) -> str:
         """How many programs and maps."""
-        usage = self.console_app.sample.usage
+        usage = self.console.sample.usage
         programs = {
             user.program.id
             for one in usage
@@ -61,12 +61,12 @@ class DatapathScreen(View):
         rows = message.table.rows
         if isinstance(rows, UsageRows) and len(rows):
             one, generation = rows.row(message.table.cursor)
-            calls = self.console_app.sample.calls
+            calls = self.console.sample.calls
             array = next((a for a in calls if a.map.id == generation.map.id), None)
             if array is not None:
                 self.app.push_screen(CallDetails(array))
             else:
-                self.console_app.open_generation(one.path.name, generation)
+                self.console.open_generation(one.path.name, generation)
 
 
 def verdict(usage: Iterable[MapUsage]) -> tuple[str, str]:

@@ -89,30 +89,30 @@ class EntriesScreen(SortableView):
         """Ask for the table while this view is on top; take over a filter set elsewhere."""
         self.choose(self.row)
         bar = self.query_one(FilterBar)
-        if self.console_app.filter_text != bar.text:
-            bar.open(self.console_app.filter_text, focus=False)
-            self._filter_to(self.console_app.filter_text)
-        self.show_sample(self.console_app.sample)
+        if self.console.filter_text != bar.text:
+            bar.open(self.console.filter_text, focus=False)
+            self._filter_to(self.console.filter_text)
+        self.show_sample(self.console.sample)
 
     def on_screen_suspend(self) -> None:
         """A table nobody looks at need not be read; under a dialogue it is still looked at."""
         if self.app.current_mode not in {self.VIEW, "top"}:
-            self.console_app.watch_map(None)
+            self.console.watch_map(None)
 
     @property
     def row(self) -> MapRow | None:
         """The map shown: the one chosen, else the first CT map."""
-        return self.console_app.ct_map
+        return self.console.ct_map
 
     def choose(self, row: MapRow | None) -> None:
         """Show this map from now on."""
         if row is None:
             return
-        if row.key != self.console_app.chosen_map:
+        if row.key != self.console.chosen_map:
             self._arranged = None
             self.query_one("#summary", Static).update("")
-        self.console_app.chosen_map = row.key
-        self.console_app.watch_map(row.info.pin or row.info.id)
+        self.console.chosen_map = row.key
+        self.console.watch_map(row.info.pin or row.info.id)
         self.query_one("#map-name", Static).update(f"{clean(row.info.label)} ▼")
 
     def show_sample(self, sample: Sample) -> None:
@@ -122,16 +122,16 @@ class EntriesScreen(SortableView):
         if row is None:
             table.set_empty("No conntrack map is pinned here." if sample.node else "Reading …")
             return
-        if self.console_app.chosen_map is None:
+        if self.console.chosen_map is None:
             self.choose(row)
         if sample.table is None or sample.watched != (row.info.pin or row.info.id):
             table.set_empty(sample.error or f"Reading {clean(row.info.label)} …")
             return
         if not self.query_shown:
             table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
-        if sample.table is not self._arranged or self._with_names is not self.console_app.names:
+        if sample.table is not self._arranged or self._with_names is not self.console.names:
             self._arranged, self._changes = sample.table, sample.changes
-            self._with_names = self.console_app.names
+            self._with_names = self.console.names
             self._arrange(sample.table)
 
     def shown(self) -> str:
@@ -170,46 +170,46 @@ class EntriesScreen(SortableView):
             table.set_empty("No entry matches the filter; esc shows all again.")
         table.set_rows(CtRows(arrangement, self._with_names), at=arrangement.at)
         if held and arrangement.at is None and len(arrangement.order) and not arrangement.query:
-            self.console_app.flash("the entry under the cursor is gone")
+            self.console.flash("the entry under the cursor is gone")
         self.query_one(FilterBar).count(len(arrangement.order), len(arrangement.table))
         self.query_one("#summary", Static).update(_summary(arrangement))
-        self.console_app.refresh_status()
+        self.console.refresh_status()
 
     def action_pick_map(self) -> None:
         """Choose from a menu."""
-        choices = [Choice(row.key, row.info.label, _room(row)) for row in self.console_app.ct_maps]
+        choices = [Choice(row.key, row.info.label, _room(row)) for row in self.console.ct_maps]
         if choices:
-            current = self.console_app.chosen_map or ""
+            current = self.console.chosen_map or ""
             self.app.push_screen(PickScreen("Conntrack map", choices, current), self._picked)
 
     def action_next_map(self, by: int) -> None:
         """Show the neighbouring map."""
-        self.console_app.next_ct_map(by)
+        self.console.next_ct_map(by)
         self._arranged = None
         self.choose(self.row)
-        self.show_sample(self.console_app.sample)
+        self.show_sample(self.console.sample)
 
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""
         if self.row:
-            self.console_app.recreate(self.row)
+            self.console.recreate(self.row)
 
     @on(LineTable.Selected, "#entries")
     def _details(self, message: LineTable.Selected) -> None:
         rows = message.table.rows
         if isinstance(rows, CtRows) and isinstance(message.key, bytes):
-            table, names = rows.arrangement.table, self.console_app.names
+            table, names = rows.arrangement.table, self.console.names
             self.app.push_screen(EntryDetails(table, message.key, names))
 
     def _picked(self, key: str | None) -> None:
-        row = next((row for row in self.console_app.ct_maps if row.key == key), None)
+        row = next((row for row in self.console.ct_maps if row.key == key), None)
         if row:
             self.choose(row)
-            self.show_sample(self.console_app.sample)
+            self.show_sample(self.console.sample)
 
     def action_filter(self) -> None:
         """Open the filter bar."""
-        self.query_one(FilterBar).open(self.console_app.filter_text, focus=True)
+        self.query_one(FilterBar).open(self.console.filter_text, focus=True)
 
     def action_clear_filter(self) -> None:
         """Show every entry again."""
@@ -219,7 +219,7 @@ class EntriesScreen(SortableView):
 
     def action_names(self) -> None:
         """Names, or numbers again."""
-        self.console_app.toggle_names()
+        self.console.toggle_names()
 
     def action_forecast(self) -> None:
         """Say what the loss of the table would do."""
@@ -233,12 +233,12 @@ class EntriesScreen(SortableView):
         if self.row and rows is not None and len(rows):
             found = key if isinstance(key, bytes) else rows.key(self.query_one(LineTable).cursor)
             if isinstance(found, bytes):
-                self.console_app.delete_entries(self.row, EVERYTHING, found)
+                self.console.delete_entries(self.row, EVERYTHING, found)
 
     def action_flush(self) -> None:
         """Delete what is shown."""
         if self.row:
-            self.console_app.delete_entries(self.row, self.query_shown)
+            self.console.delete_entries(self.row, self.query_shown)
 
     @on(FilterBar.Changed)
     def _filter_changed(self, message: FilterBar.Changed) -> None:
@@ -259,7 +259,7 @@ class EntriesScreen(SortableView):
             bar.complain(str(error))
             return
         bar.complain("")
-        self.console_app.filter_text = query.text
+        self.console.filter_text = query.text
         if query != self.query_shown:
             self.query_shown = query
             self.resort()

@@ -49,7 +49,7 @@ class EventsScreen(View):
     def show_sample(self, sample: Sample) -> None:
         """Lay the events out anew when there are new ones."""
         table = self.query_one(LineTable)
-        rows = EventRows(sample.events, self._open, now=self.console_app.clock())
+        rows = EventRows(sample.events, self._open, now=self.console.now())
         if table.rows is None or not rows.same_as(table.rows):
             table.set_rows(rows)
 
@@ -63,10 +63,10 @@ class EventsScreen(View):
         number = message.key[0] if isinstance(message.key, tuple) else message.key
         if isinstance(number, int):
             self._open = self._open ^ {number}
-            self.show_sample(self.console_app.sample)
+            self.show_sample(self.console.sample)
 
     def action_unfold_all(self) -> None:
         """Unfold everything, or fold it again."""
-        events = self.console_app.sample.events
+        events = self.console.sample.events
         self._open = frozenset() if self._open else frozenset(number for number, _ in events)
-        self.show_sample(self.console_app.sample)
+        self.show_sample(self.console.sample)

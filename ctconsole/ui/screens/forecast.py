@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.ct.risk import REASONS, Change, Risk, forecast, reasons_to_tell
+from ctconsole.ui.console import console_of
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean, plural
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.risk import Forecast, Reason
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
-    from ctconsole.ui.app import ConsoleApp
 
 _COLUMNS = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
 _MEANINGS = {
@@ -66,18 +66,18 @@ class ForecastScreen(Details):
     def action_list(self) -> None:
         """Leave for the entries that break when the table is re-created."""
         self.dismiss()
-        cast("ConsoleApp", self.app).open_filtered("risk:breaks")
+        console_of(self.app).open_filtered("risk:breaks")
 
     @work(thread=True, exclusive=True, group="forecast", exit_on_error=False)
     def _judge(self, table: CtTable) -> None:
-        app = cast("ConsoleApp", self.app)
+        app, console = self.app, console_of(self.app)
         try:
             if self._translated is None:
-                self._translated = app.read_translated()
+                self._translated = console.read_translated()
         except (CtconsoleError, OSError) as error:
             # The rest can be said without them; they are not asked for again.
             self._translated = {}
-            app.call_from_thread(app.flash, f"translations are not known: {error}")
+            app.call_from_thread(console.flash, f"translations are not known: {error}")
         known = table.knowledge
         if known.translated is None:
             table = replace(table, knowledge=replace(known, translated=self._translated))

@@ -89,7 +89,7 @@ class OverviewScreen(SortableView):
             return
         table.set_empty("No pinned maps here yet.")
         table.set_rows(MapRows(sample.node.rows, sample.trends, self.sorting, sample.stats))
-        recent = EventRows(sample.events, now=self.console_app.clock(), columns=SHORT)
+        recent = EventRows(sample.events, now=self.console.now(), columns=SHORT)
         events = self.query_one("#recent", LineTable)
         if events.rows is None or not recent.same_as(events.rows):
             events.set_rows(recent)
@@ -102,7 +102,7 @@ class OverviewScreen(SortableView):
 
     def shown(self) -> str:
         """Number of maps."""
-        node = self.console_app.sample.node
+        node = self.console.sample.node
         return plural(len(node.rows), "map") if node else ""
 
     @property
@@ -114,7 +114,7 @@ class OverviewScreen(SortableView):
 
     def resort(self) -> None:
         """Show the same sample in the new order."""
-        self.show_sample(self.console_app.sample)
+        self.show_sample(self.console.sample)
 
     def action_info(self) -> None:
         """Show everything about the map."""
@@ -124,26 +124,26 @@ class OverviewScreen(SortableView):
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""
         if self.selected:
-            self.console_app.recreate(self.selected)
+            self.console.recreate(self.selected)
 
     def action_restart(self) -> None:
         """Open the dialogue, or say why not."""
-        self.console_app.restart_agent()
+        self.console.restart_agent()
 
     @on(LineTable.Moved, "#maps")
     def _draw_graph(self) -> None:
         row = self.selected
-        trends = self.console_app.sample.trends
+        trends = self.console.sample.trends
         self.query_one(FillGraph).show(row, trends.get(row.key, ()) if row else ())
 
     @on(LineTable.Selected, "#maps")
     def _open(self) -> None:
         row = self.selected
         if row and row.is_conntrack:
-            self.console_app.open_entries(row)
+            self.console.open_entries(row)
         else:
             self.action_info()
 
     @on(LineTable.Selected, "#recent")
     def _open_events(self) -> None:
-        self.console_app.action_show_view("events")
+        self.console.show_view("events")

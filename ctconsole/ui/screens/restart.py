@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.ui.console import console_of
 from ctconsole.ui.screens.recreate import table_size
 from ctconsole.ui.text import clean, plural
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from ctconsole.observe.source import NodeSnapshot
     from ctconsole.ui.actions import Actions
-    from ctconsole.ui.app import ConsoleApp
 
 SIZE_OPTIONS = {
     "bpf-ct-global-tcp-max": ("TCP table", ("cilium_ct4_global", "cilium_ct6_global")),
@@ -125,7 +125,7 @@ class RestartScreen(ModalScreen[str | None]):
             meaning.set_classes("-warn")
             go.disabled = True
             return
-        node = cast("ConsoleApp", self.app).sample.node
+        node = console_of(self.app).sample.node
         lost = sum(entries_lost(node, option, int(size)) for option, size in changed.items())
         go.disabled = self._busy or self._outcome is not None
         go.label = "Restarting …" if self._busy else "Restart"
@@ -189,7 +189,7 @@ class RestartScreen(ModalScreen[str | None]):
         self._refresh()
         self._say(sentence, failed=False)
         self.query_one("#meaning").display = False
-        cast("ConsoleApp", self.app).hurry()
+        console_of(self.app).hurry()
 
     def _say(self, text: str, *, failed: bool) -> None:
         outcome = self.query_one("#outcome", Static)

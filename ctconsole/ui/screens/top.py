@@ -58,17 +58,17 @@ class TopScreen(View):
         super().on_screen_resume()
         row = self.row
         if row is not None:
-            self.console_app.watch_map(row.info.pin or row.info.id)
+            self.console.watch_map(row.info.pin or row.info.id)
 
     def on_screen_suspend(self) -> None:
         """A table nobody looks at need not be read."""
         if self.app.current_mode not in {self.VIEW, "entries"}:
-            self.console_app.watch_map(None)
+            self.console.watch_map(None)
 
     @property
     def row(self) -> MapRow | None:
         """The map shown."""
-        return self.console_app.ct_map
+        return self.console.ct_map
 
     def show_sample(self, sample: Sample) -> None:
         """Count in a worker; shown when that is done."""
@@ -79,7 +79,7 @@ class TopScreen(View):
             return
         where = row.info.pin or row.info.id
         if self.app.current_mode == self.VIEW:
-            self.console_app.watch_map(where)
+            self.console.watch_map(where)
         stats = sample.stats.get(row.key)
         self.query_one("#numbers", Static).update(_numbers(row, stats, sample))
         if sample.table is None or sample.watched != where:
@@ -95,7 +95,7 @@ class TopScreen(View):
 
     @work(thread=True, exclusive=True, group="tops", exit_on_error=False)
     def _count(self, table: CtTable) -> None:
-        lines = top_lines(table, tops_of(table, NAMED), self.console_app.names)
+        lines = top_lines(table, tops_of(table, NAMED), self.console.names)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, table, lines)
 
@@ -104,18 +104,18 @@ class TopScreen(View):
             tops = self.query_one(LineTable)
             tops.set_empty("The table is empty: no connection is tracked in it.")
             tops.set_rows(TopRows(lines, len(table)))
-            self.console_app.refresh_status()
+            self.console.refresh_status()
 
     def action_next_map(self, by: int) -> None:
         """Show the neighbouring map."""
-        self.console_app.next_ct_map(by)
-        self.show_sample(self.console_app.sample)
+        self.console.next_ct_map(by)
+        self.show_sample(self.console.sample)
 
     @on(LineTable.Selected, "#tops")
     def _drill(self, message: LineTable.Selected) -> None:
         rows = message.table.rows
         if isinstance(rows, TopRows) and len(rows):
-            self.console_app.open_filtered(rows.line(message.table.cursor).filter)
+            self.console.open_filtered(rows.line(message.table.cursor).filter)
 
 
 def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:

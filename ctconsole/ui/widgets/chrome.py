@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.containers import Horizontal
@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+
+class Tab(NamedTuple):
+    """A view's key, its mode, and its name for a person."""
+
+    key: str
+    view: str
+    name: str
+
+
 VIEWS = (
-    ("1", "overview", "Overview"),
-    ("2", "entries", "Entries"),
-    ("3", "top", "Top"),
-    ("4", "events", "Events"),
-    ("5", "datapath", "Datapath"),
+    Tab("1", "overview", "Overview"),
+    Tab("2", "entries", "Entries"),
+    Tab("3", "top", "Top"),
+    Tab("4", "events", "Events"),
+    Tab("5", "datapath", "Datapath"),
 )
-"""Key, mode and name of each view."""
+"""Every view; keys, tabs and the palette follow this table."""
 
 
 class ViewTab(Static):
@@ -38,9 +47,9 @@ class ViewTab(Static):
             super().__init__()
             self.view = view
 
-    def __init__(self, key: str, view: str, name: str, *, active: bool) -> None:
-        super().__init__(f"{key} {name}", markup=False, classes="-active" if active else "")
-        self._view = view
+    def __init__(self, tab: Tab, *, active: bool) -> None:
+        super().__init__(f"{tab.key} {tab.name}", markup=False, classes="-active" if active else "")
+        self._view = tab.view
 
     def on_click(self) -> None:
         """Tell the app."""
@@ -59,8 +68,8 @@ class TitleBar(Horizontal):
         """Program name, source, one tab for each view."""
         yield Static("ctconsole", id="program", markup=False)
         yield Static(clean(self._title), id="source", markup=False)
-        for key, view, name in VIEWS:
-            yield ViewTab(key, view, name, active=view == self._view)
+        for tab in VIEWS:
+            yield ViewTab(tab, active=tab.view == self._view)
 
     def show(self, title: str) -> None:
         """Say that this is looked at; more of it may be known by now."""

@@ -1,0 +1,130 @@
+"""What a screen may ask of the app it is shown by.
+
+Screens know this and not the app, so that a screen can be tried on anything that has these
+members, and the app alone knows the screens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
+
+    from textual.app import App
+
+    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.query import Query
+    from ctconsole.model.names import Names
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+    from ctconsole.observe.usage import MapGeneration
+
+
+class Console(Protocol):
+    """What is looked at, what all views share, and where an intent goes.
+
+    Everything is for the app's own thread, but for `read_translated`.
+
+    Attributes:
+        filter_text: the filter of the Entries view.
+        chosen_map: `MapRow.key` of the CT map shown, None before one was chosen.
+    """
+
+    filter_text: str
+    chosen_map: str | None
+
+    @property
+    def looked_at(self) -> str:
+        """One line naming the node or the files."""
+        ...
+
+    @property
+    def sample(self) -> Sample:
+        """The sample on screen."""
+        ...
+
+    @property
+    def names(self) -> Names | None:
+        """What is called how, while names are shown."""
+        ...
+
+    @property
+    def ct_maps(self) -> Sequence[MapRow]:
+        """The CT maps that can be shown."""
+        ...
+
+    @property
+    def ct_map(self) -> MapRow | None:
+        """The CT map shown: the one chosen, else the first."""
+        ...
+
+    def now(self) -> float:
+        """The wall clock, seconds since the epoch."""
+        ...
+
+    def read_translated(self) -> Mapping[int, Keys]:
+        """Whose address translations are in the NAT tables (see `Knowledge`); takes its time.
+
+        Raises:
+            CtconsoleError: they cannot be read.
+        """
+        ...
+
+    def watch_map(self, where: PurePath | int | None) -> None:
+        """Have this CT map read whole with every sample; None: none."""
+        ...
+
+    def next_ct_map(self, by: int) -> None:
+        """Choose the neighbouring CT map."""
+        ...
+
+    def show_view(self, view: str) -> None:
+        """Switch to a view; not from under a dialogue."""
+        ...
+
+    def open_entries(self, row: MapRow) -> None:
+        """Show the entries of a CT map."""
+        ...
+
+    def open_filtered(self, text: str) -> None:
+        """Show the entries that a filter lets through."""
+        ...
+
+    def open_generation(self, name: str, generation: MapGeneration) -> None:
+        """Show the entries of a map that is or was pinned as ``name``."""
+        ...
+
+    def toggle_names(self) -> None:
+        """Show names, or numbers again."""
+        ...
+
+    def recreate(self, row: MapRow) -> None:
+        """Open the dialogue that re-creates a map, or say why not."""
+        ...
+
+    def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:
+        """Open the dialogue that deletes entries, or say why not."""
+        ...
+
+    def restart_agent(self) -> None:
+        """Open the dialogue that restarts the agent, or say why not."""
+        ...
+
+    def hurry(self) -> None:
+        """Sample at once: something was changed."""
+        ...
+
+    def flash(self, text: str) -> None:
+        """Say something in the status line for a few seconds."""
+        ...
+
+    def refresh_status(self) -> None:
+        """Bring the status line up to date."""
+        ...
+
+
+def console_of(app: App[object]) -> Console:
+    """The app of a screen, as what the screen may ask of it."""
+    return cast("Console", app)
