@@ -2,7 +2,9 @@
 
 Textual's own waits for ever then: the thread that writes dies of the error, its queue fills up,
 and whoever writes next never comes back. A console that hangs would keep a lab alive that goes
-with it.
+with it. It also takes every SIGCONT for the end of a suspension of its own: after a plain SIGSTOP
+a second thread reads keys beside the first, each waits for what the other has read, and the
+console cannot be left.
 """
 
 from __future__ import annotations
@@ -71,6 +73,21 @@ class LosableDriver(LinuxDriver):
             super().run_input_thread()
         except OSError:
             self._lost()
+
+    def _sigcont_application(self, *signal_: object) -> None:
+        """Go on after SIGTSTP as Textual does; after a SIGSTOP nothing was put away before."""
+        if self._must_signal_resume:
+            super()._sigcont_application(*signal_)
+        elif self._auto_restart:
+            # The signal may have come in the midst of a write: wait for the loop to be free.
+            self._loop.call_soon_threadsafe(self._take_terminal_back)
+
+    def _take_terminal_back(self) -> None:
+        """Set the terminal up again, which a shell has used meanwhile; its threads end before."""
+        if self._key_thread is not None and self._key_thread.is_alive():
+            self.suspend_application_mode()
+            self.resume_application_mode()
+            self._app.refresh(layout=True)
 
     def _lost(self) -> None:
         leave = getattr(self._app, "leave", None)

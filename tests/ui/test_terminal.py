@@ -165,6 +165,32 @@ def test_read_only_makes_no_gate_and_sigterm_gives_the_terminal_back(
     terminal.until(lambda text: "exit code 143" in text)
 
 
+def shows(terminal: Terminal, word: str) -> None:
+    terminal.until(lambda text: word in text)
+
+
+def test_a_console_that_was_stopped_from_outside_can_still_be_left(
+    terminal: Terminal, ct_map: Path, bpffs: Path, tmp_path: Path
+) -> None:
+    terminal.start(
+        *(sys.executable, "-m", "ctconsole", "console"),
+        *("--bpf-root", str(bpffs), "--state-dir", str(tmp_path / "state"), "--interval", "0.3"),
+    )
+    terminal.until(lambda text: ct_map.name in text)
+    process = psutil.Process(terminal.child())
+    before = process.num_threads()
+    for key, word in (("2", "PROTO"), ("1", "MEMORY")) * 3:
+        process.suspend()
+        terminal.until(lambda _: process.status() == psutil.STATUS_STOPPED)
+        process.resume()
+        terminal.until(lambda _: process.status() != psutil.STATUS_STOPPED)
+        terminal.press(key)
+        shows(terminal, word)
+    assert process.num_threads() <= before + 2
+    terminal.press("q")
+    terminal.until(lambda text: "exit code 0" in text)
+
+
 def test_a_closed_terminal_ends_the_console(
     terminal: Terminal, ct_map: Path, bpffs: Path, tmp_path: Path
 ) -> None:
