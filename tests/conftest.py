@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 
@@ -26,7 +27,7 @@ def can_bpf() -> bool:
     gate = Gate.open(read_only=False)
     assert gate
     try:
-        gate.create_map(MapSpec("probe", MapType.ARRAY, 4, 4, 1)).close()
+        mapwrite.create(gate, MapSpec("probe", MapType.ARRAY, 4, 4, 1)).close()
     except BpfError:
         return False
     return os.geteuid() == 0
@@ -73,8 +74,8 @@ def bpffs(gate: Gate) -> Iterator[Path]:
     """A private bpffs, unmounted afterwards with everything pinned in it."""
     with tempfile.TemporaryDirectory(prefix="ctconsole-test-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
             yield root
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)

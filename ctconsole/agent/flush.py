@@ -16,9 +16,10 @@ import numpy as np
 
 from ctconsole.agent import natgc
 from ctconsole.errors import BpfError, UsageError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ct_now
-from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.mapwrite import NOEXIST
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import classify
@@ -230,12 +231,12 @@ class _Deletion:
 
     def _delete_one(self, key: bytes) -> None:
         try:
-            taken = self._gate.take(self._live, key)
+            taken = mapwrite.take(self._gate, self._live, key)
         except BpfError as error:
             if error.errno not in _CANNOT_TAKE:
                 raise
             taken = None
-            self._gate.delete(self._live, key)
+            mapwrite.delete(self._gate, self._live, key)
         # A packet may have come between the look and the deletion: what was taken out tells.
         if taken is not None and not self._matches([(key, taken)])[0]:
             self._put_back(key, taken)
@@ -247,7 +248,7 @@ class _Deletion:
 
     def _put_back(self, key: bytes, value: bytes) -> None:
         try:
-            self._gate.update(self._live, key, value, NOEXIST)
+            mapwrite.update(self._gate, self._live, key, value, NOEXIST)
         except BpfError as error:
             if error.errno != errno.EEXIST:
                 raise

@@ -18,9 +18,10 @@ import numpy as np
 
 from ctconsole.agent import natgc
 from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
-from ctconsole.kernel.gate import NOEXIST
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.mapwrite import NOEXIST
 from ctconsole.manager.knowledge import open_nat
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.event import Event, EventKind, Level
@@ -250,17 +251,17 @@ def delete_expired(gate: Gate, live: BpfMap, key: bytes) -> bool:
     if not _expired(value):
         return False
     try:
-        taken = gate.take(live, key)
+        taken = mapwrite.take(gate, live, key)
     except BpfError as error:
         if error.errno not in _CANNOT_TAKE:
             raise
         # The window of some microseconds stays open on such a kernel.
-        gate.delete(live, key)
+        mapwrite.delete(gate, live, key)
         return True
     if taken is None or _expired(taken):
         return True
     try:
-        gate.update(live, key, taken, NOEXIST)
+        mapwrite.update(gate, live, key, taken, NOEXIST)
     except BpfError:
         # A new entry is there, or the table is full of others: as if it had just been evicted.
         return live.lookup(key) is None

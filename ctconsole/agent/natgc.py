@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import NAT_MAPS
 from ctconsole.model.ct.layout import KEY4, Protocol
@@ -67,7 +68,9 @@ def delete_mapping(gate: Gate, nat: BpfMap, ct_key: bytes) -> int:
     value = nat.lookup(packet) if packet else None
     if packet is None or value is None:
         return 0
-    return gate.delete(nat, packet) + gate.delete(nat, answer_key(packet, value))
+    return mapwrite.delete(gate, nat, packet) + mapwrite.delete(
+        gate, nat, answer_key(packet, value)
+    )
 
 
 class Orphans:
@@ -133,7 +136,7 @@ def collect_orphans(
         # Its connection may have spoken since.
         table = tables[bool(wanted["nexthdr"][row] == Protocol.TCP)]
         if table.lookup(wanted[row].tobytes()) is None:
-            deleted += gate.delete(nat, keys[row].tobytes())
+            deleted += mapwrite.delete(gate, nat, keys[row].tobytes())
     return len(keys) - deleted, len(orphans), deleted
 
 

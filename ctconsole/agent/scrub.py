@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 
 if TYPE_CHECKING:
@@ -50,4 +51,4 @@ def _scrub(gate: Gate, live: BpfMap, addresses: Sequence[Address]) -> int:
         if live.info.key_size == 2 * size + 6:
             hit |= (keys[:, :size] == raw).all(axis=1)
             hit |= (keys[:, size : 2 * size] == raw).all(axis=1)
-    return gate.delete_batch(live, keys[hit])
+    return mapwrite.delete_batch(gate, live, keys[hit])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import program_by_id
 from ctconsole.model.spec import MapSpec, MapType
@@ -89,12 +90,12 @@ class TailCall:
 
 def new_calls(gate: Gate, endpoint: Endpoint) -> BpfMap:
     """An empty program array for one generation, pinned nowhere; the caller's to close."""
-    return gate.create_map(MapSpec(calls_name(endpoint), MapType.PROG_ARRAY, 4, 4, CALL_SIZE))
+    return mapwrite.create(gate, MapSpec(calls_name(endpoint), MapType.PROG_ARRAY, 4, 4, CALL_SIZE))
 
 
 def place(gate: Gate, array: BpfMap, index: int, fd: int) -> None:
     """Put a program in its place; calls under way meet the old one or the new one."""
-    gate.update(array, struct.pack("=I", index), struct.pack("=I", fd))
+    mapwrite.update(gate, array, struct.pack("=I", index), struct.pack("=I", fd))
 
 
 def pin_pending(gate: Gate, array: BpfMap, pin: Path) -> None:
@@ -105,29 +106,29 @@ def pin_pending(gate: Gate, array: BpfMap, pin: Path) -> None:
     """
     pending = _aside(pin, _PENDING)
     if pending.exists():
-        gate.rename(pending, _aside(pin, _STALE))
-    gate.pin(array, pending)
+        pins.rename(gate, pending, _aside(pin, _STALE))
+    pins.pin(gate, array, pending)
 
 
 def pin_over(gate: Gate, pin: Path) -> None:
     """Move the pending array to its place; the kernel empties those it replaces."""
-    gate.rename(_aside(pin, _PENDING), pin)
+    pins.rename(gate, _aside(pin, _PENDING), pin)
     stale = _aside(pin, _STALE)
     if stale.exists():
-        gate.unpin(stale)
+        pins.unpin(gate, stale)
 
 
 def remove(gate: Gate, endpoint: Endpoint, folder: Path) -> None:
     """Take an endpoint's parts out of both arrays; what is not there is no error."""
     try:
         with BpfMap.open(folder / POLICY_CALL_MAP) as array:
-            gate.delete(array, struct.pack("=I", endpoint.id))
+            mapwrite.delete(gate, array, struct.pack("=I", endpoint.id))
     except NoSuchMapError:
         pass
     pin = folder / calls_name(endpoint)
     for path in (_aside(pin, _PENDING), _aside(pin, _STALE), pin):
         if path.exists():
-            gate.unpin(path)
+            pins.unpin(gate, path)
 
 
 def tail_calls(endpoint: Endpoint, folder: Path) -> list[TailCall]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ctconsole.errors import MissingFeatureError, UsageError, bpf_error
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.syscall import libc
 from ctconsole.model.packets.samples import NO_SAMPLES, Samples, joined
@@ -190,7 +191,7 @@ class PerfReader:
                 self._undo.callback(ring.close)
                 self._rings.append(ring)
                 self._wait.register(ring.fd, select.EPOLLIN)
-                gate.update(live, struct.pack("=I", cpu), struct.pack("=I", ring.fd))
+                mapwrite.update(gate, live, struct.pack("=I", cpu), struct.pack("=I", ring.fd))
         except BaseException:
             self._undo.close()
             raise

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.kernel import libbpf, links, netns, tc
+from ctconsole.kernel import libbpf, links, mapwrite, netns, pins, tc
 from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
@@ -129,12 +129,12 @@ def _bpffs() -> str:
     gate = _gate()
     with tempfile.TemporaryDirectory(prefix="ctconsole-probe-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
-            with gate.create_map(_SPEC) as live:
-                gate.pin(live, root / "probe")
+            with mapwrite.create(gate, _SPEC) as live:
+                pins.pin(gate, live, root / "probe")
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
     mounted = ", ".join(str(path) for path in find_bpffs())
     return f"mounted at {mounted}" if mounted else "works; none is mounted on this node"
 
@@ -142,11 +142,11 @@ def _bpffs() -> str:
 def _batch() -> str:
     gate = _gate()
     keys = np.arange(4 * _SPEC.key_size, dtype=np.uint8).reshape(4, -1)
-    with gate.create_map(_SPEC) as live:
-        gate.update_batch(live, keys, np.zeros((4, _SPEC.value_size), np.uint8))
+    with mapwrite.create(gate, _SPEC) as live:
+        mapwrite.update_batch(gate, live, keys, np.zeros((4, _SPEC.value_size), np.uint8))
         if not live.has_batch():
             raise _Missing("maps are read key by key, six times slower")
-        if gate.delete_batch(live, keys) != len(keys):
+        if mapwrite.delete_batch(gate, live, keys) != len(keys):
             raise _Missing("a batch deletion did not delete everything")
     return "lookup, update and delete"
 
@@ -199,8 +199,8 @@ def _element_count() -> str:
     if f"\0{KFUNC}\0".encode() not in _btf_bytes():
         raise _Missing(f"the kernel has no {KFUNC}; fill ratios come from slower walks")
     gate = _gate()
-    with gate.create_map(_SPEC) as live, ElementCounter() as counter:
-        gate.update(live, bytes(_SPEC.key_size), bytes(_SPEC.value_size))
+    with mapwrite.create(gate, _SPEC) as live, ElementCounter() as counter:
+        mapwrite.update(gate, live, bytes(_SPEC.key_size), bytes(_SPEC.value_size))
         if counter.counts().get(live.info.id) != 1:
             raise _Missing(f"{KFUNC} counts wrongly")
     return f"exact, by {KFUNC}"

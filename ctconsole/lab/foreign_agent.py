@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel import links, tc
+from ctconsole.kernel import links, mapwrite, pins, tc
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.procs import AGENT_NAMES
@@ -170,9 +170,9 @@ def _open_or_create(
                 log("warning", message, file_path=path, new=one.new, old=one.old)
             message = "Removing map to allow for property upgrade (expect map data loss)"
             log("warning", message, file_path=path)
-        gate.unpin(path)
-    live = gate.create_map(spec)
-    gate.pin(live, path)
+        pins.unpin(gate, path)
+    live = mapwrite.create(gate, spec)
+    pins.pin(gate, live, path)
     return live
 
 

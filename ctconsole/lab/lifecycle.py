@@ -25,7 +25,7 @@ from ctconsole.agent import control
 from ctconsole.agent.state import AgentSettings, StateDir, save_endpoint
 from ctconsole.config import AgentConfig, write_option
 from ctconsole.errors import AgentError, CtconsoleError, FormatError, LabError, bpf_error
-from ctconsole.kernel import netns
+from ctconsole.kernel import netns, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.lab import names, server, topology
 from ctconsole.lab.owner import Owner
@@ -191,7 +191,7 @@ def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
         _end_processes(lab)
         topology.destroy(gate, lab.name, lab.roles)
         if lab.bpf_root.is_mount():
-            gate.unmount_bpffs(lab.bpf_root)
+            pins.unmount_bpffs(gate, lab.bpf_root)
         _remove_folder(lab.root)
 
 
@@ -242,7 +242,7 @@ def clean_dead(say: Callable[[str], None] = lambda _: None) -> list[str]:
 def _build(lab: Lab, options: Mapping[str, str], say: Callable[[str], None]) -> None:
     gate = _gate()
     say(f"Building lab {lab.name}: namespaces, links, a private bpffs")
-    gate.mount_bpffs(lab.bpf_root)
+    pins.mount_bpffs(gate, lab.bpf_root)
     for option, value in options.items():
         write_option(lab.config_dir, option, value)
     lab.state_dir.mkdir()

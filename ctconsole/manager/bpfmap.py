@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, NoSuchMapError
-from ctconsole.kernel.gate import EXIST
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.mapwrite import EXIST
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import Difference, MapFlag, MapInfo, MapSpec, MapType, differences
 
@@ -89,7 +90,7 @@ class ManagedMap:
         """
         removed: tuple[Event, ...] = ()
         if self.non_persistent and _pinned(self.path):
-            gate.unpin(self.path)
+            pins.unpin(gate, self.path)
             message = "Removing non-persistent map"
             removed = (map_event(EventKind.MAP_REMOVED, self.path, message, level=Level.DEBUG),)
         flags = self.spec.flags | get_pre_allocate_map_flags(
@@ -143,7 +144,7 @@ def open_or_create_map(gate: Gate, path: Path, spec: MapSpec) -> Opened:
         live.close()
     live = create_map(gate, spec)
     try:
-        gate.pin(live, path)
+        pins.pin(gate, live, path)
     except BaseException:
         live.close()
         raise
@@ -171,7 +172,7 @@ def obj_check(
     if live.info.type is MapType.PROG_ARRAY:
         return False, tuple(events)
     events.append(map_event(EventKind.MAP_REMOVED, path, REMOVING, level=Level.WARNING))
-    gate.unpin(path)
+    pins.unpin(gate, path)
     return True, tuple(events)
 
 
@@ -182,7 +183,7 @@ def create_map(gate: Gate, spec: MapSpec) -> BpfMap:
         UsageError: a map of maps whose spec does not say what is inside.
         BpfError: the kernel refused the properties, or memory is short.
     """
-    return gate.create_map(spec)
+    return mapwrite.create(gate, spec)
 
 
 def inner_differences(gate: Gate, live: BpfMap, spec: MapSpec) -> tuple[Difference, ...]:
@@ -203,7 +204,9 @@ def inner_differences(gate: Gate, live: BpfMap, spec: MapSpec) -> tuple[Differen
         return ()
     with create_map(gate, wish) as sample:
         try:
-            gate.update(live, bytes(spec.key_size), sample.fd.to_bytes(4, sys.byteorder), EXIST)
+            mapwrite.update(
+                gate, live, bytes(spec.key_size), sample.fd.to_bytes(4, sys.byteorder), EXIST
+            )
         except NoSuchMapError:
             return ()
         except BpfError as error:

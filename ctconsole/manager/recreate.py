@@ -15,6 +15,7 @@ import psutil
 
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
+from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
@@ -273,12 +274,12 @@ def _pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
     pending = path.with_name(path.name + PENDING)
     # One that a killed run left behind.
     with suppress(NoSuchMapError):
-        gate.unpin(pending)
-    gate.pin(live, pending)
+        pins.unpin(gate, pending)
+    pins.pin(gate, live, pending)
     try:
-        gate.rename(pending, path)
+        pins.rename(gate, pending, path)
     except BaseException:
-        gate.unpin(pending)
+        pins.unpin(gate, pending)
         raise
     live.repinned(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.plane.encode import changes
 
@@ -38,7 +39,7 @@ def store_rows(gate: Gate, path: Path, rows: Rows) -> None:
         return
     with BpfMap.open(path) as live:
         for key, value in rows.items():
-            gate.update(live, key, value)
+            mapwrite.update(gate, live, key, value)
 
 
 def delete_rows(gate: Gate, path: Path, keys: Iterable[bytes]) -> None:
@@ -48,7 +49,7 @@ def delete_rows(gate: Gate, path: Path, keys: Iterable[bytes]) -> None:
         return
     with BpfMap.open(path) as live:
         for key in keys:
-            gate.delete(live, key)
+            mapwrite.delete(gate, live, key)
 
 
 def sync_rows(gate: Gate, path: Path, wish: Rows) -> None:

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError, UsageError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
 from ctconsole.model.plane.encode import Rows, changes
@@ -153,9 +154,9 @@ def _store_maglev(gate: Gate, path: Path, wish: Rows, size: int) -> None:
         for key, table in wish.items():
             if now.get(key) == table:
                 continue
-            with gate.create_map(maglev_table_spec(size)) as inner:
-                gate.update(inner, bytes(4), table)
-                gate.update(outer, key, inner.fd.to_bytes(4, sys.byteorder))
+            with mapwrite.create(gate, maglev_table_spec(size)) as inner:
+                mapwrite.update(gate, inner, bytes(4), table)
+                mapwrite.update(gate, outer, key, inner.fd.to_bytes(4, sys.byteorder))
 
 
 def _delete_maglev(gate: Gate, path: Path, wish: Rows) -> None:

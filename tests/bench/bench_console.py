@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
@@ -45,16 +46,16 @@ def run(size: str) -> list[dict[str, Any]]:
     assert gate
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
-            gate.make_folder(root / GLOBALS)
+            pins.make_folder(gate, root / GLOBALS)
             spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-            with gate.create_map(spec) as live:
-                gate.pin(live, root / GLOBALS / spec.name)
-                gate.update_batch(live, *entries(count))
+            with mapwrite.create(gate, spec) as live:
+                pins.pin(gate, live, root / GLOBALS / spec.name)
+                mapwrite.update_batch(gate, live, *entries(count))
                 return _measure(root, Path(folder, "state"), count)
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
 
 
 def _measure(root: Path, state: Path, count: int) -> list[dict[str, Any]]:

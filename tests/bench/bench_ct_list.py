@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
@@ -57,20 +58,20 @@ def _rows(size: str) -> Iterator[dict[str, Any]]:
     assert gate
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
             spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-            with gate.create_map(spec) as live:
-                gate.pin(live, root / GLOBALS / spec.name)
+            with mapwrite.create(gate, spec) as live:
+                pins.pin(gate, live, root / GLOBALS / spec.name)
                 keys, values = entries(count)
-                gate.update_batch(live, keys, values)
+                mapwrite.update_batch(gate, live, keys, values)
             # As on a node, where the tool finds every map it looks for.
             other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
-            with gate.create_map(other) as live:
-                gate.pin(live, root / GLOBALS / other.name)
+            with mapwrite.create(gate, other) as live:
+                pins.pin(gate, live, root / GLOBALS / other.name)
             yield from _compare(root, size)
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
 
 
 def _compare(root: Path, size: str) -> Iterator[dict[str, Any]]:

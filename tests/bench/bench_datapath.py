@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ctconsole.config import AgentConfig
-from ctconsole.kernel import netns
+from ctconsole.kernel import mapwrite, netns, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import (
@@ -70,11 +70,11 @@ def run(size: str) -> list[dict[str, Any]]:
 def private_bpffs(gate: Gate) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
             yield root
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
 
 
 def _per_packet(gate: Gate, root: Path, size: str) -> Iterator[dict[str, Any]]:
@@ -152,7 +152,7 @@ def _between_pods(gate: Gate, root: Path, size: str) -> Iterator[dict[str, Any]]
 def _connections(gate: Gate, pods: TwoPods, table: Path, size: str) -> Iterator[dict[str, Any]]:
     """New connections in a minute, and whether each is in the table, seen from both pods."""
     with BpfMap.open(table) as live:
-        gate.delete_batch(live, live.read().keys)
+        mapwrite.delete_batch(gate, live, live.read().keys)
         with serving(pods.second, _accept):
             made, seconds = in_namespace(pods.first, _connect, CONNECTING[size])
         keys = np.ascontiguousarray(live.read().keys).view(KEY4)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ctconsole.kernel import pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import run_program
@@ -44,16 +45,16 @@ def run(size: str) -> list[Row]:
     assert gate
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
-            gate.make_folder(root / GLOBALS)
+            pins.make_folder(gate, root / GLOBALS)
             with wire(gate, root / GLOBALS) as pod:
                 seconds = SECONDS[size]
                 read = _highest(lambda rate: _read(pod, rate, seconds))
                 printed = _highest(lambda rate: _printed(pod, _ours(root), rate, seconds))
                 theirs = _highest(lambda rate: _printed(pod, _bpftool(root), rate, seconds))
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
     return [
         _row("records read and decoded without loss", read, theirs, STATED),
         _row("records printed by ctconsole monitor", printed, theirs, STATED_PRINTED),

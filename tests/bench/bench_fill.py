@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.counts import ElementCounter
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import all_map_ids
@@ -29,12 +30,12 @@ def run(size: str) -> list[dict[str, Any]]:
     assert gate
     with ExitStack() as stack:
         spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-        live = stack.enter_context(gate.create_map(spec))
+        live = stack.enter_context(mapwrite.create(gate, spec))
         for number in range(OTHERS):
             other = MapSpec(f"other_{number}", MapType.HASH, 12, 12, 1024)
-            stack.enter_context(gate.create_map(other))
+            stack.enter_context(mapwrite.create(gate, other))
         counter = stack.enter_context(ElementCounter())
-        gate.update_batch(live, *entries(count))
+        mapwrite.update_batch(gate, live, *entries(count))
         assert counter.counts()[live.info.id] == live.count()
         asked, dumped = _best(counter.counts), _best(live.count)
         maps = len(all_map_ids())

@@ -7,6 +7,7 @@ import pytest
 
 from ctconsole.agent import control
 from ctconsole.config import write_option
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, topology
@@ -30,10 +31,10 @@ def ids(lab: Lab) -> dict[Path, int]:
 
 def put_in_place(gate: Gate, path: Path, spec: MapSpec) -> int:
     """Pin a map of these properties where another was; returns its id."""
-    with gate.create_map(spec) as other:
+    with mapwrite.create(gate, spec) as other:
         if path.exists():
-            gate.unpin(path)
-        gate.pin(other, path)
+            pins.unpin(gate, path)
+        pins.pin(gate, other, path)
         return other.info.id
 
 

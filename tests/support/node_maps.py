@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.manager.catalogue import classify
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
@@ -38,11 +39,11 @@ def pin(
     spec = record(name, since)
     flags = 1 if kind is MapType.LPM_TRIE else 0
     wish = MapSpec(name[:15], kind, spec.key.itemsize, spec.value.itemsize, 64, flags)
-    with gate.create_map(wish) as live:
-        gate.pin(live, root / GLOBALS / name)
+    with mapwrite.create(gate, wish) as live:
+        pins.pin(gate, live, root / GLOBALS / name)
         for key, value in zip(keys, values, strict=True):
             repeated = np.tile(value, _cpus(live)) if kind.is_per_cpu else value
-            gate.update(live, key.tobytes(), repeated.tobytes())
+            mapwrite.update(gate, live, key.tobytes(), repeated.tobytes())
 
 
 def _cpus(live: BpfMap) -> int:

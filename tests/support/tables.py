@@ -6,6 +6,7 @@ import ipaddress
 import struct
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.spec import MapSpec, MapType
 
@@ -23,12 +24,12 @@ def _packed(address: str) -> tuple[int, bytes]:
 
 def put(pod: Wire, name: str, key: bytes, value: bytes) -> None:
     with BpfMap.open(pod.maps[name]) as live:
-        pod.gate.update(live, key, value)
+        mapwrite.update(pod.gate, live, key, value)
 
 
 def drop(pod: Wire, name: str, key: bytes) -> bool:
     with BpfMap.open(pod.maps[name]) as live:
-        return pod.gate.delete(live, key)
+        return mapwrite.delete(pod.gate, live, key)
 
 
 def value(pod: Wire, name: str, key: bytes) -> bytes | None:
@@ -76,11 +77,11 @@ def put_maglev(pod: Wire, family: int, number: int, table: list[int]) -> None:
     """A service's lookup table of backend ids."""
     spec = MapSpec("table", MapType.ARRAY, 4, 2 * len(table), 1)
     with (
-        pod.gate.create_map(spec) as inner,
+        mapwrite.create(pod.gate, spec) as inner,
         BpfMap.open(pod.maps[f"cilium_lb{family}_maglev"]) as outer,
     ):
-        pod.gate.update(inner, bytes(4), struct.pack(f"={len(table)}H", *table))
-        pod.gate.update(outer, struct.pack(">H", number), struct.pack("=I", inner.fd))
+        mapwrite.update(pod.gate, inner, bytes(4), struct.pack(f"={len(table)}H", *table))
+        mapwrite.update(pod.gate, outer, struct.pack(">H", number), struct.pack("=I", inner.fd))
 
 
 def put_identity(pod: Wire, network: str, identity: int) -> None:

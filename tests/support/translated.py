@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.ct.layout import Layout
@@ -59,10 +60,10 @@ def translated_connection(gate: Gate, folder: Path, family: int = 4) -> Iterator
         open_or_create_map(gate, folder / ct_spec.name, ct_spec).map as live,
         open_or_create_map(gate, folder / nat_spec.name, nat_spec).map as nat,
     ):
-        gate.update_batch(
-            live, entries.keys.view("u1").reshape(2, size), values.view("u1").reshape(2, 56)
+        mapwrite.update_batch(
+            gate, live, entries.keys.view("u1").reshape(2, size), values.view("u1").reshape(2, 56)
         )
-        gate.update_batch(nat, pair.view("u1").reshape(2, size), mapped)
+        mapwrite.update_batch(gate, nat, pair.view("u1").reshape(2, size), mapped)
         yield nat
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import netdev
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
@@ -110,7 +111,7 @@ def add_pod(gate: Gate, endpoints: Path, address: str) -> None:
     """File a pod in ``cilium_lxc``."""
     with BpfMap.open(endpoints) as live:
         key = socket.inet_aton(address) + bytes(12) + struct.pack("=BBH", 1, 0, 0)
-        gate.update(live, key, bytes(48))
+        mapwrite.update(gate, live, key, bytes(48))
 
 
 def _dotted(raw: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
-from ctconsole.kernel import clock
+from ctconsole.kernel import clock, mapwrite, pins
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import Hook
@@ -88,8 +88,8 @@ MAGLEV_SPECS = tuple(
 def pin_maps(gate: Gate, root: Path, specs: tuple[MapSpec, ...] = SPECS) -> dict[str, Path]:
     """Create and pin maps; their pins by name."""
     for spec in specs:
-        with gate.create_map(spec) as live:
-            gate.pin(live, root / spec.name)
+        with mapwrite.create(gate, spec) as live:
+            pins.pin(gate, live, root / spec.name)
     return {spec.name: root / spec.name for spec in specs}
 
 
@@ -170,7 +170,7 @@ class Wire:
         for field, content in fields.items():
             value[field] = content
         with BpfMap.open(self.maps[f"cilium_{name}_global"]) as live:
-            self.gate.update(live, table.keys[row].tobytes(), value.tobytes())
+            mapwrite.update(self.gate, live, table.keys[row].tobytes(), value.tobytes())
 
     def metrics(self) -> dict[tuple[int, int], tuple[int, int]]:
         """Packets and bytes of all CPUs by reason and direction."""

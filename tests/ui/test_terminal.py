@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.spec import MapSpec, MapType
@@ -87,13 +88,13 @@ def ct_map(gate: Gate, bpffs: Path) -> Path:
     """A pinned CT map with `ROWS` entries."""
     path = bpffs / GLOBALS / "cilium_ct4_global"
     path.parent.mkdir(parents=True)
-    with gate.create_map(MapSpec(path.name, MapType.LRU_HASH, 14, 56, 65536)) as made:
-        gate.pin(made, path)
+    with mapwrite.create(gate, MapSpec(path.name, MapType.LRU_HASH, 14, 56, 65536)) as made:
+        pins.pin(gate, made, path)
         table = random_table(made.info, ROWS)
         values = table.values.copy()
         values["lifetime"] = ktime() + 3600
         raw_keys = np.ascontiguousarray(table.keys).view(np.uint8).reshape(ROWS, 14)
-        gate.update_batch(made, raw_keys, values.view(np.uint8).reshape(ROWS, 56), 0)
+        mapwrite.update_batch(gate, made, raw_keys, values.view(np.uint8).reshape(ROWS, 56), 0)
     return path
 
 

@@ -18,7 +18,7 @@ from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.datapath import loader
 from ctconsole.errors import LabError
 from ctconsole.history import History
-from ctconsole.kernel import netns
+from ctconsole.kernel import mapwrite, netns, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, talk, topology
@@ -137,8 +137,8 @@ def _use_hash_table(lab: Lab) -> None:
         raise LabError("The write gate did not open")
     like = catalogue_spec(look.TCP_MAP)
     spec = MapSpec(HASH_MAP, MapType.HASH, like.key_size, like.value_size, ENTRIES)
-    with gate.create_map(spec) as live:
-        gate.pin(live, lab.globals / HASH_MAP)
+    with mapwrite.create(gate, spec) as live:
+        pins.pin(gate, live, lab.globals / HASH_MAP)
     paths = {path.name: path for path in lab.globals.iterdir()}
     paths[look.TCP_MAP] = lab.globals / HASH_MAP
     config, _ = lab.settings.read_config()

@@ -7,6 +7,7 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.agent.control import AgentSettings
 from ctconsole.config import write_option
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
@@ -36,8 +37,8 @@ def path(bpffs: Path) -> Path:
 def table(gate: Gate, path: Path) -> Iterator[BpfMap]:
     """A table with `ALIVE` living and `DEAD` expired entries."""
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
-        gate.update_batch(live, *ct4_rows(DEAD, lifetime=1, first=5000))
+        mapwrite.update_batch(gate, live, *ct4_rows(ALIVE, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(DEAD, lifetime=1, first=5000))
         yield live
 
 

@@ -14,7 +14,7 @@ from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.config import write_option
 from ctconsole.errors import ConfigError, CtconsoleError
 from ctconsole.history import History
-from ctconsole.kernel import links
+from ctconsole.kernel import links, mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
@@ -71,7 +71,7 @@ def test_programs_move_to_the_new_map_and_the_next_start_keeps_it(
     running: AgentSettings, gate: Gate
 ) -> None:
     with BpfMap.open(pin(running)) as live:
-        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
     plan = plan_recreate(pin(running), 4096)
     assert len(plan.users) == 2
     report = recreate_map(gate, plan, running)

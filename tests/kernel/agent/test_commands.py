@@ -13,6 +13,7 @@ from ctconsole.cli import agent
 from ctconsole.cli.map import verbs as maps
 from ctconsole.cli.node import events
 from ctconsole.errors import AgentError, CtconsoleError, ReadOnlyError, UsageError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.paths import GLOBALS
@@ -40,7 +41,7 @@ def root(settings: AgentSettings, gate: Gate) -> str:
     """The bpffs of a running agent with 50 conntrack entries."""
     control.start(settings)
     with BpfMap.open(settings.bpf_root / GLOBALS / "cilium_ct4_global") as live:
-        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
     return str(settings.bpf_root)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ctconsole.agent.flush import flush, plan_flush
 from ctconsole.errors import FormatError, UsageError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
@@ -63,9 +64,9 @@ def test_one_entry_by_its_key(gate: Gate, table: BpfMap, path: Path) -> None:
 def test_an_entry_revived_since_the_plan_is_kept(gate: Gate, table: BpfMap, path: Path) -> None:
     plan = plan_flush(path, Query.parse("state:dead"))
     revived, values = ct4_rows(3, lifetime=ktime() + 100, first=5000)
-    gate.update_batch(table, revived, values)
+    mapwrite.update_batch(gate, table, revived, values)
     gone = ct4_rows(1, lifetime=0, first=5050)[0][0].tobytes()
-    gate.delete(table, gone)
+    mapwrite.delete(gate, table, gone)
     report = flush(gate, plan)
     assert (report.deleted, report.kept, report.vanished) == (DEAD - 4, 3, 1)
     assert all(table.lookup(key.tobytes()) for key in revived)
@@ -80,7 +81,7 @@ def test_an_entry_revived_between_look_and_deletion_is_put_back(
 
     def packet_comes_after_the_look(live: BpfMap, wanted: bytes) -> bytes | None:
         found = looked(live, wanted)
-        gate.update(table, key.tobytes(), value.tobytes())
+        mapwrite.update(gate, table, key.tobytes(), value.tobytes())
         return found
 
     monkeypatch.setattr(BpfMap, "lookup", packet_comes_after_the_look)
@@ -112,11 +113,11 @@ def test_the_services_maps_say_who_breaks(gate: Gate, path: Path, bpffs: Path) -
     ):
         values = entries.values.copy()
         values["lifetime"] = ktime() + 100
-        gate.update_batch(
-            live, entries.keys.view("u1").reshape(1, 14), values.view("u1").reshape(1, 56)
+        mapwrite.update_batch(
+            gate, live, entries.keys.view("u1").reshape(1, 14), values.view("u1").reshape(1, 56)
         )
         assert plan_flush(path).verdicts == ((Risk.AT_RISK, Reason.UNKNOWN_SERVICE, 1),)
-        gate.update(services, front, content)
+        mapwrite.update(gate, services, front, content)
         reading = Reading(knowledge=read_knowledge(bpffs))
         assert plan_flush(path, reading=reading).verdicts == (
             (Risk.BREAKS, Reason.RANDOM_BACKEND, 1),
@@ -145,7 +146,7 @@ def test_only_conntrack_maps_are_flushed(gate: Gate, bpffs: Path) -> None:
 def test_a_plan_for_another_map_is_refused(gate: Gate, path: Path) -> None:
     open_or_create_map(gate, path, CT4).map.close()
     plan = plan_flush(path)
-    gate.unpin(path)
+    pins.unpin(gate, path)
     open_or_create_map(gate, path, CT4).map.close()
     with pytest.raises(UsageError, match="Plan again"):
         flush(gate, plan)

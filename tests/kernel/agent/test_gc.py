@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent import gc
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
-from ctconsole.kernel.gate import EXIST
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.mapwrite import EXIST
 from ctconsole.model.event import EventKind
 from tests.support.ct_entries import ALIVE, DEAD, ct4_rows
 
@@ -65,7 +66,7 @@ def test_connection_that_sends_while_the_gc_runs_never_loses_its_entry(
             # From the far end, so that sender and collector meet in the middle.
             for key, value in zip(reversed(keys), reversed(values), strict=True):
                 try:
-                    gate.update(mine, key.tobytes(), value.tobytes(), EXIST)
+                    mapwrite.update(gate, mine, key.tobytes(), value.tobytes(), EXIST)
                 except NoSuchMapError:
                     continue
                 revived.append(key.tobytes())

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from ctconsole.agent import listener, wire
 from ctconsole.agent.listener import Listener
 from ctconsole.cli.node.monitor import command
+from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import load_program
@@ -141,7 +142,7 @@ def test_records_cross_the_agents_socket(pod: Wire, tmp_path: Path) -> None:
 @pytest.fixture
 def node(gate: Gate, bpffs: Path) -> Iterator[Wire]:
     """A pod whose maps are where an agent would pin them."""
-    gate.make_folder(bpffs / GLOBALS)
+    pins.make_folder(gate, bpffs / GLOBALS)
     with wired(gate, bpffs / GLOBALS) as pod:
         yield pod
 

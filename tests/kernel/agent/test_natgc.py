@@ -12,6 +12,7 @@ from ctconsole.agent import gc
 from ctconsole.agent.natgc import NatGc, NatRules, Orphans
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from tests.support.packets import ECHO, SYN, icmp, tcp, udp
@@ -57,7 +58,7 @@ def expire(pod: Wire, name: str) -> None:
         dump = live.read()
         values = dump.values.copy()
         values[:, 32:36] = list(struct.pack("=I", 1))
-        pod.gate.update_batch(live, dump.keys, values)
+        mapwrite.update_batch(pod.gate, live, dump.keys, values)
 
 
 def test_the_pair_stays_while_the_connection_lives(gate: Gate, bpffs: Path) -> None:
@@ -96,7 +97,7 @@ def test_orphans_are_found_counted_and_deleted(gate: Gate, bpffs: Path) -> None:
             + struct.pack(">HHBB", 80, 40001, 6, 0)
         )
         with BpfMap.open(pod.maps["cilium_ct4_global"]) as live:
-            assert gate.delete(live, key)
+            assert mapwrite.delete(gate, live, key)
         report = collect(pod, NatRules(Orphans(), 21600, 60, purge=True))
         assert report.nat == NatGc(alive=2, deleted=0, orphans=2, purged=2)
         assert set(uplink.mappings()) == {
@@ -114,7 +115,7 @@ def test_an_orphan_lives_as_long_as_its_entry_would_have(
         leave(pod, uplink, udp((POD, 40000), WEB))
         for name in TABLES:
             with BpfMap.open(pod.maps[name]) as live:
-                gate.delete_batch(live, live.read().keys)
+                mapwrite.delete_batch(gate, live, live.read().keys)
         assert collect(pod).nat == NatGc(alive=4, deleted=0, orphans=4, purged=0)
         assert collect(pod, rules).nat == NatGc(alive=4, deleted=0, orphans=4, purged=0)
         clock = time.monotonic
@@ -134,7 +135,7 @@ def test_the_nodes_own_connections_are_no_orphans(gate: Gate, bpffs: Path) -> No
 def test_without_a_nat_table_there_is_nothing_to_report(gate: Gate, bpffs: Path) -> None:
     with both(gate, bpffs) as (pod, _):
         pod.out(tcp((POD, 40000), WEB, SYN))
-        gate.unpin(pod.maps["cilium_snat_v4_external"])
+        pins.unpin(gate, pod.maps["cilium_snat_v4_external"])
         report = collect(pod)
         assert report.nat is None
         assert report.alive == 2

@@ -10,6 +10,7 @@ from ctconsole.agent import control, wire
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError
 from ctconsole.history import History
+from ctconsole.kernel import pins
 from ctconsole.manager.rows import read_rows, store_rows
 from ctconsole.manager.services import read_services
 from ctconsole.model.event import EventKind
@@ -49,7 +50,7 @@ def told(settings: AgentSettings) -> AgentSettings:
 def test_maps_made_anew_are_filled_again(told: AgentSettings, gate: Gate) -> None:
     control.stop(told)
     for name in ("services_v2", "backends", "reverse_nat"):
-        gate.unpin(told.bpf_root / GLOBALS / f"cilium_lb4_{name}")
+        pins.unpin(gate, told.bpf_root / GLOBALS / f"cilium_lb4_{name}")
     control.start(told)
     assert found(told) == EXPECTED
 

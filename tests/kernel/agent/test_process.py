@@ -15,6 +15,7 @@ from ctconsole.agent.state import StateDir
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -61,7 +62,7 @@ def test_restart_with_another_size_logs_cilium_s_two_lines_and_loses_the_entries
 ) -> None:
     before = control.start(settings)
     with BpfMap.open(ct4(settings)) as live:
-        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
     assert settings.config_dir
     write_option(settings.config_dir, "bpf-ct-global-tcp-max", "4096")
     log = StateDir(settings.state_dir).log
@@ -88,7 +89,7 @@ def test_restart_with_unchanged_sizes_keeps_every_entry(
 ) -> None:
     control.start(settings)
     with BpfMap.open(ct4(settings)) as live:
-        gate.update_batch(live, *ct4_rows(50, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
         number = live.info.id
     control.restart(settings)
     with BpfMap.open(ct4(settings)) as live:
@@ -134,7 +135,7 @@ def test_killed_agent_is_not_taken_for_a_running_one(settings: AgentSettings) ->
 def test_gc_runs_on_request_and_by_the_interval(settings: AgentSettings, gate: Gate) -> None:
     control.start(replace(settings, options={"conntrack-gc-interval": "100ms"}))
     with BpfMap.open(ct4(settings)) as live:
-        gate.update_batch(live, *ct4_rows(10, lifetime=1))
+        mapwrite.update_batch(gate, live, *ct4_rows(10, lifetime=1))
         end = time.monotonic() + 5
         while live.count() and time.monotonic() < end:
             time.sleep(0.02)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program, run_program
 from ctconsole.model.event import EventKind
@@ -51,7 +52,7 @@ def test_a_full_table_is_collected_when_it_calls(gate: Gate, settings: AgentSett
     control.start(settings)
     assert passes(settings, "start")
     with BpfMap.open(settings.bpf_root / GLOBALS / "cilium_ct4_global") as live:
-        gate.update_batch(live, *ct4_rows(500, lifetime=1))
+        mapwrite.update_batch(gate, live, *ct4_rows(500, lifetime=1))
         call(gate, settings, 100)
         (made, *_) = passes(settings, "signal")
         assert made.fields["deleted"] == 500

@@ -12,6 +12,7 @@ from ctconsole.cli.console import NodeActions
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.query import Query
@@ -82,8 +83,8 @@ def test_without_an_agent_maps_are_recreated_and_the_history_knows(
     actions: NodeActions, gate: Gate, bpffs: Path, tmp_path: Path
 ) -> None:
     path = bpffs / "cilium_ct4_global"
-    with gate.create_map(MapSpec(path.name, MapType.LRU_HASH, 14, 56, 1024)) as made:
-        gate.pin(made, path)
+    with mapwrite.create(gate, MapSpec(path.name, MapType.LRU_HASH, 14, 56, 1024)) as made:
+        pins.pin(gate, made, path)
     report = actions.recreate(actions.plan_recreate(path, 2048))
     with BpfMap.open(path) as live:
         assert (live.info.id, live.info.max_entries) == (report.new_id, 2048)
@@ -98,9 +99,9 @@ def test_flush_is_journaled_by_the_agent_that_looks_after_the_map(
 ) -> None:
     path = bpffs / GLOBALS / "cilium_ct4_global"
     with BpfMap.open(path) as live:
-        gate.update_batch(live, *ct4_rows(3, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=ktime() + 100))
         # Alive as well: the agent's collector takes expired entries whenever it likes.
-        gate.update_batch(live, *ct4_rows(2, lifetime=ktime() + 1000, first=50))
+        mapwrite.update_batch(gate, live, *ct4_rows(2, lifetime=ktime() + 1000, first=50))
         plan = actions.plan_flush(path, Query.parse("left<500s"), None)
         assert (plan.entries, plan.chosen) == (5, 3)
         assert actions.flush(plan).deleted == 3

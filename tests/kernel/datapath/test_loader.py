@@ -10,6 +10,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import bcc, loader
 from ctconsole.datapath.code import MapSlot, Program
 from ctconsole.errors import DatapathError, NoSuchMapError
+from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap
 from tests.support.packets import ACK, SYN, tcp, udp
 from tests.support.wire import POD, SPECS, Wire, pin_maps, wire
@@ -42,7 +43,7 @@ def test_programs_use_exactly_the_maps_pinned_when_they_were_loaded(
         assert used - {programs.calls.info.id} == ids(
             {name: path for name, path in maps.items() if name in wanted}
         )
-        gate.unpin(maps["cilium_ct4_global"])
+        pins.unpin(gate, maps["cilium_ct4_global"])
         pin_maps(gate, bpffs, SPECS[:1])
         assert len(set(programs.part("tail_handle_ipv4").info.map_ids) - ids(maps)) == 1
 

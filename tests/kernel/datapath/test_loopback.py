@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.datapath import loader
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import links, mapwrite, netns
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.layout import CtFlag
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, veth
@@ -77,7 +77,7 @@ def test_an_answer_to_nobody_is_dropped(guarded: Wire) -> None:
 def test_after_a_flush_it_lives_on_once_the_client_speaks(guarded: Wire) -> None:
     around(guarded, SYN)
     with BpfMap.open(guarded.maps["cilium_ct4_global"]) as live:
-        guarded.gate.delete_batch(live, live.read().keys)
+        mapwrite.delete_batch(guarded.gate, live, live.read().keys)
     assert not guarded.out(tcp(SERVER, (HIDDEN, 40000), PSH | ACK, b"!"))
     assert guarded.metrics()[NO_SERVICE, EGRESS][0] == 1
     around(guarded, PSH | ACK)

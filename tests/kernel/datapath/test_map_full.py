@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import gc
 from ctconsole.agent.evictions import Evictions
 from ctconsole.agent.listener import WAIT, Listener
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.event import Event, EventKind
 from ctconsole.model.spec import MapSpec, MapType
@@ -97,6 +98,6 @@ def test_room_that_the_collector_makes_is_used(gate: Gate, bpffs: Path) -> None:
             dump = live.read()
             values = dump.values.copy()
             values[:2, 32:36] = [1, 0, 0, 0]
-            gate.update_batch(live, dump.keys, values)
+            mapwrite.update_batch(gate, live, dump.keys, values)
         assert gc.collect(gate, [path]).deleted == 2
         assert flood(pod, 1, first=9) == 1

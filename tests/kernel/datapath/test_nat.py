@@ -15,7 +15,7 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import netdev
 from ctconsole.errors import UsageError
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import links, mapwrite, netns
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.model.event import EventKind
@@ -127,7 +127,7 @@ def test_an_answer_that_was_evicted_alone_is_filed_again(uplink: Node) -> None:
     uplink.out(tcp((POD, 40000), WEB, SYN))
     key = socket.inet_aton(NODE) + socket.inet_aton(OUTSIDE) + struct.pack(">HHBB", 40000, 80, 6, 1)
     with BpfMap.open(uplink.maps["cilium_snat_v4_external"]) as live:
-        assert uplink.gate.delete(live, key)
+        assert mapwrite.delete(uplink.gate, live, key)
     assert ends(uplink.out(tcp((POD, 40000), WEB, ACK)))[0] == (NODE, 40000)
     assert ends(uplink.into(tcp(WEB, (NODE, 40000), ACK)))[1] == (POD, 40000)
 
@@ -185,7 +185,7 @@ def test_other_packets_leave_as_they_are(uplink: Node, packet: bytes) -> None:
 def test_answers_to_the_outside_keep_the_pods_address(uplink: Node) -> None:
     key = socket.inet_aton(OUTSIDE) + socket.inet_aton(POD) + struct.pack(">HHBB", 80, 5555, 6, 1)
     with BpfMap.open(uplink.maps["cilium_ct4_global"]) as live:
-        uplink.gate.update(live, key, bytes(56))
+        mapwrite.update(uplink.gate, live, key, bytes(56))
     answer = tcp((POD, 80), (OUTSIDE, 5555), SYN | ACK)
     assert uplink.out(answer) == answer
 

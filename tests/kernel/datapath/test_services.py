@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ctconsole.config import AgentConfig
-from ctconsole.kernel import clock
+from ctconsole.kernel import clock, mapwrite
 from ctconsole.kernel.maps import BpfMap
 from tests.support.packets import ACK, FIN, PSH, RST, SYN, icmp_error, tcp, udp
 from tests.support.packets6 import checked, ends, icmp6_error, is_checked, tcp6, udp6
@@ -261,7 +261,7 @@ def flush(pod: Wire, net: Family) -> None:
     """Empty both conntrack tables of a family."""
     for name in (f"cilium_ct{net.number}_global", f"cilium_ct_any{net.number}_global"):
         with BpfMap.open(pod.maps[name]) as live:
-            pod.gate.delete_batch(live, live.read().keys)
+            mapwrite.delete_batch(pod.gate, live, live.read().keys)
 
 
 @pytest.mark.parametrize("router", [True, False], ids=["of a router", "of the backend"])

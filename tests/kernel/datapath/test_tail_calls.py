@@ -10,7 +10,7 @@ import pytest
 
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader, parts
-from ctconsole.kernel import netns, tc
+from ctconsole.kernel import mapwrite, netns, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import has_program
 from ctconsole.kernel.tc import Hook
@@ -75,7 +75,7 @@ def test_a_family_that_is_off_has_no_parts(gate: Gate, bpffs: Path) -> None:
 
 @pytest.mark.parametrize("index", sorted(parts.CALLS.values()))
 def test_a_missed_call_drops_the_packet_and_is_counted(pod: Wire, index: int) -> None:
-    assert pod.gate.delete(pod.programs.calls, struct.pack("=I", index))
+    assert mapwrite.delete(pod.gate, pod.programs.calls, struct.pack("=I", index))
     frames = [
         (pod.out, 7, FRAME),
         (pod.out, 10, FRAME6),
@@ -90,7 +90,7 @@ def test_a_missed_call_drops_the_packet_and_is_counted(pod: Wire, index: int) ->
 
 def test_an_endpoint_without_a_policy_program_receives_nothing(pod: Wire) -> None:
     with BpfMap.open(pod.maps[POLICY]) as array:
-        pod.gate.delete(array, struct.pack("=I", POD.id))
+        mapwrite.delete(pod.gate, array, struct.pack("=I", POD.id))
     assert not pod.into(FRAME)
     assert pod.out(FRAME)
     assert pod.metrics()[MISSED, INGRESS][0] == 1

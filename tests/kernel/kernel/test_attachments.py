@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from ctconsole.kernel import attachments, hooks, links, netns, tc
+from ctconsole.kernel import attachments, hooks, links, mapwrite, netns, pins, tc
 from ctconsole.kernel.attachments import link_attachment
 from ctconsole.kernel.counts import ElementCounter
 from ctconsole.kernel.hooks import Asker, Attachment, Hook, Target, known
@@ -94,7 +94,7 @@ def test_xdp_programs_are_found_with_their_mode(
     gate: Gate, bpffs: Path, flag: str, mode: str
 ) -> None:
     with connected_pair(gate) as (left, _), program(gate, ProgramType.XDP) as (fd, number):
-        gate.pin_fd(fd, bpffs / "prog")
+        pins.pin_fd(gate, fd, bpffs / "prog")
         # iproute2 mounts a bpffs on /sys/fs/bpf where none is: not in the machine's mounts.
         argv = ["unshare", "--mount", "ip", "link", "set", "left0"]
         netns.run_in(left, [*argv, flag, "pinned", str(bpffs / "prog")], check=True)
@@ -165,7 +165,7 @@ def test_programs_of_a_map_of_sockets_are_found(
     gate: Gate, type_: MapType, kind: ProgramType, hook: int, name: str
 ) -> None:
     spec = MapSpec("sock_ops_map", type_, 4, 4, 4)
-    with gate.create_map(spec) as live, program(gate, kind) as (fd, number):
+    with mapwrite.create(gate, spec) as live, program(gate, kind) as (fd, number):
         attach(gate, fd, hook, live.fd)
         where = f"{name} of map {live.info.id} sock_ops_map"
         assert attached(number) == [Attachment("sockmap", where, number)]

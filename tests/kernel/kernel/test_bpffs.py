@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import find_bpffs, is_bpffs, pinned_maps, watch
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
@@ -26,19 +27,19 @@ def test_the_private_bpffs_is_found(gate: Gate, bpffs: Path) -> None:
     assert not is_bpffs(bpffs.parent)
     assert not is_bpffs(bpffs / "missing")
     odd = bpffs.parent / "with blank\\and backslash"
-    gate.mount_bpffs(odd)
+    pins.mount_bpffs(gate, odd)
     try:
         assert odd in find_bpffs()
     finally:
-        gate.unmount_bpffs(odd)
+        pins.unmount_bpffs(gate, odd)
 
 
 def test_pinned_maps_are_listed_without_programs(gate: Gate, bpffs: Path) -> None:
-    with gate.create_map(SPEC) as live:
-        gate.pin(live, bpffs / "tc/globals/b")
-        gate.pin(live, bpffs / "tc/globals/a")
+    with mapwrite.create(gate, SPEC) as live:
+        pins.pin(gate, live, bpffs / "tc/globals/b")
+        pins.pin(gate, live, bpffs / "tc/globals/a")
     program = load_program(gate, returning(0))
-    gate.pin_fd(program, bpffs / "program")
+    pins.pin_fd(gate, program, bpffs / "program")
     os.close(program)
     found = pinned_maps(bpffs)
     assert list(found) == [bpffs / "tc/globals/a", bpffs / "tc/globals/b"]
@@ -52,11 +53,11 @@ async def test_a_replaced_pin_is_seen_at_once(gate: Gate, bpffs: Path) -> None:
     path = bpffs / "cilium_metrics"
     changes = aiter(watch(bpffs, stop))
     first = asyncio.ensure_future(anext(changes))
-    with gate.create_map(SPEC) as live:
+    with mapwrite.create(gate, SPEC) as live:
         while not first.done():
-            gate.pin(live, path)
+            pins.pin(gate, live, path)
             await asyncio.sleep(0.05)
-            gate.unpin(path)
+            pins.unpin(gate, path)
     assert path in await first
     stop.set()
     async for _ in changes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import DatapathError, MissingFeatureError
-from ctconsole.kernel import counts
+from ctconsole.kernel import counts, mapwrite
 from ctconsole.kernel.counts import ElementCounter, count_maps, open_counter
 from ctconsole.kernel.libbpf import BpfObject, version
 from ctconsole.model.spec import MapSpec, MapType
@@ -39,25 +39,27 @@ def counter() -> Iterator[ElementCounter]:
 def test_the_kernels_count_is_exact(
     gate: Gate, counter: ElementCounter, kind: MapType, flags: int
 ) -> None:
-    with gate.create_map(MapSpec("counted", kind, 4, 8, 1000, flags)) as live:
+    with mapwrite.create(gate, MapSpec("counted", kind, 4, 8, 1000, flags)) as live:
         assert counter.counts()[live.info.id] == 0
         keys = np.arange(300, dtype="<u4")
-        gate.update_batch(live, keys, np.zeros((300, *live.value_shape), np.uint8))
+        mapwrite.update_batch(gate, live, keys, np.zeros((300, *live.value_shape), np.uint8))
         assert counter.counts()[live.info.id] == 300 == live.count()
-        gate.update_batch(live, keys, np.ones((300, *live.value_shape), np.uint8))
-        gate.delete_batch(live, keys[:120])
+        mapwrite.update_batch(gate, live, keys, np.ones((300, *live.value_shape), np.uint8))
+        mapwrite.delete_batch(gate, live, keys[:120])
         assert counter.counts()[live.info.id] == 180 == live.count()
 
 
 def test_evictions_of_a_full_lru_are_counted(gate: Gate, counter: ElementCounter) -> None:
-    with gate.create_map(MapSpec("lru", MapType.LRU_HASH, 4, 8, 1000)) as live:
+    with mapwrite.create(gate, MapSpec("lru", MapType.LRU_HASH, 4, 8, 1000)) as live:
         keys = np.arange(5000, dtype="<u4")
-        gate.update_batch(live, keys, np.zeros(5000, "<u8"))
+        mapwrite.update_batch(gate, live, keys, np.zeros(5000, "<u8"))
         assert counter.counts()[live.info.id] == live.count() <= 1000
 
 
 def test_a_record_tells_what_the_map_is(gate: Gate, counter: ElementCounter) -> None:
-    with gate.create_map(MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048, 2)) as live:
+    with mapwrite.create(
+        gate, MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048, 2)
+    ) as live:
         records = counter.records()
         record = records[records["id"] == live.info.id][0]
         assert record["name"].decode() == live.info.name
@@ -74,11 +76,11 @@ def test_what_the_kernel_does_not_count_is_walked_or_left_out(
     gate: Gate, counter: ElementCounter
 ) -> None:
     with (
-        gate.create_map(MapSpec("array", MapType.ARRAY, 4, 8, 10)) as array,
-        gate.create_map(MapSpec("hash", MapType.HASH, 4, 8, 10)) as table,
-        gate.create_map(MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, 2)) as events,
+        mapwrite.create(gate, MapSpec("array", MapType.ARRAY, 4, 8, 10)) as array,
+        mapwrite.create(gate, MapSpec("hash", MapType.HASH, 4, 8, 10)) as table,
+        mapwrite.create(gate, MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, 2)) as events,
     ):
-        gate.update(table, b"key1", bytes(8))
+        mapwrite.update(gate, table, b"key1", bytes(8))
         assert array.info.id not in counter.counts()
         maps = [array.info, table.info, events.info]
         found = count_maps(maps, counter)
@@ -94,7 +96,7 @@ def test_all_maps_of_the_machine_are_read_when_they_exceed_one_buffer(
     gate: Gate, counter: ElementCounter
 ) -> None:
     spec = MapSpec("many", MapType.HASH, 4, 4, 1)
-    maps = [gate.create_map(spec) for _ in range(400)]
+    maps = [mapwrite.create(gate, spec) for _ in range(400)]
     try:
         assert {live.info.id for live in maps} <= set(counter.counts())
     finally:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import BpfError, FormatError, NoSuchMapError
-from ctconsole.kernel import syscall, walk
+from ctconsole.kernel import mapwrite, pins, syscall, walk
 from ctconsole.kernel.maps import BpfMap, all_map_ids, all_maps, possible_cpus
 from ctconsole.kernel.programs import load_program
 from ctconsole.kernel.syscall import Cmd, ElemAttr
@@ -34,7 +34,9 @@ def rows(count: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint
 
 
 def fill(gate: Gate, live: BpfMap, count: int) -> None:
-    gate.update_batch(live, rows(count, live.info.key_size), rows(count, live.info.value_size))
+    mapwrite.update_batch(
+        gate, live, rows(count, live.info.key_size), rows(count, live.info.value_size)
+    )
 
 
 def numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[int]:
@@ -42,7 +44,7 @@ def numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[int]
 
 
 def test_info_is_what_was_asked_for(gate: Gate) -> None:
-    with gate.create_map(CT4) as live:
+    with mapwrite.create(gate, CT4) as live:
         info = live.info
         assert (info.name, info.type, info.key_size) == ("cilium_ct4_glob", MapType.LRU_HASH, 14)
         assert (info.value_size, info.max_entries, info.flags, info.pin) == (56, 4096, 0, None)
@@ -57,7 +59,7 @@ def test_info_is_what_was_asked_for(gate: Gate) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000, 65536])
 def test_a_read_brings_every_entry_whatever_the_chunk(gate: Gate, chunk: int) -> None:
-    with gate.create_map(CT4) as live:
+    with mapwrite.create(gate, CT4) as live:
         fill(gate, live, 3000)
         dump = live.read(chunk)
         assert numbers(dump.keys) == list(range(3000))
@@ -70,7 +72,7 @@ def test_a_read_brings_every_entry_whatever_the_chunk(gate: Gate, chunk: int) ->
 
 
 def test_an_empty_map_reads_as_no_rows(gate: Gate) -> None:
-    with gate.create_map(CT4) as live:
+    with mapwrite.create(gate, CT4) as live:
         dump = live.read()
         assert (dump.keys.shape, dump.values.shape) == ((0, 14), (0, 56))
         assert live.count() == 0
@@ -79,9 +81,9 @@ def test_an_empty_map_reads_as_no_rows(gate: Gate) -> None:
 
 def test_per_cpu_values_have_a_column_for_each_possible_cpu(gate: Gate) -> None:
     cpus = possible_cpus()
-    with gate.create_map(MapSpec("metrics", MapType.PERCPU_HASH, 8, 12, 16)) as live:
+    with mapwrite.create(gate, MapSpec("metrics", MapType.PERCPU_HASH, 8, 12, 16)) as live:
         cells = np.arange(cpus * 16, dtype=np.uint8)
-        gate.update(live, b"\x01" * 8, cells.tobytes())
+        mapwrite.update(gate, live, b"\x01" * 8, cells.tobytes())
         dump = live.read()
         assert dump.values.shape == (1, cpus, 16)
         # The kernel keeps value_size bytes rounded up to 8 for each CPU.
@@ -104,7 +106,7 @@ def test_per_cpu_values_have_a_column_for_each_possible_cpu(gate: Gate) -> None:
 )
 def test_every_type_of_a_cilium_node_can_be_read(gate: Gate, spec: MapSpec) -> None:
     entries = {MapType.ARRAY: 20, MapType.PERCPU_ARRAY: 20}.get(spec.type, 0)
-    with gate.create_map(spec) as live:
+    with mapwrite.create(gate, spec) as live:
         dump = live.read()
         assert dump.keys.shape == (entries, spec.key_size)
         assert dump.values.shape == (entries, *live.value_shape)
@@ -112,10 +114,10 @@ def test_every_type_of_a_cilium_node_can_be_read(gate: Gate, spec: MapSpec) -> N
 
 
 def test_a_trie_reads_its_prefixes(gate: Gate) -> None:
-    with gate.create_map(MapSpec("trie", MapType.LPM_TRIE, 8, 4, 64, flags=1)) as live:
+    with mapwrite.create(gate, MapSpec("trie", MapType.LPM_TRIE, 8, 4, 64, flags=1)) as live:
         prefixes = {bytes([32, 0, 0, 0, 10, 0, 0, last]) for last in range(20)}
         for key in prefixes:
-            gate.update(live, key, key[4:])
+            mapwrite.update(gate, live, key, key[4:])
         dump = live.read()
         assert {bytes(key) for key in dump.keys} == prefixes
         assert live.count() == 20
@@ -123,12 +125,12 @@ def test_a_trie_reads_its_prefixes(gate: Gate) -> None:
 
 def test_what_cannot_be_walked_says_so(gate: Gate) -> None:
     spec = MapSpec("cilium_events", MapType.PERF_EVENT_ARRAY, 4, 4, 2)
-    with gate.create_map(spec) as live, pytest.raises(BpfError, match="not supported"):
+    with mapwrite.create(gate, spec) as live, pytest.raises(BpfError, match="not supported"):
         live.read()
 
 
 def test_lookup_answers_none_for_a_missing_key_and_refuses_a_wrong_size(gate: Gate) -> None:
-    with gate.create_map(SMALL) as live:
+    with mapwrite.create(gate, SMALL) as live:
         assert live.lookup(b"\0\0\0\1") is None
         with pytest.raises(FormatError, match="has 4 bytes, not 3"):
             live.lookup(b"abc")
@@ -145,7 +147,7 @@ def test_a_pin_that_is_missing_or_no_map_is_told_apart(bpffs: Path) -> None:
 
 def test_a_pinned_program_is_no_map(gate: Gate, bpffs: Path) -> None:
     program = load_program(gate, returning(0))
-    gate.pin_fd(program, bpffs / "program")
+    pins.pin_fd(gate, program, bpffs / "program")
     with pytest.raises(BpfError, match="It is no map"):
         BpfMap.from_fd(program)
     os.close(program)
@@ -177,7 +179,7 @@ def before_each_step(monkeypatch: pytest.MonkeyPatch, disturb: Callable[[bytes],
 def test_without_batch_operations_a_map_is_read_key_by_key(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gate.create_map(CT4) as live:
+    with mapwrite.create(gate, CT4) as live:
         fill(gate, live, 300)
         key_by_key(monkeypatch)
         dump = live.read()
@@ -191,7 +193,7 @@ def test_without_batch_operations_a_map_is_read_key_by_key(
 def test_a_key_vanishing_under_the_walk_costs_a_restart_and_no_entry(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gate.create_map(SMALL) as live:
+    with mapwrite.create(gate, SMALL) as live:
         fill(gate, live, 40)
         key_by_key(monkeypatch)
         steps: list[bytes] = []
@@ -199,7 +201,7 @@ def test_a_key_vanishing_under_the_walk_costs_a_restart_and_no_entry(
         def delete_the_tenth(key: bytes) -> None:
             steps.append(key)
             if len(steps) == 10:
-                gate.delete(live, key)
+                mapwrite.delete(gate, live, key)
 
         before_each_step(monkeypatch, delete_the_tenth)
         dump = live.read()
@@ -211,7 +213,7 @@ def test_a_key_vanishing_under_the_walk_costs_a_restart_and_no_entry(
 def test_a_walk_that_never_gets_ahead_is_given_up_and_says_so(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gate.create_map(SMALL) as live:
+    with mapwrite.create(gate, SMALL) as live:
         fill(gate, live, 40)
         key_by_key(monkeypatch)
 
@@ -219,8 +221,8 @@ def test_a_walk_that_never_gets_ahead_is_given_up_and_says_so(
 
         def flicker(key: bytes) -> None:
             if seen:
-                gate.update(live, seen.pop(), b"\0" * 8)
-            gate.delete(live, key)
+                mapwrite.update(gate, live, seen.pop(), b"\0" * 8)
+            mapwrite.delete(gate, live, key)
             seen.append(key)
 
         before_each_step(monkeypatch, flicker)
@@ -233,7 +235,7 @@ def test_a_walk_that_never_gets_ahead_is_given_up_and_says_so(
 def test_a_batch_walk_that_breaks_off_reports_what_it_has(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gate.create_map(CT4) as live:
+    with mapwrite.create(gate, CT4) as live:
         fill(gate, live, 3000)
         real, calls = syscall.call, []
 
@@ -256,7 +258,7 @@ def test_a_batch_walk_that_breaks_off_reports_what_it_has(
 def test_a_repeated_key_is_dropped_and_its_later_value_kept(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gate.create_map(SMALL) as live:
+    with mapwrite.create(gate, SMALL) as live:
         fill(gate, live, 40)
         real, calls = syscall.call, []
 
@@ -265,7 +267,7 @@ def test_a_repeated_key_is_dropped_and_its_later_value_kept(
             if len(calls) == 2:
                 attr.in_batch = 0
                 for number in range(40):
-                    gate.update(live, number.to_bytes(4, "little"), b"\xff" * 8)
+                    mapwrite.update(gate, live, number.to_bytes(4, "little"), b"\xff" * 8)
             return real(cmd, attr)
 
         monkeypatch.setattr(walk, "call", start_over_once)

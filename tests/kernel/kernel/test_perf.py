@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import UsageError
-from ctconsole.kernel import clock
+from ctconsole.kernel import clock, mapwrite, pins
 from ctconsole.kernel.maps import possible_cpus
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import load_program, run_program
@@ -33,8 +33,8 @@ PACKET = bytes(64)
 def events(gate: Gate, bpffs: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
     """An array's pin, and what writes so many records into it from one CPU."""
     spec = MapSpec("cilium_events", MapType.PERF_EVENT_ARRAY, 4, 4, possible_cpus())
-    with gate.create_map(spec) as live:
-        gate.pin(live, bpffs / spec.name)
+    with mapwrite.create(gate, spec) as live:
+        pins.pin(gate, live, bpffs / spec.name)
         program = load_program(gate, emitting(live.writable_fd(gate), RECORD))
     try:
         yield bpffs / spec.name, lambda count: run(program, count)
@@ -110,7 +110,7 @@ def test_a_reader_that_leaves_leaves_the_slots_empty(gate: Gate, bpffs: Path) ->
 
 
 def test_another_kind_of_map_is_refused(gate: Gate, bpffs: Path) -> None:
-    with gate.create_map(MapSpec("other", MapType.ARRAY, 4, 4, 1)) as live:
-        gate.pin(live, bpffs / "other")
+    with mapwrite.create(gate, MapSpec("other", MapType.ARRAY, 4, 4, 1)) as live:
+        pins.pin(gate, live, bpffs / "other")
     with pytest.raises(UsageError, match="ARRAY, not a perf event array"):
         PerfReader(gate, bpffs / "other")

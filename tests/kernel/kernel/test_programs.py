@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError, DatapathError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.programs import (
     ProgramType,
     all_programs,
@@ -24,7 +25,7 @@ FRAME = bytes(64)
 
 
 def test_a_program_tells_its_maps_and_is_listed(gate: Gate) -> None:
-    with gate.create_map(MapSpec("used", MapType.HASH, 4, 4, 4)) as live:
+    with mapwrite.create(gate, MapSpec("used", MapType.HASH, 4, 4, 4)) as live:
         fd = load_program(gate, using_map(live.fd), name="uses_map")
         info = program_info(fd)
         assert (info.type, info.name, len(info.tag)) == (ProgramType.SCHED_CLS, "uses_map", 16)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.config import AgentConfig
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.endpoints import remove_own_maps, sync_endpoints
 from ctconsole.manager.init_maps import init_maps
@@ -73,7 +74,7 @@ def test_a_rule_that_stays_keeps_its_counters(gate: Gate, root: Path) -> None:
     assert len(read_rows(path)) == 2
     kept = key_of(path.name, sec_label=9, dport=80, protocol=6)
     with BpfMap.open(path) as live:
-        gate.update(live, kept, bytes(8) + (7).to_bytes(8, "little") + bytes(8))
+        mapwrite.update(gate, live, kept, bytes(8) + (7).to_bytes(8, "little") + bytes(8))
     one = policy_of(POD, parse_rules(both.splitlines()[0]), [POD])
     sync_policy(gate, root, 571, one)
     rows = read_rows(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import ManagedMap, Opened, open_or_create_map
 from ctconsole.model.event import EventKind, Level
@@ -47,7 +48,7 @@ def test_missing_pin_is_created_with_the_folders_above_it(gate: Gate, bpffs: Pat
 def test_same_properties_keep_the_map_and_its_entries(gate: Gate, bpffs: Path) -> None:
     path = bpffs / "ct"
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update(live, bytes(14), bytes(56))
+        mapwrite.update(gate, live, bytes(14), bytes(56))
     again = open_or_create_map(gate, path, CT4)
     with again.map as live:
         assert not again.is_new
@@ -75,7 +76,7 @@ def test_each_property_that_differs_is_logged_and_the_map_made_again(  # noqa: P
 ) -> None:
     path = bpffs / "cilium_ct4_global"
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update(live, bytes(14), bytes(56))
+        mapwrite.update(gate, live, bytes(14), bytes(56))
     result = opened(gate, path, replace(CT4, **changed))  # type: ignore[arg-type]  # fields by name
     mismatch, removed, recreated = result.events
     assert result.is_new
@@ -102,7 +103,7 @@ def test_every_difference_is_logged_not_only_the_first(gate: Gate, bpffs: Path) 
 
 def test_old_map_lives_on_for_whoever_holds_it(gate: Gate, bpffs: Path) -> None:
     with open_or_create_map(gate, bpffs / "ct", CT4).map as old:
-        gate.update(old, bytes(14), bytes(56))
+        mapwrite.update(gate, old, bytes(14), bytes(56))
         new = opened(gate, bpffs / "ct", replace(CT4, max_entries=1024))
         assert new.map.info.id != old.info.id
         assert old.lookup(bytes(14)) == bytes(56)
@@ -169,8 +170,8 @@ def test_map_of_maps_is_made_again_only_when_its_inner_maps_differ(
     assert MAGLEV.inner
     with open_or_create_map(gate, path, MAGLEV).map as live:
         if filled:
-            with gate.create_map(MAGLEV.inner) as inner:
-                gate.update(live, b"\1\0", inner.fd.to_bytes(4, "little"))
+            with mapwrite.create(gate, MAGLEV.inner) as inner:
+                mapwrite.update(gate, live, b"\1\0", inner.fd.to_bytes(4, "little"))
     assert not opened(gate, path, MAGLEV).is_new
     result = opened(gate, path, LARGER)
     assert result.is_new

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import CtconsoleError, DatapathError, NoSuchMapError, UsageError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ct_now, ktime
 from ctconsole.kernel.maps import BpfMap
@@ -34,9 +35,11 @@ def pin(gate: Gate, bpffs: Path) -> Path:
     """A table with 30 established, 20 opening and 10 expired entries."""
     path = bpffs / "cilium_ct4_global"
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(30, lifetime=ktime() + 100))
-        gate.update_batch(live, *ct4_rows(20, lifetime=ktime() + 100, first=100, established=False))
-        gate.update_batch(live, *ct4_rows(10, lifetime=1, first=200))
+        mapwrite.update_batch(gate, live, *ct4_rows(30, lifetime=ktime() + 100))
+        mapwrite.update_batch(
+            gate, live, *ct4_rows(20, lifetime=ktime() + 100, first=100, established=False)
+        )
+        mapwrite.update_batch(gate, live, *ct4_rows(10, lifetime=1, first=200))
     return path
 
 
@@ -78,8 +81,8 @@ def test_plan_says_what_it_costs_and_changes_nothing(pin: Path) -> None:
 def test_a_plan_reads_stamps_by_the_nodes_clock(gate: Gate, bpffs: Path) -> None:
     path, now = bpffs / "cilium_ct4_global", ct_now(JIFFIES)
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(30, lifetime=now + 100))
-        gate.update_batch(live, *ct4_rows(10, lifetime=now - 100, first=200))
+        mapwrite.update_batch(gate, live, *ct4_rows(30, lifetime=now + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(10, lifetime=now - 100, first=200))
     plan = plan_recreate(path, 4096, Reading(clock=JIFFIES))
     assert (plan.entries, plan.alive) == (40, 30)
 
@@ -180,8 +183,8 @@ def test_plan_for_a_map_that_was_replaced_meanwhile_is_refused(gate: Gate, pin: 
 
 
 def test_pending_pin_of_a_killed_run_is_no_obstacle(gate: Gate, pin: Path) -> None:
-    with gate.create_map(CT4) as left:
-        gate.pin(left, pin.with_name(f"{pin.name}:pending"))
+    with mapwrite.create(gate, CT4) as left:
+        pins.pin(gate, left, pin.with_name(f"{pin.name}:pending"))
     recreate(gate, plan_recreate(pin, 4096)).check()
     assert list(pinned_maps(pin.parent)) == [pin]
 

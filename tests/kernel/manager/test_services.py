@@ -9,7 +9,7 @@ import pytest
 
 from ctconsole.config import AgentConfig
 from ctconsole.errors import UsageError
-from ctconsole.kernel.gate import Gate
+from ctconsole.kernel import mapwrite
 from ctconsole.manager.init_maps import init_maps
 from ctconsole.manager.rows import read_rows
 from ctconsole.manager.services import check_service, read_maglev, sync_services
@@ -20,6 +20,7 @@ from ctconsole.paths import GLOBALS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.maps import BpfMap
 
 OPTIONS = {
@@ -79,7 +80,7 @@ def test_what_is_right_already_is_not_written(
     def spy(_: Gate, live: BpfMap, *_more: object) -> None:
         written.append(live.subject)
 
-    monkeypatch.setattr(Gate, "update", spy)
+    monkeypatch.setattr(mapwrite, "update", spy)
     sync_services(gate, root, table, 251)
     assert written == []
 
@@ -88,7 +89,7 @@ def test_no_reader_ever_sees_half_a_service(
     gate: Gate, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After every single write each frontend's slots, backends, id and table are there."""
-    update, delete = Gate.update, Gate.delete
+    update, delete = mapwrite.update, mapwrite.delete
     looks = 0
 
     def look() -> None:
@@ -108,17 +109,17 @@ def test_no_reader_ever_sees_half_a_service(
             ids = {table[at : at + 2] for at in range(0, len(table), 2)}
             assert ids <= set(backends)
 
-    def spying_update(self: Gate, live: BpfMap, key: bytes, value: bytes, flags: int = 0) -> None:
-        update(self, live, key, value, flags)
+    def spying_update(gate: Gate, live: BpfMap, key: bytes, value: bytes, flags: int = 0) -> None:
+        update(gate, live, key, value, flags)
         look()
 
-    def spying_delete(self: Gate, live: BpfMap, key: bytes) -> bool:
-        found = delete(self, live, key)
+    def spying_delete(gate: Gate, live: BpfMap, key: bytes) -> bool:
+        found = delete(gate, live, key)
         look()
         return found
 
-    monkeypatch.setattr(Gate, "update", spying_update)
-    monkeypatch.setattr(Gate, "delete", spying_delete)
+    monkeypatch.setattr(mapwrite, "update", spying_update)
+    monkeypatch.setattr(mapwrite, "delete", spying_delete)
     table = ServiceTable().with_service(WEB)
     sync_services(gate, root, table, 251)
     shrunk = table.with_service(Service("web", WEB.frontend, (TWO,), algorithm=Algorithm.MAGLEV))

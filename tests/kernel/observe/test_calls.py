@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import UsageError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.programs import load_program, program_info
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe.calls import Callee, tail_calls
@@ -29,11 +30,13 @@ NAME = "cilium_calls_00001"
 @pytest.fixture
 def ids(gate: Gate, bpffs: Path) -> Iterator[tuple[int, int]]:
     """An array with one place filled; ids of its caller and its callee."""
-    with gate.create_map(MapSpec(NAME, MapType.PROG_ARRAY, 4, 4, 25)) as array:
-        gate.pin(array, bpffs / NAME)
+    with mapwrite.create(gate, MapSpec(NAME, MapType.PROG_ARRAY, 4, 4, 25)) as array:
+        pins.pin(gate, array, bpffs / NAME)
         callee = load_program(gate, returning(0), name="callee")
         caller = load_program(gate, using_map(array.fd), name="caller")
-        gate.update(array, (7).to_bytes(4, sys.byteorder), callee.to_bytes(4, sys.byteorder))
+        mapwrite.update(
+            gate, array, (7).to_bytes(4, sys.byteorder), callee.to_bytes(4, sys.byteorder)
+        )
         yield program_info(caller).id, program_info(callee).id
         os.close(caller)
         os.close(callee)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.kernel import clock, netns
+from ctconsole.kernel import clock, mapwrite, netns, pins
 from ctconsole.lab.foreign_agent import ANY_MAP
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.ct.layout import Layout
@@ -73,9 +73,9 @@ def test_a_node_that_counts_jiffies_is_read_in_jiffies(
     known = NodeFacts(bpffs, bpffs / GLOBALS, clock=Fact(ClockSource("jiffies", 250), "a test"))
     monkeypatch.setattr(facts, "discover", lambda *_, **__: known)
     lifetime = (clock.jiffies() >> 8) + (100 * 250 >> 8)
-    with gate.create_map(MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 64)) as live:
-        gate.pin(live, bpffs / GLOBALS / ANY_MAP)
-        gate.update_batch(live, *ct4_rows(3, lifetime=lifetime))
+    with mapwrite.create(gate, MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 64)) as live:
+        pins.pin(gate, live, bpffs / GLOBALS / ANY_MAP)
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=lifetime))
     source = LiveSource(bpffs)
     try:
         table = source.table(bpffs / GLOBALS / ANY_MAP)
@@ -88,9 +88,9 @@ def test_a_node_that_counts_jiffies_is_read_in_jiffies(
 @pytest.mark.parametrize("mode", ["ktime", "jiffies"])
 def test_without_an_agent_the_lifetimes_tell_the_clock(gate: Gate, bpffs: Path, mode: str) -> None:
     now = clock.ktime() if mode == "ktime" else clock.jiffies() >> 8
-    with gate.create_map(MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 64)) as live:
-        gate.pin(live, bpffs / GLOBALS / ANY_MAP)
-        gate.update_batch(live, *ct4_rows(3, lifetime=now + 100))
+    with mapwrite.create(gate, MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 64)) as live:
+        pins.pin(gate, live, bpffs / GLOBALS / ANY_MAP)
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=now + 100))
     found = discovery.discover(bpffs).clock
     assert found.value.mode == mode
     assert not found.certain

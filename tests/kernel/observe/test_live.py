@@ -7,6 +7,7 @@ import pytest
 
 from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.catalogue import Group
 from ctconsole.model.ct.layout import Layout
@@ -33,13 +34,13 @@ def source(gate: Gate, bpffs: Path, tmp_path: Path) -> Iterator[LiveSource]:
         MapSpec("cilium_calls_00010", MapType.PROG_ARRAY, 4, 4, 24),
         MapSpec("cilium_ipcache", MapType.LPM_TRIE, 24, 12, 1024, flags=1),
     ):
-        with gate.create_map(spec) as made:
-            gate.pin(made, bpffs / spec.name)
+        with mapwrite.create(gate, spec) as made:
+            pins.pin(gate, made, bpffs / spec.name)
             if spec.name == "cilium_ct4_global":
                 table = random_table(made.info, ROWS)
                 keys = np.ascontiguousarray(table.keys).view(np.uint8).reshape(ROWS, 14)
                 values = table.values.copy().view(np.uint8).reshape(ROWS, 56)
-                gate.update_batch(made, keys, values, 0)
+                mapwrite.update_batch(gate, made, keys, values, 0)
     live = LiveSource(bpffs, tmp_path / "state" / "history.db")
     yield live
     live.close()

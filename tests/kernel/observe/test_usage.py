@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ctconsole.history import History
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import links, mapwrite, netns, pins, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
@@ -41,9 +41,9 @@ def node(gate: Gate, bpffs: Path, tmp_path: Path) -> Iterator[ForeignNode]:
 
 def replace_pin(gate: Gate, path: Path, max_entries: int = 1024) -> MapInfo:
     """What an agent does that dies before its programs follow."""
-    gate.unpin(path)
-    with gate.create_map(MapSpec(path.name, MapType.LRU_HASH, 14, 56, max_entries)) as live:
-        gate.pin(live, path)
+    pins.unpin(gate, path)
+    with mapwrite.create(gate, MapSpec(path.name, MapType.LRU_HASH, 14, 56, max_entries)) as live:
+        pins.pin(gate, live, path)
         return live.info
 
 
@@ -85,13 +85,13 @@ def test_a_tcx_program_on_an_old_map_is_an_alarm(gate: Gate, bpffs: Path, *, by_
     path = bpffs / GLOBALS / TCP_MAP
     with (
         connected_pair(gate) as (left, _),
-        gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old,
-        gate.create_map(MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 4096)) as kept,
+        mapwrite.create(gate, MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old,
+        mapwrite.create(gate, MapSpec(ANY_MAP, MapType.LRU_HASH, 14, 56, 4096)) as kept,
         program(gate, ProgramType.SCHED_CLS, insns=holding(old.fd, kept.fd)) as (fd, _),
         ExitStack() as stack,
     ):
-        gate.pin(old, path)
-        gate.pin(kept, path.parent / ANY_MAP)
+        pins.pin(gate, old, path)
+        pins.pin(gate, kept, path.parent / ANY_MAP)
         index = links.get("left0", netns=left).index
         if by_link:
             stack.enter_context(link(gate, fd, TCX_INGRESS, index, space=left))
@@ -112,9 +112,9 @@ def test_a_congestion_control_on_an_old_map_is_an_alarm(
 ) -> None:
     path = bpffs / GLOBALS / TCP_MAP
     with struct_ops.loaded(gate, tmp_path) as control:
-        gate.make_folder(path.parent)
-        gate.pin_fd(control.maps["cilium_ct4_global"], path)
-        gate.pin_fd(control.maps["held"], path.parent / "held")
+        pins.make_folder(gate, path.parent)
+        pins.pin_fd(gate, control.maps["cilium_ct4_global"], path)
+        pins.pin_fd(gate, control.maps["held"], path.parent / "held")
         replace_pin(gate, path)
         assert not usage(bpffs).split
         with control.stored():
@@ -145,7 +145,7 @@ def test_maps_of_the_same_name_elsewhere_are_not_taken_for_ours(
 ) -> None:
     with connected_pair(gate) as (left, _):
         spec = MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)
-        with gate.create_map(spec) as other:
+        with mapwrite.create(gate, spec) as other:
             fd = load_program(gate, using_map(other.fd), name="stranger")
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
@@ -161,8 +161,8 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
 ) -> None:
     path = bpffs / GLOBALS / TCP_MAP
     with connected_pair(gate) as (left, _):
-        with gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old:
-            gate.pin(old, path)
+        with mapwrite.create(gate, MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old:
+            pins.pin(gate, old, path)
             fd = load_program(gate, using_map(old.fd), name="alone")
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
@@ -187,14 +187,16 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
 def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) -> None:
     with (
         connected_pair(gate) as (left, _),
-        gate.create_map(MapSpec("cilium_calls", MapType.PROG_ARRAY, 4, 4, 4)) as calls,
-        gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
+        mapwrite.create(gate, MapSpec("cilium_calls", MapType.PROG_ARRAY, 4, 4, 4)) as calls,
+        mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
     ):
-        gate.pin(calls, bpffs / "cilium_calls_00001")
-        gate.pin(used, bpffs / "x")
+        pins.pin(gate, calls, bpffs / "cilium_calls_00001")
+        pins.pin(gate, used, bpffs / "x")
         called = load_program(gate, using_map(used.fd), name="called")
         caller = load_program(gate, using_map(calls.fd), name="caller")
-        gate.update(calls, (1).to_bytes(4, sys.byteorder), called.to_bytes(4, sys.byteorder))
+        mapwrite.update(
+            gate, calls, (1).to_bytes(4, sys.byteorder), called.to_bytes(4, sys.byteorder)
+        )
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
         tc.replace_filter(gate, index, tc.Hook.INGRESS, caller, "caller", netns=left)
@@ -207,12 +209,12 @@ def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) 
 def test_xdp_programs_and_loaded_ones_are_told_apart(gate: Gate, bpffs: Path) -> None:
     with (
         connected_pair(gate) as (left, _),
-        gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
+        mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 4)) as used,
     ):
-        gate.pin(used, bpffs / "x")
+        pins.pin(gate, used, bpffs / "x")
         idle = load_program(gate, using_map(used.fd), name="idle")
         fd = load_program(gate, using_map(used.fd, 2), ProgramType.XDP, name="drop_less")
-        gate.pin_fd(fd, bpffs / "prog")
+        pins.pin_fd(gate, fd, bpffs / "prog")
         number = program_info(fd).id
         # iproute2 mounts a bpffs on /sys/fs/bpf where none is: not in the machine's mounts.
         argv = ["unshare", "--mount", "ip", "link", "set", "left0"]

@@ -4,6 +4,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
@@ -107,10 +108,10 @@ def test_programs_that_stay_behind_are_an_alarm(gate: Gate, bpffs: Path, tmp_pat
         node.agent.start()
         old = node.map_info()
         with watching(bpffs) as seen:
-            gate.unpin(bpffs / GLOBALS / TCP_MAP)
+            pins.unpin(gate, bpffs / GLOBALS / TCP_MAP)
             spec = MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 1024)
-            with gate.create_map(spec) as live:
-                gate.pin(live, bpffs / GLOBALS / TCP_MAP)
+            with mapwrite.create(gate, spec) as live:
+                pins.pin(gate, live, bpffs / GLOBALS / TCP_MAP)
             story = seen.story()
         assert "2 programs still use the old map" in story.message
         alarm, *_ = seen.of(EventKind.SPLIT_BRAIN)
@@ -124,9 +125,9 @@ def test_a_brain_split_before_anybody_watched_is_an_alarm_until_it_is_healed(
     with foreign_node(gate, bpffs, tmp_path) as node:
         node.agent.start()
         old = node.map_info()
-        gate.unpin(bpffs / GLOBALS / TCP_MAP)
-        with gate.create_map(MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)) as live:
-            gate.pin(live, bpffs / GLOBALS / TCP_MAP)
+        pins.unpin(gate, bpffs / GLOBALS / TCP_MAP)
+        with mapwrite.create(gate, MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)) as live:
+            pins.pin(gate, live, bpffs / GLOBALS / TCP_MAP)
         with watching(bpffs) as seen:
             assert until(lambda: bool(seen.of(EventKind.SPLIT_BRAIN)))
             # The map is as configured, so that this time the agent opens it.
@@ -140,11 +141,14 @@ def test_a_brain_split_before_anybody_watched_is_an_alarm_until_it_is_healed(
 
 def test_pins_that_come_and_go_are_events(gate: Gate, bpffs: Path) -> None:
     path = bpffs / GLOBALS / TCP_MAP
-    with watching(bpffs) as seen, gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
-        gate.pin(live, path)
+    with (
+        watching(bpffs) as seen,
+        mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 8)) as live,
+    ):
+        pins.pin(gate, live, path)
         assert until(lambda: bool(seen.of(EventKind.MAP_PINNED)))
-        gate.update(live, b"abcd", b"efgh")
-        gate.unpin(path)
+        mapwrite.update(gate, live, b"abcd", b"efgh")
+        pins.unpin(gate, path)
         assert until(lambda: bool(seen.of(EventKind.MAP_UNPINNED)))
     (pinned,), (gone,) = seen.of(EventKind.MAP_PINNED), seen.of(EventKind.MAP_UNPINNED)
     assert (pinned.subject, pinned.fields["id"]) == (str(path), live.info.id)
@@ -155,13 +159,13 @@ def test_pins_that_come_and_go_are_events(gate: Gate, bpffs: Path) -> None:
 def test_a_node_whose_bpffs_comes_later_is_watched(gate: Gate, tmp_path: Path) -> None:
     root = tmp_path / "later"
     with watching(root) as seen:
-        gate.mount_bpffs(root)
+        pins.mount_bpffs(gate, root)
         try:
-            with gate.create_map(MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
-                gate.pin(live, root / "tc" / "globals" / "x")
+            with mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
+                pins.pin(gate, live, root / "tc" / "globals" / "x")
                 assert until(lambda: bool(seen.of(EventKind.MAP_PINNED)))
         finally:
-            gate.unmount_bpffs(root)
+            pins.unmount_bpffs(gate, root)
 
 
 def test_an_agent_of_the_older_generation_tells_the_same(

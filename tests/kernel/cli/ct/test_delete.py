@@ -12,6 +12,7 @@ from ctconsole.cli import gates
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import ReadOnlyError, UsageError
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
@@ -36,10 +37,10 @@ def ctconsole(*arguments: object) -> Result:
 def path(gate: Gate, bpffs: Path) -> Path:
     """Two living and five dead entries."""
     path = bpffs / GLOBALS / "cilium_ct4_global"
-    gate.make_folder(path.parent)
+    pins.make_folder(gate, path.parent)
     with open_or_create_map(gate, path, CT4).map as live:
-        gate.update_batch(live, *ct4_rows(2, lifetime=ktime() + 100))
-        gate.update_batch(live, *ct4_rows(5, lifetime=1, first=100))
+        mapwrite.update_batch(gate, live, *ct4_rows(2, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(5, lifetime=1, first=100))
     return path
 
 

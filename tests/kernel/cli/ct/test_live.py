@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.support.captures import FOLDERS, dump, dump_files, layout_of, printed
@@ -27,10 +28,10 @@ def pin_captures(gate: Gate, root: Path, folder: str, *, value_size: int = 56) -
         read = dump(path)
         size = 38 if "6" in read.map_name else 14
         spec = MapSpec(read.map_name, MapType.LRU_HASH, size, value_size, 4096)
-        with gate.create_map(spec) as live:
-            gate.pin(live, root / GLOBALS / read.map_name)
+        with mapwrite.create(gate, spec) as live:
+            pins.pin(gate, live, root / GLOBALS / read.map_name)
             if len(read.keys):
-                gate.update_batch(live, read.keys, read.values[:, :value_size].copy())
+                mapwrite.update_batch(gate, live, read.keys, read.values[:, :value_size].copy())
             found[read.map_name] = live.info.id
     return found
 
@@ -71,7 +72,7 @@ def test_a_map_by_its_id(gate: Gate, bpffs: Path) -> None:
 def test_a_missing_map_ends_1_18_and_not_1_9(gate: Gate, bpffs: Path) -> None:
     pin_captures(gate, bpffs, "handmade-1.9")
     gone = bpffs / GLOBALS / "cilium_ct_any4_global"
-    gate.unpin(gone)
+    pins.unpin(gate, gone)
     arguments = ("--bpf-root", str(bpffs), "-o", "cilium", "--layout")
     old, new = ct_list(*arguments, "1.9"), ct_list(*arguments, "1.18")
     reason = f"Unable to get object {gone}: no such file or directory. Skipping.\n"
@@ -101,7 +102,7 @@ def test_values_of_48_bytes_are_what_each_versions_tool_makes_of_them(
 
 def test_json_as_cilium_is_all_or_nothing(gate: Gate, bpffs: Path) -> None:
     pin_captures(gate, bpffs, "handmade-1.18")
-    gate.unpin(bpffs / GLOBALS / "cilium_ct_any6_global")
+    pins.unpin(gate, bpffs / GLOBALS / "cilium_ct_any6_global")
     done = ct_list("--bpf-root", str(bpffs), "-o", "cilium-json", "--layout", "1.18")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"cilium_ct_any6_global" in done.stderr

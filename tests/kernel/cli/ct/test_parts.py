@@ -13,8 +13,10 @@ from ctconsole.cli.ct import pins as ct_pins
 from ctconsole.cli.ct.pins import Pins
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import BpfError, bpf_error
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.pins import pin
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
@@ -36,12 +38,12 @@ PART = 256
 
 @pytest.fixture
 def root(gate: Gate, bpffs: Path) -> Path:
-    with gate.create_map(CT4) as live:
-        gate.pin(live, bpffs / GLOBALS / CT4.name)
-        gate.update_batch(live, *ct4_rows(ROWS, lifetime=ktime() + 1000))
+    with mapwrite.create(gate, CT4) as live:
+        pin(gate, live, bpffs / GLOBALS / CT4.name)
+        mapwrite.update_batch(gate, live, *ct4_rows(ROWS, lifetime=ktime() + 1000))
     other = replace(CT4, name="cilium_ct_any4_global")
-    with gate.create_map(other) as live:
-        gate.pin(live, bpffs / GLOBALS / other.name)
+    with mapwrite.create(gate, other) as live:
+        pin(gate, live, bpffs / GLOBALS / other.name)
     return bpffs
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.paths import GLOBALS
@@ -26,18 +27,18 @@ def test_what_comes_goes_and_is_evicted_between_two_looks(
     gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = bpffs / GLOBALS / CT4.name
-    gate.make_folder(path.parent)
+    pins.make_folder(gate, path.parent)
     with open_or_create_map(gate, path, CT4).map as live:
         alive, _ = rows = ct4_rows(20, lifetime=ktime() + 100)
-        gate.update_batch(live, *rows)
+        mapwrite.update_batch(gate, live, *rows)
         dead, _ = rows = ct4_rows(5, lifetime=1, first=100)
-        gate.update_batch(live, *rows)
+        mapwrite.update_batch(gate, live, *rows)
         pause = time.sleep
 
         def meanwhile(seconds: float) -> None:
-            gate.update_batch(live, *ct4_rows(30, lifetime=ktime() + 100, first=200))
+            mapwrite.update_batch(gate, live, *ct4_rows(30, lifetime=ktime() + 100, first=200))
             for key in (*alive[:3], *dead):
-                gate.delete(live, key.tobytes())
+                mapwrite.delete(gate, live, key.tobytes())
             pause(seconds)
 
         monkeypatch.setattr("time.sleep", meanwhile)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.paths import GLOBALS
@@ -48,7 +49,7 @@ def test_where_translations_are_not_known_that_is_said(gate: Gate, bpffs: Path) 
         open_or_create_map(gate, folder / CT4.name, CT4).map as live,
         open_or_create_map(gate, folder / odd.name, odd).map,
     ):
-        gate.update_batch(live, *ct4_rows(3, lifetime=ktime() + 100))
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=ktime() + 100))
         result = risk(bpffs)
     assert "translations are not known: cilium_snat_v4_external has keys of 14" in result.stderr
     assert json.loads(result.stdout)[0]["entries"] == 3

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
@@ -126,9 +127,9 @@ def test_the_agent_tells_the_release(gate: Gate, bpffs: Path, tmp_path: Path) ->
 
 
 def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
-    with gate.create_map(MapSpec("cilium_lxc", MapType.HASH, 20, 52, 4)) as live:
-        gate.pin(live, bpffs / GLOBALS / "cilium_lxc")
-        gate.update(live, b"k" * 20, b"v" * 52)
+    with mapwrite.create(gate, MapSpec("cilium_lxc", MapType.HASH, 20, 52, 4)) as live:
+        pins.pin(gate, live, bpffs / GLOBALS / "cilium_lxc")
+        mapwrite.update(gate, live, b"k" * 20, b"v" * 52)
     result = CliRunner().invoke(cli, ["endpoint", "list", "--bpf-root", str(bpffs)])
     assert "cilium_lxc has keys of 20 and values of 52 bytes" in result.stderr
     assert "key 6b 6b" in result.stdout
@@ -140,12 +141,12 @@ def test_a_node_without_the_map_says_where_it_looked(bpffs: Path) -> None:
 
 
 def test_conntrack_entries_get_names_from_the_maps(node: Path, gate: Gate) -> None:
-    with gate.create_map(MapSpec("cilium_ct4", MapType.LRU_HASH, 14, 56, 16)) as live:
-        gate.pin(live, node / GLOBALS / "cilium_ct4_global")
+    with mapwrite.create(gate, MapSpec("cilium_ct4", MapType.LRU_HASH, 14, 56, 16)) as live:
+        pins.pin(gate, live, node / GLOBALS / "cilium_ct4_global")
         key = bytes([10, 0, 0, 5, 8, 8, 8, 8, 0, 53, 0x9C, 0x40, 6, 0])
         value = bytearray(56)
         value[39] = 1
-        gate.update(live, key, bytes(value))
+        mapwrite.update(gate, live, key, bytes(value))
     names = ("ct", "list", "--names", "--layout", "1.9", "--bpf-root", node)
     [entry] = json.loads(run(*names, "-o", "json"))
     assert (entry["source_name"], entry["destination_name"], entry["service_name"]) == (
