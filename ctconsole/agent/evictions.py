@@ -1,14 +1,16 @@
-"""How many entries an LRU table has evicted: nobody counts them, so it is worked out.
+"""How many entries of the agent's own tables were evicted, from pass to pass of the collector.
 
-The kernel evicts silently. What was created since the last pass and is neither there now nor was
-deleted must have been evicted. It is an estimate: an entry created twice counts twice, records
-lost on the way make it too low, entries somebody else deleted make it too high.
+The agent knows how many entries were created, also of those that came and went between two
+passes (`model.ct.evictions` says what is counted). Entries created twice count twice, records
+lost on the way make the number too low.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from ctconsole.model.ct.evictions import evicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +54,7 @@ class Evictions:
         self._before[name] = (counter, left)
         if before is None:
             return None
-        evicted = max(0, counter - before[0] - (found - before[1]))
-        self.total += evicted
-        return evicted
+        # What the pass before collected is not in ``before`` any more.
+        gone = evicted(came=counter - before[0], before=before[1], now=found)
+        self.total += gone
+        return gone

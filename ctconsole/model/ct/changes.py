@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.ct.evictions import evicted
 from ctconsole.model.ct.keyhash import hash_rows
 
 if TYPE_CHECKING:
@@ -17,9 +18,22 @@ if TYPE_CHECKING:
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
     Hashes: TypeAlias = npt.NDArray[np.uint64]
+    Order: TypeAlias = npt.NDArray[np.intp]
 
 DYING: Final = 10
 """Seconds of life left below which an entry is about to go (``CT_CLOSE_TIMEOUT``)."""
+
+
+class Pairs(NamedTuple):
+    """The entries that are in both of two samples; one entry stands at one place in each array.
+
+    Attributes:
+        older: its row in the older sample.
+        newer: its row in the newer.
+    """
+
+    older: Order
+    newer: Order
 
 
 @dataclass(frozen=True)
@@ -28,15 +42,16 @@ class Changes:
 
     Attributes:
         seconds: from the older to the newer, wall clock.
+        kept: which row of the newer sample was which of the older.
         new: rows of the newer sample that were not in the older.
         gone: rows of the older sample that are not in the newer.
-        evicted: how many are gone although their lifetime was not over: an estimate of what a
-            full LRU map threw out. Deletions by a person or an agent count as well, and over
-            more than 10 seconds between samples also connections that closed and were collected.
-            None where a walk was incomplete or the clock is unknown.
+        evicted: how many are gone although their lifetime was not over (see `evictions.evicted`).
+            Over more than 10 seconds between samples also connections that closed and were
+            collected count. None where a walk was incomplete or the clock is unknown.
     """
 
     seconds: float
+    kept: Pairs
     new: Bools
     gone: Bools
     evicted: int | None
@@ -81,12 +96,14 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
     seconds = after.taken_at - before.taken_at
     if before.info.id != after.info.id or before.keys.dtype != after.keys.dtype or seconds <= 0:
         return None
-    kept_before, kept_after = _matched(older.hashes, newer.hashes)
-    gone = ~kept_before
-    evicted = None
+    kept = _matched(older.hashes, newer.hashes)
+    gone, new = _others(kept.older, len(before)), _others(kept.newer, len(after))
+    lost = None
     if before.walk.complete and after.walk.complete and after.has_clock:
-        evicted = int(np.count_nonzero(before.values["lifetime"][gone] > after.now))
-    return Changes(seconds, new=~kept_after, gone=gone, evicted=evicted)
+        over = int(np.count_nonzero(before.values["lifetime"][gone] <= after.now))
+        came = len(after) - len(kept.newer)
+        lost = evicted(came=came, before=len(before), now=len(after), collected=over)
+    return Changes(seconds, kept, new=new, gone=gone, evicted=lost)
 
 
 def dying(table: CtTable) -> Bools:
@@ -96,33 +113,41 @@ def dying(table: CtTable) -> Bools:
     return np.asarray(table.alive & (table.remaining <= DYING))
 
 
-def _matched(left: Hashes, right: Hashes) -> tuple[Bools, Bools]:
-    """Which of ``left`` are in ``right``, and which of ``right`` are in ``left``.
+def _others(rows: Order, count: int) -> Bools:
+    """The rows of ``count`` that are not among these, which are all different."""
+    if len(rows) == count:
+        return np.zeros(count, np.bool_)
+    others = np.ones(count, np.bool_)
+    others[rows] = False
+    return others
+
+
+def _matched(older: Hashes, newer: Hashes) -> Pairs:
+    """Which row of the one is which of the other.
 
     Joined through a table of row numbers indexed by part of the hash; the few rows that lost
     their place to another are joined by sorting.
     """
-    in_left = np.zeros(len(left), np.bool_)
-    in_right = np.zeros(len(right), np.bool_)
-    if not (len(left) and len(right)):
-        return in_left, in_right
-    if np.array_equal(left, right):
+    if not (len(older) and len(newer)):
+        return Pairs(np.empty(0, np.intp), np.empty(0, np.intp))
+    if np.array_equal(older, newer):
         # Walks come in the order of the map's buckets: a table at rest reads the same twice.
-        return ~in_left, ~in_right
-    bits = max(8, int(2 * len(left)).bit_length())
+        every = np.arange(len(older))
+        return Pairs(every, every)
+    bits = max(8, int(2 * len(older)).bit_length())
     down = np.uint64(64 - bits)
     places = np.zeros(1 << bits, np.uint32)
-    places[(left >> down).astype(np.intp)] = np.arange(len(left), dtype=np.uint32)
-    partner = places[(right >> down).astype(np.intp)]
-    same = left[partner] == right
-    in_right[same] = True
-    in_left[partner[same]] = True
-    rest_left, rest_right = np.flatnonzero(~in_left), np.flatnonzero(~in_right)
-    if len(rest_left) and len(rest_right):
+    places[(older >> down).astype(np.intp)] = np.arange(len(older), dtype=np.uint32)
+    partner = places[(newer >> down).astype(np.intp)]
+    same = older[partner] == newer
+    in_newer = np.flatnonzero(same)
+    in_older = partner[in_newer].astype(np.intp)
+    rest_older, rest_newer = np.flatnonzero(_others(in_older, len(older))), np.flatnonzero(~same)
+    if len(rest_older) and len(rest_newer):
         common, one, other = np.intersect1d(
-            left[rest_left], right[rest_right], assume_unique=True, return_indices=True
+            older[rest_older], newer[rest_newer], assume_unique=True, return_indices=True
         )
         del common
-        in_left[rest_left[one]] = True
-        in_right[rest_right[other]] = True
-    return in_left, in_right
+        in_older = np.concatenate((in_older, rest_older[one]))
+        in_newer = np.concatenate((in_newer, rest_newer[other]))
+    return Pairs(in_older, in_newer)

@@ -61,6 +61,27 @@ def test_the_join_agrees_with_sets(left: set[int], right: set[int]) -> None:
     assert changes.new_count == len(right - left)
     assert changes.gone_count == len(left - right)
     assert list(changes.new) == [number not in left for number in right]
+    assert list(changes.gone) == [number not in right for number in left]
+    assert (older.keys[changes.kept.older] == newer.keys[changes.kept.newer]).all()
+    assert len(changes.kept.older) == len(left & right)
+
+
+def test_rows_that_lose_their_place_in_the_join_are_paired_too() -> None:
+    numbers = np.random.default_rng(1).permutation(60_000)
+    older = ct_table(*flows(*numbers[:50_000]), taken_at=1.0)
+    newer = ct_table(*flows(*numbers[10_000:][::-1]), taken_at=2.0)
+    kept = between(older, newer).kept
+    assert len(kept.older) == 40_000
+    assert (older.keys[kept.older] == newer.keys[kept.newer]).all()
+
+
+def test_a_rate_needs_no_second_join() -> None:
+    older = ct_table(*flows(1, 2, 3), taken_at=1.0)
+    newer = ct_table(*(replace(one, packets=9) for one in flows(3, 4, 1)), taken_at=2.0)
+    kept = between(older, newer).kept
+    grown = np.zeros(len(newer), np.int64)
+    grown[kept.newer] = newer.packets[kept.newer] - older.packets[kept.older]
+    assert list(grown) == [5, 0, 5]
 
 
 def test_what_is_about_to_go_is_marked() -> None:
