@@ -18,6 +18,8 @@ from ctconsole.model.spec import MapSpec, MapType
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+pytest_plugins = ["tests.support.guard"]
+
 PRIVILEGED_FOLDERS = ("kernel", "e2e")
 
 

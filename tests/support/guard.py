@@ -1,0 +1,167 @@
+"""What every test stands on: children with default signals, and no process outlives its tests.
+
+A plugin of pytest (`tests/conftest.py` names it). What a test begins with `subprocess.Popen` and
+leaves running is ended and fails the test. Agents, servers and terminals are nobody's children;
+they inherit a mark in their environment, and those alive after the last test of their module are
+ended and fail it. Nobody waits for ever: a ``with Popen`` that an error leaves kills its process
+first, and so does a clock where a test has hung beyond its time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from types import FrameType, TracebackType
+
+MARK = "CTCONSOLE_TEST_RUN"
+"""Set in the environment of everything that the tests of this process begin."""
+
+GRACE = 10.0
+"""Seconds that a module's processes have to end by themselves, on a machine under load."""
+
+AFTER_TIMEOUT = 10.0
+"""Seconds between a test's time limit and the end of the processes it still waits for."""
+
+ONCE_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""What ``nohup``, a shell's ``&`` and CI runners have their children ignore."""
+
+_begun: list[subprocess.Popen[Any]] = []
+"""What the running test's own body has begun."""
+
+_calling = False
+
+
+def default_signals() -> None:
+    """Have children start with default signals; this process goes on ignoring what it did.
+
+    An ignored signal stays ignored over execve(2), one with a handler becomes a default one.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ONCE_IGNORED)
+    for number in ONCE_IGNORED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _nothing)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    del number, frame
+
+
+def end_tree(pid: int) -> None:
+    """Kill a process and all below it."""
+    with suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in (top, *top.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def marked() -> dict[int, str]:
+    """The living processes that bear this run's mark, and what each is; never this one."""
+    mark = f"{MARK}={os.environ[MARK]}".encode()
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                argv = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                found[int(folder.name)] = argv.strip()
+    found.pop(os.getpid(), None)
+    # Python's own helper lives as long as the process that once spawned a worker.
+    return {pid: argv for pid, argv in found.items() if "resource_tracker" not in argv}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    default_signals()
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    patch.setenv(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
+    begin, leave = subprocess.Popen.__init__, subprocess.Popen.__exit__
+
+    def begin_and_note(self: subprocess.Popen[Any], *args: Any, **given: Any) -> None:  # noqa: ANN401 - Popen's own
+        begin(self, *args, **given)
+        if _calling:
+            _begun.append(self)
+
+    def end_and_leave(
+        self: subprocess.Popen[Any],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self.poll() is None:
+            end_tree(self.pid)
+        leave(self, kind, error, trace)
+
+    patch.setattr(subprocess.Popen, "__init__", begin_and_note)
+    patch.setattr(subprocess.Popen, "__exit__", end_and_leave)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    global _calling  # noqa: PLW0603 - one test runs at a time
+    clock = threading.Timer(_seconds(item) + AFTER_TIMEOUT, lambda: _end(_begun))
+    clock.daemon = True
+    clock.start()
+    _calling = True
+    try:
+        return (yield)
+    finally:
+        _calling = False
+        clock.cancel()
+        clock.join()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    try:
+        yield
+    finally:
+        left = [_words(process) for process in _end(_begun)]
+        _begun.clear()
+    if left:
+        pytest.fail(f"The test leaves running: {'; '.join(left)}", pytrace=False)
+    if nextitem is None or nextitem.path != item.path:
+        outlived = _end_marked()
+        if outlived:
+            pytest.fail(f"Outlive the tests of {item.path.name}: {outlived}", pytrace=False)
+
+
+def _seconds(item: pytest.Item) -> float:
+    """The time limit that pytest-timeout holds the test to."""
+    own = item.get_closest_marker("timeout")
+    return float(own.args[0] if own and own.args else item.config.getini("timeout") or 300)
+
+
+def _words(process: subprocess.Popen[Any]) -> str:
+    argv: Any = process.args
+    return argv if isinstance(argv, str) else " ".join(map(str, argv))
+
+
+def _end(begun: Iterable[subprocess.Popen[Any]]) -> list[subprocess.Popen[Any]]:
+    """Kill those that still run, and return them."""
+    running = [process for process in tuple(begun) if process.poll() is None]
+    for process in running:
+        end_tree(process.pid)
+        process.wait()
+    return running
+
+
+def _end_marked() -> dict[int, str]:
+    """Wait for what the module's tests began; kill and return what does not end by itself."""
+    end = time.monotonic() + GRACE
+    while (left := marked()) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in left:
+        end_tree(pid)
+    return left
