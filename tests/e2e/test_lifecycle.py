@@ -155,7 +155,7 @@ def read(ours: int) -> bytes:
 def demo_lab(process: subprocess.Popen[bytes], ours: int) -> Lab:
     """The lab of a demo, once the console shows one of its maps."""
     screen = b""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         screen += read(ours)
         labs = [lab for lab in lifecycle.all_labs() if lab.owner and lab.owner.pid == process.pid]
@@ -189,7 +189,7 @@ def test_leaving_a_demo_leaves_nothing(end: str) -> None:
             os.write(ours, KEYS[end])
         else:
             process.send_signal(signal.Signals[end])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             read(ours)
             time.sleep(0.05)

@@ -16,7 +16,7 @@ from ctconsole.lab.names import namespace
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
 
-SECONDS = 10.0
+SECONDS = 30.0
 """The kernel frees namespaces, programs and maps later, in workers of its own."""
 
 

@@ -74,7 +74,12 @@ def marked() -> dict[int, str]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (folder / "environ").read_bytes().split(b"\0"):
-                argv = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                argv = (
+                    (folder / "cmdline")
+                    .read_bytes()
+                    .replace(b"\0", b" ")
+                    .decode("utf-8", "replace")
+                )
                 found[int(folder.name)] = argv.strip()
     found.pop(os.getpid(), None)
     # Python's own helper lives as long as the process that once spawned a worker.

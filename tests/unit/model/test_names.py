@@ -107,6 +107,6 @@ def test_every_prefix_length(bits: int) -> None:
 def test_many_rows_are_resolved_at_once() -> None:
     random = np.random.default_rng(1)
     rows = random.integers(0, 256, (100_000, 4), "u1")
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(MAPS.addresses(rows)) == 100_000
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
