@@ -13,7 +13,9 @@
     ├── ReadOnlyError           a write was asked for and the gate is closed
     ├── DatapathError           a program does not compile, load or attach
     ├── AgentError              the agent did not start, stop or answer
-    │   └── AgentRefusedError   it answers, but not with what was asked for
+    │   ├── AgentRefusedError   it answers, but not with what was asked for
+    │   ├── RequestFailedError  ours answers that it will not, or could not
+    │   └── EndedEarlyError     its work was told to end before it was done
     └── LabError                the embedded node could not be built or found
 
 Every command prints ``str(error)`` on stderr and exits with ``error.exit_code``.
@@ -140,6 +142,14 @@ class AgentError(CtconsoleError):
 
 class AgentRefusedError(AgentError):
     """The agent answers, but not with what was asked for; it may answer something else."""
+
+
+class RequestFailedError(AgentError):
+    """Our agent answers that it will not do what was asked, or could not; in its own words."""
+
+
+class EndedEarlyError(AgentError):
+    """Work was told to end before it was done; what it had done so far stays."""
 
 
 class LabError(CtconsoleError):

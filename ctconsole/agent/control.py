@@ -147,7 +147,7 @@ def status(settings: AgentSettings) -> AgentStatus:
     if pid is None:
         return AgentStatus(running=False, settings=last)
     try:
-        found = wire.request(state.socket, "status", timeout=5.0)
+        found = wire.request(state.socket, "status", total=5.0)
     except AgentError:
         # It starts or ends just now.
         return AgentStatus(running=True, pid=pid or None, settings=last)
@@ -178,7 +178,7 @@ def regenerate(settings: AgentSettings, options: Mapping[str, str] | None = None
         AgentError: no agent runs, or it failed; carries its sentence.
     """
     socket = StateDir(settings.state_dir).socket
-    answer = wire.request(socket, "regenerate", timeout=START_SECONDS, options=options or {})
+    answer = wire.request(socket, "regenerate", options=options or {})
     return int(answer["endpoints"])
 
 
@@ -191,7 +191,7 @@ def collect(settings: AgentSettings) -> Mapping[str, Any]:
     Raises:
         AgentError: no agent runs, or the pass failed.
     """
-    return wire.request(StateDir(settings.state_dir).socket, "gc", timeout=START_SECONDS)
+    return wire.request(StateDir(settings.state_dir).socket, "gc")
 
 
 def policy(settings: AgentSettings) -> PolicyFacts:

@@ -1,13 +1,12 @@
 """What an agent keeps in its state folder, and the settings it is started with.
 
-Below the folder: ``agent.json`` (settings of the last start), ``agent.lock`` (held while the
-agent runs; its process id), ``agent.log``, ``agent.sock``, ``history.db``,
+Below the folder: ``agent.json`` (settings of the last start), ``agent.lock`` (locked while the
+agent runs), ``agent.log``, ``agent.sock``, ``history.db``,
 ``services.json``, ``policy.json`` and ``endpoints/<id>.json``.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.config import AgentConfig, ConfigDir, read_dir
 from ctconsole.errors import AgentError, FormatError
+from ctconsole.kernel import locks
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import DEFAULT_BPF_ROOT, run_dir
 
@@ -74,14 +74,15 @@ class AgentSettings:
         """
         try:
             found = json.loads(text)
+            options = {name: _text(value) for name, value in found["options"].items()}
             return cls(
                 state_dir=Path(found["state_dir"]),
                 config_dir=Path(found["config_dir"]) if found["config_dir"] else None,
                 bpf_root=Path(found["bpf_root"]),
                 netns=found["netns"],
-                options=MappingProxyType(dict(found["options"])),
+                options=MappingProxyType(options),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FormatError(f"The agent's settings are damaged: {error!r}") from error
 
 
@@ -147,39 +148,35 @@ class StateDir:
         write_whole(self.settings_file, settings.to_json())
 
     def running_pid(self) -> int | None:
-        """The process id of the agent that holds the lock; 0 while it has not said it yet.
+        """The process id of the agent that runs on this folder, None where none does.
 
-        None where no agent runs. A process id left behind by a killed agent is not believed.
+        Asking never keeps an agent from starting. A killed agent holds nothing any more.
         """
-        try:
-            lock = self.lock.open("r", encoding="ascii")
-        except OSError:
-            return None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = lock.read().strip()
-                return int(text) if text.isdigit() else 0
-        return None
+        return locks.holder(self.lock)
 
     def acquire(self) -> int:
         """Take the lock for as long as this process lives; the descriptor holds it.
 
         Raises:
-            AgentError: another agent runs on this folder.
+            AgentError: another agent runs on this folder, or it cannot be written.
         """
-        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AgentError(f"Cannot write {self.lock}: {error.strerror}") from error
+        try:
+            taken = locks.take(fd)
+        except OSError as error:
             os.close(fd)
+            raise AgentError(f"Cannot lock {self.lock}: {error.strerror}") from error
+        if not taken:
+            os.close(fd)
+            pid = self.running_pid()
+            who = f"An agent (process {pid})" if pid else "An agent"
             raise AgentError(
-                f"An agent (process {self.running_pid()}) already runs on {self.root}",
+                f"{who} already runs on {self.root}",
                 hint="Stop it, or give another --state-dir",
-            ) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            )
         return fd
 
 
@@ -233,6 +230,12 @@ def load_endpoints(state_dir: Path) -> list[Endpoint]:
         return []
     files = [path for path in folder.iterdir() if re.fullmatch(r"[0-9]+\.json", path.name)]
     return sorted((_load_endpoint(path) for path in files), key=lambda endpoint: endpoint.id)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no option's text")
+    return value
 
 
 def _load_endpoint(path: Path) -> Endpoint:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,7 +81,28 @@ def test_lock_is_one_agent_s_and_forgotten_with_its_descriptor(tmp_path: Path) -
         state.acquire()
     os.close(lock)
     assert state.running_pid() is None
-    assert state.lock.read_text() == f"{os.getpid()}\n"
+
+
+def test_asking_whether_an_agent_runs_keeps_none_from_starting(tmp_path: Path) -> None:
+    state, stop = StateDir(tmp_path), threading.Event()
+    os.close(state.acquire())
+    asked = [0]
+
+    def ask() -> None:
+        while not stop.is_set():
+            state.running_pid()
+            asked[0] += 1
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        starts = 0
+        while starts < 300 or not asked[0]:
+            os.close(state.acquire())
+            starts += 1
+    finally:
+        stop.set()
+        asker.join()
 
 
 def test_log_lines_look_like_cilium_s_and_debug_is_for_the_history_only(tmp_path: Path) -> None:
