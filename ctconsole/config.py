@@ -33,6 +33,12 @@ NAT_DEFAULT = 524288
 MAGLEV_SIZES = (251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071)
 """The primes Cilium accepts for ``bpf-lb-maglev-table-size``."""
 
+HISTORY_MAX_AGE = 7 * 24 * 3600.0
+"""Seconds for which a history keeps events unless told otherwise."""
+
+HISTORY_MAX_EVENTS = 50_000
+"""Events a history keeps unless told otherwise: some 20 MB."""
+
 Value: TypeAlias = bool | int | float | str
 
 
@@ -168,6 +174,12 @@ class AgentConfig:
     conntrack_gc_max_interval: Annotated[
         float, Rule("Longest adapted time between two passes; 0 is 12 h", 0, _U32, seconds=True)
     ] = 0.0
+    history_max_age: Annotated[
+        float, Rule("Age at which events leave the history; 0 keeps them", 0, _U32, seconds=True)
+    ] = HISTORY_MAX_AGE
+    history_max_events: Annotated[int, Rule("Events the history keeps; 0 keeps all", 0, _U32)] = (
+        HISTORY_MAX_EVENTS
+    )
 
     def __post_init__(self) -> None:
         """Check what no option can check alone.

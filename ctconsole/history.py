@@ -9,20 +9,33 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final
 
+from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 from ctconsole.errors import CtconsoleError
+from ctconsole.handles import Handle
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one before it gives up."""
+
+PRUNE_EVERY: Final = 500
+"""Events appended between two prunings, so a history has at most so many above its limit."""
+
+_PRUNED_AT_ONCE: Final = 5000
+"""Events one append deletes at most: other writers wait meanwhile."""
+
+_INSERT: Final = (
+    "INSERT INTO events (time, kind, source, subject, message, level, fields) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -37,59 +50,125 @@ CREATE TABLE IF NOT EXISTS events (
 )
 """
 
+_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS events_kind ON events (kind)",
+    "CREATE INDEX IF NOT EXISTS events_time ON events (time)",
+    "CREATE INDEX IF NOT EXISTS events_loud ON events (id) WHERE level != 'debug'",
+    "CREATE INDEX IF NOT EXISTS events_debug ON events (id) WHERE level = 'debug'",
+)
+"""One for each question that the ids alone do not answer."""
 
-class History:
+_TOO_OLD: Final = (
+    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time < ? ORDER BY time LIMIT ?)"
+)
+_FIRST_DEBUG: Final = (
+    "DELETE FROM events WHERE id IN "
+    "(SELECT id FROM events WHERE level = 'debug' ORDER BY id LIMIT ?)"
+)
+_FIRST: Final = (
+    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id > 0 ORDER BY id LIMIT ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What a history keeps; what is beyond goes, some time after it is.
+
+    Attributes:
+        age: seconds; older events go. 0 keeps them whatever their age.
+        events: how many; beyond it those of level debug go first, then the oldest. 0 keeps all.
+    """
+
+    age: float = HISTORY_MAX_AGE
+    events: int = HISTORY_MAX_EVENTS
+
+
+class History(Handle):
     """The events in one file. Safe to use from several threads and processes.
+
+    A file that was removed or replaced meanwhile is noticed: the one that is there now is used,
+    and a new one made where its folder still is. Ids go on above those given before.
 
     Args:
         path: the file; made with the folders above it where missing.
         create: False refuses a file that is not there instead of making it.
+        keep: what is kept when events are appended; None leaves that to other writers.
 
     Raises:
         CtconsoleError: the file cannot be opened, or is no history.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, keep: Retention | None = None) -> None:
         self.path = path
+        self.keep = keep
+        self._create = create
         self._lock = threading.Lock()
-        if not create and not path.exists():
+        self._database: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._before = self._highest = 0
+        self._since_pruned = PRUNE_EVERY
+        if create:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CtconsoleError(f"The history {path} cannot be opened: {error}") from error
+        self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` was not called yet."""
+        return self._database is not None
+
+    def _open(self) -> sqlite3.Connection:
+        """Open what is at the path now."""
+        path = self.path
+        if not self._create and not path.exists():
             raise CtconsoleError(
                 f"There is no history at {path}", hint="It is made when an agent first starts"
             )
         try:
-            if create:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
+            database = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                _prepare(database)
+                found = path.stat()
             except BaseException:
-                self._database.close()
+                database.close()
                 raise
         except (sqlite3.Error, OSError) as error:
             raise CtconsoleError(f"The history {path} cannot be opened: {error}") from error
+        self._database, self._file = database, (found.st_dev, found.st_ino)
+        return database
 
-    def _prepare(self) -> None:
-        """Turn on write-ahead logging and make the table.
+    def _current(self) -> sqlite3.Connection:
+        """The database of the file that is at the path now; to be called under the lock.
 
-        Changing the journal mode does not wait for other writers by itself, so a start beside
-        another one tries until `BUSY_SECONDS` are over.
+        Raises:
+            CtconsoleError: there is none any more and none may be made, or it was closed.
         """
-        end = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                with closing(self._database.execute("PRAGMA journal_mode=WAL")):
-                    break
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise
-                time.sleep(0.01)
-        self._database.execute("PRAGMA synchronous=NORMAL").close()
-        self._database.execute(_SCHEMA).close()
+        database = self._database
+        if database is None:
+            raise CtconsoleError(f"The history {self.path} is closed")
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            now = None
+        except OSError:
+            # What may not be looked at may still be there.
+            return database
+        else:
+            now = (found.st_dev, found.st_ino)
+        if now == self._file:
+            return database
+        fresh = self._open()
+        database.close()
+        # The new file counts from one again.
+        self._before, self._since_pruned = self._highest, PRUNE_EVERY
+        return fresh
 
     def append(self, events: Iterable[Event]) -> None:
-        """Store events, all of them or none.
+        """Store events, all of them or none, and let go of what is not to be kept.
 
         Raises:
             CtconsoleError: the file cannot be written.
@@ -108,21 +187,38 @@ class History:
         ]
         if not rows:
             return
-        insert = (
-            "INSERT INTO events (time, kind, source, subject, message, level, fields) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
         try:
             with self._lock:
-                self._database.execute("BEGIN IMMEDIATE").close()
+                database = self._current()
+                database.execute("BEGIN IMMEDIATE").close()
                 try:
-                    self._database.executemany(insert, rows).close()
-                    self._database.execute("COMMIT").close()
+                    database.executemany(_INSERT, rows).close()
+                    database.execute("COMMIT").close()
                 except BaseException:
-                    self._database.execute("ROLLBACK").close()
+                    _roll_back(database)
                     raise
+                self._since_pruned += len(rows)
+                if self.keep is not None and self._since_pruned >= PRUNE_EVERY:
+                    self._prune(database, self.keep)
         except sqlite3.Error as error:
             raise CtconsoleError(f"The history {self.path} cannot be written: {error}") from error
+
+    def _prune(self, database: sqlite3.Connection, keep: Retention) -> None:
+        """Delete what is not to be kept; what cannot be deleted now is tried later."""
+        left = _PRUNED_AT_ONCE
+        # The events are stored: that old ones could not be deleted is no reason to say otherwise.
+        with suppress(sqlite3.Error):
+            if keep.age:
+                left -= _changed(database, _TOO_OLD, time.time() - keep.age, left)
+            if keep.events:
+                with closing(database.execute("SELECT count(*) FROM events")) as cursor:
+                    excess = cursor.fetchone()[0] - keep.events
+                for statement in (_FIRST_DEBUG, _FIRST):
+                    if (some := min(excess, left)) > 0:
+                        gone = _changed(database, statement, some)
+                        excess, left = excess - gone, left - gone
+        # Where there was more than is deleted at once, the next append goes on.
+        self._since_pruned = 0 if left > 0 else PRUNE_EVERY
 
     def read(
         self,
@@ -143,7 +239,7 @@ class History:
             debug: False leaves out events of level debug.
 
         Raises:
-            CtconsoleError: the file is damaged.
+            CtconsoleError: the file is damaged, or gone.
         """
         wanted = sorted(kind.value for kind in kinds) if kinds is not None else None
         among = f" AND kind IN ({','.join('?' * len(wanted))})" if wanted is not None else ""
@@ -153,18 +249,18 @@ class History:
             "SELECT id, time, kind, source, subject, message, level, fields FROM events "  # noqa: S608 - nothing given is pasted in
             f"WHERE id > ?{among} ORDER BY id {order} LIMIT ?"
         )
-        given = (since_id, *(wanted or ()), -1 if limit is None else limit)
         try:
-            with self._lock, closing(self._database.execute(query, given)) as cursor:
-                found = [(row[0], _event(row)) for row in cursor]
+            with self._lock:
+                database, before = self._current(), self._before
+                after = max(0, since_id - before)
+                given = (after, *(wanted or ()), -1 if limit is None else limit)
+                with closing(database.execute(query, given)) as cursor:
+                    found = [(before + row[0], _event(row)) for row in cursor]
+                if found:
+                    self._highest = max(self._highest, found[0][0], found[-1][0])
         except (sqlite3.Error, ValueError) as error:
             raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
         return found[::-1] if newest else found
-
-    def last_id(self) -> int:
-        """The id of the newest event, 0 where there is none."""
-        newest = self.read(limit=1, newest=True)
-        return newest[0][0] if newest else 0
 
     def follow(
         self,
@@ -175,29 +271,58 @@ class History:
     ) -> Iterator[tuple[int, Event]]:
         """Events after ``since_id`` as they come, from any process, until ``stopped()``.
 
-        ``poll`` is the longest time in seconds that an event stays unseen.
+        A file that was removed is waited for. ``poll`` is the longest time in seconds that an
+        event stays unseen.
         """
         while not stopped():
-            for number, event in self.read(since_id):
-                since_id = number
-                yield number, event
+            if self.path.exists():
+                for number, event in self.read(since_id):
+                    since_id = number
+                    yield number, event
             time.sleep(poll)
 
     def close(self) -> None:
-        """Close the file; nothing is lost that was appended."""
+        """Close the file; nothing is lost that was appended. May be called again."""
         with self._lock:
-            self._database.close()
+            database, self._database = self._database, None
+            if database is not None:
+                database.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+def _prepare(database: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging and make the table.
+
+    Changing the journal mode does not wait for other writers by itself, so a start beside
+    another one tries until `BUSY_SECONDS` are over.
+    """
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            with closing(database.execute("PRAGMA journal_mode=WAL")):
+                break
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+    database.execute("PRAGMA synchronous=NORMAL").close()
+    database.execute(_SCHEMA).close()
+    # Whoever may only read a history that an older version wrote does without them.
+    with suppress(sqlite3.OperationalError):
+        for index in _INDEXES:
+            database.execute(index).close()
+
+
+def _roll_back(database: sqlite3.Connection) -> None:
+    """Undo what was begun; a full disk, among others, has undone it already."""
+    with suppress(sqlite3.Error):
+        if database.in_transaction:
+            database.execute("ROLLBACK").close()
+
+
+def _changed(database: sqlite3.Connection, statement: str, *given: float) -> int:
+    """Run a statement; how many rows it changed."""
+    with closing(database.execute(statement, given)) as cursor:
+        return cursor.rowcount
 
 
 def _event(row: tuple[int, float, str, str, str, str, str, str]) -> Event:

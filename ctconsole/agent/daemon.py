@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ctconsole.agent import startup, verbs
 from ctconsole.agent.collector import Collector
-from ctconsole.agent.log import Recorder
+from ctconsole.agent.log import recorder
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyError
-from ctconsole.history import History
+from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.manager.endpoints import remove_own_maps
@@ -48,18 +48,20 @@ class Agent:
     Args:
         settings: how it was started.
         gate: the write gate.
-        record: stores and logs events.
+        history: where its events are kept; for how long is its options' to say.
 
     Attributes:
         stopping: set when it is to end.
         plane: services, identities and policy.
     """
 
-    def __init__(self, settings: AgentSettings, gate: Gate, record: Recorder) -> None:
+    def __init__(self, settings: AgentSettings, gate: Gate, history: History) -> None:
+        record = recorder(history)
         self.settings = settings
         self.stopping = threading.Event()
         self.plane = Plane(gate, settings.bpf_root, StateDir(settings.state_dir), record)
         self._gate = gate
+        self._history = history
         self._record = record
         self._lock = threading.Lock()
         self._started = time.time()
@@ -284,6 +286,7 @@ class Agent:
                 {"files": ",".join(unknown)},
                 Level.WARNING,
             )
+        self._history.keep = Retention(config.history_max_age, config.history_max_events)
         return config
 
     def _with_options(self, options: Mapping[str, str]) -> AgentSettings:
@@ -350,7 +353,7 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
     lock = state.acquire()
     try:
         with History(state.history) as history:
-            agent = Agent(settings, gate, Recorder(history))
+            agent = Agent(settings, gate, history)
             _stop_on_signals(agent)
             if settings.netns:
                 netns.enter(settings.netns)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 
 from ctconsole.model.event import Event, Level
+from ctconsole.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ctconsole.history import History
 
 
@@ -31,22 +30,17 @@ def open_log(stream: TextIO | None = None) -> Any:  # noqa: ANN401 - structlog t
     )
 
 
-class Recorder:
+def recorder(history: History, stream: TextIO | None = None) -> Recorder:
     """Writes every event to the history and, but for debug ones, to the log.
 
     Args:
         history: the store.
         stream: see `open_log`.
     """
+    log = open_log(stream)
 
-    def __init__(self, history: History, stream: TextIO | None = None) -> None:
-        self.history = history
-        self._log = open_log(stream)
+    def tell(event: Event) -> None:
+        if event.level is not Level.DEBUG:
+            log.info(event.message, level=event.level.value, **event.fields)
 
-    def __call__(self, events: Iterable[Event]) -> None:
-        """Record events in order; the history first, so that the log never knows more."""
-        events = tuple(events)
-        self.history.append(events)
-        for event in events:
-            if event.level is not Level.DEBUG:
-                self._log.info(event.message, level=event.level.value, **event.fields)
+    return Recorder(history.append, source="agent", subject=str(history.path), tell=tell)

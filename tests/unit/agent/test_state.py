@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.agent.log import Recorder
+from ctconsole.agent.log import recorder
 from ctconsole.agent.state import (
     AgentSettings,
     StateDir,
@@ -118,7 +118,7 @@ def test_log_lines_look_like_cilium_s_and_debug_is_for_the_history_only(tmp_path
         Event(1.0, EventKind.MAP_OPENED, "m", "", "Opened", Level.DEBUG),
     ]  # fmt: skip
     with History(tmp_path / "history.db") as history:
-        Recorder(history, stream)(events)
+        recorder(history, stream)(events)
         assert len(history.read()) == 2
         assert len(history.read(debug=False)) == 1
     assert stream.getvalue() == (

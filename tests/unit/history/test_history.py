@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import sqlite3
 import threading
+import time
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.history import History
+from ctconsole.history import PRUNE_EVERY, History, Retention
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ def test_reading_is_narrowed_by_id_limit_and_kind(tmp_path: Path) -> None:
         assert [found.message for _, found in history.read(limit=2, newest=True)] == ["4", "gc"]
         assert [found.message for _, found in history.read(kinds=[EventKind.GC_PASS])] == ["gc"]
         assert history.read(kinds=[]) == []
-        assert history.last_id() == ids[-1]
 
 
 def append_many(path: Path, name: str) -> None:
@@ -87,7 +89,7 @@ def test_followers_see_what_another_handle_writes(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     with History(path) as writer, History(path) as reader:
         writer.append([event("before")])
-        follower = reader.follow(writer.last_id(), poll=0.01)
+        follower = reader.follow(writer.read()[-1][0], poll=0.01)
         timer = threading.Timer(0.05, lambda: writer.append([event("later"), event("last")]))
         timer.start()
         assert [found.message for _, found in islice(follower, 2)] == ["later", "last"]
@@ -121,3 +123,123 @@ def test_missing_and_damaged_files_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "damaged.db").write_bytes(b"this is not a database" * 100)
     with pytest.raises(CtconsoleError, match="cannot be opened"):
         History(tmp_path / "damaged.db")
+
+
+def messages(history: History) -> list[str]:
+    return [found.message for _, found in history.read()]
+
+
+def test_what_is_too_old_goes(tmp_path: Path) -> None:
+    now = time.time()
+    with History(tmp_path / "history.db", keep=Retention(age=3600, events=0)) as history:
+        history.append([replace(event("old"), time=now - 3601), replace(event("new"), time=now)])
+        assert messages(history) == ["new"]
+
+
+def test_of_too_many_the_quiet_ones_go_first_and_then_the_oldest(tmp_path: Path) -> None:
+    quiet = replace(event("quiet"), level=Level.DEBUG)
+    with History(tmp_path / "history.db", keep=Retention(age=0, events=2)) as history:
+        history.append([event("first"), event("second"), quiet, event("third")])
+        assert messages(history) == ["second", "third"]
+        ids = [number for number, _ in history.read()]
+        history.append([event(str(number)) for number in range(PRUNE_EVERY)])
+        assert messages(history) == ["498", "499"]
+        assert history.read()[0][0] > ids[-1]
+
+
+def test_a_history_without_limits_keeps_everything(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db", keep=Retention(age=0, events=0)) as history:
+        history.append([event("x")] * (PRUNE_EVERY + 1))
+        assert len(history.read()) == PRUNE_EVERY + 1
+
+
+def test_who_was_told_no_limits_deletes_nothing(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        history.append([replace(event("ancient"), time=1.0)])
+        assert messages(history) == ["ancient"]
+
+
+def test_every_question_is_answered_from_an_index(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    asked: list[str] = []
+    with History(path, keep=Retention(age=1e10, events=1)) as history:
+        assert history._database
+        history._database.set_trace_callback(asked.append)
+        history.append([event("a"), event("b"), replace(event("c"), level=Level.DEBUG)] * 2)
+        history.read(5, newest=True, limit=10)
+        history.read(kinds=[EventKind.STORY])
+        history.read(kinds=[EventKind.STORY], newest=True, limit=1)
+        history.read(debug=False, newest=True, limit=10)
+        history.read(kinds=[EventKind.STORY, EventKind.GC_PASS], debug=False)
+        history._database.set_trace_callback(None)
+        questions = [sql for sql in asked if sql.startswith(("SELECT", "DELETE"))]
+        assert len(questions) >= 8
+        for sql in questions:
+            plan = [row[3] for row in history._database.execute(f"EXPLAIN QUERY PLAN {sql}")]
+            assert [step for step in plan if step == "SCAN events"] == [], (sql, plan)
+
+
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_a_replaced_history_is_found_again_and_its_ids_go_on(
+    tmp_path: Path, *, whole_folder: bool
+) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History(path) as first, History(path, create=False) as reader:
+        first.append([event("one"), event("two")])
+        (last, _) = reader.read()[-1]
+        if whole_folder:
+            shutil.rmtree(path.parent)
+        else:
+            path.unlink()
+        with History(path) as second:
+            second.append([event("three")])
+            assert [found.message for _, found in reader.read(last)] == ["three"]
+            first.append([event("four")])
+            assert [found.message for _, found in reader.read(last)] == ["three", "four"]
+            assert [found.message for _, found in reader.read(reader.read(last)[0][0])] == ["four"]
+        # What the first ones let go of must not take the new file's log along.
+    with History(path, create=False) as history:
+        assert messages(history) == ["three", "four"]
+
+
+def test_a_removed_history_is_made_again_by_who_writes_but_never_its_folder(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History(path) as writer, History(path, create=False) as reader:
+        path.unlink()
+        with pytest.raises(CtconsoleError, match="There is no history at"):
+            reader.read()
+        writer.append([event("again")])
+        assert messages(reader) == ["again"]
+        shutil.rmtree(path.parent)
+        with pytest.raises(CtconsoleError, match="cannot be opened"):
+            writer.append([event("nowhere")])
+        assert not path.parent.exists()
+
+
+def test_a_follower_waits_for_a_history_that_was_removed(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with History(path) as writer, History(path, create=False) as reader:
+        writer.append([event("before")])
+        follower = reader.follow(poll=0.01)
+        assert next(follower)[1].message == "before"
+        path.unlink()
+        timer = threading.Timer(0.05, lambda: writer.append([event("after")]))
+        timer.start()
+        assert next(follower)[1].message == "after"
+        timer.join()
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        history.append([event("fits")])
+        assert history._database
+        pages = history._database.execute("PRAGMA page_count").fetchone()[0]
+        history._database.execute(f"PRAGMA max_page_count={pages}").close()
+        big = replace(event("big"), message="x" * 100_000)
+        with pytest.raises(CtconsoleError, match="disk is full"):
+            history.append([big])
+        history._database.execute("PRAGMA max_page_count=100000").close()
+        history.append([big])
+        assert len(history.read()) == 2
