@@ -8,18 +8,17 @@ Defaults and limits are those of ``pkg/option/config.go`` and ``pkg/defaults/def
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_hints
 
 from ctconsole.errors import ConfigError
+from ctconsole.kernel.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 LIMIT_TABLE_MIN = 1 << 10
 """Fewest entries of a CT or NAT table (``LimitTableMin``)."""
@@ -228,11 +227,6 @@ class AgentConfig:
         }
         return cls(**values)
 
-    @classmethod
-    def from_dir(cls, path: Path) -> AgentConfig:
-        """The config in a folder; files that name no option are left alone (see `read_dir`)."""
-        return cls.from_options(read_dir(path).options)
-
     def with_options(self, options: Mapping[str, str]) -> AgentConfig:
         """This config with some options given other values.
 
@@ -385,22 +379,6 @@ def write_option(directory: Path, name: str, value: str) -> None:
     parse(name, value)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # Hidden, so that a reader that meets it half-written skips it.
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f"{value}\n")
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            Path(temporary).replace(directory / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(directory / name, f"{value}\n", mode=0o644)
     except OSError as error:
         raise ConfigError(f"cannot write {directory / name}: {error.strerror}") from error

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.config import AgentConfig, ConfigDir, read_dir
 from ctconsole.errors import AgentError, FormatError
-from ctconsole.kernel import locks
+from ctconsole.kernel import files, locks
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import DEFAULT_BPF_ROOT, run_dir
 
@@ -186,16 +186,14 @@ def default_state_dir() -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new text, never a part.
+    """Write a file of the state folder, which is made where missing; see `files.write_whole`.
 
     Raises:
         AgentError: the folder cannot be written.
     """
-    pending = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pending.write_text(text, "utf-8")
-        pending.replace(path)
+        files.write_whole(path, text)
     except OSError as error:
         raise AgentError(f"Cannot write {path}: {error.strerror}") from error
 

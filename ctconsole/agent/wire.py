@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctconsole.agent.answers import check
 from ctconsole.errors import AgentError, CtconsoleError, RequestFailedError
+from ctconsole.kernel.unixpath import socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,16 +75,6 @@ class _Lines:
         return line
 
 
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """A path to the socket that is short enough whatever the folder (108 bytes at most)."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 def request(
     path: Path,
     verb: str,
@@ -109,7 +100,7 @@ def request(
         AgentError: nobody answers, or with something that is no answer.
     """
     end = None if total is None else time.monotonic() + total
-    with _talking(path), socket.socket(socket.AF_UNIX) as client, _address(path) as address:
+    with _talking(path), socket.socket(socket.AF_UNIX) as client, socket_path(path) as address:
         client.settimeout(silence)
         client.connect(address)
         client.sendall(_encoded({"verb": verb, **fields}))
@@ -137,7 +128,7 @@ def stream(path: Path, verb: str, **fields: object) -> Iterator[Answer]:
         RequestFailedError: the agent refused or failed; with its sentence.
         AgentError: nobody answers, it falls silent, or it says what is no answer.
     """
-    with _talking(path), socket.socket(socket.AF_UNIX) as client, _address(path) as address:
+    with _talking(path), socket.socket(socket.AF_UNIX) as client, socket_path(path) as address:
         client.settimeout(SILENCE)
         client.connect(address)
         client.sendall(_encoded({"verb": verb, **fields}))
@@ -239,7 +230,7 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX)
         # Before bind(), which makes the file with the socket's own mode.
         os.fchmod(self._listener.fileno(), 0o600)
-        with _address(path) as address:
+        with socket_path(path) as address:
             self._listener.bind(address)
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ _JIFFIES = (
     (Path("/proc/timer_list"), "jiffies: "),
 )
 
+_OFFSETS = Path("/proc/self/timens_offsets")
+_SECOND = 10**9
+
 JIFFIES_SHIFT = 8
 """Cilium stores ``jiffies >> 8`` where it uses jiffies (``bpf/lib/mono.h``)."""
 
@@ -24,8 +28,40 @@ USUAL_HERTZ = (100, 250, 300, 1000)
 
 
 def ktime() -> int:
-    """CLOCK_MONOTONIC, whole seconds: what ``bpf_ktime_get_ns() / 10**9`` gives a program."""
-    return int(time.clock_gettime(time.CLOCK_MONOTONIC))
+    """CLOCK_MONOTONIC of the machine, whole seconds: what ``bpf_ktime_get_ns() / 10**9`` gives.
+
+    A process in a time namespace (Linux 5.6) has a monotonic clock of its own; programs have
+    not.
+    """
+    shift, _ = _shifts()
+    return (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - shift) // _SECOND
+
+
+def booted() -> float:
+    """When this machine started, in seconds since the Unix epoch by its clock of now."""
+    _, shift = _shifts()
+    return time.time() - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - shift) / _SECOND
+
+
+@cache
+def _shifts() -> tuple[int, int]:
+    """By how many nanoseconds this process's time namespace shifts its two clocks.
+
+    They are fixed once a process is in it (time_namespaces(7)).
+
+    Returns:
+        Of CLOCK_MONOTONIC and of CLOCK_BOOTTIME; 0 on a kernel without time namespaces.
+    """
+    try:
+        text = _OFFSETS.read_text("ascii")
+    except OSError:
+        return 0, 0
+    found = {name: (seconds, ns) for name, seconds, ns in map(str.split, text.splitlines())}
+    return _nanoseconds(found.get("monotonic")), _nanoseconds(found.get("boottime"))
+
+
+def _nanoseconds(offset: tuple[str, str] | None) -> int:
+    return int(offset[0]) * _SECOND + int(offset[1]) if offset else 0
 
 
 def jiffies() -> int:
@@ -61,11 +97,6 @@ def ct_now(clock: ClockSource) -> int:
         MissingFeatureError: the node counts jiffies and this kernel does not tell them.
     """
     return jiffies() >> JIFFIES_SHIFT if clock.uses_jiffies else ktime()
-
-
-def ct_seconds(stored: int, hertz: int) -> int:
-    """Seconds of a time stored in jiffies: ``(t << 8) / HZ``."""
-    return (stored << JIFFIES_SHIFT) // hertz
 
 
 def measured_hertz(seconds: float = 0.1) -> int | None:

@@ -118,10 +118,13 @@ class ElementCounter:
 
 
 def open_counter() -> ElementCounter | None:
-    """An `ElementCounter`, or None where this kernel or machine cannot have one."""
+    """An `ElementCounter`, or None where this kernel or machine cannot have one.
+
+    A kernel that refuses the iterator, for whatever reason, can still be walked.
+    """
     try:
         return ElementCounter()
-    except MissingFeatureError:
+    except (MissingFeatureError, DatapathError):
         return None
 
 

@@ -172,16 +172,6 @@ def set_up(_gate: Gate, name: str, *, netns: str | None = None) -> None:
     _change(name, netns, state="up")
 
 
-def set_down(_gate: Gate, name: str, *, netns: str | None = None) -> None:
-    """Take an interface down; its routes go."""
-    _change(name, netns, state="down")
-
-
-def set_mac(_gate: Gate, name: str, mac: str, *, netns: str | None = None) -> None:
-    """Give an interface a link address."""
-    _change(name, netns, address=mac)
-
-
 def delete(_gate: Gate, name: str, *, netns: str | None = None) -> bool:
     """Remove an interface, of a veth both ends; False where there was none."""
     link = find(name, netns=netns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,6 @@ from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
     from pathlib import PurePath
-
-
-@cache
-def possible_cpus() -> int:
-    """How many CPUs this machine may ever have: the width of a per-CPU value.
-
-    ``/sys/devices/system/cpu/possible`` reads ``0-3`` or ``0,2-5``.
-    """
-    text = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
-    ranges = [part.split("-") for part in text.split(",")]
-    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)
 
 
 def map_info(fd: int, pin: PurePath | None = None) -> MapInfo:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
+from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.ids import fd_by_id, ids
-from ctconsole.kernel.mapinfo import map_info, possible_cpus
+from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.mounts import on_bpffs
 from ctconsole.kernel.programs import ProgramInfo, all_programs
 from ctconsole.kernel.syscall import (
@@ -124,11 +125,6 @@ class BpfMap:
         """
         fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, number, f"map {number}", open_flags=F_RDONLY)
         return cls.adopt(fd)
-
-    @classmethod
-    def from_fd(cls, fd: int) -> BpfMap:
-        """The map behind ``fd``, which stays the caller's: the handle keeps a copy of it."""
-        return cls.adopt(os.dup(fd))
 
     @classmethod
     def adopt(cls, fd: int, *, pin: Path | None = None, writable: bool = False) -> BpfMap:
@@ -243,6 +239,8 @@ class BpfMap:
             dump = self.read(chunk)
             if len(dump.keys):
                 yield dump.keys, dump.values
+            if dump.walk.note:
+                raise BpfError(errno.EAGAIN, "walk", self.subject, dump.walk.note)
         if batches.failure:
             raise batches.failure
 

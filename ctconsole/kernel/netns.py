@@ -6,6 +6,7 @@ A namespace is a property of each thread, so entering one never disturbs the oth
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -39,11 +40,12 @@ def create(_gate: Gate, name: str) -> None:
 
     Raises:
         BpfError: it is there already (EEXIST).
-        DeniedError: without CAP_SYS_ADMIN.
+        DeniedError: without CAP_SYS_ADMIN and CAP_NET_ADMIN.
+        BpfError: whatever else failed; the name is free again.
     """
     path = FOLDER / name
-    FOLDER.mkdir(mode=0o755, exist_ok=True)
     try:
+        FOLDER.mkdir(mode=0o755, exist_ok=True)
         path.touch(mode=0o444, exist_ok=False)
     except OSError as error:
         raise bpf_error(error.errno or 0, "netns add", name) from error
@@ -55,8 +57,13 @@ def create(_gate: Gate, name: str) -> None:
 
     try:
         in_thread(make)
-    except BpfError:
-        path.unlink()
+    except BaseException as error:
+        # The mount may stand already, or the thread be interrupted before it.
+        with suppress(BpfError):
+            mounts.unmount(path, mounts.MNT_DETACH)
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, BpfError):
+            raise bpf_error(error.errno or errno.EIO, "netns add", name) from error
         raise
 
 

@@ -13,39 +13,31 @@ import ctypes
 import errno
 import mmap
 import os
-import platform
-import re
 import select
 import struct
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ctconsole.errors import MissingFeatureError, UsageError, bpf_error
 from ctconsole.kernel import mapwrite
+from ctconsole.kernel.atomic import word_at
+from ctconsole.kernel.cpus import online_cpus
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.numbers import Call, number_of
 from ctconsole.kernel.syscall import libc
 from ctconsole.model.packets.samples import NO_SAMPLES, Samples, joined
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from ctconsole.kernel.gate import Gate
 
 PAGES = 512
 """Pages of a CPU's ring unless told otherwise: 2 MiB, some 15,000 records with their packets."""
-
-_NUMBERS = {
-    "x86_64": 298,
-    "aarch64": 241,
-    "riscv64": 241,
-    "loongarch64": 241,
-    "ppc64le": 319,
-    "s390x": 331,
-}
 
 _TYPE_SOFTWARE, _COUNT_BPF_OUTPUT = 1, 10
 _SAMPLE_TIME_RAW = 1 << 2 | 1 << 10
@@ -56,8 +48,12 @@ _CLOCK_MONOTONIC = 1
 _FLAG_CLOEXEC = 8
 _RECORD_LOST, _RECORD_SAMPLE = 2, 9
 
-_HEAD, _TAIL = 1024 // 8, 1032 // 8
-"""``data_head`` and ``data_tail`` of ``struct perf_event_mmap_page``, in words of 64 bits."""
+_HEAD, _TAIL = 1024, 1032
+"""Where ``data_head`` and ``data_tail`` of ``struct perf_event_mmap_page`` are.
+
+The kernel wants a barrier after the one is read and before the other is written
+(``include/uapi/linux/perf_event.h``).
+"""
 
 _SAMPLE_AT = 20
 """Bytes of a sample before its data: record header, time, length."""
@@ -99,18 +95,25 @@ class _Ring:
             os.close(self.fd)
             raise bpf_error(error.errno or errno.EIO, "mmap", f"the ring of CPU {cpu}") from error
         words = np.frombuffer(self._memory, np.uint64)
-        self._control = words[: mmap.PAGESIZE // 8]
+        try:
+            self._head = word_at(words.ctypes.data + _HEAD)
+            self._tail = word_at(words.ctypes.data + _TAIL)
+        except MissingFeatureError:
+            del words
+            self._memory.close()
+            os.close(self.fd)
+            raise
         self._ring = words[mmap.PAGESIZE // 8 :]
 
     def close(self) -> None:
         """Give the memory back; arrays into it go first, mmap would refuse otherwise."""
-        del self._control, self._ring
+        del self._head, self._tail, self._ring
         self._memory.close()
         os.close(self.fd)
 
     def drain(self) -> Samples:
         """Take everything that is in the ring, and make the room the kernel's again."""
-        head, tail = int(self._control[_HEAD]), int(self._control[_TAIL])
+        head, tail = self._head.load(), self._tail.load()
         samples = NO_SAMPLES
         if head != tail:
             size = len(self._ring)
@@ -120,7 +123,7 @@ class _Ring:
                 if start < stop
                 else np.concatenate([self._ring[start:], self._ring[:stop]])
             )
-            self._control[_TAIL] = head
+            self._tail.store(head)
             samples = self._parse(words)
         lost = self._lost() - self._lost_before
         self._lost_before += lost
@@ -186,7 +189,7 @@ class PerfReader:
         try:
             self._wait = self._undo.enter_context(select.epoll())
             live = self._undo.enter_context(_open_array(path))
-            for cpu in (cpu for cpu in _online() if cpu < live.info.max_entries):
+            for cpu in (cpu for cpu in online_cpus() if cpu < live.info.max_entries):
                 ring = _Ring(cpu, pages)
                 self._undo.callback(ring.close)
                 self._rings.append(ring)
@@ -242,12 +245,6 @@ def _open_array(path: Path) -> BpfMap:
 
 def _open_event(cpu: int, watermark: int) -> tuple[int, bool]:
     """An event that takes programs' output on one CPU, and whether it counts what it lost."""
-    number = _NUMBERS.get(platform.machine())
-    if number is None:
-        raise MissingFeatureError(
-            f"The number of perf_event_open on {platform.machine()} is not known",
-            hint="Run on " + ", ".join(_NUMBERS),
-        )
     attr = _Attr(
         type=_TYPE_SOFTWARE,
         size=ctypes.sizeof(_Attr),
@@ -259,20 +256,20 @@ def _open_event(cpu: int, watermark: int) -> tuple[int, bool]:
         wakeup_watermark=watermark,
         clockid=_CLOCK_MONOTONIC,
     )
-    fd = _perf_event_open(number, attr, cpu)
+    fd = _perf_event_open(attr, cpu)
     if fd == -errno.EINVAL:
         attr.read_format = 0
-        fd = _perf_event_open(number, attr, cpu)
+        fd = _perf_event_open(attr, cpu)
     if fd < 0:
         raise bpf_error(-fd, "perf_event_open", f"CPU {cpu}")
     return fd, bool(attr.read_format)
 
 
-def _perf_event_open(number: int, attr: _Attr, cpu: int) -> int:
+def _perf_event_open(attr: _Attr, cpu: int) -> int:
     """A descriptor, or the negative errno."""
     result = int(
         libc.syscall(
-            ctypes.c_long(number),
+            ctypes.c_long(number_of(Call.PERF_EVENT_OPEN)),
             ctypes.byref(attr),
             ctypes.c_int(-1),
             ctypes.c_int(cpu),
@@ -281,13 +278,3 @@ def _perf_event_open(number: int, attr: _Attr, cpu: int) -> int:
         )
     )
     return result if result >= 0 else -ctypes.get_errno()
-
-
-def _online() -> list[int]:
-    """The CPUs that are online; the kernel writes ``0-3,6``."""
-    text = Path("/sys/devices/system/cpu/online").read_text("ascii")
-    return [
-        cpu
-        for first, last in re.findall(r"(\d+)(?:-(\d+))?", text)
-        for cpu in range(int(first), int(last or first) + 1)
-    ]

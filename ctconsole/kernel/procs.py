@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel.procstat import process_state
+
 if TYPE_CHECKING:
     import psutil
 
@@ -47,34 +49,12 @@ class Memory:
     available: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What this process has cost so far.
-
-    Attributes:
-        cpu_seconds: user and system time.
-        resident: bytes in memory.
-    """
-
-    cpu_seconds: float
-    resident: int
-
-
 def memory() -> Memory:
     """Free memory now, for changes that need room for an old and a new map."""
     import psutil
 
     now = psutil.virtual_memory()
     return Memory(total=now.total, available=now.available)
-
-
-def own_cost() -> Cost:
-    """What ctconsole itself costs."""
-    import psutil
-
-    me = psutil.Process()
-    times = me.cpu_times()
-    return Cost(cpu_seconds=times.user + times.system, resident=me.memory_info().rss)
 
 
 def find(pid: int) -> Process | None:
@@ -142,6 +122,7 @@ def _process(process: psutil.Process) -> Process:
 
 
 def _start_ticks(pid: int) -> int:
-    """``starttime`` of proc(5), the 22nd field; the 2nd may hold blanks and parentheses."""
-    after_name = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2]
-    return int(after_name.split()[19])
+    state = process_state(pid)
+    if state is None:
+        raise ProcessLookupError(pid)
+    return state.start

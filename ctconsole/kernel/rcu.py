@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 import time
 
+from ctconsole.errors import MissingFeatureError
+from ctconsole.kernel.numbers import Call, number_of
 from ctconsole.kernel.syscall import libc
 
-_NUMBERS = {"x86_64": 324, "s390x": 356, "ppc64le": 365}
-_GENERIC_NUMBER = 283
 _MEMBARRIER_CMD_GLOBAL = 1
 _LONGER_THAN_ANY_PACKET = 0.1
 
@@ -22,9 +21,12 @@ def wait_for_readers() -> None:
     (``kernel/sched/membarrier.c``, Linux 4.3); where it is refused, as with nohz_full, a tenth
     of a second takes its place.
     """
-    number = _NUMBERS.get(platform.machine(), _GENERIC_NUMBER)
-    result = libc.syscall(
-        ctypes.c_long(number), ctypes.c_int(_MEMBARRIER_CMD_GLOBAL), ctypes.c_uint(0)
-    )
+    try:
+        number = number_of(Call.MEMBARRIER)
+        result = libc.syscall(
+            ctypes.c_long(number), ctypes.c_int(_MEMBARRIER_CMD_GLOBAL), ctypes.c_uint(0)
+        )
+    except MissingFeatureError:
+        result = -1
     if result != 0:
         time.sleep(_LONGER_THAN_ANY_PACKET)

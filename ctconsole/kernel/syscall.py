@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import MissingFeatureError, bpf_error
+from ctconsole.errors import bpf_error
+from ctconsole.kernel.numbers import Call, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _u32 = ctypes.c_uint32
 _u64 = ctypes.c_uint64
-
-_SYSCALL_NUMBERS = {
-    "x86_64": 321,
-    "aarch64": 280,
-    "riscv64": 280,
-    "loongarch64": 280,
-    "ppc64le": 361,
-    "s390x": 351,
-}
 
 ENOTSUPP = 524
 """Kernel-internal errno that bpf(2) lets out where a map type lacks an operation."""
@@ -286,7 +278,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 
-_NUMBER = _SYSCALL_NUMBERS.get(platform.machine())
+@cache
+def _bpf_number() -> ctypes.c_long:
+    return ctypes.c_long(number_of(Call.BPF))
 
 
 def call(cmd: Cmd, attr: ctypes.Structure) -> int:
@@ -301,14 +295,9 @@ def call(cmd: Cmd, attr: ctypes.Structure) -> int:
     Raises:
         MissingFeatureError: on a machine whose number of this system call is not known.
     """
-    if _NUMBER is None:
-        raise MissingFeatureError(
-            f"The number of the bpf system call on {platform.machine()} is not known",
-            hint="Run on " + ", ".join(_SYSCALL_NUMBERS),
-        )
     result = int(
         libc.syscall(
-            ctypes.c_long(_NUMBER), ctypes.c_int(cmd), ctypes.byref(attr), _u32(ctypes.sizeof(attr))
+            _bpf_number(), ctypes.c_int(cmd), ctypes.byref(attr), _u32(ctypes.sizeof(attr))
         )
     )
     if result >= 0:
@@ -326,8 +315,11 @@ def prepared(cmd: Cmd, attr: ctypes.Structure) -> Callable[[], bool]:
 
     Returns:
         Makes the call; answers whether the kernel did what it was asked.
+
+    Raises:
+        MissingFeatureError: see `call`.
     """
-    number, command = ctypes.c_long(_NUMBER or -1), ctypes.c_int(cmd)
+    number, command = _bpf_number(), ctypes.c_int(cmd)
     place, size = ctypes.byref(attr), _u32(ctypes.sizeof(attr))
     syscall = libc.syscall
     return lambda: syscall(number, command, place, size) >= 0

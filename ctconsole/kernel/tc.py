@@ -87,16 +87,6 @@ def ensure_clsact(_gate: Gate, ifindex: int, *, netns: str | None = None) -> boo
     return True
 
 
-def remove_clsact(_gate: Gate, ifindex: int, *, netns: str | None = None) -> bool:
-    """Remove the hooks with all their filters; False where there were none."""
-    return _gone(
-        f"clsact on interface {ifindex}",
-        lambda route: route.tc("del", "clsact", ifindex),
-        netns,
-        "RTM_DELQDISC",
-    )
-
-
 def replace_filter(
     _gate: Gate, ifindex: int, hook: Hook, prog_fd: int, name: str, *, netns: str | None = None
 ) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import AgentError, AgentRefusedError
+from ctconsole.kernel.unixpath import socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 20
 """No answer of an agent is longer: ten thousand endpoints take some 40 MB."""
-
-_LONGEST_PATH = 107
-"""``sun_path`` of ``struct sockaddr_un`` with its closing zero."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -32,15 +29,8 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        if len(os.fsencode(self._path)) <= _LONGEST_PATH:
-            self.sock.connect(str(self._path))
-            return
-        # A longer path is reached through its folder's descriptor.
-        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        finally:
-            os.close(folder)
+        with socket_path(self._path) as address:
+            self.sock.connect(address)
 
 
 def get(

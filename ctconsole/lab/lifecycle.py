@@ -26,6 +26,7 @@ from ctconsole.agent.state import AgentSettings, StateDir, save_endpoint
 from ctconsole.config import AgentConfig, write_option
 from ctconsole.errors import AgentError, CtconsoleError, FormatError, LabError, bpf_error
 from ctconsole.kernel import netns, pins
+from ctconsole.kernel.files import write_whole
 from ctconsole.kernel.gate import Gate
 from ctconsole.lab import names, server, topology
 from ctconsole.lab.owner import Owner
@@ -337,9 +338,7 @@ def _remove_folder(folder: Path) -> None:
 def _save(lab: Lab, folder: Path) -> None:
     owner = {"pid": lab.owner.pid, "start": lab.owner.start} if lab.owner else None
     text = json.dumps({"owner": owner, "server": lab.server, "created": lab.created})
-    draft = folder / ".lab.json"
-    draft.write_text(f"{text}\n", encoding="ascii")
-    draft.replace(folder / "lab.json")
+    write_whole(folder / "lab.json", f"{text}\n")
 
 
 def _load(file: Path) -> Lab | None:

@@ -70,11 +70,6 @@ class CatalogueEntry:
     note: str = ""
 
     @property
-    def per_endpoint(self) -> bool:
-        """Whether there is one for each endpoint or interface."""
-        return "*" in self.name
-
-    @property
     def is_ct(self) -> bool:
         """Whether its entries are conntrack tuples and entries, which `CtTable` decodes."""
         return self.group is Group.CONNTRACK and not self.type.holds_maps

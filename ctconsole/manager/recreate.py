@@ -11,11 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import psutil
-
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
-from ctconsole.kernel import pins
+from ctconsole.kernel import pins, procs
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
@@ -169,7 +167,7 @@ def plan_recreate(path: Path, max_entries: int, reading: Reading = PLAIN) -> Rec
         established=established,
         memory_old=info.memlock or _memory(info),
         memory_new=_memory(wish),
-        memory_free=psutil.virtual_memory().available,
+        memory_free=procs.memory().available,
         users=_users(info.id),
         warnings=(),
         verdicts=verdicts,

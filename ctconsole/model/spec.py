@@ -64,11 +64,6 @@ class MapType(IntEnum):
         return member
 
     @property
-    def is_lru(self) -> bool:
-        """Whether the kernel evicts the least recently used entry of a full map."""
-        return self in {MapType.LRU_HASH, MapType.LRU_PERCPU_HASH}
-
-    @property
     def is_per_cpu(self) -> bool:
         """Whether a lookup answers with one value for each possible CPU."""
         return self in {MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH}

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
@@ -176,11 +175,7 @@ class LiveSource:
     def _counts(self, infos: Iterable[MapInfo]) -> dict[int, Count]:
         if not self._counter_tried:
             self._counter_tried = True
-            try:
-                self._counter = open_counter()
-            except CtconsoleError:
-                # A kernel that refuses the iterator can still be walked.
-                self._counter = None
+            self._counter = open_counter()
         infos = list(infos)
         counts = count_maps(infos, self._counter, walk=False)
         present = {info.id for info in infos}

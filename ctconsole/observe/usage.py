@@ -7,7 +7,6 @@ say nothing about the traffic: the brain is split.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ctconsole.errors import BpfError, CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel.attachments import attachments
 from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
+from ctconsole.kernel.clock import booted
 from ctconsole.kernel.maps import BpfMap, all_maps, all_programs
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapType
@@ -268,13 +268,13 @@ def former_ids(history: Path | None) -> dict[int, str]:
     if history is None:
         return {}
     # Ids start again with every boot, so older events would name other maps.
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    started = booted()
     found = {}
     try:
         with History(history, create=False) as events:
             for _, event in events.read(kinds=[EventKind.MAP_RECREATED]):
                 old = event.fields.get("old_id")
-                if isinstance(old, int) and event.time >= booted:
+                if isinstance(old, int) and event.time >= started:
                     found[old] = Path(event.subject).name
     except (CtconsoleError, OSError):
         # Without a history, or one that may not be read, nothing is known.

@@ -128,3 +128,11 @@ def test_what_libbpf_prints_becomes_the_log_of_the_error(
     ):
         loaded.attach_iterator("no_such")
     assert version().startswith("v1.")
+
+
+def test_a_kernel_that_refuses_the_iterator_has_no_counter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_object: BpfObject, program: str) -> None:
+        raise DatapathError(f"The iterator {program} does not attach")
+
+    monkeypatch.setattr(BpfObject, "attach_iterator", refuse)
+    assert open_counter() is None

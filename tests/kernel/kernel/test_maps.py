@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,8 +148,7 @@ def test_a_pinned_program_is_no_map(gate: Gate, bpffs: Path) -> None:
     program = load_program(gate, returning(0))
     pins.pin_fd(gate, program, bpffs / "program")
     with pytest.raises(BpfError, match="It is no map"):
-        BpfMap.from_fd(program)
-    os.close(program)
+        BpfMap.adopt(program)
     with pytest.raises(BpfError, match=r"program: Invalid argument\. It is no map"):
         BpfMap.open(bpffs / "program")
 
@@ -275,3 +273,14 @@ def test_a_repeated_key_is_dropped_and_its_later_value_kept(
         assert numbers(dump.keys) == list(range(40))
         assert dump.walk.duplicates > 0
         assert (dump.values == 0xFF).all()
+
+
+def test_a_walk_given_up_never_looks_like_a_whole_map(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_by_key(monkeypatch)
+    monkeypatch.setattr(walk, "LOOKUPS_PER_ENTRY", 0)
+    with mapwrite.create(gate, MapSpec("m", MapType.HASH, 4, 8, 10)) as live:
+        fill(gate, live, 5)
+        with pytest.raises(BpfError, match="given up"):
+            list(live.read_chunks(4))

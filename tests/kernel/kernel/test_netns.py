@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, DeniedError, NoSuchMapError
 from ctconsole.kernel import links, netns
 from tests.support.namespaces import namespace, unique
 
@@ -135,3 +136,23 @@ def test_a_missing_namespace_is_named() -> None:
         netns.inside("ctt-nowhere"),
     ):
         pass
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EPERM, "no"), RuntimeError("fault")])
+def test_a_namespace_that_could_not_be_made_leaves_its_name_free(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Its loopback comes up last, when the name is mounted already."""
+    name = unique("half")
+
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(netns, "_loopback_up", fail)
+        expected = DeniedError if isinstance(error, OSError) else RuntimeError
+        with pytest.raises(expected):
+            netns.create(gate, name)
+    assert not netns.exists(name)
+    netns.create(gate, name)
+    assert netns.delete(gate, name)

@@ -28,10 +28,9 @@ def test_a_process_is_found_and_told_from_a_later_one() -> None:
     assert procs.find(child.pid) is None
 
 
-def test_memory_and_cost_are_those_of_this_machine() -> None:
+def test_memory_is_that_of_this_machine() -> None:
     now = procs.memory()
     assert 0 < now.available < now.total
-    assert procs.own_cost().resident > 1 << 20
     assert procs.own().argv
 
 
@@ -41,4 +40,3 @@ def test_the_clocks_run() -> None:
     time.sleep(0.05)
     assert first < clock.jiffies() < first + 1000
     assert len(clock.boot_id()) == 36
-    assert clock.ct_seconds(1000, 256) == 1000

@@ -58,8 +58,6 @@ def test_a_filter_is_attached_listed_replaced_and_removed(
     assert tc.remove_filter(gate, index, tc.Hook.INGRESS, netns=left)
     assert not tc.remove_filter(gate, index, tc.Hook.INGRESS, netns=left)
     assert [item.hook for item in tc.filters(index, netns=left)] == [tc.Hook.EGRESS]
-    assert tc.remove_clsact(gate, index, netns=left)
-    assert tc.filters(index, netns=left) == []
 
 
 def test_no_packet_slips_through_while_a_filter_is_replaced(

@@ -102,7 +102,7 @@ def test_folder_has_one_file_for_each_option(tmp_path: Path) -> None:
     found = read_dir(tmp_path)
     assert found.options == {"bpf-ct-global-tcp-max": "1048576"}
     assert found.unknown == ("cluster-name",)
-    assert AgentConfig.from_dir(tmp_path).bpf_ct_global_tcp_max == 1048576
+    assert AgentConfig.from_options(read_dir(tmp_path).options).bpf_ct_global_tcp_max == 1048576
 
 
 def test_missing_or_unreadable_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -116,7 +116,10 @@ def test_missing_or_unreadable_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_written_option_is_read_back_and_leaves_no_other_file(tmp_path: Path) -> None:
     write_option(tmp_path / "config", "bpf-ct-global-tcp-max", "4096")
     write_option(tmp_path / "config", "bpf-ct-global-tcp-max", "8192")
-    assert AgentConfig.from_dir(tmp_path / "config").bpf_ct_global_tcp_max == 8192
+    assert (
+        AgentConfig.from_options(read_dir(tmp_path / "config").options).bpf_ct_global_tcp_max
+        == 8192
+    )
     assert [path.name for path in (tmp_path / "config").iterdir()] == ["bpf-ct-global-tcp-max"]
 
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from ctconsole.lab.owner import Owner, _stat
+from ctconsole.kernel.procstat import process_state
+from ctconsole.lab.owner import Owner
 
 
 def test_this_process_is_alive() -> None:
@@ -18,14 +19,14 @@ def test_a_later_process_with_the_same_number_is_not_the_owner() -> None:
 
 def test_a_process_that_ended_is_dead_even_before_it_is_waited_for() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        found = _stat(child.pid)
+        found = process_state(child.pid)
         assert found
-        owner = Owner(child.pid, found[1])
+        owner = Owner(child.pid, found.start)
         running = owner.alive
         child.kill()
         # WNOWAIT leaves the zombie there.
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert _stat(child.pid) == ("Z", owner.start)
+        assert process_state(child.pid) == ("Z", owner.start)
         waiting = owner.alive
     assert (running, waiting, owner.alive) == (True, False, False)
-    assert _stat(child.pid) is None
+    assert process_state(child.pid) is None

