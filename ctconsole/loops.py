@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -20,7 +20,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ctconsole.model.event import Scalar
 
@@ -63,28 +63,12 @@ class LoopState:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "name": self.name,
-            "running": self.running,
-            "failures": self.failures,
-            "error": self.error,
-            "since": self.since or None,
-        }
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> LoopState:
-        """Undo `as_dict`; what is missing is taken for well.
-
-        Raises:
-            KeyError: it has no name.
-        """
-        return cls(
-            name=str(found["name"]),
-            running=bool(found.get("running", True)),
-            failures=int(found.get("failures") or 0),
-            error=str(found.get("error") or ""),
-            since=float(found.get("since") or 0.0),
-        )
+    def from_dict(cls, found: Mapping[str, Any]) -> LoopState:
+        """Undo `as_dict`; more fields than these are no fault."""
+        return cls(**{one.name: found[one.name] for one in fields(cls)})
 
 
 class Loop:
@@ -225,7 +209,7 @@ def troubles() -> tuple[LoopState, ...]:
 
 def event(state: LoopState, source: str, subject: str) -> Event:
     """A loop's trouble as an event."""
-    fields: dict[str, Scalar] = {
+    about: dict[str, Scalar] = {
         "loop": state.name,
         "failures": state.failures,
         "error": state.error,
@@ -237,7 +221,7 @@ def event(state: LoopState, source: str, subject: str) -> Event:
         subject,
         str(state),
         Level.WARNING if state.running else Level.ERROR,
-        MappingProxyType(fields),
+        MappingProxyType(about),
     )
 
 

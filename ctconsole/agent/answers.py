@@ -35,6 +35,16 @@ class GcStatus(TypedDict):
     records_lost: int | None
 
 
+class LoopStatus(TypedDict):
+    """How one of its threads is doing (see `ctconsole.loops.LoopState`)."""
+
+    name: str
+    running: bool
+    failures: int
+    error: str
+    since: float
+
+
 class Status(TypedDict):
     """What an agent says of itself (see `control.AgentStatus`)."""
 
@@ -45,6 +55,7 @@ class Status(TypedDict):
     endpoints: list[int]
     maps: dict[str, int]
     gc: GcStatus
+    loops: list[LoopStatus]
 
 
 class SwitchState(TypedDict):

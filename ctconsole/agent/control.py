@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole.agent import wire
 from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
 from ctconsole.errors import AgentError, ConfigError, FormatError
+from ctconsole.loops import LoopState
 from ctconsole.model.ct.knowledge import PolicyFacts
 from ctconsole.paths import run_dir
 
@@ -59,6 +60,7 @@ class AgentStatus:
         endpoints: ids of the endpoints whose programs it loaded.
         maps: kernel ids of the maps it opened at its start, by pin name.
         gc: interval (seconds), and time, alive, deleted, revived and duration of the last pass.
+        loops: how its threads are doing.
     """
 
     running: bool
@@ -70,6 +72,7 @@ class AgentStatus:
     endpoints: tuple[int, ...] = ()
     maps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     gc: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    loops: tuple[LoopState, ...] = ()
 
 
 def start(settings: AgentSettings) -> AgentStatus:
@@ -161,6 +164,7 @@ def status(settings: AgentSettings) -> AgentStatus:
         endpoints=tuple(found["endpoints"]),
         maps=MappingProxyType(found["maps"]),
         gc=MappingProxyType(found["gc"]),
+        loops=tuple(map(LoopState.from_dict, found["loops"])),
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ctconsole import loops
 from ctconsole.agent import startup, verbs
 from ctconsole.agent.collector import Collector
 from ctconsole.agent.log import recorder
@@ -26,6 +27,7 @@ from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyEr
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
+from ctconsole.loops import Loop
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.event import Event, EventKind, Level
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from ctconsole.agent.gc import GcReport
     from ctconsole.agent.state import AgentSettings
     from ctconsole.config import AgentConfig
+    from ctconsole.loops import LoopState
     from ctconsole.model.event import Scalar
     from ctconsole.model.plane.endpoint import Endpoint
 
@@ -58,7 +61,9 @@ class Agent:
     def __init__(self, settings: AgentSettings, gate: Gate, history: History) -> None:
         record = recorder(history)
         self.settings = settings
-        self.stopping = threading.Event()
+        self._passes = Loop("gc", self._pass, self._pass_failed)
+        self._why = "start"
+        self.stopping = self._passes.stopping
         self.plane = Plane(gate, settings.bpf_root, StateDir(settings.state_dir), record)
         self._gate = gate
         self._history = history
@@ -112,13 +117,17 @@ class Agent:
 
         A pass that fails is an event; the next one is tried all the same.
         """
-        reason = "start"
-        while not self.stopping.is_set():
-            try:
-                self.collect(reason)
-            except CtconsoleError as error:
-                self.complain("Garbage collection failed", error)
-            reason = self._collector.wait()
+        self._passes.run()
+
+    def _pass(self) -> float:
+        self.collect(self._why)
+        self._why = self._collector.wait()
+        return 0.0
+
+    def _pass_failed(self, state: LoopState) -> None:
+        self._say(
+            EventKind.WARNING, "Garbage collection failed", {"error": state.error}, Level.WARNING
+        )
 
     def _listen(self) -> None:
         """Read what programs tell; an agent that cannot goes on without."""
@@ -235,6 +244,7 @@ class Agent:
             "endpoints": [endpoint.id for endpoint in self._endpoints],
             "maps": self._maps,
             "gc": self._collector.status(),
+            "loops": [state.as_dict() for state in loops.states()],
         }
 
     def handlers(self) -> dict[str, Any]:
@@ -253,6 +263,10 @@ class Agent:
         """The requests that have answers without end."""
         return {"monitor": lambda _: self._collector.records()}
 
+    def trouble(self, state: LoopState) -> None:
+        """Record that one of its loops fails."""
+        self._record.trouble(state)
+
     def complain(self, message: str, error: BaseException) -> None:
         """Record a failure that does not end the agent."""
         self._say(EventKind.WARNING, message, {"error": str(error)}, Level.WARNING)
@@ -264,7 +278,7 @@ class Agent:
     def stop(self, reason: str) -> None:
         """Have it end; the first reason is the one recorded."""
         self._reason = self._reason or reason
-        self.stopping.set()
+        self._passes.stop(patience=0)
         self._collector.wake()
 
     def say_goodbye(self) -> None:
@@ -358,7 +372,7 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
             if settings.netns:
                 netns.enter(settings.netns)
             state.save_settings(settings)
-            server = Server(state.socket, agent.handlers(), agent.streams())
+            server = Server(state.socket, agent.handlers(), agent.streams(), agent.trouble)
             try:
                 _live(agent, tell)
             finally:
@@ -392,7 +406,7 @@ def _stop_on_signals(agent: Agent) -> None:
     def listen() -> None:
         agent.stop(signal.Signals(signal.sigwait(numbers)).name)
 
-    threading.Thread(target=listen, name="signals", daemon=True).start()
+    Loop("signals", listen, agent.trouble).start()
 
 
 def _gc_answer(report: GcReport) -> dict[str, Any]:

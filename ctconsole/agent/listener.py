@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ctconsole import loops
 from ctconsole.kernel.perf import PerfReader
+from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.packets.monitor import (
     INSERT_FAILED,
@@ -44,8 +46,11 @@ QUIET = 10.0
 WAIT = 0.1
 """Seconds a record waits at most until it is read."""
 
-BEHIND = 256
-"""Reads that a follower may be behind before it loses some."""
+BEHIND = 16 << 20
+"""Bytes that a follower may be behind before it loses some; one read is kept whatever its size."""
+
+CLOSING = 15.0
+"""Seconds a read under way, with the events that come of it, gets to end in."""
 
 _SIGNAL_PAGES = 8
 _IPV4_PROTOCOL_AT, _IPV6_PROTOCOL_AT = TRACE.itemsize + 14 + 9, TRACE.itemsize + 14 + 6
@@ -93,23 +98,34 @@ class Listener:
         self._followers: list[_Follower] = []
         self._waiting: Counter[Thing] = Counter()
         self._said: dict[Thing, float] = {}
-        self._stopping = threading.Event()
         self._events = PerfReader(gate, folder / EVENTS)
         try:
             self._signals = PerfReader(gate, folder / SIGNALS, pages=_SIGNAL_PAGES)
         except BaseException:
             self._events.close()
             raise
-        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
-        self._thread.start()
+        self._loop = Loop(
+            "listener",
+            self._listen,
+            lambda state: record((loops.event(state, "datapath", "datapath"),)),
+            finish=self._finish,
+        )
+        try:
+            self._loop.start()
+        except BaseException:
+            self._finish()
+            raise
 
     def close(self) -> None:
         """Stop reading; what is still waiting to be said is said."""
-        self._stopping.set()
-        self._thread.join()
-        self._say(quiet=0.0)
-        self._events.close()
-        self._signals.close()
+        self._loop.stop(CLOSING)
+
+    def _finish(self) -> None:
+        try:
+            self._say(quiet=0.0)
+        finally:
+            self._events.close()
+            self._signals.close()
 
     @contextmanager
     def follow(self) -> Iterator[Iterator[Samples]]:
@@ -117,15 +133,15 @@ class Listener:
         follower = _Follower()
         self._followers.append(follower)
         try:
-            yield follower.reads(self._stopping)
+            yield follower.reads(self._loop.stopping)
         finally:
             self._followers.remove(follower)
 
-    def _listen(self) -> None:
-        while not self._stopping.is_set():
-            self._hear(self._events.read(WAIT))
-            self._hear_signals(self._signals.read())
-            self._say(QUIET)
+    def _listen(self) -> float:
+        self._hear(self._events.read(WAIT))
+        self._hear_signals(self._signals.read())
+        self._say(QUIET)
+        return 0.0
 
     def _hear(self, samples: Samples) -> None:
         if not len(samples) and not samples.lost:
@@ -178,15 +194,19 @@ class _Follower:
     """Somebody who wants all records, in a thread of his own."""
 
     def __init__(self) -> None:
-        self._reads: queue.Queue[Samples] = queue.Queue(BEHIND)
+        self._reads: queue.SimpleQueue[Samples] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._behind = 0
         self._lost = 0
 
     def take(self, samples: Samples) -> None:
         """Hand a read over; one who is too far behind loses it, and is told."""
-        try:
-            self._reads.put_nowait(samples)
-        except queue.Full:
-            self._lost += len(samples) + samples.lost
+        with self._lock:
+            if self._behind and self._behind + samples.nbytes > BEHIND:
+                self._lost += len(samples) + samples.lost
+                return
+            self._behind += samples.nbytes
+        self._reads.put(samples)
 
     def reads(self, stopping: threading.Event) -> Iterator[Samples]:
         """See `Listener.follow`."""
@@ -195,7 +215,9 @@ class _Follower:
                 found = self._reads.get(timeout=1.0)
             except queue.Empty:
                 found = NO_SAMPLES
-            lost, self._lost = self._lost, 0
+            with self._lock:
+                self._behind -= found.nbytes
+                lost, self._lost = self._lost, 0
             yield joined([found], lost) if lost else found
 
 

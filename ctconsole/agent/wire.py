@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ctconsole.agent.answers import check
 from ctconsole.errors import AgentError, CtconsoleError, RequestFailedError
 from ctconsole.kernel.unixpath import socket_path
+from ctconsole.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from ctconsole.loops import LoopState
 
 Answer: TypeAlias = "Mapping[str, Any]"
 Handler: TypeAlias = "Callable[[Mapping[str, Any]], Answer]"
@@ -37,8 +40,6 @@ BEAT = 5.0
 """Seconds between two words of an agent that is still working on a request."""
 
 _PART = 1 << 16
-_PAUSES = (0.05, 0.2, 1.0)
-"""Seconds between two tries to take a connection where the process has run out of something."""
 
 
 class _Lines:
@@ -214,6 +215,7 @@ class Server:
         handlers: by verb; each gets the request and answers with more fields for the reply.
         streams: by verb; as handlers, but with any number of answers. One that has nothing to
             say for a while says so, because only sending finds out that the client has gone.
+        on_failure: told when requests cannot be taken; it is tried again.
     """
 
     def __init__(
@@ -221,11 +223,11 @@ class Server:
         path: Path,
         handlers: Mapping[str, Handler],
         streams: Mapping[str, Stream] | None = None,
+        on_failure: Callable[[LoopState], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._handlers = handlers
         self._streams = streams or {}
-        self._closed = threading.Event()
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         # Before bind(), which makes the file with the socket's own mode.
@@ -233,35 +235,34 @@ class Server:
         with socket_path(path) as address:
             self._listener.bind(address)
         self._listener.listen()
-        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
-        self._thread.start()
+        self._loop = Loop("control", self._serve, on_failure)
+        self._loop.start()
 
     def close(self) -> None:
         """Take no more requests; one under way gets its answer if the process lives."""
-        self._closed.set()
+        self._loop.stopping.set()
         self._path.unlink(missing_ok=True)
         # close() alone leaves a thread in accept() waiting.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(timeout=5)
+        self._loop.stop(patience=5)
         self._listener.close()
 
-    def _serve(self) -> None:
-        failures = 0
-        while not self._closed.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                # Out of descriptors or memory: whoever asks waits in the backlog meanwhile.
-                self._closed.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                failures += 1
-                continue
-            failures = 0
-            try:
-                threading.Thread(target=self._answer, args=(client,), daemon=True).start()
-            except RuntimeError:
-                # No more threads; whoever asks is told by the end of the connection.
-                client.close()
+    def _serve(self) -> float | None:
+        """Take one client; one that cannot be taken, for want of descriptors, waits."""
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            if self._loop.stopping.is_set():
+                return None
+            raise
+        try:
+            threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+        except BaseException:
+            # No more threads: whoever asks is told by the end of the connection.
+            client.close()
+            raise
+        return 0.0
 
     def _answer(self, client: socket.socket) -> None:
         with client:

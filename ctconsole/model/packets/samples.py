@@ -44,6 +44,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        columns = (self.data, self.starts, self.sizes, self.times, self.cpus)
+        return sum(column.nbytes for column in columns)
+
     def record(self, number: int) -> bytes:
         """The bytes of one record."""
         start = int(self.starts[number])

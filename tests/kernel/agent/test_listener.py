@@ -6,12 +6,13 @@ import json
 import os
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from ctconsole import loops
 from ctconsole.agent import listener, wire
 from ctconsole.agent.listener import Listener
 from ctconsole.cli.node.monitor import command
@@ -24,13 +25,14 @@ from ctconsole.model.packets.monitor import Signal, notices
 from ctconsole.model.packets.samples import from_wire, to_wire
 from ctconsole.paths import GLOBALS
 from tests.support.bpf_insns import using_map
+from tests.support.foreign import until
 from tests.support.listening import caught_up
 from tests.support.packets import SYN, ethernet, tcp, udp
 from tests.support.wire import POD, Wire, hash_tables
 from tests.support.wire import wire as wired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -121,6 +123,25 @@ def test_a_follower_who_falls_behind_is_told_what_he_lost(
         first, second = next(reads), next(reads)
     assert len(first) + first.lost + len(second) + second.lost == 5
     assert first.lost > 0
+
+
+def test_a_listener_outlives_whoever_it_tells(pod: Wire) -> None:
+    heard: list[Event] = []
+    failures = iter([OSError("disk is full"), KeyError("x")])
+
+    def record(events: Iterable[Event]) -> None:
+        for error in failures:
+            raise error
+        heard.extend(events)
+
+    one = Listener(pod.gate, pod.maps["cilium_events"].parent, record, list[Signal]().append)
+    with closing(one):
+        pod.into(BROKEN)
+        caught_up(one)
+        pod.into(tcp(A, B, SYN))
+        assert until(lambda: bool(heard))
+    assert EventKind.CONNECTIONS in {event.kind for event in heard}
+    assert loops.troubles() == ()
 
 
 def test_records_cross_the_agents_socket(pod: Wire, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_agent_starts_answers_and_stops_leaving_its_maps(settings: AgentSettings
     assert status.config["bpf-ct-global-tcp-max"] == "2048"
     pinned = {path.name: info.id for path, info in pinned_maps(settings.bpf_root).items()}
     assert dict(status.maps) == pinned
+    names = {loop.name for loop in status.loops if loop.running and not loop.error}
+    assert names >= {"control", "listener", "signals"}
     assert control.stop(settings)
     assert not control.stop(settings)
     assert not control.status(settings).running
