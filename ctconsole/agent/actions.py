@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
-from ctconsole.agent.state import StateDir
+from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.config import write_option
 from ctconsole.history import History
 from ctconsole.manager.recreate import RecreateReport, recreate
+from ctconsole.manager.restart import plan_restart as plan_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan
+    from ctconsole.manager.restart import RestartPlan
+    from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event
 
 _OPTION_OF = {
@@ -103,6 +106,31 @@ def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None)
         undo()
     record(settings, report.events)
     return report
+
+
+def plan_restart(
+    settings: AgentSettings, changes: Mapping[str, str], reading: Callable[[], Reading]
+) -> RestartPlan:
+    """Say which maps a start with some options changed would re-create.
+
+    Args:
+        settings: how the agent will be started, but for the changes.
+        changes: options that get another value.
+        reading: see `ctconsole.manager.restart.plan_restart`.
+
+    Raises:
+        ConfigError: the agent cannot run with them.
+    """
+    config, _ = replace(settings, options={**settings.options, **changes}).read_config()
+    endpoints = load_endpoints(settings.state_dir)
+    return plan_start(
+        settings.state_dir,
+        config,
+        settings.bpf_root,
+        endpoints,
+        changes=changes,
+        reading=reading,
+    )
 
 
 def record(settings: AgentSettings, events: Iterable[Event]) -> None:

@@ -30,6 +30,8 @@ from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import EventKind, Level
+from ctconsole.model.plan import Row
+from ctconsole.model.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +57,7 @@ _CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
 
 @dataclass(frozen=True)
 class FlushPlan:
-    """What a deletion would take away.
+    """What a deletion would take away; a `ctconsole.model.plan.Plan`.
 
     Attributes:
         path: the map's pin.
@@ -67,6 +69,7 @@ class FlushPlan:
         verdicts: what becomes of their connections, the worst first.
         mappings: NAT entries that go with them.
         warnings: sentences for whoever decides.
+        single: whether one entry was named by its key.
     """
 
     path: Path
@@ -78,11 +81,52 @@ class FlushPlan:
     verdicts: tuple[tuple[Risk, Reason, int], ...]
     mappings: int
     warnings: tuple[str, ...]
+    single: bool = False
+
+    memory = None
 
     @property
     def chosen(self) -> int:
         """How many entries would be deleted."""
         return len(self.keys)
+
+    @property
+    def title(self) -> str:
+        """Which map."""
+        return self.path.name
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """How many entries, and which."""
+        whole = Row("deleted", f"{count(self.chosen)} of {count(self.entries)} entries")
+        return (whole, Row("filter", self.query.text)) if self.query else (whole,)
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """All: they tell of the entries, not of the deed."""
+        return self.warnings
+
+    @property
+    def data_loss(self) -> int:
+        """Those chosen."""
+        return self.chosen
+
+    @property
+    def confirm_name(self) -> str:
+        """The map's; one entry goes by a key."""
+        return "" if self.single else self.path.name
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "id": self.info.id,
+            "filter": self.query.text,
+            "entries": self.entries,
+            "chosen": self.chosen,
+            "mappings": self.mappings,
+        }
 
     def count(self, risk: Risk) -> int:
         """How many of them have this risk."""
@@ -91,7 +135,7 @@ class FlushPlan:
 
 @dataclass(frozen=True, slots=True)
 class FlushReport:
-    """What a deletion did.
+    """What a deletion did; a `ctconsole.model.plan.Report`.
 
     Attributes:
         path: the map's pin.
@@ -110,6 +154,28 @@ class FlushReport:
     mappings: int
     seconds: float
     events: tuple[Event, ...]
+
+    failure = ""
+    rows = ()
+
+    @property
+    def sentence(self) -> str:
+        """What was done."""
+        also = f", {count(self.mappings)} NAT entries with them" if self.mappings else ""
+        kept = f"; {count(self.kept)} kept, traffic had changed them" if self.kept else ""
+        return f"{self.path.name}: {count(self.deleted)} entries deleted{also}{kept}"
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "deleted": self.deleted,
+            "kept": self.kept,
+            "vanished": self.vanished,
+            "nat_deleted": self.mappings,
+            "seconds": round(self.seconds, 6),
+        }
 
 
 def plan_flush(
@@ -155,6 +221,7 @@ def plan_flush(
         verdicts=tuple(judge(chosen, Change.FLUSH).reasons()),
         mappings=int(np.count_nonzero(np.isin(chosen.nat_owners, chosen.key_rows))),
         warnings=(),
+        single=key is not None,
     )
     return replace(plan, warnings=tuple(_warnings(plan, complete=table.walk.complete)))
 

@@ -8,6 +8,7 @@ import click
 
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import GivenPath, json_option
+from ctconsole.cli.plans import print_plan
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,20 +125,38 @@ def start(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's val
 
 @command.command()
 @_settings_options
+@click.option(
+    "--yes", is_flag=True, help="Do it even where maps are re-created; without this they are named."
+)
 @json_option
-def restart(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's values
+def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
     """Stop the agent if it runs, and start it with the settings it had.
 
-    Maps whose properties changed are removed with every entry in them and made again.
+    Maps whose properties changed are REMOVED WITH EVERY ENTRY IN THEM and made again. Where that
+    would happen it prints what it costs and changes nothing (exit code 1), unless --yes is given.
 
     \b
     Examples:
       ctconsole agent restart
       ctconsole agent restart --option bpf-ct-global-tcp-max=1048576
+      ctconsole agent restart --option bpf-ct-global-tcp-max=1048576 --yes
     """
     from ctconsole.agent import control
 
-    _show(control.restart(settings_of(**given)), as_json=as_json)
+    changes = parse_options(given["options"])
+    settings = settings_of(**given)
+    if not yes:
+        from functools import partial
+
+        from ctconsole.agent.actions import plan_restart
+        from ctconsole.cli.node.reading import reading_of_node
+
+        plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
+        if plan.maps:
+            print_plan(plan, as_json=as_json)
+            return 1
+    _show(control.restart(settings), as_json=as_json)
+    return 0
 
 
 @command.command()

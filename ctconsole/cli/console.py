@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+    from ctconsole.manager.restart import RestartPlan, RestartReport
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.plan import Plan, Report
 
     Leave = Callable[[], None]
 
@@ -212,10 +214,43 @@ class NodeActions:
         pin = Path(path)
         plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent, self._layout))
         more = agent_warnings(plan, _agent_of(plan.path, self._state_dir))
-        return replace(plan, warnings=(*plan.warnings, *more))
+        return replace(plan, warnings=(*plan.warnings, *more), lasting=more)
+
+    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.flush import plan_flush
+        from ctconsole.cli.node.reading import reading_of_node
+
+        pin = Path(path)
+        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))
+
+    def plan_restart(self, changes: Mapping[str, str]) -> RestartPlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.actions import plan_restart
+        from ctconsole.cli.node.reading import reading_of_node
+
+        settings = self._settings()
+        reading = partial(reading_of_node, settings.bpf_root, self._layout)
+        return plan_restart(settings, changes, reading)
+
+    def carry_out(self, plan: Plan) -> Report:
+        """See `ctconsole.ui.actions.Actions`."""
+        from ctconsole.agent.flush import FlushPlan
+        from ctconsole.manager.recreate import RecreatePlan
+        from ctconsole.manager.restart import RestartPlan
+
+        match plan:
+            case RecreatePlan():
+                return self.recreate(plan)
+            case FlushPlan():
+                return self.flush(plan)
+            case RestartPlan():
+                return self.restart(plan)
+            case _:
+                raise TypeError(plan)
 
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
-        """See `ctconsole.ui.actions.Actions`."""
+        """Remove the map with all its entries and create it anew, as planned."""
         from ctconsole.agent.actions import recreate_map
         from ctconsole.agent.state import StateDir
         from ctconsole.history import History
@@ -228,16 +263,8 @@ class NodeActions:
         report.check()
         return report
 
-    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
-        """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.agent.flush import plan_flush
-        from ctconsole.cli.node.reading import reading_of_node
-
-        pin = Path(path)
-        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))
-
     def flush(self, plan: FlushPlan) -> FlushReport:
-        """See `ctconsole.ui.actions.Actions`."""
+        """Delete what was planned, as far as it still matches."""
         from ctconsole.agent.actions import record
         from ctconsole.agent.flush import flush
         from ctconsole.agent.state import AgentSettings
@@ -255,30 +282,28 @@ class NodeActions:
             "bpf-ct-global-any-max": config.bpf_ct_global_any_max,
         }
 
-    def restart_agent(self, changes: Mapping[str, str]) -> str:
-        """See `ctconsole.ui.actions.Actions`.
+    def restart(self, plan: RestartPlan) -> RestartReport:
+        """Restart our agent.
 
         A changed option goes where it was set: into the config folder, if the agent has one and
         no flag overrides it there.
         """
         from ctconsole.agent import control
+        from ctconsole.manager.restart import RestartReport
 
         settings = self._settings()
         before = control.status(settings)
         started = time.monotonic()
-        after = control.restart(_with_options(settings, changes))
-        seconds = time.monotonic() - started
-        new = [
-            f"{name} (map {before.maps[name]} is now {number})"
-            for name, number in after.maps.items()
-            if before.maps.get(name, number) != number
-        ]
-        kept = "every map kept its entries" if before.maps and not new else ""
-        anew = f"re-created: {', '.join(new)}" if new else kept
-        return (
-            f"The agent is ready again after {seconds:.1f} s, process {after.pid}; {anew}".rstrip(
-                "; "
-            )
+        after = control.restart(_with_options(settings, plan.changes))
+        return RestartReport(
+            pid=after.pid,
+            seconds=time.monotonic() - started,
+            renewed={
+                name: number
+                for name, number in after.maps.items()
+                if before.maps.get(name, number) != number
+            },
+            known=bool(before.maps),
         )
 
     def _settings(self) -> AgentSettings:

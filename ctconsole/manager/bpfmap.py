@@ -75,6 +75,12 @@ class ManagedMap:
     non_persistent: bool = False
     preallocate: bool = True
 
+    @property
+    def wish(self) -> MapSpec:
+        """The spec with its pre-allocation flag."""
+        more = get_pre_allocate_map_flags(self.spec.type, preallocate=self.preallocate)
+        return replace(self.spec, flags=self.spec.flags | more)
+
     def create(self, gate: Gate) -> Created:
         """``Map.Create``: open or create, and close again. Raises what `open_or_create` does."""
         opened = self.open_or_create(gate)
@@ -93,10 +99,7 @@ class ManagedMap:
             pins.unpin(gate, self.path)
             message = "Removing non-persistent map"
             removed = (map_event(EventKind.MAP_REMOVED, self.path, message, level=Level.DEBUG),)
-        flags = self.spec.flags | get_pre_allocate_map_flags(
-            self.spec.type, preallocate=self.preallocate
-        )
-        opened = open_or_create_map(gate, self.path, replace(self.spec, flags=flags))
+        opened = open_or_create_map(gate, self.path, self.wish)
         return replace(opened, events=removed + opened.events)
 
 
@@ -196,7 +199,7 @@ def inner_differences(gate: Gate, live: BpfMap, spec: MapSpec) -> tuple[Differen
     wish = spec.inner
     if wish is None or not spec.type.holds_maps:
         return ()
-    inside = _first_inside(live)
+    inside = first_inside(live)
     if inside is not None:
         found = differences(inside, wish)
         return tuple(replace(one, property=f"Inner map {one.property}") for one in found)
@@ -215,7 +218,7 @@ def inner_differences(gate: Gate, live: BpfMap, spec: MapSpec) -> tuple[Differen
     return (Difference("Inner map", 0, wish.value_size),)
 
 
-def _first_inside(live: BpfMap) -> MapInfo | None:
+def first_inside(live: BpfMap) -> MapInfo | None:
     """Facts about the first map found inside a map of maps; lookups answer with its id."""
     for key in live.read().keys:
         value = live.lookup(key.tobytes())

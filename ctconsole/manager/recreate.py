@@ -19,8 +19,9 @@ from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
 from ctconsole.manager.catalogue import Group, classify
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
+from ctconsole.model.plan import Memory, Row, Verdict
 from ctconsole.model.spec import (
     Difference,
     MapInfo,
@@ -30,9 +31,10 @@ from ctconsole.model.spec import (
     hash_memory,
     spec_of,
 )
+from ctconsole.model.units import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -61,7 +63,7 @@ RESIZABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RecreatePlan:
-    """What re-creating a map would change and cost.
+    """What re-creating a map would change and cost; a `ctconsole.model.plan.Plan`.
 
     Attributes:
         path: its pin.
@@ -78,6 +80,7 @@ class RecreatePlan:
         warnings: sentences for whoever decides.
         verdicts: what becomes of the connections, the worst first; empty for a map that is not
             conntrack's.
+        lasting: those of the warnings that are as true afterwards.
     """
 
     path: Path
@@ -92,18 +95,83 @@ class RecreatePlan:
     memory_free: int
     users: tuple[int, ...]
     warnings: tuple[str, ...]
-    verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    lasting: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is to be done, to what."""
+        return f"Re-create {self.path}"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The sizes, what is lost, and who uses the map."""
+        return (
+            Row("size", self.resizing),
+            Row("lost", self.losing),
+            Row("programs", f"{len(self.users)} use the map"),
+        )
+
+    @property
+    def resizing(self) -> str:
+        """``65,536 -> 131,072 entries``."""
+        return f"{count(self.info.max_entries)} -> {count(self.wish.max_entries)} entries"
+
+    @property
+    def losing(self) -> str:
+        """``3,000 entries, 2,900 alive, 2,662 established``."""
+        text = f"{count(self.entries)} entries"
+        if self.alive is not None and self.established is not None:
+            text += f", {count(self.alive)} alive, {count(self.established)} established"
+        return text
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes of both maps."""
+        return Memory(self.memory_old, self.memory_new, self.memory_free)
+
+    @property
+    def data_loss(self) -> int:
+        """All entries."""
+        return self.entries
+
+    @property
+    def confirm_name(self) -> str:
+        """The map's."""
+        return self.path.name
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "id": self.info.id,
+            "max_entries": self.info.max_entries,
+            "new_max_entries": self.wish.max_entries,
+            "differences": [
+                {"property": one.property, "old": one.old, "new": one.new}
+                for one in self.differences
+            ],
+            "entries": self.entries,
+            "alive": self.alive,
+            "established": self.established,
+            "memory_old": self.memory_old,
+            "memory_new": self.memory_new,
+            "memory_free": self.memory_free,
+            "programs": list(self.users),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class RecreateReport:
-    """What re-creating a map did.
+    """What re-creating a map did; a `ctconsole.model.plan.Report`.
 
     Attributes:
         path: its pin.
         old_id: kernel id of the map that was pinned before.
         new_id: of the one made.
         pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back.
+        max_entries: the capacity of the one made.
         lost: entries that were in the old map when it was unpinned.
         old_users: programs that still use the old map.
         failure: what went wrong and what state that left, empty where all went well; see
@@ -116,11 +184,45 @@ class RecreateReport:
     old_id: int
     new_id: int
     pinned_id: int
+    max_entries: int
     lost: int
     old_users: tuple[int, ...]
     failure: str
     events: tuple[Event, ...]
     seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """What was done."""
+        return (
+            f"{self.path.name} was re-created with {count(self.max_entries)} entries in "
+            f"{self.seconds:.2f} s: map {self.old_id} -> {self.new_id}, {count(self.lost)} "
+            "entries lost"
+        )
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Who was left behind."""
+        if not self.old_users or self.failure:
+            return ()
+        text = (
+            f"{len(self.old_users)} programs still use map {self.old_id} and do not see the new "
+            "one; restart whoever attached them"
+        )
+        return (Row("programs", text),)
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "old_id": self.old_id,
+            "new_id": self.new_id,
+            "pinned_id": self.pinned_id,
+            "lost": self.lost,
+            "old_programs": list(self.old_users),
+            "seconds": round(self.seconds, 6),
+        }
 
     def check(self) -> None:
         """Raise CtconsoleError with the failure, if there is one; store the events before."""
@@ -141,23 +243,40 @@ def plan_recreate(path: Path, max_entries: int, reading: Reading = PLAIN) -> Rec
         NoSuchMapError: nothing is pinned at ``path``.
     """
     with BpfMap.open(path) as live:
-        info = live.info
-        _check_limits(path, info, max_entries)
-        entry = classify(path.name, info)
-        alive = established = None
-        verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
-        if entry is not None and entry.is_ct and entry.matches(info):
-            table = read_table(live, reading)
-            entries = len(table)
-            alive, established = (
-                int(table.alive.sum()),
-                int((table.established & table.alive).sum()),
-            )
-            verdicts = tuple(judge(table, Change.RECREATE).reasons())
-        else:
-            entries = live.count()
-    wish = spec_of(info, max_entries=max_entries)
-    plan = RecreatePlan(
+        _check_limits(path, live.info, max_entries)
+        plan = plan_replacement(
+            live, path, spec_of(live.info, max_entries=max_entries), lambda: reading
+        )
+    return replace(plan, warnings=tuple(_warnings(plan)))
+
+
+def plan_replacement(
+    live: BpfMap, path: Path, wish: MapSpec, reading: Callable[[], Reading]
+) -> RecreatePlan:
+    """What it would cost to have an empty map of ``wish`` in the place of a pinned one.
+
+    Args:
+        live: the map pinned at ``path``.
+        path: its pin.
+        wish: what takes its place.
+        reading: see `plan_recreate`; asked only where the map is conntrack's.
+
+    Returns:
+        The plan, without warnings.
+    """
+    info = live.info
+    entry = classify(path.name, info)
+    alive = established = None
+    verdicts: tuple[Verdict, ...] = ()
+    if entry is not None and entry.is_ct and entry.matches(info):
+        table = read_table(live, reading())
+        entries = len(table)
+        alive = int(table.alive.sum())
+        established = int((table.established & table.alive).sum())
+        verdicts = tuple(judge(table, Change.RECREATE).reasons())
+    else:
+        entries = live.count() if info.type in RESIZABLE else 0
+    return RecreatePlan(
         path=path,
         info=info,
         wish=wish,
@@ -172,7 +291,6 @@ def plan_recreate(path: Path, max_entries: int, reading: Reading = PLAIN) -> Rec
         warnings=(),
         verdicts=verdicts,
     )
-    return replace(plan, warnings=tuple(_warnings(plan)))
 
 
 def recreate(
@@ -225,6 +343,7 @@ def recreate(
             old_id=old.info.id,
             new_id=new_id,
             pinned_id=pinned,
+            max_entries=plan.wish.max_entries,
             lost=lost if pinned == new_id else 0,
             old_users=_users(old.info.id) if switch is None or failure else _left(old.info.id),
             failure=failure,

@@ -11,28 +11,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import PurePath
 
-    from ctconsole.agent.flush import FlushPlan, FlushReport
-    from ctconsole.manager.recreate import RecreatePlan, RecreateReport
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.plan import Plan, Report
 
 
 class Actions(Protocol):
-    """Called in worker threads. All raise `ctconsole.errors.CtconsoleError`."""
+    """Called in worker threads. All raise `ctconsole.errors.CtconsoleError`.
 
-    def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
-        """Say what recreating the map at ``path`` with that maximum costs; changes nothing."""
+    Planning changes nothing. Whatever was planned here is done by `carry_out`.
+    """
+
+    def plan_recreate(self, path: PurePath, max_entries: int) -> Plan:
+        """Say what recreating the map at ``path`` with that maximum costs."""
         ...
 
-    def recreate(self, plan: RecreatePlan) -> RecreateReport:
-        """Remove the map with all its entries and create it anew, as planned."""
-        ...
-
-    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
+    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> Plan:
         """Say what deleting entries costs: those the query lets through, or that of the key."""
         ...
 
-    def flush(self, plan: FlushPlan) -> FlushReport:
-        """Delete what was planned, as far as it still matches."""
+    def plan_restart(self, changes: Mapping[str, str]) -> Plan:
+        """Say what restarting the agent with these options changed costs."""
+        ...
+
+    def carry_out(self, plan: Plan) -> Report:
+        """Do what was planned, as far as it is still as it was when it was planned."""
         ...
 
     def agent_sizes(self) -> Mapping[str, int]:
@@ -41,8 +43,4 @@ class Actions(Protocol):
         Raises:
             AgentError: no agent that could be restarted.
         """
-        ...
-
-    def restart_agent(self, changes: Mapping[str, str]) -> str:
-        """Restart the agent with these options changed; returns one sentence on the outcome."""
         ...

@@ -22,6 +22,7 @@ from ctconsole.manager.recreate import RESIZABLE
 from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.datapath import DatapathScreen
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.screens.entries import EntriesScreen
@@ -42,11 +43,10 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.screen import Screen
 
-    from ctconsole.agent.flush import FlushReport
-    from ctconsole.manager.recreate import RecreateReport
     from ctconsole.model.ct.knowledge import Keys
     from ctconsole.model.ct.query import Query
     from ctconsole.model.names import Names
+    from ctconsole.model.plan import Report
     from ctconsole.observe.source import Source
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
@@ -136,7 +136,7 @@ class ConsoleApp(App[None]):
         self.chosen_map: str | None = None
         self._flash = ""
         self._flash_until = 0.0
-        self._trouble = ""
+        self._trouble: dict[str, str] = {}
         self._wanted_theme = theme
         self._leaving = False
         self._main_loop: asyncio.AbstractEventLoop | None = None
@@ -213,7 +213,7 @@ class ConsoleApp(App[None]):
 
     def _show_sample(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, View | Details) and screen.is_mounted:
+            if isinstance(screen, View | Details | ConfirmScreen) and screen.is_mounted:
                 # Samples still arrive while the app, and its screens' widgets with it, goes down.
                 with suppress(NoMatches):
                     screen.show_sample(self.sample)
@@ -238,7 +238,7 @@ class ConsoleApp(App[None]):
             skipped=sample.skipped,
             shown=view.shown(),
             flash=self._flash if now < self._flash_until else "",
-            error=self._trouble or self.sampler.latest.error,
+            error="; ".join(filter(None, (self.sampler.latest.error, *self._trouble.values()))),
         )
 
     def flash(self, text: str) -> None:
@@ -333,11 +333,7 @@ class ConsoleApp(App[None]):
         elif row.info.pin is None:
             self.flash(f"map {row.info.id} is pinned nowhere: its entries go with its programs")
         else:
-            self.push_screen(FlushScreen(row, self.actions, query, key), self._flushed)
-
-    def _flushed(self, report: FlushReport | None) -> None:
-        if report is not None:
-            self.flash(f"{plural(report.deleted, 'entry', 'entries')} deleted")
+            self.push_screen(FlushScreen(row, self.actions, query, key), self._done)
 
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue for a map, or say why not."""
@@ -347,24 +343,18 @@ class ConsoleApp(App[None]):
             kind = row.info.type.name.lower()
             self.flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
         else:
-            self.push_screen(RecreateScreen(row, self.actions), self._recreated)
+            self.push_screen(RecreateScreen(row, self.actions), self._done)
 
     def restart_agent(self) -> None:
         """Open the dialogue, or say why not."""
         if self.actions is None:
             self.flash(self.read_only)
         else:
-            self.push_screen(RestartScreen(self.actions), self._restarted)
+            self.push_screen(RestartScreen(self.actions), self._done)
 
-    def _recreated(self, report: RecreateReport | None) -> None:
+    def _done(self, report: Report | None) -> None:
         if report is not None:
-            self.flash(
-                f"{report.path.name} recreated, {plural(report.lost, 'entry', 'entries')} lost"
-            )
-
-    def _restarted(self, sentence: str | None) -> None:
-        if sentence:
-            self.flash(sentence)
+            self.flash(report.failure or report.sentence)
 
     def action_show_view(self, view: str) -> None:
         """See `show_view`."""
@@ -400,6 +390,9 @@ class ConsoleApp(App[None]):
     @on(Worker.StateChanged)
     def _worker_changed(self, message: Worker.StateChanged) -> None:
         # A worker's failure is a fault of ours; it must be seen, and must not end the console.
+        name, error = message.worker.name, message.worker.error
         if message.state is WorkerState.ERROR:
-            self._trouble = f"internal error in {message.worker.name}: {message.worker.error!r}"
+            self._trouble[name] = f"internal error in {name}: {error!r}"
+            self.refresh_status()
+        elif message.state is WorkerState.SUCCESS and self._trouble.pop(name, ""):
             self.refresh_status()

@@ -16,6 +16,7 @@ from ctconsole.agent.flush import FlushPlan, FlushReport
 from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+from ctconsole.manager.restart import RestartPlan, RestartReport
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
 from ctconsole.model.ct.reading import Reading
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ctconsole.errors import CtconsoleError
     from ctconsole.model.ct.query import Query
     from ctconsole.model.event import Scalar
+    from ctconsole.model.plan import Plan, Report
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
@@ -286,6 +288,7 @@ class FakeActions:
             old_id=row.info.id,
             new_id=new_id,
             pinned_id=new_id,
+            max_entries=plan.wish.max_entries,
             lost=row.entries or 0,
             old_users=(),
             failure="",
@@ -312,6 +315,7 @@ class FakeActions:
             verdicts=tuple(judge(chosen, Change.FLUSH).reasons()),
             mappings=2 * int(chosen.translated.sum()),
             warnings=(),
+            single=key is not None,
         )
 
     def flush(self, plan: FlushPlan) -> FlushReport:
@@ -329,6 +333,26 @@ class FakeActions:
             raise self.error
         return {"bpf-ct-global-tcp-max": 524288, "bpf-ct-global-any-max": 262144}
 
-    def restart_agent(self, changes: Mapping[str, str]) -> str:
-        self.done.append(dict(changes))
-        return "The agent is ready again after 1.3 s."
+    def plan_restart(self, changes: Mapping[str, str]) -> RestartPlan:
+        if self.error:
+            raise self.error
+        kinds = {"bpf-ct-global-tcp-max": "cilium_ct4_", "bpf-ct-global-any-max": "cilium_ct_any4_"}
+        maps = [
+            self.plan_recreate(path, int(size))
+            for option, size in changes.items()
+            for path in self.source.rows
+            if path.name.startswith(kinds[option])
+        ]
+        return RestartPlan(Path("/run/ctconsole/agent"), changes, tuple(maps))
+
+    def carry_out(self, plan: Plan) -> Report:
+        if isinstance(plan, RecreatePlan):
+            return self.recreate(plan)
+        if isinstance(plan, FlushPlan):
+            return self.flush(plan)
+        assert isinstance(plan, RestartPlan)
+        if self.error:
+            raise self.error
+        self.done.append(dict(plan.changes))
+        renewed = {one.path.name: one.info.id + 100 for one in plan.maps}
+        return RestartReport(2115, 1.3, renewed, known=True)

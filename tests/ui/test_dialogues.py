@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,12 +9,23 @@ from textual.widgets import Button, Input
 from ctconsole.errors import AgentError, BpfError, UsageError
 from ctconsole.ui.screens.recreate import RecreateScreen, table_size
 from ctconsole.ui.screens.restart import RestartScreen
-from tests.support.fakes import CT4, FakeActions
-from tests.support.pilots import first_sample, screen_text, settle, status, text_of, until
+from tests.support.fakes import CT4, FakeActions, FakeSource
+from tests.support.pilots import (
+    first_sample,
+    resample,
+    screen_text,
+    settle,
+    status,
+    text_of,
+    until,
+)
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from textual.pilot import Pilot
 
+    from ctconsole.manager.recreate import RecreatePlan
     from ctconsole.ui.app import ConsoleApp
 
 NAME = "cilium_ct4_global"
@@ -49,7 +61,7 @@ async def test_recreate_states_what_it_costs(console: ConsoleApp) -> None:
         assert "524,288 -> 1,048,576 entries" in shown
         assert "68.0 MiB now + 136 MiB new = 204 MiB of 6.1 GiB free" in shown
         assert "476,102 entries" in shown
-        assert "428,491 alive, and of those 380,881 established" in shown
+        assert "428,491 alive, 380,881 established" in shown
         assert "2 programs keep using map 588" in shown
 
 
@@ -78,7 +90,7 @@ async def test_the_right_name_recreates_and_shows_the_report(
         await pilot.click("#go")
         await settle(pilot)
         assert actions.done == [(CT4, 1 << 20)]
-        assert "map 588 is now 608, 476,102 entries lost" in text_of(pilot, "#outcome")
+        assert "map 588 -> 608, 476,102 entries lost" in text_of(pilot, "#outcome")
         await pilot.press("escape")
         await until(pilot, lambda: "entries lost" in status(pilot).flash)
         assert len(actions.done) == 1
@@ -171,40 +183,131 @@ async def open_restart(pilot: Pilot[None]) -> None:
     await settle(pilot)
 
 
-async def test_restart_without_a_change_keeps_everything(
+async def test_restart_without_a_change_keeps_everything_and_asks_for_no_name(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await open_restart(pilot)
-        assert "keeps its entries" in text_of(pilot, "#meaning")
+        assert "keeps its entries" in screen_text(pilot)
+        assert "Type the name" not in screen_text(pilot)
         await pilot.click("#go")
         await settle(pilot)
         assert actions.done == [{}]
         assert "ready again after 1.3 s" in text_of(pilot, "#outcome")
 
 
-async def test_restart_with_another_size_counts_the_loss_first(
+async def test_restart_with_another_size_is_told_and_confirmed_as_a_recreation(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
-    async with console.run_test(size=(120, 40)) as pilot:
+    async with console.run_test(size=(120, 50)) as pilot:
         await open_restart(pilot)
         await type_into(pilot, "#bpf-ct-global-any-max", "512k")
-        assert "36,790 entries will be lost" in text_of(pilot, "#meaning")
+        assert "cilium_ct_any4_global: 262,144 -> 524,288 entries" in screen_text(pilot)
         await type_into(pilot, "#bpf-ct-global-tcp-max", "1M")
-        assert "512,892 entries will be lost" in text_of(pilot, "#meaning")
+        shown = screen_text(pilot)
+        assert "cilium_ct4_global: 524,288 -> 1,048,576 entries" in shown
+        assert "All 512,892 entries of these maps will be lost" in " ".join(shown.split())
+        assert "picks one of several backends" in shown
         await pilot.click("#go")
+        await type_into(pilot, "#name", "cilium_ct_any4_global")
+        await pilot.press("enter")
+        await settle(pilot)
+        assert actions.done == []
+        await type_into(pilot, "#name", NAME)
+        await pilot.press("enter")
         await settle(pilot)
         assert actions.done == [
             {"bpf-ct-global-tcp-max": "1048576", "bpf-ct-global-any-max": "524288"}
         ]
+        assert "re-created: cilium_ct4_global" in text_of(pilot, "#outcome")
 
 
 async def test_restart_without_an_agent_says_so(console: ConsoleApp, actions: FakeActions) -> None:
     actions.error = AgentError("No agent runs here", hint="Start one with ctconsole agent start")
     async with console.run_test(size=(120, 40)) as pilot:
         await open_restart(pilot)
-        assert "No agent runs here" in text_of(pilot, "#outcome")
+        assert "No agent runs here" in text_of(pilot, "#problem")
         assert go(pilot).disabled
         await pilot.press("escape")
         await pilot.pause()
         assert len(console.screen_stack) == 1
+
+
+async def test_a_restart_that_failed_is_told_and_asked_anew(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_restart(pilot)
+        actions.error = AgentError("The agent did not start: no memory")
+        await pilot.click("#go")
+        await settle(pilot)
+        assert "did not start: no memory" in text_of(pilot, "#outcome")
+        assert go(pilot).disabled
+        actions.error = None
+        await pilot.press("ctrl+r")
+        await settle(pilot)
+        assert not go(pilot).disabled
+
+
+async def test_a_dialogue_counts_on_and_plans_again_only_for_another_map_or_when_asked(
+    console: ConsoleApp, actions: FakeActions, source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = []
+    plan = actions.plan_recreate
+
+    def counted(path: PurePath, size: int) -> RecreatePlan:
+        planned.append(size)
+        return plan(path, size)
+
+    monkeypatch.setattr(actions, "plan_recreate", counted)
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_recreate(pilot)
+        await settle(pilot)
+        before = len(planned)
+        source.rows[CT4] = replace(source.rows[CT4], entries=480_000)
+        await resample(pilot)
+        await resample(pilot)
+        assert "480,000 entries" in screen_text(pilot)
+        assert "476,102 entries" in screen_text(pilot)
+        assert len(planned) == before
+        await pilot.press("ctrl+r")
+        await settle(pilot)
+        assert len(planned) == before + 1
+        assert "476,102" not in screen_text(pilot)
+        info = replace(source.rows[CT4].info, id=701)
+        source.rows[CT4] = replace(source.rows[CT4], info=info, entries=12)
+        await resample(pilot)
+        assert len(planned) == before + 2
+        assert "12 entries" in screen_text(pilot)
+
+
+async def test_what_was_warned_of_is_not_warned_of_when_it_is_done(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_recreate(pilot)
+        assert "until they are replaced" in screen_text(pilot)
+        await type_into(pilot, "#name", NAME)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "entries lost" in text_of(pilot, "#outcome")
+        assert "until they are replaced" not in screen_text(pilot)
+
+
+async def test_a_fault_is_shown_beside_what_fails_later_and_goes_when_it_works_again(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(160, 40)) as pilot:
+        await first_sample(pilot)
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        console.run_worker(fail, name="job", thread=True, exit_on_error=False)
+        await until(pilot, lambda: "internal error in job" in status(pilot).error)
+        source.error = BpfError(5, "BPF_OBJ_GET", "/sys/fs/bpf")
+        await resample(pilot)
+        assert "Input/output error" in status(pilot).error
+        assert "internal error in job" in status(pilot).error
+        source.error = None
+        await resample(pilot)
+        console.run_worker(lambda: None, name="job", thread=True, exit_on_error=False)
+        await until(pilot, lambda: not status(pilot).error)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options
 from ctconsole.cli.options import bpf_root_option, filter_option, json_option, layout_option
+from ctconsole.cli.plans import print_plans, print_reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ctconsole.agent.flush import FlushPlan, FlushReport
+    from ctconsole.agent.flush import FlushPlan
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.ct.layout import Layout
 
@@ -151,61 +152,16 @@ def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_j
 
     reports = []
     for plan in plans:
-        for warning in plan.warnings:
+        for warning in plan.lasting:
             message(f"warning: {plan.path.name}: {warning}")
         report = run_flush(gate, plan)
         settings = agent_of(plan.path) if state_dir is None else None
         record(settings or AgentSettings(state_dir or default_state_dir()), report.events)
         reports.append(report)
-    if as_json:
-        print_json([_report_dict(report) for report in reports])
-    else:
-        for report in reports:
-            also = f", {report.mappings} NAT entries with them" if report.mappings else ""
-            kept = f"; {report.kept} kept, traffic had changed them" if report.kept else ""
-            click.echo(f"{report.path.name}: {report.deleted} entries deleted{also}{kept}")
+    print_reports(reports, as_json=as_json)
     return 0
 
 
 def _show(plans: Sequence[FlushPlan], *, as_json: bool) -> int:
-    from ctconsole.model.ct.risk import REASONS
-    from ctconsole.model.units import count
-
-    if as_json:
-        print_json([_plan_dict(plan) for plan in plans])
-    else:
-        for plan in plans:
-            click.echo(f"{plan.path.name}: {count(plan.chosen)} of {count(plan.entries)} entries")
-            for risk, reason, number in plan.verdicts:
-                click.echo(f"  {count(number):>10} {risk.word:<11} {REASONS[reason]}")
-            for warning in plan.warnings:
-                click.echo(f"  warning: {warning}")
-    message("Nothing was changed. Give --yes to do it")
+    print_plans(plans, as_json=as_json)
     return 1
-
-
-def _plan_dict(plan: FlushPlan) -> dict[str, Any]:
-    return {
-        "path": str(plan.path),
-        "id": plan.info.id,
-        "filter": plan.query.text,
-        "entries": plan.entries,
-        "chosen": plan.chosen,
-        "mappings": plan.mappings,
-        "verdicts": [
-            {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
-            for risk, reason, number in plan.verdicts
-        ],
-        "warnings": list(plan.warnings),
-    }
-
-
-def _report_dict(report: FlushReport) -> dict[str, Any]:
-    return {
-        "path": str(report.path),
-        "deleted": report.deleted,
-        "kept": report.kept,
-        "vanished": report.vanished,
-        "nat_deleted": report.mappings,
-        "seconds": round(report.seconds, 6),
-    }

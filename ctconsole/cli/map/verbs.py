@@ -13,6 +13,7 @@ from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.calls import calls
 from ctconsole.cli.map.users import users
 from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
+from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.counts import Count
-    from ctconsole.manager.recreate import RecreatePlan, RecreateReport
     from ctconsole.model.spec import MapInfo
 
 
@@ -152,6 +152,8 @@ def recreate(  # noqa: PLR0917 - click hands every option over
       ctconsole map recreate cilium_ct4_global --entries 1048576
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
+    from dataclasses import replace
+
     from ctconsole.agent.actions import agent_warnings, record, recreate_map
     from ctconsole.agent.state import AgentSettings, default_state_dir
     from ctconsole.cli.node.reading import reading_of_node
@@ -162,33 +164,19 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     pin = _find(name, pinned_maps(bpf_root)).pin
     plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))
     settings = _agent(plan.path, state_dir)
-    warnings = (*plan.warnings, *agent_warnings(plan, settings))
+    more = agent_warnings(plan, settings)
+    plan = replace(plan, warnings=(*plan.warnings, *more), lasting=more)
     if not yes:
-        if as_json:
-            print_json(_plan_dict(plan, warnings))
-        else:
-            _print_plan(plan, warnings)
-        message("Nothing was changed. Give --yes to do it")
+        print_plan(plan, as_json=as_json)
         return 1
     gate = open_gate("Re-creating a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
-    for warning in warnings:
+    for warning in plan.lasting:
         message(f"warning: {warning}")
     report = recreate_map(gate, plan, settings)
     if settings is None:
         record(AgentSettings(state_dir or default_state_dir()), report.events)
-    if as_json:
-        print_json(_report_dict(report))
+    print_report(report, as_json=as_json)
     report.check()
-    if not as_json:
-        click.echo(
-            f"{plan.path.name} was re-created with {plan.wish.max_entries} entries: map "
-            f"{report.old_id} -> {report.new_id}, {report.lost} entries lost"
-        )
-    if report.old_users:
-        message(
-            f"{len(report.old_users)} programs still use map {report.old_id} and do not see the "
-            "new one; restart whoever attached them"
-        )
     return 0
 
 
@@ -301,67 +289,3 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         click.echo("  ".join(padded).rstrip())
-
-
-def _print_plan(plan: RecreatePlan, warnings: tuple[str, ...]) -> None:
-    from ctconsole.model.ct.risk import REASONS
-    from ctconsole.model.units import count, size
-
-    def line(label: str, text: str) -> None:
-        click.echo(f"{label:<12}{text}")
-
-    old, new = count(plan.info.max_entries), count(plan.wish.max_entries)
-    click.echo(f"Re-create {plan.path}: {old} -> {new} entries")
-    lost = f"{count(plan.entries)} entries"
-    if plan.alive is not None and plan.established is not None:
-        lost += f", {count(plan.alive)} alive, {count(plan.established)} established"
-    line("lost", lost)
-    both = size(plan.memory_old + plan.memory_new)
-    line(
-        "memory",
-        f"{size(plan.memory_old)} -> {size(plan.memory_new)}, both together {both}, "
-        f"free {size(plan.memory_free)}",
-    )
-    line("programs", f"{len(plan.users)} use the map")
-    for risk, reason, number in plan.verdicts:
-        line(risk.word, f"{count(number)}: {REASONS[reason]}")
-    for warning in warnings:
-        line("warning", warning)
-
-
-def _plan_dict(plan: RecreatePlan, warnings: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "path": str(plan.path),
-        "id": plan.info.id,
-        "max_entries": plan.info.max_entries,
-        "new_max_entries": plan.wish.max_entries,
-        "differences": [
-            {"property": one.property, "old": one.old, "new": one.new} for one in plan.differences
-        ],
-        "entries": plan.entries,
-        "alive": plan.alive,
-        "established": plan.established,
-        "memory_old": plan.memory_old,
-        "memory_new": plan.memory_new,
-        "memory_free": plan.memory_free,
-        "programs": list(plan.users),
-        "verdicts": [
-            {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
-            for risk, reason, number in plan.verdicts
-        ],
-        "warnings": list(warnings),
-    }
-
-
-def _report_dict(report: RecreateReport) -> dict[str, Any]:
-    return {
-        "ok": not report.failure,
-        "path": str(report.path),
-        "old_id": report.old_id,
-        "new_id": report.new_id,
-        "pinned_id": report.pinned_id,
-        "lost": report.lost,
-        "old_programs": list(report.old_users),
-        "failure": report.failure or None,
-        "seconds": round(report.seconds, 6),
-    }

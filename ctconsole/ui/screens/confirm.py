@@ -1,8 +1,12 @@
-"""The frame of a dialogue that changes a map: plan, costs, the name typed, the act, the report."""
+"""The frame of a dialogue that changes something: plan, costs, a name typed, the act, the report.
+
+The deed itself, what it costs and what became of it come as a `Plan` and a `Report`; a dialogue
+only says how it is planned and done, and what is asked before.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -14,30 +18,31 @@ from textual.widgets import Button, Input, Label, Static
 from ctconsole.errors import CtconsoleError
 from ctconsole.ui.console import console_of
 from ctconsole.ui.text import clean
+from ctconsole.ui.widgets.plan_table import plan_table, report_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rich.table import Table
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from ctconsole.observe.source import MapRow
+    from ctconsole.model.plan import Plan, Report
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.ui.actions import Actions
 
-Plan = TypeVar("Plan")
-Report = TypeVar("Report")
 
-
-class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
+class ConfirmScreen(ModalScreen["Report | None"]):
     """Returns the report when the act was done, else None.
 
     Args:
-        row: the map.
-        title: of the box; the map's name follows.
+        actions: plans and acts.
+        title: of the box.
+        name: what will have to be typed, as far as it is known before the plan is.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="dialogue.close"),
+        Binding("ctrl+r", "plan_again", "Plan again", id="dialogue.plan"),
     ]
 
     BOX: ClassVar[str]
@@ -47,13 +52,16 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
     PLANNING: ClassVar[str]
     """What stands in the place of the costs until they are known."""
 
-    def __init__(self, row: MapRow, title: str) -> None:
+    def __init__(self, actions: Actions, title: str, name: str = "") -> None:
         super().__init__()
-        self.row = row
-        self._title = f"{title} {clean(row.info.label)}"
+        self.actions = actions
+        self._title = clean(title)
+        self._wanted_name = name
         self._plan: Plan | None = None
         self._report: Report | None = None
+        self._now: int | None = None
         self._busy = False
+        self._asked = 0
 
     def fields(self) -> Iterable[Widget]:
         """What is asked before the costs can be known."""
@@ -63,48 +71,47 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
         """Have the plan made that what is asked calls for; see `make_plan`."""
         raise NotImplementedError
 
-    def act(self, plan: Plan) -> Report:
-        """Do what was planned; in a worker thread.
-
-        Raises:
-            CtconsoleError: it failed.
-        """
-        raise NotImplementedError
-
-    def costs(self, plan: Plan) -> Table:
-        """What the plan costs, for a person."""
-        raise NotImplementedError
-
-    def sentence(self, report: Report) -> str:
-        """What was done, in one sentence."""
-        raise NotImplementedError
-
-    def wanted(self, plan: Plan) -> bool:
-        """Whether a plan that has just been made is still one for what is asked."""
-        del plan
-        return True
-
     def worthwhile(self, plan: Plan) -> bool:
         """Whether a plan would do anything."""
         del plan
         return True
 
+    def entries_now(self, sample: Sample) -> int | None:
+        """How many entries a new sample counts of those the plan is about, None if unknown.
+
+        May plan anew where the plan is for something that is not there any more.
+        """
+        del sample
+        return None
+
     def compose(self) -> ComposeResult:
         """Fields, costs, confirmation, buttons."""
         with Vertical(id=self.BOX, classes="dialogue") as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "esc cancels"
+            box.border_subtitle = "ctrl+r plans again · esc cancels"
             with VerticalScroll(can_focus=False):
                 yield from self.fields()
                 yield Static(id="problem", markup=False)
                 yield Static(id="costs")
                 with Horizontal(classes="field", id="confirm"):
                     yield Label("Type the name")
-                    yield Input(placeholder=clean(self.row.info.label), id="name")
+                    yield Input(id="name")
                 yield Static(id="outcome", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(self.VERB[0], variant="error", id="go", disabled=True)
                 yield Button("Cancel", id="cancel")
+
+    def on_mount(self) -> None:
+        """Plan."""
+        self.want_name(self._wanted_name)
+        self.refresh_dialogue()
+        self.start_planning()
+
+    def want_name(self, name: str) -> None:
+        """Have this typed before anything is done; nothing where it is empty."""
+        self._wanted_name = name
+        self.query_one("#confirm").display = bool(name)
+        self.query_one("#name", Input).placeholder = clean(name)
 
     @property
     def plan(self) -> Plan | None:
@@ -118,10 +125,19 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
 
     @property
     def confirmed(self) -> bool:
-        """Whether there is a plan worth doing, and the map's own name was typed if asked for."""
-        typed = self.query_one("#name", Input).value.strip()
-        named = not self.query_one("#confirm").display or typed == self.row.info.label
-        return self.idle and named and self._plan is not None and self.worthwhile(self._plan)
+        """Whether there is a plan worth doing, and its name was typed if it has one."""
+        plan = self._plan
+        if plan is None or not self.idle or not self.worthwhile(plan):
+            return False
+        return plan.confirm_name in {"", self.query_one("#name", Input).value.strip()}
+
+    def show_sample(self, sample: Sample) -> None:
+        """Count anew what would be lost; the plan stays until another is asked for."""
+        if self._plan is not None and self.idle:
+            now = self.entries_now(sample)
+            if now != self._now:
+                self._now = now
+                self.refresh_dialogue()
 
     @on(Input.Changed, "#name")
     def _name_changed(self) -> None:
@@ -137,31 +153,54 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
 
     @on(Button.Pressed, "#cancel")
     def action_close(self) -> None:
-        """Leave, unless the map is being changed right now."""
+        """Leave, unless something is being changed right now."""
         if not self._busy:
             self.dismiss(self._report)
 
-    @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
+    def action_plan_again(self) -> None:
+        """Look anew what it costs."""
+        if self.idle:
+            self.start_planning()
+
+    def asked(self) -> Iterable[Input]:
+        """What `fields` has to type into."""
+        return (field for field in self.query(Input) if field.id != "name")
+
     def make_plan(self, make: Callable[[], Plan]) -> None:
         """Plan in a worker; the plan, or why there is none, is shown when it is made."""
+        self._asked += 1
+        self._make_plan(make, self._asked)
+
+    @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
+    def _make_plan(self, make: Callable[[], Plan], asked: int) -> None:
         try:
             plan = make()
         except (CtconsoleError, OSError) as error:
-            self.app.call_from_thread(self.complain, str(error))
+            self.app.call_from_thread(self._not_planned, str(error), asked)
         else:
-            self.app.call_from_thread(self._planned, plan)
+            self.app.call_from_thread(self._planned, plan, asked)
 
-    def _planned(self, plan: Plan) -> None:
-        if self.idle and self.wanted(plan):
-            self._plan = plan
-            self.refresh_dialogue()
-            if not self.query_one("#confirm").display:
-                self.query_one("#go").focus()
+    def _not_planned(self, sentence: str, asked: int) -> None:
+        if self.is_mounted and asked == self._asked:
+            self.forget_plan()
+            self.complain(sentence)
+
+    def _planned(self, plan: Plan, asked: int) -> None:
+        # What is asked may have changed while this was planned.
+        if not (self.is_mounted and self.idle and asked == self._asked):
+            return
+        first = self._plan is None
+        self._plan, self._now = plan, None
+        self.complain("")
+        self.want_name(plan.confirm_name)
+        self.refresh_dialogue()
+        if first and not (plan.confirm_name or any(field.has_focus for field in self.asked())):
+            self.query_one("#go").focus()
 
     @work(thread=True, exclusive=True, group="act", exit_on_error=False)
     def _act(self, plan: Plan) -> None:
         try:
-            report = self.act(plan)
+            report = self.actions.carry_out(plan)
         except (CtconsoleError, OSError) as error:
             self.app.call_from_thread(self._failed, str(error))
         else:
@@ -173,18 +212,20 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
         self._plan = None
         self.query_one("#name", Input).value = ""
         self.refresh_dialogue()
-        self.query_one("#name").focus()
+        if self._wanted_name:
+            self.query_one("#name").focus()
         self.start_planning()
         self.query_one("#outcome").add_class("-failed")
-        self._say("#outcome", f"▲ {sentence}")
+        self._say("#outcome", f"▲ {clean(sentence)}")
+        console_of(self.app).hurry()
 
     def _done(self, report: Report) -> None:
         self._busy = False
         self._report = report
         self.refresh_dialogue()
         self.query_one("#confirm").display = False
-        self.query_one("#outcome").remove_class("-failed")
-        self._say("#outcome", self.sentence(report))
+        self.query_one("#outcome").set_class(bool(report.failure), "-failed")
+        self._say("#outcome", report_text(report))
         self.query_one("#cancel", Button).label = "Close"
         self.query_one(f"#{self.BOX}").border_subtitle = "esc closes"
         self.query_one("#cancel").focus()
@@ -192,15 +233,16 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
 
     def complain(self, text: str) -> None:
         """Say why there is no plan; nothing where there is no reason."""
-        self._say("#problem", text)
+        self._say("#problem", clean(text))
 
     def _say(self, where: str, text: str) -> None:
         line = self.query_one(where, Static)
-        line.update(clean(text))
+        line.update(text)
         line.display = bool(text)
 
     def forget_plan(self) -> None:
         """What is asked has changed: what was planned is not for it."""
+        self._asked += 1
         self._plan = None
         self.refresh_dialogue()
 
@@ -211,8 +253,11 @@ class ConfirmScreen(ModalScreen["Report | None"], Generic[Plan, Report]):
         go = self.query_one("#go", Button)
         go.disabled = not self.confirmed
         go.label = self.VERB[self._busy]
+        go.variant = "primary" if self._plan and not self._plan.data_loss else "error"
         self.query_one("#cancel", Button).disabled = self._busy
-        if self._report is None:
-            self.query_one("#costs", Static).update(
-                self.costs(self._plan) if self._plan else Text(self.PLANNING, "dim")
-            )
+        plan, done = self._plan, self._report is not None
+        self.query_one("#costs", Static).update(
+            plan_table(plan, self.app.theme_variables, done=done, now=self._now)
+            if plan is not None
+            else Text(self.PLANNING, "dim")
+        )

@@ -160,3 +160,22 @@ def test_agent_verbs_start_and_stop(settings: AgentSettings) -> None:
     assert "has stopped" in run(agent.command, "stop", *where).stderr
     with pytest.raises(UsageError, match="has no value"):
         run(agent.command, "start", *where, "--option", "tunnel")
+
+
+def test_a_restart_that_would_recreate_maps_wants_yes(root: str, settings: AgentSettings) -> None:
+    where = ("--state-dir", str(settings.state_dir))
+    wish = (*where, "--option", "bpf-ct-global-tcp-max=4096")
+    before = control.status(settings)
+    done = run(agent.command, "restart", *wish)
+    assert done.return_value == 1
+    assert "cilium_ct4_global: 2,048 -> 4,096 entries; lost: 50 entries" in done.stdout
+    assert "Give --yes" in done.stderr
+    [one] = as_json(agent.command, "restart", *wish)["maps"]
+    assert (one["path"], one["entries"]) == (f"{root}/{GLOBALS}/cilium_ct4_global", 50)
+    assert control.status(settings).pid == before.pid
+    # What is not re-created needs no word more than before.
+    same = run(agent.command, "restart", *where, "--option", "conntrack-gc-interval=9s")
+    assert same.stdout.startswith("ready, process ")
+    done = run(agent.command, "restart", *wish, "--yes")
+    assert done.return_value == 0
+    assert control.status(settings).config["bpf-ct-global-tcp-max"] == "4096"

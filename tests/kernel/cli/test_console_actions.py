@@ -15,6 +15,7 @@ from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
@@ -50,7 +51,9 @@ def test_restart_writes_the_sizes_and_names_the_maps_made_anew(
     actions: NodeActions, agent: AgentSettings, bpffs: Path
 ) -> None:
     assert actions.agent_sizes() == {"bpf-ct-global-tcp-max": 2048, "bpf-ct-global-any-max": 1024}
-    said = actions.restart_agent({"bpf-ct-global-tcp-max": "4096"})
+    plan = actions.plan_restart({"bpf-ct-global-tcp-max": "4096"})
+    assert plan.confirm_name == "cilium_ct4_global"
+    said = actions.carry_out(plan).sentence
     assert "cilium_ct4_global (map" in said
     assert "cilium_ct_any4_global" not in said
     assert agent.config_dir is not None
@@ -63,8 +66,11 @@ def test_a_refused_size_leaves_agent_and_folder_alone(
     actions: NodeActions, agent: AgentSettings
 ) -> None:
     pid = control.status(agent).pid
+    changes = {"bpf-ct-global-tcp-max": "8192", "bpf-ct-global-any-max": "12"}
     with pytest.raises(ConfigError):
-        actions.restart_agent({"bpf-ct-global-tcp-max": "8192", "bpf-ct-global-any-max": "12"})
+        actions.plan_restart(changes)
+    with pytest.raises(ConfigError):
+        actions.restart(RestartPlan(agent.state_dir, changes, ()))
     assert control.status(agent).pid == pid
     assert actions.agent_sizes()["bpf-ct-global-tcp-max"] == 2048
 

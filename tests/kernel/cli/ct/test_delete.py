@@ -53,7 +53,7 @@ def test_without_yes_only_the_plan_is_printed(path: Path, bpffs: Path) -> None:
     done = ctconsole("ct", "flush", "--bpf-root", bpffs)
     assert done.return_value == 1
     assert "7 of 7 entries" in done.stdout
-    assert "5 dead" in done.stdout
+    assert "dead        5: its lifetime is over" in done.stdout
     assert "Give --yes" in done.stderr
     assert entries(path) == 7
 

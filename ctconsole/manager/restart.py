@@ -1,0 +1,253 @@
+"""What a start of the agent would re-create, told before anybody restarts it.
+
+The start itself compares every map it wants with what is pinned (`init_maps`); the same wishes
+are compared here, so that each option's effect is told for every map it reaches: both IP
+versions' tables, and translation tables that follow the size of the conntrack ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import NoSuchMapError
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import first_inside
+from ctconsole.manager.init_maps import wishes
+from ctconsole.manager.recreate import plan_replacement
+from ctconsole.model.plan import Memory, Row
+from ctconsole.model.spec import Difference, MapType, differences
+from ctconsole.model.units import count
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from ctconsole.config import AgentConfig
+    from ctconsole.manager.bpfmap import ManagedMap
+    from ctconsole.manager.recreate import RecreatePlan
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.risk import Reason, Risk
+    from ctconsole.model.event import Event
+    from ctconsole.model.plan import Verdict
+    from ctconsole.model.plane.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPlan:
+    """What restarting the agent would change and cost; a `ctconsole.model.plan.Plan`.
+
+    Attributes:
+        agent: its state folder.
+        changes: the options that get another value.
+        maps: those that will be re-created, each with what is in it; all others are opened as
+            they are.
+    """
+
+    agent: Path
+    changes: Mapping[str, str]
+    maps: tuple[RecreatePlan, ...]
+
+    @property
+    def title(self) -> str:
+        """Which agent."""
+        return f"Restart the agent on {self.agent}"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """How many maps, the options, and a line for each map."""
+        if not self.maps:
+            told = "every map is opened as it is and keeps its entries"
+        elif len(self.maps) == 1:
+            told = "one map is re-created empty, every other keeps its entries"
+        else:
+            told = f"{len(self.maps)} maps are re-created empty, every other keeps its entries"
+        options = (Row("option", f"{name}={value}") for name, value in self.changes.items())
+        maps = (
+            Row("re-created", f"{one.path.name}: {_change(one)}; lost: {one.losing}")
+            for one in self.maps
+        )
+        return (Row("maps", told), *options, *maps)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Those of all maps together."""
+        found: Counter[tuple[Risk, Reason]] = Counter()
+        for one in self.maps:
+            for risk, reason, number in one.verdicts:
+                found[risk, reason] += number
+        together = [(risk, reason, number) for (risk, reason), number in found.items()]
+        return tuple(sorted(together, key=lambda one: (-one[0], -one[2])))
+
+    @property
+    def memory(self) -> Memory | None:
+        """Of all maps together: the old ones live until their programs are replaced."""
+        if not self.maps:
+            return None
+        return Memory(
+            sum(one.memory_old for one in self.maps),
+            sum(one.memory_new for one in self.maps),
+            self.maps[0].memory_free,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for whoever decides."""
+        found = []
+        if self.data_loss:
+            found.append(
+                f"All {count(self.data_loss)} entries of these maps will be lost, and every "
+                "statistic with them"
+            )
+        memory = self.memory
+        if memory is not None and memory.new > memory.free:
+            found.append(
+                f"The new maps need {memory.new} bytes beside the old ones and {memory.free} "
+                "are free"
+            )
+        return tuple(found)
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """None: all of it is about what will be."""
+        return ()
+
+    @property
+    def data_loss(self) -> int:
+        """Entries of all maps that are re-created."""
+        return sum(one.entries for one in self.maps)
+
+    @property
+    def confirm_name(self) -> str:
+        """That of the map with the most to lose; empty where no map is re-created."""
+        worst = max(self.maps, key=lambda one: one.entries, default=None)
+        return worst.path.name if worst else ""
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "state_dir": str(self.agent),
+            "options": dict(self.changes),
+            "maps": [one.facts for one in self.maps],
+            "entries": self.data_loss,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RestartReport:
+    """What a restart did; a `ctconsole.model.plan.Report`.
+
+    Attributes:
+        pid: process id of the agent that runs now.
+        seconds: wall time from the stop to being ready.
+        renewed: kernel id by pin name of the maps that are others now.
+        known: whether the ids before are known, without which nothing can be said of the rest.
+    """
+
+    pid: int | None
+    seconds: float
+    renewed: Mapping[str, int]
+    known: bool
+
+    @property
+    def sentence(self) -> str:
+        """What was done."""
+        text = f"The agent is ready again after {self.seconds:.1f} s, process {self.pid}"
+        if self.renewed:
+            maps = (f"{name} (map {number})" for name, number in self.renewed.items())
+            return f"{text}; re-created: {', '.join(maps)}"
+        return f"{text}; every map kept its entries" if self.known else text
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The sentence says it all."""
+        return ()
+
+    @property
+    def failure(self) -> str:
+        """A restart that fails is an error."""
+        return ""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The agent writes its own."""
+        return ()
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "pid": self.pid,
+            "seconds": round(self.seconds, 6),
+            "renewed": dict(self.renewed),
+        }
+
+
+def plan_restart(
+    agent: Path,
+    config: AgentConfig,
+    root: Path,
+    endpoints: Sequence[Endpoint],
+    *,
+    changes: Mapping[str, str],
+    reading: Callable[[], Reading],
+) -> RestartPlan:
+    """Say which maps a start with this configuration would re-create; changes nothing.
+
+    A map that is made anew at every start whatever it holds is not among them.
+
+    Args:
+        agent: state folder of the agent.
+        config: what it will run with.
+        root: the bpffs it pins its maps on.
+        endpoints: of which it has maps.
+        changes: the options that differ from what it ran with, for whoever reads the plan.
+        reading: how conntrack entries are read; asked only if such a map would be re-created.
+
+    Raises:
+        BpfError: a map cannot be looked at.
+    """
+    found = []
+    for managed in wishes(config, root / GLOBALS, endpoints):
+        one = None if managed.non_persistent else _remade(managed, reading)
+        if one is not None:
+            found.append(one)
+    return RestartPlan(agent, changes, tuple(found))
+
+
+def _remade(managed: ManagedMap, reading: Callable[[], Reading]) -> RecreatePlan | None:
+    """The plan for a pinned map that is not as wished; None where it may stay."""
+    try:
+        live = BpfMap.open(managed.path)
+    except NoSuchMapError:
+        return None
+    with live:
+        wish = managed.wish
+        # As `obj_check` does: its programs would go with its last pin.
+        if live.info.type is MapType.PROG_ARRAY:
+            return None
+        found = differences(live.info, wish) or _inner(live, managed)
+        if not found:
+            return None
+        return replace(plan_replacement(live, managed.path, wish, reading), differences=found)
+
+
+def _inner(live: BpfMap, managed: ManagedMap) -> tuple[Difference, ...]:
+    """How the maps inside differ; those that are not there yet have nothing to lose."""
+    wish = managed.spec.inner
+    inside = first_inside(live) if wish is not None and live.info.type.holds_maps else None
+    if wish is None or inside is None:
+        return ()
+    return tuple(
+        replace(one, property=f"Inner map {one.property}") for one in differences(inside, wish)
+    )
+
+
+def _change(one: RecreatePlan) -> str:
+    """What is other: ``65,536 -> 131,072 entries``, ``Value size 56 -> 64``."""
+    if one.info.max_entries != one.wish.max_entries:
+        return one.resizing
+    return ", ".join(f"{diff.property} {diff.old} -> {diff.new}" for diff in one.differences)
