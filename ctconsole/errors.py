@@ -27,6 +27,8 @@ import errno as _errno
 import os
 from typing import ClassVar
 
+from ctconsole.privileges import hint_for
+
 
 class CtconsoleError(Exception):
     """Base of everything this program raises on purpose.
@@ -68,17 +70,15 @@ class BpfError(CtconsoleError, OSError):
         errno: positive errno value.
         command: the bpf(2) command or call that failed, e.g. ``BPF_MAP_CREATE``.
         subject: the map, pin or program it was about.
-        hint: what to do about it; by default the one known for the errno.
+        hint: what to do about it.
     """
-
-    default_hint: ClassVar[str] = ""
 
     def __init__(self, errno: int, command: str, subject: str = "", hint: str = "") -> None:
         about = f" {subject}" if subject else ""
         CtconsoleError.__init__(
             self,
             f"{command}{about}: {os.strerror(errno)}",
-            hint=hint or self.default_hint,
+            hint=hint,
         )
         self.errno = errno
         self.command = command
@@ -96,7 +96,6 @@ class DeniedError(BpfError):
     """The kernel refused for lack of a capability (EPERM, EACCES)."""
 
     exit_code = 3
-    default_hint = "Run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 
 
 def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> BpfError:
@@ -106,7 +105,10 @@ def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> Bp
         _errno.EPERM: DeniedError,
         _errno.EACCES: DeniedError,
     }
-    return kinds.get(errno, BpfError)(errno, command, subject, hint)
+    kind = kinds.get(errno, BpfError)
+    if kind is DeniedError and not hint:
+        hint = hint_for(command, errno)
+    return kind(errno, command, subject, hint)
 
 
 class MissingFeatureError(CtconsoleError):

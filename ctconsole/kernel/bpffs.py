@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError, bpf_error
+from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mounts import mounted, on_bpffs
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from ctconsole.model.spec import MapInfo
 
@@ -31,31 +31,55 @@ def find_bpffs() -> list[Path]:
     return mounted("bpf")
 
 
-def pinned_maps(root: Path) -> dict[Path, MapInfo]:
+def pinned_maps(
+    root: Path, passed_over: Callable[[str], None] = lambda _: None
+) -> dict[Path, MapInfo]:
     """Every map pinned at or below ``root``, sorted by path.
 
     Pinned programs and links, and pins removed meanwhile, are left out.
 
+    Args:
+        root: a bpffs, or a folder on one.
+        passed_over: told a sentence of each pin that could not be opened.
+
     Raises:
         NoSuchMapError: ``root`` is not there.
-        DeniedError: a pin may not be opened or a folder not be read.
+        DeniedError: no pin may be opened, or a folder may not be read.
     """
     if not root.is_dir():
         raise NoSuchMapError(errno.ENOENT, "pinned maps below", str(root))
     found = {}
+    failures: list[BpfError] = []
+    for path in pin_paths(root):
+        try:
+            with BpfMap.open(path) as live:
+                found[path] = live.info
+        except NoSuchMapError:
+            continue
+        except BpfError as error:
+            if error.errno != errno.EINVAL:
+                failures.append(error)
+        except FormatError as error:
+            # A link on the bpffs may lead anywhere.
+            passed_over(f"Passed over: {error}")
+    denied = [error for error in failures if isinstance(error, DeniedError)]
+    if denied and not found:
+        raise denied[0]
+    for failure in failures:
+        passed_over(f"Passed over: {failure}")
+    return found
+
+
+def pin_paths(root: Path) -> Iterator[Path]:
+    """Everything pinned at or below ``root``, of whatever kind, sorted in each folder.
+
+    Raises:
+        DeniedError: a folder may not be read.
+    """
     for folder, folders, files in os.walk(root, onerror=_unless_gone):
         folders.sort()
         for name in sorted(files):
-            path = Path(folder, name)
-            try:
-                with BpfMap.open(path) as live:
-                    found[path] = live.info
-            except NoSuchMapError:
-                continue
-            except BpfError as error:
-                if error.errno != errno.EINVAL:
-                    raise
-    return found
+            yield Path(folder, name)
 
 
 def _unless_gone(error: OSError) -> None:

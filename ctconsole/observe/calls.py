@@ -13,6 +13,7 @@ from ctconsole.model.spec import MapType
 from ctconsole.observe.usage import find_users
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ctconsole.model.spec import MapInfo
@@ -51,14 +52,14 @@ class CallArray:
     callees: tuple[Callee, ...]
 
 
-def tail_calls(root: Path) -> list[CallArray]:
+def tail_calls(root: Path, passed_over: Callable[[str], None] = lambda _: None) -> list[CallArray]:
     """Look into every program array pinned below ``root``, in the order of their names.
 
     Raises:
         NoSuchMapError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
-    pinned = pinned_maps(root)
+    pinned = pinned_maps(root, passed_over)
     arrays = {path: one for path, one in pinned.items() if one.type is MapType.PROG_ARRAY}
     programs = all_programs()
     names = {program.id: program.name for program in programs}

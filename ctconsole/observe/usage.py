@@ -21,7 +21,7 @@ from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctconsole.kernel.hooks import Attachment
     from ctconsole.kernel.maps import ProgramInfo
@@ -95,18 +95,21 @@ class MapUsage:
         return self.level is Level.ERROR
 
 
-def map_usage(root: Path, history: Path | None = None) -> list[MapUsage]:
+def map_usage(
+    root: Path, history: Path | None = None, passed_over: Callable[[str], None] = lambda _: None
+) -> list[MapUsage]:
     """Look at every map pinned below ``root``; takes some 10 ms and more on a busy node.
 
     Args:
         root: a bpffs, or a folder on one.
         history: events that tell which maps a pin held before; need not exist.
+        passed_over: told a sentence of each pin that could not be opened.
 
     Raises:
         NoSuchMapError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
-    pinned = pinned_maps(root)
+    pinned = pinned_maps(root, passed_over)
     maps, programs = {info.id: info for info in all_maps()}, all_programs()
     users = find_users(programs, attachments(programs, maps.values()), maps)
     anywhere = pinned_anywhere()

@@ -146,7 +146,8 @@ class Pins:
         self._folder = root / GLOBALS
         self._whole = whole
         self._readers: dict[str, ReadAhead] = {}
-        with suppress(NoSuchMapError):
+        # Whatever is wrong with it is said when it is its turn.
+        with suppress(BpfError, FormatError):
             self._open(GLOBAL_MAPS[0])
 
     def _open(self, name: str) -> ReadAhead:
@@ -169,6 +170,7 @@ class Pins:
 
         Raises:
             NoSuchMapError: there is none.
+            BpfError: there are some, of which none can be opened.
         """
         names = [name for name in GLOBAL_MAPS if (self._folder / name).exists()]
         if also_local:
@@ -182,8 +184,18 @@ class Pins:
                 hint="Name the bpffs with --bpf-root, a map with --map-id or a file with "
                 "--from-dump",
             )
+        failure: BpfError | FormatError | None = None
+        opened = False
         for name in names:
-            yield from self._open(name).samples(reading)
+            try:
+                yield from self._open(name).samples(reading)
+                opened = True
+            except (BpfError, FormatError) as error:
+                # Gone since it was listed, or no map at all: the others are worth showing.
+                message(f"Passed over: {error}")
+                failure = error
+        if failure is not None and not opened:
+            raise failure
 
     def samples_as_cilium(
         self, reading: Reading, layout: Layout, *, at_once: bool

@@ -30,7 +30,7 @@ def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
     """
     from ctconsole.observe.calls import tail_calls
 
-    found = tail_calls(bpf_root)
+    found = tail_calls(bpf_root, message)
     if name is not None:
         found = [one for one in found if name in {one.path.name, str(one.path)}]
         if not found:

@@ -51,7 +51,7 @@ def users(
     from ctconsole.observe.usage import map_usage
 
     history = file or StateDir(state_dir or default_state_dir()).history
-    found = map_usage(bpf_root, history)
+    found = map_usage(bpf_root, history, message)
     if name is not None:
         found = [usage for usage in found if name in {usage.path.name, str(usage.path)}]
         if not found:

@@ -82,7 +82,9 @@ def list_(
     from ctconsole.cli.map import files as map_offline
     from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
 
-    rows = map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root).values())
+    rows = (
+        map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root, message).values())
+    )
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
@@ -109,7 +111,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.maps import all_programs
 
-    info = _find(name, pinned_maps(bpf_root))
+    info = _find(name, pinned_maps(bpf_root, message))
     [row] = _describe([info])
     row["programs"] = [
         {"id": program.id, "name": program.name, "type": program.type.name}
@@ -161,7 +163,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
 
-    pin = _find(name, pinned_maps(bpf_root)).pin
+    pin = _find(name, pinned_maps(bpf_root, message)).pin
     plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))
     settings = _agent(plan.path, state_dir)
     more = agent_warnings(plan, settings)

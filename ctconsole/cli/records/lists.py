@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ class _Listing:
         else:
             facts = discover(root)
             told = facts.layout
-            found = samples.from_pins(root, self._kinds, facts.clock.value)
+            found = samples.from_pins(root, self._kinds, facts.clock.value, message)
             names = samples.pin_names(root)
         if self._layout is None and self._output.startswith("cilium"):
             self._layout, reason = (told.value, told.origin) if told else samples.generation(names)
@@ -155,7 +156,8 @@ class _Listing:
                 yield from render_records_table(table)
             else:
                 message(f"ctconsole: {table}, shown as hexadecimal")
-                values = sample.values.reshape(len(sample.keys), -1)
+                width = math.prod(sample.values.shape[1:])
+                values = sample.values.reshape(len(sample.keys), width)
                 yield from render_hex(sample.info.label, sample.keys, values)
 
     def _tables(self, found: Iterable[RecordSample]) -> Iterator[RecordTable]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, NoSuchMapError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import UNWALKED, Walk
 from ctconsole.model.records.data import RECORDS
@@ -14,7 +14,7 @@ from ctconsole.model.records.table import RecordTable
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -75,7 +75,10 @@ def wanted(name: str, kinds: Collection[Kind]) -> bool:
 
 
 def from_pins(
-    root: Path, kinds: Collection[Kind], clock: ClockSource | None = None
+    root: Path,
+    kinds: Collection[Kind],
+    clock: ClockSource | None = None,
+    passed_over: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RecordSample]:
     """Read the pinned maps of some kinds, by name.
 
@@ -83,10 +86,11 @@ def from_pins(
         root: the bpffs.
         kinds: what to read.
         clock: what the node's agent stamps entries with; None for ktime.
+        passed_over: told a sentence of each pin that could not be read.
 
     Raises:
         NoSuchMapError: there is none.
-        BpfError: a map cannot be read.
+        BpfError: there are some, of which none can be read.
     """
     from ctconsole.kernel.clock import ct_now, ktime
     from ctconsole.kernel.maps import BpfMap
@@ -100,9 +104,18 @@ def from_pins(
             f"of a map of this kind ({sought}) in {root / GLOBALS}",
             hint="Name the bpffs with --bpf-root or files with --from-dump",
         )
+    failure: BpfError | FormatError | None = None
+    opened = False
     for name in names:
-        with BpfMap.open(root / GLOBALS / name) as live:
-            info, dump = live.info, live.read()
+        try:
+            with BpfMap.open(root / GLOBALS / name) as live:
+                info, dump = live.info, live.read()
+        except (BpfError, FormatError) as error:
+            # Gone since it was listed, or no map at all: the others are worth showing.
+            passed_over(f"Passed over: {error}")
+            failure = error
+            continue
+        opened = True
         problem = "" if dump.walk.complete else f"{info.label} was read in part: {dump.walk.note}"
         jiffies = ct_now(clock) if clock and clock.uses_jiffies else 0
         yield RecordSample(
@@ -115,6 +128,8 @@ def from_pins(
             jiffies=jiffies,
             hertz=clock.hertz if clock and jiffies else 0,
         )
+    if failure is not None and not opened:
+        raise failure
 
 
 def pin_names(root: Path) -> list[str]:

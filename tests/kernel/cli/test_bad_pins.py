@@ -1,0 +1,139 @@
+"""One pin that is not what its name says is told and passed over; the others are shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from ctconsole.cli.ct.pins import Pins as CtPins
+from ctconsole.cli.ct.pins import ReadAhead
+from ctconsole.cli.main import root as cli
+from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.programs import load_program
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.observe.live import LiveSource
+from ctconsole.observe.pins import Pins
+from ctconsole.paths import GLOBALS
+from tests.support.bpf_insns import returning
+from tests.support.ct_entries import ct4_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from ctconsole.kernel.gate import Gate
+
+TCP4, ANY4, LOCAL = "cilium_ct4_global", "cilium_ct_any4_global", "cilium_ct4_00042"
+
+
+@pytest.fixture
+def node(gate: Gate, bpffs: Path) -> Path:
+    """Two conntrack maps with ten entries each, and a map that the metrics are in."""
+    for name in (TCP4, LOCAL):
+        with mapwrite.create(gate, MapSpec(name, MapType.LRU_HASH, 14, 56, 64)) as live:
+            pins.pin(gate, live, bpffs / GLOBALS / name)
+            mapwrite.update_batch(gate, live, *ct4_rows(10, lifetime=1))
+    return bpffs
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(one) for one in args])
+
+
+@pytest.mark.parametrize("verb", [("map", "list"), ("map", "users"), ("map", "calls")])
+def test_a_loop_of_links_is_passed_over(node: Path, verb: tuple[str, str]) -> None:
+    (node / GLOBALS / "loop").symlink_to("loop")
+    result = run(*verb, "--bpf-root", node)
+    assert result.exit_code == 0, result.output
+    assert "Passed over" in result.stderr
+    assert "loop: Too many levels of symbolic links" in result.stderr
+    assert TCP4 in result.stdout or verb[1] == "calls"
+
+
+def test_a_loop_of_links_blinds_neither_the_console_nor_the_watcher(node: Path) -> None:
+    (node / GLOBALS / "loop").symlink_to("loop")
+    source, watched = LiveSource(node), Pins(node)
+    try:
+        assert {row.info.label for row in source.maps().rows} == {TCP4, LOCAL}
+        watched.look()
+        assert {path.name for path in watched.infos} == {TCP4, LOCAL}
+    finally:
+        source.close()
+        watched.close()
+
+
+@pytest.mark.parametrize("verb", [("ct", "list"), ("ct", "stats")])
+def test_a_program_under_the_name_of_a_conntrack_map_is_passed_over(
+    gate: Gate, node: Path, verb: tuple[str, str]
+) -> None:
+    program = load_program(gate, returning(0))
+    pins.pin_fd(gate, program, node / GLOBALS / ANY4)
+    os.close(program)
+    result = run(*verb, "--bpf-root", node)
+    assert result.exit_code == 0, result.output
+    assert f"{ANY4}: Invalid argument. It is no map" in result.stderr
+    assert TCP4 in result.stdout
+    assert LOCAL in result.stdout
+
+
+@pytest.mark.parametrize("verb", [("ct", "list"), ("ct", "stats")])
+def test_a_map_that_goes_between_listing_and_opening_is_passed_over(
+    gate: Gate, node: Path, verb: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = CtPins._open
+
+    def going(maps: CtPins, name: str) -> ReadAhead:
+        if name == LOCAL:
+            pins.unpin(gate, node / GLOBALS / LOCAL)
+        return opened(maps, name)
+
+    monkeypatch.setattr(CtPins, "_open", going)
+    result = run(*verb, "--bpf-root", node)
+    assert result.exit_code == 0, result.output
+    assert f"{LOCAL}: No such file" in result.stderr
+    assert TCP4 in result.stdout
+
+
+def test_where_no_map_can_be_opened_the_verb_fails(gate: Gate, bpffs: Path) -> None:
+    program = load_program(gate, returning(0))
+    pins.pin_fd(gate, program, bpffs / TCP4)
+    os.close(program)
+    pins.make_folder(gate, bpffs / GLOBALS)
+    pins.rename(gate, bpffs / TCP4, bpffs / GLOBALS / TCP4)
+    result = run("ct", "list", "--bpf-root", bpffs)
+    assert result.exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        ("endpoint", "cilium_lxc"),
+        ("metrics", "cilium_metrics"),
+        ("policy", "cilium_policy_v2_00042"),
+    ],
+)
+def test_an_empty_map_of_an_unknown_size_is_shown_as_such(
+    gate: Gate, bpffs: Path, verb: str, name: str
+) -> None:
+    with mapwrite.create(gate, MapSpec(name[:15], MapType.HASH, 4, 999, 4)) as live:
+        pins.pin(gate, live, bpffs / GLOBALS / name)
+    result = run(verb, "list", "--bpf-root", bpffs)
+    assert result.exit_code == 0, result.output
+    assert "shown as hexadecimal" in result.stderr
+
+
+def test_other_maps_are_listed_beside_a_program_under_a_maps_name(gate: Gate, bpffs: Path) -> None:
+    for name in ("cilium_policy_v2_00001", "cilium_policy_v2_00003"):
+        with mapwrite.create(gate, MapSpec(name[:15], MapType.HASH, 4, 999, 4)) as live:
+            pins.pin(gate, live, bpffs / GLOBALS / name)
+    program = load_program(gate, returning(0))
+    pins.pin_fd(gate, program, bpffs / GLOBALS / "cilium_policy_v2_00002")
+    os.close(program)
+    result = run("policy", "list", "--bpf-root", bpffs)
+    assert result.exit_code == 0, result.output
+    assert "00002: Invalid argument. It is no map" in result.stderr
+    assert "cilium_policy_v2_00003" in result.stderr + result.stdout
