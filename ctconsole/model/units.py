@@ -12,6 +12,8 @@ _STEP: Final = 1024
 _SUFFIXES: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SHORT: Final = 10
+_LONGEST_COUNT: Final = 99_999
+_THOUSANDS: Final = 999_999
 
 
 def count(number: int) -> str:
@@ -53,6 +55,31 @@ def share(part: int, whole: int) -> str:
     if part and percent < 0.1:  # noqa: PLR2004 - the smallest figure printed
         return "<0.1%"
     return f"{min(percent, 99.9) if part < whole else percent:.1f}%"
+
+
+def short_count(number: int) -> str:
+    """At most six characters: ``84,112``, then ``655k``, then ``1.2M``."""
+    if number <= _LONGEST_COUNT:
+        return f"{number:,}"
+    if number <= _THOUSANDS:
+        return f"{number // 1000}k"
+    return _scaled(number, 1000, ("", "k", "M", "G", "T", "P", "E"))
+
+
+def short_size(number: int) -> str:
+    """Bytes in at most eight characters, in units of 1024: ``812 B``, ``61.2 MiB``."""
+    if number < 1024:  # noqa: PLR2004 - bytes of a KiB
+        return f"{number} B"
+    return _scaled(number, 1024, ("", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"))
+
+
+def _scaled(number: float, step: int, units: tuple[str, ...]) -> str:
+    place = 0
+    while number >= step and place < len(units) - 1:
+        number /= step
+        place += 1
+    digits = 1 if number < 100 else 0  # noqa: PLR2004 - three digits in all
+    return f"{number:.{digits}f}{units[place]}"
 
 
 def parse_size(text: str) -> int:

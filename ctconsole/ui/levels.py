@@ -7,20 +7,12 @@ from enum import StrEnum
 from ctconsole.model.ct.risk import Risk
 
 RISK_WORDS = {
-    Risk.BREAKS: ("break", "fill-crit"),
-    Risk.AT_RISK: ("at risk", "fill-warn"),
-    Risk.COMES_BACK: ("come back", "fill-ok"),
-    Risk.DEAD: ("dead", "text-quiet"),
+    Risk.BREAKS: (Risk.BREAKS.word, "fill-crit"),
+    Risk.AT_RISK: (Risk.AT_RISK.word, "fill-warn"),
+    Risk.COMES_BACK: (Risk.COMES_BACK.word, "fill-ok"),
+    Risk.DEAD: (Risk.DEAD.word, "text-quiet"),
 }
 """What becomes of a connection: the word, and the theme's variable for its colour."""
-
-SHORT_RISKS = {
-    Risk.BREAKS: ("breaks", "crit"),
-    Risk.AT_RISK: ("risk", "warn"),
-    Risk.COMES_BACK: ("ok", "dim"),
-    Risk.DEAD: ("-", "dim"),
-}
-"""The same in a column of a table: the word, and its style."""
 
 WARN = 0.70
 CRIT = 0.90

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.order import SORT_COLUMNS, find_entry, sort_order
+from ctconsole.model.ct.order import find_entry, sort_order
+from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
 from ctconsole.ui.widgets.ct_rows import CtRows
 from tests.support.fakes import CT4, FakeSource, random_table
@@ -170,7 +171,7 @@ async def test_a_million_rows_open_and_jump_to_the_end(
 
 def test_every_column_sorts_as_python_would() -> None:
     table = random_table(FakeSource().rows[CT4].info, 500)
-    for column, numbers in SORT_COLUMNS.items():
+    for column, numbers in sortable().items():
         parts = [part.tolist() for part in reversed(numbers(table))]
         keys = list(zip(*parts, strict=True))
         assert sort_order(table, column).tolist() == sorted(range(500), key=keys.__getitem__)

@@ -2,7 +2,8 @@
 
 Terms are joined by *and*, values separated by commas by *or*, and ``!`` turns a term round. Each
 term is a field, an operator (``:`` is; also ``= < > <= >=`` for numbers) and values. A bare
-address, number or word stands for ``ip:``, ``port:``, or the protocol or state of that name.
+address, number or word stands for ``ip:``, ``port:``, or the protocol, state or direction of that
+name. `show.FIELDS` says what can be asked for.
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import UsageError
-from ctconsole.model.ct.fields import FIELDS, Compare, bare_field
+from ctconsole.model.ct.filters import Compare
+from ctconsole.model.ct.show import rules
+from ctconsole.model.ct.words import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from ctconsole.model.ct.filters import FilterRule
     from ctconsole.model.ct.table import CtTable
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
 
-_TERM: Final = re.compile(r"(?P<field>[a-z]+)(?P<operator><=|>=|[:=<>])(?P<values>.*)")
-HELP: Final = "Fields: " + ", ".join(sorted(FIELDS))
-"""What can be asked for, in one line."""
+_TERM: Final = re.compile(r"(?P<field>[A-Za-z]+)(?P<operator><=|>=|[:=<>])(?P<values>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Term:
         text: as it was written.
         negated: whether it is turned round.
         tests: any of these must hold.
+        judges: whether it asks what becomes of connections.
     """
 
     text: str
     negated: bool
     tests: tuple[Callable[[CtTable], Bools], ...]
+    judges: bool
 
     def rows(self, table: CtTable) -> Bools:
         """Which rows it holds for."""
@@ -67,7 +71,7 @@ class Query:
     @property
     def judges(self) -> bool:
         """Whether it asks what becomes of connections, for which `Knowledge` is needed."""
-        return any(term.text.removeprefix("!").startswith("risk") for term in self.terms)
+        return any(term.judges for term in self.terms)
 
     @classmethod
     def parse(cls, text: str) -> Query:
@@ -91,22 +95,75 @@ class Query:
 
 def _term(word: str) -> Term:
     negated, body = word.startswith("!"), word.removeprefix("!")
+    known = rules()
     matched = _TERM.fullmatch(body)
+    if matched and (named := known.get(matched["field"].lower())):
+        rule, operator, values = named, matched["operator"], matched["values"]
     # IPv6 addresses have colons of their own.
-    if matched is None or (matched["field"] not in FIELDS and bare_field(body) is not None):
-        field, operator, values = bare_field(body), ":", body
-        if field is None:
-            raise UsageError(f"The filter term {word!r} cannot be meant", hint=HELP)
+    elif alone := _bare(body):
+        rule, operator, values = alone, ":", body
+    elif matched:
+        told = f"There is no field {matched['field']!r} to filter by in {word!r}"
+        raise UsageError(told, hint=fields_line())
     else:
-        field, operator, values = matched["field"], matched["operator"], matched["values"]
-    rule = FIELDS.get(field)
-    if rule is None:
-        raise UsageError(f"There is no field {field!r} to filter by in {word!r}", hint=HELP)
+        raise UsageError(f"The filter term {word!r} cannot be meant", hint=fields_line())
     compare = Compare(operator.replace(":", "="))
+    example = f"Write {rule.name}:{rule.example}"
     if compare is not Compare.IS and not rule.ordered:
-        raise UsageError(f"{field} is no number in {word!r}", hint=f"Write {field}:{rule.example}")
+        raise UsageError(f"{rule.name} is no number in {word!r}", hint=example)
     parts = values.split(",")
     if not all(parts):
-        raise UsageError(f"A value is missing in {word!r}", hint=f"Write {field}:{rule.example}")
+        raise UsageError(f"A value is missing in {word!r}", hint=example)
     tests = tuple(rule.test(compare, part, word) for part in parts)
-    return Term(word, negated, tests)
+    return Term(word, negated, tests, rule.judges)
+
+
+def _bare(text: str) -> FilterRule | None:
+    """The rule that a value standing alone is of, None where it is of none."""
+    if text.isdigit():
+        return rules()["port"]
+    for rule in rules().values():
+        if rule.bare and _can_be(rule, text):
+            return rule
+    return None
+
+
+def _can_be(rule: FilterRule, value: str) -> bool:
+    try:
+        rule.test(Compare.IS, value, value)
+    except UsageError:
+        return False
+    return True
+
+
+def fields_line() -> str:
+    """What can be asked for, in one line."""
+    return "Fields: " + ", ".join(sorted({rule.name for rule in rules().values()}))
+
+
+def fields_help() -> str:
+    """What can be asked for: a line for each field, with what it means and an example."""
+    told = {rule.name: rule for rule in rules().values()}
+    width = max(len(rule.sample) for rule in told.values())
+    return "\n".join(f"{rule.sample:<{width}}  {rule.about}" for rule in told.values())
+
+
+def completions(text: str) -> list[str]:
+    """What a filter that is being typed may go on as: the whole text, with its last term ended.
+
+    A field is completed to its operator, a value to a word of its field; what has no words
+    (addresses, numbers) is left to the person.
+    """
+    before, blank, word = text.rpartition(" ")
+    sign, body = ("!", word[1:]) if word.startswith("!") else ("", word)
+    matched = _TERM.fullmatch(body)
+    if matched is None:
+        names = sorted({rule.name for rule in rules().values()})
+        ended = [f"{name}:" for name in names if name.startswith(body.lower())]
+    else:
+        rule = rules().get(matched["field"].lower())
+        done, comma, part = matched["values"].rpartition(",")
+        head = f"{matched['field']}{matched['operator']}{done}{comma}"
+        words = rule.words if rule else ()
+        ended = [f"{head}{one}" for one in words if fold(one).startswith(fold(part))]
+    return [f"{before}{blank}{sign}{one}" for one in ended]

@@ -55,8 +55,8 @@ class Risk(IntEnum):
 
     @property
     def word(self) -> str:
-        """``comes back``, ``at risk``, ``breaks``, ``dead``, ``untouched``."""
-        return self.name.lower().replace("_", " ")
+        """``comes-back``, ``at-risk``, ``breaks``, ``dead``, ``untouched``: one word each."""
+        return self.name.lower().replace("_", "-")
 
 
 class Reason(IntEnum):

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ctconsole.model.ct.cells import flag_names, protocols
-from ctconsole.model.ct.table import State
+from ctconsole.model.ct.show import table_columns
 from ctconsole.model.listing.ct_names import name_columns
-from ctconsole.model.text.addresses import address
-from ctconsole.model.text.cells import CSV, Style, padding, words
+from ctconsole.model.text.cells import Style
 from ctconsole.model.text.chunks import in_chunks
-from ctconsole.model.text.columns import Column, decimal, join, literal, signed, token_table
+from ctconsole.model.text.columns import Column, join, literal
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
@@ -23,11 +21,6 @@ if TYPE_CHECKING:
     from ctconsole.model.text.columns import Bytes
 
 _WORDS: Final = Style(b"", b"-", b"", b"", b" ")
-_DIRECTIONS: Final = ("OUT", "IN", "SVC")
-_STATES: Final = token_table(f"  {state.name.lower():<11}  ".encode() for state in State)
-_REMARKS: Final = token_table([b"  ", b"  related "])
-_END_WIDTH: Final = {False: 21, True: 45}
-_RIGHT: Final = {"EXPIRES": 8, "PACKETS": 10, "BYTES": 13, "REVNAT": 7, "BACKEND": 8, "IDENTITY": 9}
 
 
 def render_listing_table(table: CtTable, names: Names | None = None) -> Iterator[memoryview]:
@@ -46,44 +39,21 @@ def render_listing_table(table: CtTable, names: Names | None = None) -> Iterator
 
 
 def _heading(table: CtTable) -> str:
-    info, width = table.info, _END_WIDTH[table.is_ipv6]
+    info = table.info
     room = f" of {count(info.max_entries)}" if info.max_entries else ""
     expired = count(int(np.count_nonzero(~table.alive)))
     known = f", {expired} expired" if table.has_clock else ""
     number = f", id {info.id}" if info.id else ""
-    right = "".join(f"{name:>{size}}" for name, size in _RIGHT.items())
+    titles = "".join(column.heading(table) for column in table_columns())
     return (
         f"{info.label}: {count(len(table))}{room} entries{known}{number}, "
-        f"layout {table.layout}\n"
-        f"{'PROTO':<7}{'DIR':<4}{'SOURCE':<{width + 1}}{'DESTINATION':<{width}}"
-        f"  {'STATE':<11}  {right}  FLAGS\n"
+        f"layout {table.layout}\n{titles}\n"
     )
 
 
 def _lines(table: CtTable, names: Names | None) -> Bytes:
-    rows, ends, values = len(table), table.ends, table.values
-    width = _END_WIDTH[table.is_ipv6]
-    source = [*address(ends.source), literal(b":"), *decimal(ends.source_port)]
-    destination = [*address(ends.destination), literal(b":"), *decimal(ends.destination_port)]
-    protocol = [protocols(CSV).column(table.keys["nexthdr"])]
-    direction = [words(_DIRECTIONS, CSV).column(table.direction)]
-    numbers = {
-        "EXPIRES": signed(table.remaining),
-        "PACKETS": decimal(table.packets),
-        "BYTES": decimal(table.bytes),
-        "REVNAT": decimal(values["rev_nat_index"].astype(np.uint16)),
-        "BACKEND": decimal(table.backend),
-        "IDENTITY": decimal(values["src_sec_id"]),
-    }
-    left: list[Column] = []
-    for cell, size in ((protocol, 6), (direction, 3), (source, width)):
-        left += [*cell, *padding(cell, size, rows), literal(b" ")]
-    left += [*destination, *padding(destination, width, rows), _STATES.column(table.state)]
-    for name, cell in numbers.items():
-        left += [*padding(cell, _RIGHT[name] - 1, rows), literal(b" "), *cell]
-    remark = _REMARKS.column(table.related.astype(np.uint8))
-    flags = flag_names(values["flags"], table.layout, _WORDS)
-    return join([*left, remark, *flags, *_names(table, names), literal(b"\n")], rows)
+    cells = [cell for column in table_columns() for cell in column.columns(table)]
+    return join([*cells, *_names(table, names), literal(b"\n")], len(table))
 
 
 def _names(table: CtTable, names: Names | None) -> list[Column]:

@@ -142,3 +142,9 @@ def address_text(raw: bytes) -> str:
         return str(ipaddress.IPv4Address(raw))
     found = ipaddress.IPv6Address(raw)
     return str(found.ipv4_mapped or found)
+
+
+def end_text(raw: bytes, port: int) -> str:
+    """``10.0.0.1:80`` or ``[fd00::1]:80``."""
+    text = address_text(raw)
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"

@@ -11,14 +11,11 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ctconsole.model.ct.layout import TcpFlag
 from ctconsole.model.ct.order import find_entry
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
-from ctconsole.model.ct.table import Direction, State
-from ctconsole.model.units import duration
+from ctconsole.model.ct.show import details
+from ctconsole.model.units import short_size
 from ctconsole.ui.levels import percent
-from ctconsole.ui.text import clean, short_size
-from ctconsole.ui.widgets.ct_rows import DIRECTIONS, STATES, end_text, flag_words, protocol_name
+from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +30,6 @@ if TYPE_CHECKING:
 
 Facts = list[tuple[str, str]]
 """Name and value, line by line; an empty name is a gap."""
-
-_DIRECTION_WORDS = {
-    Direction.OUT: "out of the endpoint",
-    Direction.IN: "into the endpoint",
-    Direction.SERVICE: "client to service",
-}
 
 
 class Details(ModalScreen[None]):
@@ -189,82 +180,4 @@ def entry_facts(table: CtTable, key: bytes, names: Names | None = None) -> Facts
     row = find_entry(table, key)
     if row is None:
         return None
-    one = table.take(slice(row, row + 1))
-    ends, value = one.ends, one.values[0]
-    way = Direction(int(one.direction[0]))
-    left = int(one.remaining[0])
-    source = end_text(ends.source[0].tobytes(), int(ends.source_port[0]))
-    destination = end_text(ends.destination[0].tobytes(), int(ends.destination_port[0]))
-    facts: Facts = [
-        ("connection", f"{protocol_name(int(one.keys['nexthdr'][0]))} {source} -> {destination}"),
-        *_named(one, names),
-        ("direction", f"{DIRECTIONS[way]}, {_DIRECTION_WORDS[way]}"),
-        ("state", STATES[State(int(one.state[0]))][0] + (", related" if one.related[0] else "")),
-        ("if recreated", _outcome(one)),
-        ("", ""),
-    ]
-    if table.has_clock:
-        facts.append(("left", duration(left) if left > 0 else f"expired {-left} s ago"))
-    facts += [
-        ("lifetime", f"{value['lifetime']} (seconds of the table's clock)"),
-        ("last seen rx", _ago(table, int(value["last_rx_report"]))),
-        ("last seen tx", _ago(table, int(value["last_tx_report"]))),
-        ("tcp flags rx", _tcp_flags(int(value["rx_flags_seen"]))),
-        ("tcp flags tx", _tcp_flags(int(value["tx_flags_seen"]))),
-        ("", ""),
-    ]
-    facts += [(name.replace("_", " "), f"{value[name]:,}") for name in _counters(one)]
-    facts += [
-        ("", ""),
-        ("flags", f"{flag_words(int(value['flags']))} (0x{int(value['flags']):04x})"),
-        ("RevNAT id", str(value["rev_nat_index"])),
-        ("source identity", str(value["src_sec_id"])),
-    ]
-    if one.service[0]:
-        facts.append(("backend id", str(int(one.backend[0]))))
-    if "ifindex" in (table.values.dtype.names or ()):
-        facts.append(("ifindex", str(value["ifindex"])))
-    facts += [
-        ("", ""),
-        ("key, raw", key.hex(" ", -4)),
-        ("value, raw", value.tobytes().hex(" ", -4)),
-        ("layout", f"Cilium {table.layout}"),
-    ]
-    return facts
-
-
-def _named(one: CtTable, names: Names | None) -> Facts:
-    """Who speaks with whom, as far as it has a name."""
-    if names is None:
-        return []
-    value, ends = one.values[0], one.ends
-    told = (
-        ("source is", names.addresses(ends.source)[0]),
-        ("destination is", names.addresses(ends.destination)[0]),
-        ("service is", names.service(int(value["rev_nat_index"]))),
-        ("source labels", names.identity(int(value["src_sec_id"]))),
-    )
-    return [(label, text) for label, text in told if text]
-
-
-def _outcome(one: CtTable) -> str:
-    """What becomes of the connection when the table is re-created, and why."""
-    verdicts = judge(one, Change.RECREATE)
-    outcome, reason = Risk(int(verdicts.risk[0])), Reason(int(verdicts.reason[0]))
-    return f"{outcome.word}: {REASONS[reason]}"
-
-
-def _counters(one: CtTable) -> tuple[str, ...]:
-    return one.spec.service_counters if one.service[0] else one.spec.counters
-
-
-def _ago(table: CtTable, stamp: int) -> str:
-    if not stamp:
-        return "never"
-    if not table.has_clock:
-        return f"at {stamp}"
-    return f"{max(0, -int(table.seconds_from_now(stamp)))} s ago"
-
-
-def _tcp_flags(flags: int) -> str:
-    return " ".join(flag.name or "" for flag in TcpFlag if flags & flag) or "-"
+    return details(table.take(slice(row, row + 1)), names)

@@ -14,12 +14,13 @@ from textual.worker import get_current_worker
 from ctconsole.errors import UsageError
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.table import State
+from ctconsole.model.ct.words import STATES, texts
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.ct_rows import EVERYTHING, STATES, CtRows, Sorting, arrange
+from ctconsole.ui.widgets.ct_rows import EVERYTHING, CtRows, Sorting, arrange
 from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.ct_rows import Arrangement
+
+_STATES = texts(STATES)
 
 
 class MapName(Static):
@@ -278,7 +281,7 @@ def _summary(arrangement: Arrangement) -> Text:
     for state in (State.ESTABLISHED, State.OPENING, State.ONE_WAY, State.CLOSING, State.EXPIRED):
         if counts[state] or state in {State.ESTABLISHED, State.EXPIRED}:
             text.append(f"  {counts[state]:,}", "bold")
-            text.append(f" {STATES[state][0]}", "dim")
+            text.append(f" {_STATES[state]}", "dim")
     table, changes = arrangement.table, arrangement.changes
     if changes is not None:
         text.append(f"   +{changes.new_rate:,.0f}/s -{changes.gone_rate:,.0f}/s", "bold")

@@ -98,7 +98,7 @@ def forecast_table(
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, width=9)
     for _ in _COLUMNS:
-        grid.add_column(no_wrap=True, justify="right", width=9)
+        grid.add_column(no_wrap=True, justify="right", width=10)
     grid.add_column(overflow="fold", style="dim")
     whole = plural(len(table), "entry", "entries")
     titles = (Text(RISK_WORDS[one][0], colours[RISK_WORDS[one][1]]) for one in _COLUMNS)
@@ -124,7 +124,7 @@ def _reasons(
 ) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, width=9)
-    grid.add_column(no_wrap=True, justify="right", width=9)
+    grid.add_column(no_wrap=True, justify="right", width=10)
     grid.add_column(no_wrap=True, width=9)
     grid.add_column(overflow="fold")
     for number, (risk, why, count) in enumerate(worst):

@@ -11,11 +11,11 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from ctconsole.model.ct.tops import tops_of
+from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.text import clean
-from ctconsole.ui.widgets.ct_rows import DIRECTIONS, protocol_name
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.top_rows import TopRows, top_lines
 
@@ -140,7 +140,7 @@ def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:
         text.append("\n  new and gone: after the next sample", "dim")
     text.append("\n  by kind   ", "dim")
     for share in stats.shares[:5]:
-        text.append(f"{protocol_name(share.protocol)} {DIRECTIONS[share.direction]} ")
+        text.append(f"{protocol_name(share.protocol)} {DIRECTION_NAMES[share.direction]} ")
         text.append(f"{share.kinds.entries:,}   ", "bold")
     text.append("\n  life left ", "dim").append(_bars(stats.left, kinds.entries))
     text.append("\n  idle      ", "dim").append(_bars(stats.idle, kinds.alive))

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.ct.changes import dying
-from ctconsole.model.ct.layout import CtFlag, Protocol
 from ctconsole.model.ct.order import find_entry, sort_order
 from ctconsole.model.ct.query import Query
-from ctconsole.model.ct.risk import Change, Risk, judge
-from ctconsole.model.ct.table import Direction, State
-from ctconsole.model.text.addresses import address_text
-from ctconsole.model.units import duration
-from ctconsole.ui.levels import SHORT_RISKS
-from ctconsole.ui.text import clean, short_count, short_size
+from ctconsole.model.ct.show import screen_columns, sortable
+from ctconsole.model.ct.table import State
+from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
 if TYPE_CHECKING:
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.field import OnScreen
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
 
@@ -32,70 +29,6 @@ _PAGE = 64
 
 EVERYTHING = Query("", ())
 """The filter that lets everything pass."""
-
-DIRECTIONS = {Direction.OUT: "OUT", Direction.IN: "IN", Direction.SERVICE: "SVC"}
-
-STATES = {
-    State.OPENING: ("opening", "fresh"),
-    State.ONE_WAY: ("one-way", "second"),
-    State.ESTABLISHED: ("established", ""),
-    State.CLOSING: ("closing", "closing"),
-    State.EXPIRED: ("expired", "expired"),
-}
-
-_FLAG_WORDS = (
-    (CtFlag.RX_CLOSING, "rx-closing"),
-    (CtFlag.TX_CLOSING, "tx-closing"),
-    (CtFlag.NAT46, "nat46"),
-    (CtFlag.LB_LOOPBACK, "loopback"),
-    (CtFlag.SEEN_NON_SYN, "seen-non-syn"),
-    (CtFlag.NODE_PORT, "node-port"),
-    (CtFlag.PROXY_REDIRECT, "proxy"),
-    (CtFlag.DSR, "dsr"),
-    (CtFlag.FROM_L7LB, "from-l7lb"),
-    (CtFlag.FROM_TUNNEL, "from-tunnel"),
-)
-
-_SHORT_FLAGS = (
-    (CtFlag.RX_CLOSING, "Rc"),
-    (CtFlag.TX_CLOSING, "Tc"),
-    (CtFlag.LB_LOOPBACK, "lo"),
-    (CtFlag.NODE_PORT, "np"),
-    (CtFlag.PROXY_REDIRECT, "px"),
-    (CtFlag.DSR, "dsr"),
-    (CtFlag.FROM_L7LB, "l7"),
-    (CtFlag.FROM_TUNNEL, "tun"),
-)
-
-
-def flag_words(flags: int) -> str:
-    """The names of the bits of a value's flags; unknown bits as one hexadecimal number."""
-    words = [word for bit, word in _FLAG_WORDS if flags & bit]
-    unknown = flags & ~sum(int(bit) for bit, _ in _FLAG_WORDS)
-    if unknown:
-        words.append(f"unknown 0x{unknown:x}")
-    return ", ".join(words) or "none"
-
-
-def short_flags(flags: int, *, related: bool) -> str:
-    """The flags that are not the rule, in as few characters as can be told apart."""
-    words = ["rel"] if related else []
-    words += [word for bit, word in _SHORT_FLAGS if flags & bit]
-    return " ".join(words)
-
-
-def protocol_name(number: int) -> str:
-    """``TCP``, or the number of a protocol without a name here."""
-    try:
-        return Protocol(number).name.replace("V6", "v6")
-    except ValueError:
-        return str(number)
-
-
-def end_text(raw: bytes, port: int) -> str:
-    """``10.0.0.1:80`` or ``[fd00::1]:80``."""
-    text = address_text(raw)
-    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +96,27 @@ def _place(order: npt.NDArray[np.intp], row: int | None) -> int | None:
 
 def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
     """The columns; IPv6 addresses need more room."""
-    end, most = (24, 47) if ipv6 else (18, 21)
+    numbers = sortable()
     return (
         Column("mark", "", 1, rank=2, sortable=False),
-        Column("proto", "PROTO", 5),
-        Column("dir", "DIR", 3),
-        Column("source", "SOURCE", end, grow=2, most=most),
-        Column("destination", "DESTINATION", end, grow=2, most=most),
-        Column("state", "STATE", 11),
-        Column("left", "LEFT", 7, right=True, rank=1),
-        Column("packets", "PKTS", 7, right=True, rank=2),
-        Column("bytes", "BYTES", 8, right=True),
-        Column("risk", "RISK", 6, rank=2),
-        Column("flags", "FLAGS", 7, grow=1, most=12, rank=3),
-        Column("identity", "IDENTITY", 8, right=True, rank=4),
-        Column("revnat", "REVNAT", 6, right=True, grow=1, most=14, rank=5),
-        Column("backend", "BACKEND", 7, right=True, rank=6),
+        *(
+            _column(name, column, ipv6=ipv6, sortable=name in numbers)
+            for name, column in screen_columns().items()
+        ),
+    )
+
+
+def _column(name: str, column: OnScreen, *, ipv6: bool, sortable: bool) -> Column:
+    width, most = column.ipv6 if ipv6 and column.ipv6 else (column.width, column.most)
+    return Column(
+        name,
+        column.title,
+        width,
+        right=column.right,
+        grow=column.grow,
+        most=most,
+        rank=column.rank,
+        sortable=sortable,
     )
 
 
@@ -248,82 +186,10 @@ class CtRows:
 _MARK_STYLES = {"+": "fresh", "-": "closing", "": ""}
 
 
-def _named(names: Names | None, raw: npt.NDArray[np.uint8]) -> list[str]:
-    """What each address is called; empty for those without a name."""
-    return names.addresses(raw) if names else [""] * len(raw)
-
-
-def _end(name: str, raw: bytes, port: int) -> str:
-    return f"{name}:{port}" if name else end_text(raw, port)
-
-
 def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[str, Cell]]:
     """The cells of a few entries."""
-    ends, values = part.ends, part.values
-    columns = zip(
-        part.keys["nexthdr"].tolist(),
-        part.direction.tolist(),
-        [row.tobytes() for row in ends.source],
-        ends.source_port.tolist(),
-        [row.tobytes() for row in ends.destination],
-        ends.destination_port.tolist(),
-        part.state.tolist(),
-        part.remaining.tolist(),
-        part.packets.tolist(),
-        part.bytes.tolist(),
-        values["flags"].tolist(),
-        part.related.tolist(),
-        values["src_sec_id"].tolist(),
-        values["rev_nat_index"].tolist(),
-        part.backend.tolist(),
-        marks,
-        _named(names, ends.source),
-        _named(names, ends.destination),
-        judge(part, Change.RECREATE).risk.tolist(),
-        strict=True,
-    )
-    cells: list[dict[str, Cell]] = []
-    for (
-        proto,
-        way,
-        src,
-        sport,
-        dst,
-        dport,
-        state,
-        left,
-        pkts,
-        size,
-        flags,
-        rel,
-        ident,
-        nat,
-        back,
-        mark,
-        source,
-        target,
-        risk,
-    ) in columns:
-        service = names.service(nat) if names and nat else ""
-        words, style = STATES[State(state)]
-        cells.append(
-            {
-                "mark": ((mark, _MARK_STYLES[mark]),),
-                "proto": ((protocol_name(proto), ""),),
-                "dir": (
-                    (DIRECTIONS[Direction(way)], "accent" if way == Direction.SERVICE else "dim"),
-                ),
-                "source": ((clean(_end(source, src, sport)), ""),),
-                "destination": ((clean(_end(target, dst, dport)), ""),),
-                "state": ((words, style),),
-                "left": ((duration(left) if left > 0 and part.has_clock else "-", "dim"),),
-                "packets": ((short_count(pkts), ""),),
-                "bytes": ((short_size(size), ""),),
-                "risk": (SHORT_RISKS[Risk(risk)],),
-                "flags": ((short_flags(flags, related=rel), "second"),),
-                "identity": ((str(ident) if ident else "-", "dim"),),
-                "revnat": ((clean(service) or (str(nat) if nat else "-"), "dim"),),
-                "backend": ((str(back) if back else "-", "dim"),),
-            }
-        )
+    cells: list[dict[str, Cell]] = [{"mark": ((mark, _MARK_STYLES[mark]),)} for mark in marks]
+    for name, column in screen_columns().items():
+        for cell, text in zip(cells, column.texts(part, names), strict=True):
+            cell[name] = ((clean(text), column.tones.get(text, column.tone)),)
     return cells

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.manager.catalogue import NOT_USED, Group
+from ctconsole.model.units import short_size
 from ctconsole.ui.levels import bar, level_of, percent
-from ctconsole.ui.text import clean, short_size
+from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.fill_graph import sparkline
 from ctconsole.ui.widgets.rows import Cell, Column, Piece
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.model.text.addresses import address_text
+from ctconsole.model.ct.words import protocol_name
+from ctconsole.model.text.addresses import address_text, end_text
+from ctconsole.model.units import short_size
 from ctconsole.ui.levels import percent
-from ctconsole.ui.text import clean, short_size
-from ctconsole.ui.widgets.ct_rows import end_text, protocol_name
+from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
+from ctconsole.model.units import short_count, short_size
 from ctconsole.ui.levels import Level, bar, level_of, percent
-from ctconsole.ui.text import clean, fit, plural, short_count, short_size
+from ctconsole.ui.text import clean, fit, plural
 from ctconsole.ui.widgets.rows import Column, lay_out
 
 

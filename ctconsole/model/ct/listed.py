@@ -1,0 +1,214 @@
+"""What our own listings say of conntrack entries, field by field: columns of text for many rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ctconsole.model.ct.cells import flag_names, protocols, tcp_flags
+from ctconsole.model.ct.field import InTable
+from ctconsole.model.ct.words import DIRECTION_NAMES, DIRECTIONS, RELATED, STATES, texts
+from ctconsole.model.text.addresses import address
+from ctconsole.model.text.cells import BOOLEANS, CSV, JSON, Style, moment, optional, padding, words
+from ctconsole.model.text.columns import Column, decimal, literal, signed, token_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.field import Cells
+    from ctconsole.model.ct.table import CtTable
+
+_WORDS: Final = Style(b"", b"-", b"", b"", b" ")
+"""How the listing for people writes what is not a number."""
+
+_DIRECTIONS: Final = tuple(texts(DIRECTIONS).values())
+_STATES: Final = tuple(text.replace("-", "_") for text in texts(STATES).values())
+_WIDE_STATES: Final = token_table(f"  {text:<11}  ".encode() for text in _STATES)
+_REMARKS: Final = token_table([b"  ", f"  {RELATED.text} ".encode()])
+_BRIEF: Final = tuple(DIRECTION_NAMES.values())
+_END_WIDTH: Final = {False: 21, True: 45}
+
+
+def label(table: CtTable, style: Style) -> Cells:
+    """A map's name, which may hold anything: it is the kernel's or a file's."""
+    text = table.info.label
+    if style is JSON:
+        return [("map", [literal(json.dumps(text).encode())])]
+    quoted = text.replace('"', '""')
+    return [("map", [literal((f'"{quoted}"' if set(text) & set('",\r\n') else text).encode())])]
+
+
+def protocol(table: CtTable, style: Style) -> Cells:
+    """Its name, or its number."""
+    return [("protocol", [protocols(style).column(table.keys["nexthdr"])])]
+
+
+def direction(table: CtTable, style: Style) -> Cells:
+    """Which way the entry looks."""
+    return [("direction", [words(_DIRECTIONS, style).column(table.direction)])]
+
+
+def related(table: CtTable, _style: Style) -> Cells:
+    """Whether it is for ICMP errors about another flow."""
+    return [("related", [BOOLEANS.column(table.related.view(np.uint8))])]
+
+
+def end(which: str) -> Callable[[CtTable, Style], Cells]:
+    """Address and port of one end."""
+
+    def cells(table: CtTable, style: Style) -> Cells:
+        raw, port = getattr(table.ends, which), getattr(table.ends, f"{which}_port")
+        quote = [literal(style.quote)] if style.quote else []
+        return [(which, [*quote, *address(raw), *quote]), (f"{which}_port", decimal(port))]
+
+    return cells
+
+
+def state(table: CtTable, style: Style) -> Cells:
+    """The life of the connection; whether it lives is not known without a clock."""
+    alive = [BOOLEANS.column(table.alive.view(np.uint8))] if table.has_clock else _unknown(style)
+    return [("state", [words(_STATES, style).column(table.state)]), ("alive", alive)]
+
+
+def _unknown(style: Style) -> list[Column]:
+    return [literal(style.null)] if style.null else []
+
+
+def left(table: CtTable, style: Style) -> Cells:
+    """When its lifetime is over: time of day, seconds, and as it is stored."""
+    return [
+        ("expires", _when(table, "lifetime", style)),
+        ("remaining_seconds", signed(table.remaining) if table.has_clock else _unknown(style)),
+        ("lifetime", decimal(table.values["lifetime"])),
+    ]
+
+
+def _when(table: CtTable, field: str, style: Style) -> list[Column]:
+    """A stamp of the table's clock as a time of day; null where it is 0 or there is no clock."""
+    stamps = table.values[field]
+    if not (table.has_clock and table.taken_at):
+        return _unknown(style)
+    seconds = table.seconds_from_now(stamps) + int(table.taken_at)
+    return moment(seconds, stamps > 0, style)
+
+
+def packets(table: CtTable, _style: Style) -> Cells:
+    """Of both directions together."""
+    return [("packets", decimal(table.packets))]
+
+
+def size(table: CtTable, _style: Style) -> Cells:
+    """Bytes of both directions together."""
+    return [("bytes", decimal(table.bytes))]
+
+
+def counters(table: CtTable, _style: Style) -> Cells:
+    """Each counter of a layout that tells the directions apart."""
+    apart = (name for name in table.spec.counters if name not in {"packets", "bytes"})
+    return [(name, decimal(_counter(table, name))) for name in apart]
+
+
+def _counter(table: CtTable, name: str) -> npt.NDArray[Any]:
+    """A counter, 0 where SERVICE entries keep something else in its place."""
+    column = table.values[name]
+    if name in table.spec.service_counters:
+        return column
+    return np.where(table.service, np.zeros_like(column), column)
+
+
+def flags(table: CtTable, style: Style) -> Cells:
+    """The names of the bits, as Cilium of that layout writes them."""
+    return [("flags", flag_names(table.values["flags"], table.layout, style))]
+
+
+def seen_flags(table: CtTable, style: Style) -> Cells:
+    """Which flags TCP segments of each direction had."""
+    names = tcp_flags(style)
+    return [
+        (name, [names.column(table.values[name])]) for name in ("rx_flags_seen", "tx_flags_seen")
+    ]
+
+
+def reports(table: CtTable, style: Style) -> Cells:
+    """When each direction was last seen."""
+    return [(name, _when(table, name, style)) for name in ("last_rx_report", "last_tx_report")]
+
+
+def rev_nat(table: CtTable, _style: Style) -> Cells:
+    """The RevNAT index in host order."""
+    return [("rev_nat", decimal(table.values["rev_nat_index"].astype(np.uint16)))]
+
+
+def backend(table: CtTable, style: Style) -> Cells:
+    """The backend chosen; null for entries that choose none."""
+    return [("backend_id", optional(decimal(table.backend), table.service, style.null))]
+
+
+def identity(table: CtTable, _style: Style) -> Cells:
+    """The identity of the source."""
+    return [("source_security_id", decimal(table.values["src_sec_id"]))]
+
+
+def interface(table: CtTable, _style: Style) -> Cells:
+    """The interface, of layouts that keep it."""
+    known = "ifindex" in (table.values.dtype.names or ())
+    return [("ifindex", decimal(table.values["ifindex"]))] if known else []
+
+
+def _left(
+    title: str,
+    width: Callable[[CtTable], int],
+    cell: Callable[[CtTable], list[Column]],
+    gap: str = " ",
+) -> InTable:
+    """A column of words, filled up with blanks to its width."""
+
+    def columns(table: CtTable) -> list[Column]:
+        text, blanks = cell(table), [literal(gap.encode())] if gap else []
+        return [*text, *padding(text, width(table), len(table)), *blanks]
+
+    return InTable(lambda table: f"{title:<{width(table)}}{gap}", columns)
+
+
+def number(title: str, width: int, cell: Callable[[CtTable], list[Column]]) -> InTable:
+    """A column of numbers, aligned right, with at least one blank before each."""
+
+    def columns(table: CtTable) -> list[Column]:
+        text = cell(table)
+        return [*padding(text, width - 1, len(table)), literal(b" "), *text]
+
+    return InTable(lambda _table: f"{title:>{width}}", columns)
+
+
+def _end(which: str, title: str, gap: str) -> InTable:
+    def cell(table: CtTable) -> list[Column]:
+        raw, port = getattr(table.ends, which), getattr(table.ends, f"{which}_port")
+        return [*address(raw), literal(b":"), *decimal(port)]
+
+    return _left(title, lambda table: _END_WIDTH[table.is_ipv6], cell, gap)
+
+
+def _flags(table: CtTable) -> list[Column]:
+    remark = _REMARKS.column(table.related.astype(np.uint8))
+    return [remark, *flag_names(table.values["flags"], table.layout, _WORDS)]
+
+
+PROTOCOL: Final = _left(
+    "PROTO", lambda _: 6, lambda table: [protocols(CSV).column(table.keys["nexthdr"])]
+)
+DIRECTION: Final = _left(
+    "DIR",
+    lambda _: 3,
+    lambda table: [words(_BRIEF, CSV).column(table.direction)],
+)
+SOURCE: Final = _end("source", "SOURCE", " ")
+DESTINATION: Final = _end("destination", "DESTINATION", "")
+STATE: Final = InTable(
+    lambda _: f"  {'STATE':<11}  ", lambda table: [_WIDE_STATES.column(table.state)]
+)
+FLAGS: Final = InTable(lambda _: "  FLAGS", _flags, ragged=True)
+"""The flags, and before them the remark that an entry is a related one."""
