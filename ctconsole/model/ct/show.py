@@ -97,9 +97,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "destination",
         _end("destination"),
         (
-            filters.addresses(
-                ("dst", "destination"), "address it is with", "10.0.0.1", "destination"
-            ),
+            filters.addresses(("dst", "destination"), "address reached", "10.0.0.1", "destination"),
             filters.ports("dport", "port of the destination", "443", "destination_port"),
         ),
         listed.end("destination"),

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ctconsole.model.ct.risk import REASONS
+from ctconsole.model.units import short_size
 from ctconsole.ui.levels import RISK_WORDS
-from ctconsole.ui.text import clean, plural, short_size
+from ctconsole.ui.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
