@@ -9,12 +9,14 @@ Defaults and limits are those of ``pkg/option/config.go`` and ``pkg/defaults/def
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_hints
 
-from ctconsole.errors import ConfigError
+from ctconsole.errors import ConfigError, CtconsoleError
 from ctconsole.kernel.files import write_whole
+from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -374,11 +376,20 @@ def write_option(directory: Path, name: str, value: str) -> None:
     """Give an option a value in a config folder; whoever reads sees the old or the new file.
 
     Raises:
-        ConfigError: the value is out of range, or the folder cannot be written.
+        ConfigError: the value is out of range.
+        CtconsoleError: the folder cannot be written.
     """
     parse(name, value)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / name, f"{value}\n", mode=0o644)
+        make_folder(directory)
+        write_whole(directory / name, f"{value}\n", mode=_mode(directory / name))
     except OSError as error:
-        raise ConfigError(f"cannot write {directory / name}: {error.strerror}") from error
+        raise CtconsoleError(f"cannot write {directory / name}: {error.strerror}") from error
+
+
+def _mode(file: Path) -> int:
+    """Permissions of an option's file: those it has, else this user's alone."""
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        return 0o600

@@ -6,6 +6,7 @@ Write-ahead logging lets readers and one writer work together; writers wait for 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -18,6 +19,7 @@ from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 from ctconsole.errors import CtconsoleError
 from ctconsole.handles import Handle
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -109,7 +111,7 @@ class History(Handle):
         self._since_pruned = PRUNE_EVERY
         if create:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
             except OSError as error:
                 raise CtconsoleError(f"The history {path} cannot be opened: {error}") from error
         self._open()
@@ -127,6 +129,9 @@ class History(Handle):
                 f"There is no history at {path}", hint="It is made when an agent first starts"
             )
         try:
+            if self._create:
+                # SQLite gives the files beside it the same mode.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -45,6 +45,11 @@ def run_dir() -> Path:
     return Path(os.environ.get("CTCONSOLE_RUN_DIR") or "/run/ctconsole")
 
 
+def labs_dir() -> Path:
+    """A folder for each lab, see `lab.lifecycle`."""
+    return run_dir() / "labs"
+
+
 def cache_dir() -> Path:
     """Private cache (merged kernel headers): ``$XDG_CACHE_HOME``, else ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME")

@@ -16,12 +16,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ctconsole import private
 from ctconsole.agent import wire
 from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
 from ctconsole.errors import AgentError, ConfigError, FormatError
 from ctconsole.loops import LoopState
 from ctconsole.model.ct.knowledge import PolicyFacts
-from ctconsole.paths import run_dir
+from ctconsole.paths import labs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -224,7 +225,7 @@ def agent_of(path: Path) -> AgentSettings | None:
 
     Looks at the default state folder and at those of labs; None where none of them does.
     """
-    candidates = [default_state_dir(), *sorted((run_dir() / "labs").glob("*/state"))]
+    candidates = [default_state_dir(), *sorted(labs_dir().glob("*/state"))]
     for folder in candidates:
         state = StateDir(folder)
         with suppress(FormatError):
@@ -241,8 +242,8 @@ def agent_of(path: Path) -> AgentSettings | None:
 def _spawn(settings: AgentSettings, state: StateDir) -> Mapping[str, Any]:
     """Start the process; the line it sent through its pipe, empty where it sent none."""
     try:
-        state.root.mkdir(parents=True, exist_ok=True)
-        log = state.log.open("ab")
+        private.make_folder(state.root)
+        log = open(state.log, "ab", opener=private.opener)  # noqa: SIM115 - closed below
     except OSError as error:
         raise AgentError(f"Cannot write {state.log}: {error.strerror}") from error
     package = Path(__file__).resolve().parents[2]

@@ -32,6 +32,7 @@ from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.plane.address_rows import addresses_of
+from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -363,7 +364,7 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
     if gate is None:
         raise ReadOnlyError("Running an agent")
     state = StateDir(settings.state_dir)
-    state.root.mkdir(parents=True, exist_ok=True)
+    make_folder(state.root)
     lock = state.acquire()
     try:
         with History(state.history) as history:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ctconsole import private
 from ctconsole.config import AgentConfig, ConfigDir, read_dir
 from ctconsole.errors import AgentError, FormatError
 from ctconsole.kernel import files, locks
@@ -192,7 +193,7 @@ def write_whole(path: Path, text: str) -> None:
         AgentError: the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         files.write_whole(path, text)
     except OSError as error:
         raise AgentError(f"Cannot write {path}: {error.strerror}") from error

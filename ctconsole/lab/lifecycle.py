@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole import paths
+from ctconsole import paths, private
 from ctconsole.agent import control
 from ctconsole.agent.state import AgentSettings, StateDir, save_endpoint
 from ctconsole.config import AgentConfig, write_option
-from ctconsole.errors import AgentError, CtconsoleError, FormatError, LabError, bpf_error
+from ctconsole.errors import AgentError, BpfError, CtconsoleError, DeniedError, LabError, bpf_error
 from ctconsole.kernel import netns, pins
 from ctconsole.kernel.files import write_whole
 from ctconsole.kernel.gate import Gate
@@ -36,8 +36,31 @@ from ctconsole.lab.signals import Stop, stopping
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+_DRAFT = ".new-"
+"""What folders start with that are not labs yet or no more; the process id follows."""
+
 OPTIONS: Mapping[str, str] = {"enable-node-port": "true", "enable-session-affinity": "true"}
 """Where a lab's agent differs from Cilium's defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A folder among the labs that does not say what lab it is; `lab down NAME` removes it.
+
+    Attributes:
+        name: of the folder, and so the lab's.
+        root: the folder.
+        reason: what is wrong with it.
+    """
+
+    name: str
+    root: Path
+    reason: str
+
+    @property
+    def lab(self) -> Lab:
+        """What may be left of the lab that this was, for `down` to remove."""
+        return Lab(self.name, self.root, None, ServerKind.NONE, 0.0)
 
 
 class _TakenError(LabError):
@@ -183,6 +206,9 @@ def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
         LabError: a process in one of its namespaces does not end.
     """
     gate = _gate()
+    if lab.root.exists() and not lab.root.is_dir():
+        lab.root.unlink()
+        return
     with _locked(lab.root) as present:
         if not present:
             return
@@ -212,28 +238,36 @@ def find(name: str | None = None) -> Lab:
         return labs[name]
     what = f"There is no lab called {name}" if name else "There is no lab"
     known = f"There are {', '.join(labs)}" if labs else "Make one with: ctconsole lab up"
+    for each in broken_labs():
+        if name in {None, each.name}:
+            what = f"The lab {each.name} is broken: {each.reason}"
+            known = f"Remove it with: ctconsole lab down {each.name}"
     raise LabError(what, hint=known)
 
 
 def all_labs() -> list[Lab]:
     """Every lab of this run directory by name, dead ones and those being built included.
 
+    Those of `broken_labs` are not among them.
+
     Raises:
-        DeniedError: the run directory is somebody else's.
-        FormatError: a lab's description is damaged.
+        DeniedError: the folder of labs is somebody else's.
     """
-    try:
-        folders = sorted(path for path in _labs_dir().iterdir() if path.name[0] != ".")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise bpf_error(error.errno or 0, "readdir", str(_labs_dir())) from error
-    return [lab for folder in folders if (lab := _load(folder / "lab.json"))]
+    return [found for folder in _folders() if isinstance(found := _load(folder), Lab)]
+
+
+def broken_labs() -> list[Broken]:
+    """Every folder among the labs that is none, by name; see `all_labs`."""
+    return [found for folder in _folders() if isinstance(found := _load(folder), Broken)]
 
 
 def clean_dead(say: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Take down every lab whose owner no longer runs; returns their names."""
+    """Take down every lab whose owner no longer runs; returns their names.
+
+    Folders of labs that were never finished, or not removed to the end, go as well.
+    """
     dead = [lab for lab in all_labs() if lab.owner and not lab.owner.alive]
+    _remove_drafts()
     for lab in dead:
         say(f"Lab {lab.name} outlived its owner, process {lab.owner.pid if lab.owner else ''}")
         down(lab, say)
@@ -246,7 +280,7 @@ def _build(lab: Lab, options: Mapping[str, str], say: Callable[[str], None]) -> 
     pins.mount_bpffs(gate, lab.bpf_root)
     for option, value in options.items():
         write_option(lab.config_dir, option, value)
-    lab.state_dir.mkdir()
+    lab.state_dir.mkdir(mode=0o700)
     for endpoint in topology.build(gate, lab.name):
         save_endpoint(lab.state_dir, endpoint)
     say("Starting the web server in its pod")
@@ -279,13 +313,26 @@ def _gate() -> Gate:
     return gate
 
 
-def _labs_dir() -> Path:
-    return paths.run_dir() / "labs"
+def _folders() -> list[Path]:
+    """What lies in the folder of labs, by name, but for drafts; all of it takes a name."""
+    labs = paths.labs_dir()
+    try:
+        found = labs.stat()
+        if found.st_uid not in {0, os.geteuid()} or found.st_mode & 0o022:
+            hint = "Remove it, or set CTCONSOLE_RUN_DIR to a folder of your own"
+            raise DeniedError(errno.EACCES, "others may write to", str(labs), hint)
+        return sorted(path for path in labs.iterdir() if path.name[0] != ".")
+    except FileNotFoundError:
+        return []
+    except BpfError:
+        raise
+    except OSError as error:
+        raise bpf_error(error.errno or 0, "readdir", str(labs)) from error
 
 
 def _taken() -> set[str]:
     """Names in use: by a folder of this run directory, or by anybody's namespaces."""
-    folders = {lab.name for lab in all_labs()}
+    folders = {path.name for path in _folders()}
     spaces = {name.removeprefix(names.PREFIX) for name in netns.names(names.PREFIX)}
     return folders | {space.rpartition("-")[0] for space in spaces}
 
@@ -305,14 +352,17 @@ def _claim(name: str, kind: ServerKind) -> Lab:
     nobody sees a lab without its description.
     """
     names.check(name)
+    labs = paths.labs_dir()
     try:
-        _labs_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(labs)
+        if name in _taken():
+            raise _TakenError(name)
+        draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=labs))
+    except BpfError:
+        raise
     except OSError as error:
-        raise bpf_error(error.errno or 0, "mkdir", str(_labs_dir())) from error
-    if name in _taken():
-        raise _TakenError(name)
-    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=_labs_dir()))
-    lab = Lab(name, _labs_dir() / name, Owner.me(), kind, time.time())
+        raise bpf_error(error.errno or 0, "mkdir", str(labs)) from error
+    lab = Lab(name, labs / name, Owner.me(), kind, time.time())
     try:
         _save(lab, draft)
         draft.rename(lab.root)
@@ -327,12 +377,21 @@ def _claim(name: str, kind: ServerKind) -> Lab:
 def _remove_folder(folder: Path) -> None:
     """Remove a lab's folder, its description last: until then the lab can still be found."""
     for entry in folder.iterdir():
-        if entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry.name != "lab.json":
             entry.unlink()
-    (folder / "lab.json").unlink()
-    folder.rmdir()
+    # Nobody sees it without its description.
+    gone = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=folder.parent))
+    shutil.rmtree(folder.rename(gone))
+
+
+def _remove_drafts() -> None:
+    """Remove folders that processes made or renamed which were killed before they went on."""
+    for draft in paths.labs_dir().glob(f"{_DRAFT}*"):
+        pid = draft.name.removeprefix(_DRAFT).partition("-")[0]
+        if not pid.isdigit() or not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _save(lab: Lab, folder: Path) -> None:
@@ -341,19 +400,18 @@ def _save(lab: Lab, folder: Path) -> None:
     write_whole(folder / "lab.json", f"{text}\n")
 
 
-def _load(file: Path) -> Lab | None:
-    """The lab described in a file; None where it went while we looked."""
+def _load(folder: Path) -> Lab | Broken | None:
+    """The lab of a folder; None where it went while we looked."""
+    file = folder / "lab.json"
     try:
         data = json.loads(file.read_bytes())
         owner = Owner(**data["owner"]) if data["owner"] else None
         kind = ServerKind(data["server"])
-        return Lab(file.parent.name, file.parent, owner, kind, float(data["created"]))
+        return Lab(folder.name, folder, owner, kind, float(data["created"]))
     except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(
-            f"{file} does not describe a lab: {error}", hint="Remove its folder by hand"
-        ) from error
+        return Broken(folder.name, folder, f"there is no {file}") if folder.exists() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return Broken(folder.name, folder, f"{file} does not describe a lab: {error!r}")
 
 
 @contextmanager

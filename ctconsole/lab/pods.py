@@ -40,8 +40,8 @@ def add(lab: Lab, name: str, identity: int | None = None) -> Endpoint:
         raise UsageError(f"There is a host called {name} already")
     gate = _gate()
     pod = _free(lab, name, identity)
-    lab.pods_dir.mkdir(exist_ok=True)
-    (lab.pods_dir / name).touch()
+    lab.pods_dir.mkdir(mode=0o700, exist_ok=True)
+    (lab.pods_dir / name).touch(mode=0o600)
     try:
         endpoint = topology.add_pod(gate, lab.name, pod)
         save_endpoint(lab.state_dir, endpoint)

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ctconsole import private
 from ctconsole.errors import LabError, MissingFeatureError
 from ctconsole.kernel import netns
 from ctconsole.lab.limits import raise_open_files
@@ -85,7 +86,7 @@ def start(kind: ServerKind, namespace: str, folder: Path) -> None:
     """
     if kind is ServerKind.NONE:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(folder)
     log = folder / "server.log"
     if kind is ServerKind.NGINX:
         _start_nginx(namespace, folder, log)
@@ -129,10 +130,7 @@ def _start_nginx(namespace: str, folder: Path, log: Path) -> None:
     connections = raise_open_files(65_536) - 64
     listen = f"[::]:{PORT} ipv6only=off" if socket.has_dualstack_ipv6() else str(PORT)
     conf = folder / "nginx.conf"
-    conf.write_text(
-        _NGINX_CONF.format(folder=folder, listen=listen, connections=connections),
-        encoding="ascii",
-    )
+    private.write(conf, _NGINX_CONF.format(folder=folder, listen=listen, connections=connections))
     # Before it reads the configuration nginx logs to a compiled-in file; -e moves that too.
     spawn(namespace, [program, "-p", f"{folder}/", "-c", str(conf), "-e", "stderr"], log)
 

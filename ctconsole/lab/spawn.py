@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+from ctconsole import private
 from ctconsole.errors import LabError
 from ctconsole.kernel import netns
 
@@ -22,7 +23,10 @@ def spawn(namespace: str, argv: Sequence[str], log: Path, pass_fds: Sequence[int
     Raises:
         LabError: the program could not be started.
     """
-    with log.open("ab") as output, netns.inside(namespace):
+    with (
+        open(log, "ab", opener=private.opener) as output,
+        netns.inside(namespace),
+    ):
         # A child inherits the namespace of the thread that starts it.
         done = subprocess.run(
             ["setsid", "--fork", *argv],

@@ -210,3 +210,33 @@ def test_what_a_killed_owner_leaves_goes_at_the_next_start() -> None:
     assert lifecycle.clean_dead() == [lab.name]
     assert footprint.remains() == {}
     assert lifecycle.clean_dead() == []
+
+
+@pytest.mark.usefixtures("own_run_dir")
+def test_a_folder_without_a_description_is_in_nobodys_way(tmp_path: Path) -> None:
+    broken = tmp_path / "labs" / "demo"
+    (broken / "state").mkdir(parents=True)
+    (tmp_path / "labs").chmod(0o700)
+    (broken / "link").symlink_to("/")
+    with console("lab", "demo", "--connections", "20") as (process, ours):
+        assert demo_lab(process, ours).name == "demo-2"
+        os.write(ours, b"q")
+        assert look.until(lambda: not read(ours) and process.poll() is not None, 60)
+    verb = [sys.executable, "-m", "ctconsole", "lab", "down", "demo"]
+    subprocess.run(verb, check=True, stderr=subprocess.DEVNULL)
+    assert list((tmp_path / "labs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("own_run_dir")
+@pytest.mark.parametrize("options", ["ro", "size=64k"])
+def test_a_run_directory_without_room_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, options: str
+) -> None:
+    verb = f"{sys.executable} -m ctconsole lab up tight-{os.getpid()}"
+    script = f"mount -t tmpfs -o {options} none {tmp_path} && exec {verb}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not netns.names(f"{PREFIX}tight-{os.getpid()}-")

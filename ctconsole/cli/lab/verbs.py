@@ -95,7 +95,8 @@ def down(name: str | None, everything: bool) -> None:
     if everything and name:
         raise UsageError("Give a NAME or --all, not both")
     if everything or name:
-        labs = [lab for lab in lifecycle.all_labs() if everything or lab.name == name]
+        known = [*lifecycle.all_labs(), *(each.lab for each in lifecycle.broken_labs())]
+        labs = [lab for lab in known if everything or lab.name == name]
         if name and not labs:
             message(f"There is no lab called {name}; nothing to do")
     else:
@@ -110,12 +111,16 @@ def list_labs(as_json: bool) -> None:
     """List the labs of this run directory."""
     from ctconsole.lab import lifecycle
 
-    labs = lifecycle.all_labs()
+    labs, broken = lifecycle.all_labs(), lifecycle.broken_labs()
     if as_json:
         print_json([_as_json(lab) for lab in labs])
-        return
-    for lab in labs:
-        click.echo(f"{lab.name:<20} {_belonging(lab):<32} {lab.globals}")
+    else:
+        for lab in labs:
+            click.echo(f"{lab.name:<20} {_belonging(lab):<32} {lab.globals}")
+    for each in broken:
+        message(
+            f"{each.name} is broken: {each.reason}. Remove it with: ctconsole lab down {each.name}"
+        )
 
 
 @command.command()
