@@ -4,7 +4,7 @@ SIZE ?= full
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format bench screenshots clean
+.PHONY: help setup setup-dev demo test crash check format bench screenshots clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: setup ## bring a lab node up with traffic and open the console on it (no t
 
 test: setup-dev ## the whole test suite, on the real kernel (ARGS="-k name" for a part)
 	@$(BIN)/python -m pytest $(ARGS)
+
+crash: setup-dev ## break off and double whatever changes a node (ARGS="--tries 500 --seed 1 restart")
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 check: setup-dev ## ruff, mypy strict, the import arrows, clang-format
 	$(BIN)/ruff check .

@@ -48,13 +48,3 @@ def _make(path: Path) -> None:
 def opener(path: str, flags: int) -> int:
     """For ``open(..., opener=)``: a file that is made is this user's alone (0600)."""
     return os.open(path, flags, 0o600)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that is this user's alone (0600).
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    with open(path, "w", encoding="utf-8", opener=opener) as file:
-        file.write(text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ctconsole import private
 from ctconsole.errors import LabError, MissingFeatureError
 from ctconsole.kernel import netns
+from ctconsole.kernel.files import write_whole
 from ctconsole.lab.limits import raise_open_files
 from ctconsole.lab.spawn import spawn
 
@@ -130,7 +131,7 @@ def _start_nginx(namespace: str, folder: Path, log: Path) -> None:
     connections = raise_open_files(65_536) - 64
     listen = f"[::]:{PORT} ipv6only=off" if socket.has_dualstack_ipv6() else str(PORT)
     conf = folder / "nginx.conf"
-    private.write(conf, _NGINX_CONF.format(folder=folder, listen=listen, connections=connections))
+    write_whole(conf, _NGINX_CONF.format(folder=folder, listen=listen, connections=connections))
     # Before it reads the configuration nginx logs to a compiled-in file; -e moves that too.
     spawn(namespace, [program, "-p", f"{folder}/", "-c", str(conf), "-e", "stderr"], log)
 

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import signal
 import subprocess
 import sys
-import termios
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +20,7 @@ from ctconsole.lab.names import PREFIX
 from ctconsole.lab.server import ServerKind
 from tests.support import flows
 from tests.support.footprint import Footprint
+from tests.support.terminals import console, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,36 +118,6 @@ def test_a_bad_option_is_refused_before_anything_is_built() -> None:
 EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "hangup": 129}
 
 KEYS = {"q": b"q", "ctrl+c": b"\x03"}
-
-
-@contextmanager
-def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """``ctconsole`` in a terminal of its own; hands out the process and our end."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, "-m", "ctconsole", *argv],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-    )
-    os.close(theirs)
-    os.set_blocking(ours, False)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.wait()
-        with suppress(OSError):
-            os.close(ours)
-
-
-def read(ours: int) -> bytes:
-    with suppress(BlockingIOError, OSError):
-        return os.read(ours, 1 << 20)
-    return b""
 
 
 def demo_lab(process: subprocess.Popen[bytes], ours: int) -> Lab:

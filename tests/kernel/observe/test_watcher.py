@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.event import Event
 
-WINDOW = 2.0
+WINDOW = 4.0
 
 
 class Seen:
@@ -71,7 +71,7 @@ def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_pa
         assert re.fullmatch(
             r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, bpf-ct-global-any-max 8192 -> 4096, "
             rf"cilium_ct_any4_global re-created \({old.id} -> {new.id}\), \d+ entries lost, "
-            r"programs moved after \d+\.\d s, \d+ entries came back within 2 s",
+            r"programs moved after \d+\.\d s, \d+ entries came back within 4 s",
             story.message,
         ), story.message
         assert (fields["old_pid"], fields["new_pid"]) == (first_pid, agent.pid)

@@ -21,7 +21,7 @@ def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_pat
     with foreign_node(gate, bpffs, tmp_path) as node:
         node.agent.start()
         argv = [
-            *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", "2"),
+            *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", "4"),
             *("--bpf-root", str(bpffs), "--log", str(node.agent.log)),
             *("--history", str(tmp_path / "history.db")),
         ]

@@ -1,0 +1,214 @@
+"""What is broken off, and what is done twice at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ctconsole.agent import control
+from ctconsole.agent.state import StateDir
+from ctconsole.lab import lifecycle, look
+from ctconsole.paths import run_dir
+from tests.crash.node import quietly_down, remains_of
+from tests.support.terminals import console, read
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from tests.crash.node import Node
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+WAIT = 120.0
+"""Seconds in which whatever was begun must have ended."""
+
+
+@dataclass
+class Tried:
+    """One try.
+
+    Attributes:
+        what: the deed, the signal and the moment.
+        faults: what was not as it must be.
+    """
+
+    what: str
+    faults: list[str] = field(default_factory=list)
+
+
+class Begun:
+    """A command that was started; its output goes to a file, so that it never waits for us."""
+
+    def __init__(self, argv: tuple[str, ...]) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ctconsole", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+        )
+
+    def end(self) -> list[str]:
+        """Wait for it; that it hangs or fails in a traceback is a fault."""
+        faults = []
+        try:
+            self.process.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            faults.append(f"hangs: {self.process.args!r}")
+            self.process.kill()
+            self.process.wait()
+        with self._said:
+            self._said.seek(0)
+            text = self._said.read().decode("utf-8", "replace")
+        if "Traceback" in text:
+            faults.append(f"traceback: {text[-600:]}")
+        return faults
+
+
+def restart(node: Node, random: random.Random) -> tuple[str, ...]:
+    """The agent's restart with the sizes it had."""
+    del random
+    return ("agent", "restart", *node.flags)
+
+
+def recreate(node: Node, random: random.Random) -> tuple[str, ...]:
+    """The TCP table in another size."""
+    now = look.map_info(node.lab, look.TCP_MAP).max_entries
+    size = random.choice([size for size in (2048, 4096, 8192) if size != now])
+    where = ("--bpf-root", str(node.lab.bpf_root))
+    return ("map", "recreate", look.TCP_MAP, "--entries", str(size), "--yes", *where)
+
+
+def flush(node: Node, random: random.Random) -> tuple[str, ...]:
+    """Every entry of the TCP table."""
+    del random
+    return ("ct", "flush", look.TCP_MAP, "--yes", "--bpf-root", str(node.lab.bpf_root))
+
+
+VERBS: dict[str, Callable[[Node, random.Random], tuple[str, ...]]] = {
+    "restart": restart,
+    "recreate": recreate,
+    "flush": flush,
+}
+
+SPANS = {"restart": 4.0, "recreate": 3.0, "flush": 1.5, "up": 5.0, "demo": 9.0, "console": 4.0}
+"""Seconds within which a deed is broken off; on a quiet machine it is done by then."""
+
+
+def broken_off(node: Node, random: random.Random, verb: str) -> Tried:
+    """A verb on the node that gets a signal; one in four times its agent gets it as well."""
+    number, delay = random.choice(SIGNALS), random.uniform(0.05, SPANS[verb])
+    agent_too = random.random() < 0.25
+    what = f"{verb}, {number.name} after {delay:.2f} s{', the agent too' if agent_too else ''}"
+    begun = Begun(VERBS[verb](node, random))
+    time.sleep(delay)
+    pid = StateDir(node.lab.state_dir).running_pid() if agent_too else None
+    with suppress(ProcessLookupError):
+        begun.process.send_signal(number)
+    if pid:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return Tried(what, [*begun.end(), *node.faults()])
+
+
+def two_at_once(node: Node, random: random.Random) -> Tried:
+    """Two verbs on the node at the same time."""
+    verbs = random.choice(list(VERBS)), random.choice(list(VERBS))
+    both = []
+    for verb in verbs:
+        both.append(Begun(VERBS[verb](node, random)))
+        time.sleep(random.choice([0.0, random.uniform(0, 0.5)]))
+    ends = [fault for begun in both for fault in begun.end()]
+    return Tried(f"{verbs[0]} and {verbs[1]} at once", [*ends, *node.faults()])
+
+
+def lab_up(node: Node, random: random.Random) -> Tried:
+    """A lab that is being built, and is taken down by its name afterwards."""
+    name = f"{node.lab.name}-u"
+    number, delay = random.choice(SIGNALS), random.uniform(0.05, SPANS["up"])
+    begun = Begun(("lab", "up", name))
+    time.sleep(delay)
+    begun.process.send_signal(number)
+    ends = begun.end()
+    time.sleep(random.choice([0.0, random.uniform(0, 1)]))
+    complaint = quietly_down(name)
+    if complaint and "nothing to do" not in complaint and "Taking lab" not in complaint:
+        ends.append(f"lab down: {complaint[-300:]}")
+    lifecycle.clean_dead()
+    return Tried(f"lab up, {number.name} after {delay:.2f} s", ends + remains_of(name, run_dir()))
+
+
+def two_labs(node: Node, random: random.Random) -> Tried:
+    """Two builders of one lab: one of them gets it, and nothing is left of the other."""
+    del random
+    name = f"{node.lab.name}-t"
+    both = [Begun(("lab", "up", name, "--server", "none")) for _ in range(2)]
+    ends = [fault for begun in both for fault in begun.end()]
+    if sorted(begun.process.returncode for begun in both) != [0, 1]:
+        ends.append(f"lab up: exit codes {[begun.process.returncode for begun in both]}")
+    elif not control.status(lifecycle.find(name).settings).ready:
+        ends.append("lab up: the one lab is not ready")
+    quietly_down(name)
+    return Tried("two lab up at once", ends + remains_of(name, run_dir()))
+
+
+def demo(node: Node, random: random.Random) -> Tried:
+    """The demo in a terminal of its own."""
+    del node
+    number, delay = random.choice(SIGNALS), random.uniform(0.05, SPANS["demo"])
+    with console("lab", "demo", "--connections", "20") as (process, ours):
+        ends = _interrupted(process, ours, number, delay)
+    lifecycle.clean_dead()
+    return Tried(
+        f"lab demo, {number.name} after {delay:.2f} s", ends + remains_of("demo", run_dir())
+    )
+
+
+def screen(node: Node, random: random.Random) -> Tried:
+    """The console on the node, in any of its views."""
+    number, delay = random.choice(SIGNALS), random.uniform(0.05, SPANS["console"])
+    flags = ("--bpf-root", str(node.lab.bpf_root), *node.flags, "--interval", "0.2")
+    with console("console", *flags) as (process, ours):
+        os.write(ours, random.choice("12345").encode())
+        ends = _interrupted(process, ours, number, delay)
+    return Tried(f"console, {number.name} after {delay:.2f} s", [*ends, *node.faults()])
+
+
+def _interrupted(
+    process: subprocess.Popen[bytes], ours: int, number: signal.Signals, delay: float
+) -> list[str]:
+    """Send a signal to what runs in a terminal, and have it read until it ends."""
+    shown = b""
+    due = time.monotonic() + delay
+    while time.monotonic() < due:
+        shown += read(ours)
+        time.sleep(0.02)
+    process.send_signal(number)
+    end = time.monotonic() + WAIT
+    while process.poll() is None and time.monotonic() < end:
+        shown += read(ours)
+        time.sleep(0.02)
+    faults = [] if process.poll() is not None else [f"hangs after {number.name}"]
+    if b"Traceback" in shown:
+        faults.append(f"traceback: {shown[-600:]!r}")
+    return faults
+
+
+DEEDS: dict[str, Callable[[Node, random.Random], Tried]] = {
+    "restart": lambda node, random: broken_off(node, random, "restart"),
+    "recreate": lambda node, random: broken_off(node, random, "recreate"),
+    "flush": lambda node, random: broken_off(node, random, "flush"),
+    "pairs": two_at_once,
+    "up": lab_up,
+    "labs": two_labs,
+    "demo": demo,
+    "console": screen,
+}

@@ -1,0 +1,46 @@
+"""``ctconsole`` in a terminal of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import subprocess
+import sys
+import termios
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """``ctconsole`` in a terminal of its own; hands out the process and our end."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "ctconsole", *argv],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        with suppress(OSError):
+            os.close(ours)
+
+
+def read(ours: int) -> bytes:
+    """What the terminal shows since the last time; nothing where it is gone."""
+    with suppress(BlockingIOError, OSError):
+        return os.read(ours, 1 << 20)
+    return b""

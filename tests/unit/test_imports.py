@@ -1,0 +1,84 @@
+"""What each room may import when it is imported, in fresh interpreters.
+
+The arrows between our own rooms are import-linter's; this is what is really loaded, with all that
+comes along, and so what a start costs and what a machine must have.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCREEN = {"textual", "rich"}
+KERNEL = {"pyroute2", "bcc", "psutil"}
+STORES = {"sqlite3", "structlog", "watchfiles"}
+EVERYTHING = {"numpy", *SCREEN, *KERNEL, *STORES}
+
+MAY_NOT: dict[str, set[str]] = {
+    "ctconsole.__main__": {*EVERYTHING, "click"},
+    "ctconsole.errors": {*EVERYTHING, "click"},
+    "ctconsole.paths": {*EVERYTHING, "click"},
+    "ctconsole.config": {*EVERYTHING, "click"},
+    "ctconsole.history": {*SCREEN, *KERNEL, "structlog", "watchfiles", "numpy", "click"},
+    "ctconsole.model": {*SCREEN, *KERNEL, *STORES, "click", "socket", "subprocess"},
+    "ctconsole.kernel": {*SCREEN, *STORES, "bcc", "psutil", "click"},
+    "ctconsole.manager": {*SCREEN, *STORES, "bcc", "click"},
+    "ctconsole.datapath": {*SCREEN, *STORES, "bcc", "click"},
+    "ctconsole.observe": {*SCREEN, "bcc", "structlog", "click"},
+    "ctconsole.agent": {"textual", "bcc", "watchfiles", "click"},  # structlog loads rich
+    "ctconsole.lab": {*SCREEN, "bcc", "click"},
+    "ctconsole.cli": EVERYTHING - {"numpy"},
+    "ctconsole.ui": {"bcc", "click", "pyroute2"},
+}
+"""A room with every module in it -> top-level modules that must not have been loaded."""
+
+RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
+    ("--version",): EVERYTHING,
+    ("--help",): EVERYTHING,
+    ("agent", "--help"): EVERYTHING,
+    ("ct", "list", "--help"): EVERYTHING,
+    ("lab", "list"): {*SCREEN, "bcc", "watchfiles"},
+    ("map", "list", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("ct", "list", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
+    ("events", "--history", "/nowhere"): {*SCREEN, *KERNEL, "structlog", "numpy"},
+}
+
+ROOM = """
+import importlib, pkgutil, sys
+room = importlib.import_module(sys.argv[1])
+for found in pkgutil.walk_packages(getattr(room, "__path__", []), room.__name__ + "."):
+    if not found.ispkg or found.name != "ctconsole._data":
+        importlib.import_module(found.name)
+print(*sys.modules)
+"""
+
+VERB = """
+import sys
+from ctconsole.__main__ import main
+sys.argv[0] = "ctconsole"
+try:
+    main()
+finally:
+    print("loaded:", *sys.modules)
+"""
+
+
+def loaded(program: str, *argv: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has at the end of a program."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("room", MAY_NOT)
+def test_a_room_loads_no_more_than_it_may(room: str) -> None:
+    assert loaded(ROOM, room) & MAY_NOT[room] == set()
+
+
+@pytest.mark.parametrize("argv", RUN_WITHOUT, ids=" ".join)
+def test_a_verb_loads_no_more_than_it_needs(argv: tuple[str, ...]) -> None:
+    assert loaded(VERB, *argv) & RUN_WITHOUT[argv] == set()
