@@ -22,7 +22,17 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "bpf"
 OBJECTS = ROOT / "build" / "iterators"
 
-FLAGS = ("-target", "bpf", "-O2", "-g", "-Wall", "-Wextra", "-Werror")
+FLAGS = (
+    "-target",
+    "bpf",
+    "-mcpu=v3",
+    "-O2",
+    "-g",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-parameter",
+    "-Werror",
+)
 """``-g`` makes the BTF that libbpf relocates by."""
 
 

@@ -7,6 +7,7 @@ becomes the log of the error.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from ctconsole.errors import DatapathError, MissingFeatureError, bpf_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -36,13 +37,19 @@ class BpfObject:
 
     Args:
         path: the ``*.bpf.o`` file.
+        maps: descriptors of maps to use for maps the object declares, by their names there;
+            sizes and types are those of the maps given.
+        constants: bytes of the object's read-only data, which the verifier knows; empty leaves
+            what was compiled.
 
     Raises:
         MissingFeatureError: libbpf is not installed, or the file is not there.
         DatapathError: libbpf or the verifier refused; carries the end of libbpf's log.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, maps: Mapping[str, int] | None = None, constants: bytes = b""
+    ) -> None:
         self._lib = library()
         self._links: list[int] = []
         self._name = path.name
@@ -55,6 +62,8 @@ class BpfObject:
             self._object = self._lib.bpf_object__open_file(os.fsencode(path), None)
             failed = ctypes.get_errno() if not self._object else 0
             if self._object:
+                failed = self._prepare(maps or {}, constants)
+            if not failed:
                 failed = -int(self._lib.bpf_object__load(self._object))
         if failed:
             self.close()
@@ -62,6 +71,46 @@ class BpfObject:
                 f"{path.name} does not load: {self._reason(failed)}",
                 log="\n".join("".join(log).splitlines()[-_LOG_TAIL:]),
             )
+
+    def _prepare(self, maps: Mapping[str, int], constants: bytes) -> int:
+        """Fill in what is known before loading; 0 or an errno."""
+        for name, fd in maps.items():
+            failed = -int(self._lib.bpf_map__reuse_fd(self._map(name), fd))
+            if failed:
+                return failed
+        if constants:
+            size = ctypes.c_size_t()
+            place = self._lib.bpf_map__initial_value(self._map(".rodata"), ctypes.byref(size))
+            if not place or size.value != len(constants):
+                return errno.EINVAL
+            ctypes.memmove(place, constants, len(constants))
+        return 0
+
+    def _map(self, name: str) -> int:
+        """Libbpf's handle of a map of the object, 0 for none."""
+        return self._lib.bpf_object__find_map_by_name(self._object, name.encode()) or 0
+
+    def map_fd(self, name: str) -> int:
+        """The descriptor of a map of the object, valid until `close`; ``.bss`` is its variables.
+
+        Raises:
+            DatapathError: there is no such map.
+        """
+        handle = self._map(name)
+        if not handle:
+            raise DatapathError(f"{self._name} has no map {name}")
+        return int(self._lib.bpf_map__fd(handle))
+
+    def program_fd(self, name: str) -> int:
+        """The descriptor of a program of the object, valid until `close`.
+
+        Raises:
+            DatapathError: there is no such program.
+        """
+        handle = self._lib.bpf_object__find_program_by_name(self._object, name.encode())
+        if not handle:
+            raise DatapathError(f"{self._name} has no program {name}")
+        return int(self._lib.bpf_program__fd(handle))
 
     def attach_iterator(self, program: str) -> IteratorLink:
         """Attach the iterator program of this name; the link lives as long as the object.
@@ -155,6 +204,11 @@ def library() -> ctypes.CDLL:
         "bpf_object__load": (number, (handle,)),
         "bpf_object__close": (None, (handle,)),
         "bpf_object__find_program_by_name": (handle, (handle, text)),
+        "bpf_object__find_map_by_name": (handle, (handle, text)),
+        "bpf_map__reuse_fd": (number, (handle, number)),
+        "bpf_map__initial_value": (handle, (handle, handle)),
+        "bpf_map__fd": (number, (handle,)),
+        "bpf_program__fd": (number, (handle,)),
         "bpf_program__attach_iter": (handle, (handle, handle)),
         "bpf_link__fd": (number, (handle,)),
         "bpf_link__destroy": (number, (handle,)),

@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     MAP_MISMATCH = "map-mismatch"
     MAP_REMOVED = "map-removed"
     MAP_RECREATED = "map-recreated"
+    MAP_RESIZED = "map-resized"
     MAP_PINNED = "map-pinned"
     MAP_UNPINNED = "map-unpinned"
     MAP_FULL = "map-full"

@@ -64,6 +64,11 @@ class MapType(IntEnum):
         return member
 
     @property
+    def is_lru(self) -> bool:
+        """Whether the kernel evicts the least recently used entry of a full map."""
+        return self in {MapType.LRU_HASH, MapType.LRU_PERCPU_HASH}
+
+    @property
     def is_per_cpu(self) -> bool:
         """Whether a lookup answers with one value for each possible CPU."""
         return self in {MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH}
@@ -143,6 +148,11 @@ class MapInfo:
     flags: int = 0
     memlock: int | None = None
     pin: PurePath | None = None
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether each CPU has its own share of the nodes (``BPF_F_NO_COMMON_LRU``)."""
+        return self.type.is_lru and bool(self.flags & MapFlag.NO_COMMON_LRU)
 
     @property
     def label(self) -> str:
