@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
 from ctconsole.kernel import pins, procs
+from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
@@ -21,6 +22,7 @@ from ctconsole.manager.catalogue import Group, classify
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
+from ctconsole.model.memory import map_memory
 from ctconsole.model.plan import Memory, Row, Verdict
 from ctconsole.model.spec import (
     Difference,
@@ -28,7 +30,6 @@ from ctconsole.model.spec import (
     MapSpec,
     MapType,
     differences,
-    hash_memory,
     spec_of,
 )
 from ctconsole.model.units import count
@@ -284,8 +285,8 @@ def plan_replacement(
         entries=entries,
         alive=alive,
         established=established,
-        memory_old=info.memlock or _memory(info),
-        memory_new=_memory(wish),
+        memory_old=info.memlock or map_memory(info, possible_cpus(), entries),
+        memory_new=map_memory(wish, possible_cpus(), entries),
         memory_free=procs.memory().available,
         users=_users(info.id),
         warnings=(),
@@ -440,13 +441,6 @@ def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
         raise UsageError(
             f"{max_entries} entries for {path.name} is out of range", hint=f"Give {low} to {high}"
         )
-
-
-def _memory(wish: MapSpec | MapInfo) -> int:
-    """Estimated bytes at creation; arrays have neither buckets nor element heads."""
-    if wish.type in {MapType.ARRAY, MapType.PERCPU_ARRAY}:
-        return -(-wish.value_size // 8) * 8 * wish.max_entries
-    return hash_memory(wish)
 
 
 def _users(map_id: int) -> tuple[int, ...]:

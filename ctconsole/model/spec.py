@@ -198,19 +198,3 @@ def spec_of(info: MapInfo, *, max_entries: int | None = None) -> MapSpec:
         max_entries=info.max_entries if max_entries is None else max_entries,
         flags=info.flags,
     )
-
-
-def hash_memory(spec: MapSpec | MapInfo) -> int:
-    """Estimated bytes a pre-allocated hash or LRU map is charged at creation.
-
-    Measured on Linux 6.18 against fdinfo's ``memlock``: one ``htab_elem`` for each entry
-    (48 bytes of head, then key and value each rounded up to 8) and 16 bytes for each bucket,
-    of which there are ``max_entries`` rounded up to a power of two.
-    """
-    element = 48 + _round_up(spec.key_size, 8) + _round_up(spec.value_size, 8)
-    buckets = 1 << max(0, spec.max_entries - 1).bit_length()
-    return spec.max_entries * element + 16 * buckets
-
-
-def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step

@@ -23,7 +23,8 @@ from ctconsole.model.ct.reading import Reading
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.spec import MapInfo, MapType, differences, hash_memory, spec_of
+from ctconsole.model.memory import map_memory
+from ctconsole.model.spec import MapInfo, MapType, differences, spec_of
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 GLOBALS = Path("/sys/fs/bpf/tc/globals")
 CT4 = GLOBALS / "cilium_ct4_global"
 CT_ANY4 = GLOBALS / "cilium_ct_any4_global"
+CPUS = 2
+"""Of the node that is made up."""
+
 EPOCH = 1_785_582_150.0
 """2026-08-01 11:02:30 UTC: the frozen clock's time."""
 NOW = 300_000
@@ -77,7 +81,7 @@ def map_info(
     number: int, name: str, kind: MapType, sizes: tuple[int, int], maximum: int
 ) -> MapInfo:
     info = MapInfo(number, name[:15], kind, *sizes, maximum, pin=GLOBALS / name)
-    memory = hash_memory(info) if kind.is_hash else maximum * 8 + 384
+    memory = map_memory(info, CPUS) if kind.is_hash else maximum * 8 + 384
     return replace(info, memlock=memory)
 
 
@@ -267,7 +271,7 @@ class FakeActions:
             alive=entries * 9 // 10 if row.is_conntrack else None,
             established=entries * 8 // 10 if row.is_conntrack else None,
             memory_old=row.info.memlock or 0,
-            memory_new=hash_memory(wish),
+            memory_new=map_memory(wish, CPUS),
             memory_free=6_550_000_000,
             users=(322, 323),
             warnings=(f"2 programs keep using map {row.info.id} until they are replaced",),

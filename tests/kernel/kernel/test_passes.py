@@ -9,8 +9,8 @@ import pytest
 
 from ctconsole.kernel.mapwrite import create, update_batch
 from ctconsole.kernel.passes import RANK_SECONDS, Heat, Passes, Tally
-from ctconsole.model.ct.layout import KEY4, KEY6, CtFlag, Layout, TupleFlag, value_dtype
 from ctconsole.model.ct.joining import Joining, joining_of
+from ctconsole.model.ct.layout import KEY4, KEY6, CtFlag, Layout, TupleFlag, value_dtype
 from ctconsole.model.spec import MapFlag, MapSpec, MapType
 from tests.support.ct_entries import ct4_rows
 
