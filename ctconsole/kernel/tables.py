@@ -12,12 +12,22 @@ from ctconsole.model.ct.layout import VALUE_SIZE
 from ctconsole.model.ct.table import CtTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.ct.guess import Guess
     from ctconsole.model.ct.reading import Reading
 
 
-def read_table(live: BpfMap, reading: Reading) -> CtTable:
+def read_table(
+    live: BpfMap, reading: Reading, guessed: Callable[[Guess], None] = lambda _: None
+) -> CtTable:
     """Read a conntrack map whole, by what is known of its node.
+
+    Args:
+        live: the map.
+        reading: how its entries are read; without a layout they are asked for it.
+        guessed: handed what they said, where they were asked.
 
     Raises:
         FormatError: it is no conntrack map.
@@ -31,9 +41,14 @@ def read_table(live: BpfMap, reading: Reading) -> CtTable:
             f"conntrack map has {VALUE_SIZE}"
         )
     dump = live.read()
+    layout = reading.layout
+    if layout is None:
+        guess = guess_layout(dump.values)
+        guessed(guess)
+        layout = guess.layout
     return CtTable.from_raw(
         info,
-        reading.layout or guess_layout(dump.values).layout,
+        layout,
         dump.keys,
         dump.values,
         now=now,

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
-from ctconsole.kernel.attachments import attachments
-from ctconsole.kernel.bpffs import pinned_maps
-from ctconsole.kernel.maps import BpfMap, all_maps, all_programs
 from ctconsole.model.spec import MapType
-from ctconsole.observe.usage import find_users
+from ctconsole.observe.usage import look_at, read_slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ctconsole.model.spec import MapInfo
-    from ctconsole.observe.usage import User
+    from ctconsole.observe.usage import Look, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +48,32 @@ class CallArray:
     callees: tuple[Callee, ...]
 
 
-def tail_calls(root: Path, passed_over: Callable[[str], None] = lambda _: None) -> list[CallArray]:
+def tail_calls(
+    root: Path,
+    passed_over: Callable[[str], None] = lambda _: None,
+    look: Look | None = None,
+) -> list[CallArray]:
     """Look into every program array pinned below ``root``, in the order of their names.
+
+    Args:
+        root: a bpffs, or a folder on one.
+        passed_over: told a sentence of each pin that could not be opened.
+        look: one just taken, None to take one.
 
     Raises:
         NoSuchMapError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
-    pinned = pinned_maps(root, passed_over)
-    arrays = {path: one for path, one in pinned.items() if one.type is MapType.PROG_ARRAY}
-    programs = all_programs()
-    names = {program.id: program.name for program in programs}
-    maps = {info.id: info for info in all_maps()}
-    users = find_users(programs, attachments(programs, maps.values()), maps)
+    seen = look or look_at(root, passed_over=passed_over)
+    names = {program.id: program.name for program in seen.programs}
     return [
-        CallArray(path, info, users.get(info.id, ()), _callees(info.id, names))
-        for path, info in sorted(arrays.items())
+        CallArray(path, info, seen.users.get(info.id, ()), _callees(seen, info.id, names))
+        for path, info in sorted(seen.pinned.items())
+        if info.type is MapType.PROG_ARRAY
     ]
 
 
-def _callees(number: int, names: dict[int, str]) -> tuple[Callee, ...]:
-    """What an array holds; nothing where it vanished since it was listed."""
-    try:
-        with BpfMap.from_id(number) as live:
-            dump = live.read()
-    except NoSuchMapError:
-        return ()
-    places = dump.keys.copy().view("=u4").ravel().tolist()
-    numbers = dump.values.copy().view("=u4").ravel().tolist()
-    return tuple(
-        Callee(index, prog_id, names.get(prog_id, ""))
-        for index, prog_id in sorted(zip(places, numbers, strict=True))
-        if prog_id
-    )
+def _callees(seen: Look, number: int, names: dict[int, str]) -> tuple[Callee, ...]:
+    """What an array holds."""
+    slots = seen.slots[number] if number in seen.slots else read_slots(number)
+    return tuple(Callee(index, prog_id, names.get(prog_id, "")) for index, prog_id in slots)

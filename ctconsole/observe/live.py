@@ -15,18 +15,18 @@ from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_coun
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
-from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.source import MapRow, NodeSnapshot
-from ctconsole.observe.usage import map_usage
+from ctconsole.observe.usage import look_at, map_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import PurePath
 
+    from ctconsole.model.ct.guess import Guess
     from ctconsole.model.ct.knowledge import PolicyFacts
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
-    from ctconsole.observe.usage import MapUsage
+    from ctconsole.observe.usage import Look, MapUsage
 
 _SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
 _MOST_SLOTS = 4096
@@ -80,6 +80,7 @@ class LiveSource:
         self._facts = FactsKeeper(bpf_root, policy=policy)
         self._counter: ElementCounter | None = None
         self._counter_tried = False
+        self._look: Look | None = None
         self._walked: dict[int, tuple[Count, float]] = {}
 
     @property
@@ -128,11 +129,7 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            reading = self._reading()
-            table = read_table(live, reading)
-        if reading.layout is None and guess_layout(table.values).certain:
-            self._guessed = table.layout
-        return table
+            return read_table(live, self._reading(), self._take_guess)
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""
@@ -143,12 +140,14 @@ class LiveSource:
         return self._history.read(since_id, limit, newest=True)
 
     def usage(self) -> Sequence[MapUsage]:
-        """See `map_usage`."""
-        return map_usage(self._root, self._history_path)
+        """See `map_usage`; `calls`, asked next, goes by the same look."""
+        self._look = look_at(self._root, self._history_path)
+        return map_usage(self._root, look=self._look)
 
     def calls(self) -> Sequence[CallArray]:
         """See `tail_calls`."""
-        return tail_calls(self._root)
+        look, self._look = self._look, None
+        return tail_calls(self._root, look=look)
 
     def close(self) -> None:
         """Close the counter and the history."""
@@ -159,6 +158,11 @@ class LiveSource:
         if self._history is not None:
             self._history.close()
             self._history = None
+
+    def _take_guess(self, guess: Guess) -> None:
+        """What is certain need not be guessed again."""
+        if guess.certain:
+            self._guessed = guess.layout
 
     def _reading(self) -> Reading:
         """How entries are to be read, as far as it is known by now.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from ctconsole.errors import BpfError, CtconsoleError
+from ctconsole.errors import BpfError, CtconsoleError, NoSuchMapError
 from ctconsole.history import History
 from ctconsole.kernel.attachments import attachments
 from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from ctconsole.kernel.hooks import Attachment
     from ctconsole.kernel.maps import ProgramInfo
     from ctconsole.model.spec import MapInfo
+
+Slots: TypeAlias = tuple[tuple[int, int], ...]
+"""Place and program id, of each filled place of a program array."""
+
+_SMALL_ARRAY = 1024
+"""An array of so many places is looked into whoever calls through it: it costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +101,31 @@ class MapUsage:
         return self.level is Level.ERROR
 
 
-def map_usage(
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a bpffs and at the programs of the machine, the dearest thing asked of a node.
+
+    Attributes:
+        pinned: the maps below the root, by pin.
+        known: pin's name by the ids of maps it held before.
+        maps: every map of the machine, by id.
+        programs: every program of the machine.
+        users: see `find_users`.
+        slots: the places of the program arrays that were looked into, by map id.
+    """
+
+    pinned: Mapping[Path, MapInfo]
+    known: Mapping[int, str]
+    maps: Mapping[int, MapInfo]
+    programs: tuple[ProgramInfo, ...]
+    users: Mapping[int, tuple[User, ...]]
+    slots: Mapping[int, Slots]
+
+
+def look_at(
     root: Path, history: Path | None = None, passed_over: Callable[[str], None] = lambda _: None
-) -> list[MapUsage]:
-    """Look at every map pinned below ``root``; takes some 10 ms and more on a busy node.
+) -> Look:
+    """Look once, for `map_usage` and `ctconsole.observe.calls.tail_calls`.
 
     Args:
         root: a bpffs, or a folder on one.
@@ -110,14 +137,46 @@ def map_usage(
         DeniedError: programs or maps may not be listed.
     """
     pinned = pinned_maps(root, passed_over)
-    maps, programs = {info.id: info for info in all_maps()}, all_programs()
-    users = find_users(programs, attachments(programs, maps.values()), maps)
-    anywhere = pinned_anywhere()
-    ours = frozenset(info.id for info in pinned.values())
     known = former_ids(history)
+    maps, programs = {info.id: info for info in all_maps()}, tuple(all_programs())
+    ours = frozenset(info.id for info in pinned.values()) | known.keys()
+    slots: dict[int, Slots] = {}
+    users = find_users(programs, attachments(programs, maps.values()), maps, ours, slots)
+    return Look(pinned, known, maps, programs, users, slots)
+
+
+def map_usage(
+    root: Path,
+    history: Path | None = None,
+    passed_over: Callable[[str], None] = lambda _: None,
+    look: Look | None = None,
+) -> list[MapUsage]:
+    """Judge every map pinned below ``root``; takes some 10 ms and more on a busy node.
+
+    Args:
+        root: see `look_at`.
+        history: see `look_at`.
+        passed_over: see `look_at`.
+        look: one just taken, None to take one.
+
+    Raises:
+        NoSuchMapError: ``root`` is not there.
+        DeniedError: programs or maps may not be listed.
+    """
+    seen = look or look_at(root, history, passed_over)
+    anywhere = pinned_anywhere()
+    ours = frozenset(info.id for info in seen.pinned.values())
     return [
-        judge(path, info, maps.values(), users, ours=ours, pinned_ids=anywhere, known=known)
-        for path, info in pinned.items()
+        judge(
+            path,
+            info,
+            seen.maps.values(),
+            seen.users,
+            ours=ours,
+            pinned_ids=anywhere,
+            known=seen.known,
+        )
+        for path, info in seen.pinned.items()
     ]
 
 
@@ -125,11 +184,21 @@ def find_users(
     programs: Iterable[ProgramInfo],
     attached: Iterable[Attachment],
     maps: Mapping[int, MapInfo],
+    ours: frozenset[int],
+    slots: dict[int, Slots],
 ) -> dict[int, tuple[User, ...]]:
     """Users by map id, with the way packets reach each of them.
 
     A datapath is many programs joined by tail calls, of which only the first is attached; so
     arrays of programs are followed from the attached ones on.
+
+    Args:
+        programs: those of the machine.
+        attached: where they are attached.
+        maps: those of the machine, by id.
+        ours: ids of the maps asked about; a large array whose callers use none of them is
+            another datapath's and is not looked into, however many of those live here.
+        slots: takes what was found in the arrays.
     """
     by_id = {program.id: program for program in programs}
     where: dict[int, dict[str, None]] = {}
@@ -137,7 +206,7 @@ def find_users(
         if one.prog_id in by_id:
             where.setdefault(one.prog_id, {})[str(one)] = None
     first = frozenset(where)
-    _follow_calls(by_id, where, maps)
+    _follow_calls(by_id, where, maps, ours, slots)
     found: dict[int, list[User]] = {}
     for program in by_id.values():
         reached = "tail call" if program.id in where else "loaded"
@@ -152,21 +221,29 @@ def _follow_calls(
     by_id: Mapping[int, ProgramInfo],
     where: dict[int, dict[str, None]],
     maps: Mapping[int, MapInfo],
+    ours: frozenset[int],
+    slots: dict[int, Slots],
 ) -> None:
     """Add to ``where`` the programs that those in it call, with their callers' hooks."""
-    slots: dict[int, tuple[int, ...]] = {}
     waiting = list(where)
     while waiting:
         caller = waiting.pop()
+        near = not ours.isdisjoint(by_id[caller].map_ids)
         arrays = [
             number
             for number in by_id[caller].map_ids
-            if number in maps and maps[number].type is MapType.PROG_ARRAY
+            if number in maps
+            and maps[number].type is MapType.PROG_ARRAY
+            and (near or maps[number].max_entries <= _SMALL_ARRAY)
         ]
         for number in arrays:
             if number not in slots:
-                slots[number] = _programs_in(number)
-            for called in slots[number]:
+                try:
+                    slots[number] = read_slots(number)
+                except BpfError:
+                    # What cannot be read is not followed; who asks for this array is told.
+                    continue
+            for _, called in slots[number]:
                 if called not in by_id:
                     continue
                 if called not in where:
@@ -296,11 +373,17 @@ def pinned_anywhere() -> frozenset[int]:
     return frozenset(found)
 
 
-def _programs_in(number: int) -> tuple[int, ...]:
-    """Ids of the programs in an array; empty where it has gone."""
+def read_slots(number: int) -> Slots:
+    """The filled places of a program array; none where it has gone.
+
+    Raises:
+        BpfError: it may not be read.
+    """
     try:
         with BpfMap.from_id(number) as live:
-            values = live.read().values
-    except BpfError:
+            dump = live.read()
+    except NoSuchMapError:
         return ()
-    return tuple(int(word) for word in values.copy().view("=u4").ravel() if word)
+    places = dump.keys.copy().view("=u4").ravel().tolist()
+    numbers = dump.values.copy().view("=u4").ravel().tolist()
+    return tuple(sorted(pair for pair in zip(places, numbers, strict=True) if pair[1]))
