@@ -110,6 +110,11 @@ class Loop:
         return self._state
 
     @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread is not None
+
+    @property
     def alive(self) -> bool:
         """Whether its thread is there."""
         return self._thread is not None and self._thread.is_alive()
@@ -181,7 +186,7 @@ class Loop:
     def _failed(self, error: BaseException, *, running: bool) -> float:
         """Take note of a failure; seconds until the next try."""
         before = self._state
-        said = _sentence(error)
+        said = sentence(error)
         self._state = LoopState(
             self.name, running, before.failures + 1, said, before.since or time.time()
         )
@@ -225,7 +230,7 @@ def event(state: LoopState, source: str, subject: str) -> Event:
     )
 
 
-def _sentence(error: BaseException) -> str:
+def sentence(error: BaseException) -> str:
     """What an error says; of a fault of this program also where it is."""
     if isinstance(error, CtconsoleError | OSError):
         return str(error)

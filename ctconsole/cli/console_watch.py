@@ -29,19 +29,21 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
     Yields:
         The watcher, None where the node is not watched.
     """
-    from ctconsole.history import History
+    from ctconsole.history import History, Retention
     from ctconsole.observe.watcher import Watcher
+    from ctconsole.recorder import Recorder
 
     if not foreign:
         yield None
         return
     try:
-        history = History(file)
+        history = History(file, keep=Retention())
     except CtconsoleError:
         yield None
         return
     with history:
-        watcher = Watcher(bpf_root, history.append, history=file)
+        record = Recorder(history.append, source="observe", subject=str(file))
+        watcher = Watcher(bpf_root, record, history=file)
         watcher.start(patience=0)
         try:
             yield watcher

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.loops import Loop
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.observe.discovery import discover
 from ctconsole.observe.reading import reading_of
@@ -47,8 +48,7 @@ class FactsKeeper:
         self._latest: NodeFacts | None = None
         self._reading = PLAIN
         self._found = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="facts", daemon=True)
+        self._loop = Loop("facts", self._look, lambda _: None)
 
     @property
     def latest(self) -> NodeFacts | None:
@@ -62,10 +62,7 @@ class FactsKeeper:
 
     def start(self) -> bool:
         """Begin; False where it had begun before."""
-        if self._thread.ident:
-            return False
-        self._thread.start()
-        return True
+        return self._loop.start()
 
     def wait(self, seconds: float) -> NodeFacts | None:
         """What is known, after waiting at most so long for the first discovery."""
@@ -74,11 +71,11 @@ class FactsKeeper:
 
     def stop(self) -> None:
         """End; a question under way ends by its own patience, and nobody waits for it."""
-        self._stop.set()
+        self._loop.stop(patience=0)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            # A node in trouble is looked at again; what was known stays known.
+    def _look(self) -> float:
+        # A node in trouble is looked at again; what was known stays known.
+        try:
             with suppress(CtconsoleError, OSError):
                 facts = discover(self._root, layout=self._layout)
                 layout = facts.layout.value if facts.layout else None
@@ -87,5 +84,6 @@ class FactsKeeper:
                 # Who waits for the clock and the layout need not wait for the rest.
                 self._found.set()
                 self._reading = reading_of(facts, self._policy())
+        finally:
             self._found.set()
-            self._stop.wait(self._interval)
+        return self._interval

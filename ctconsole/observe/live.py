@@ -133,10 +133,11 @@ class LiveSource:
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""
+        path = self._history_path
+        if path is None or not path.exists():
+            return ()
         if self._history is None:
-            if self._history_path is None or not self._history_path.exists():
-                return ()
-            self._history = History(self._history_path, create=False)
+            self._history = History(path, create=False)
         return self._history.read(since_id, limit, newest=True)
 
     def usage(self) -> Sequence[MapUsage]:

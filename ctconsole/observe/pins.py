@@ -8,6 +8,7 @@ empties such an array when the last user reference goes, and ours would delay th
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ class Replacement:
         at: when it was seen, seconds since the Unix epoch.
         lost: entries in the old map then, None where its type has no count.
         keys: these entries' keys, u1[n, key size]; None for maps that are not conntrack's.
+        handle: the old map, open: whoever takes the replacement closes it. None where none was
+            kept, or for an array of programs.
     """
 
     path: Path
@@ -52,6 +55,12 @@ class Replacement:
     at: float
     lost: int | None
     keys: npt.NDArray[np.uint8] | None
+    handle: BpfMap | None = None
+
+    def close(self) -> None:
+        """Let go of the old map, and with it of its entries; may be called again."""
+        if self.handle is not None:
+            self.handle.close()
 
 
 @dataclass
@@ -94,7 +103,7 @@ class Pins:
         """Compare with the last look; the first one only remembers.
 
         Raises:
-            BpfError: a pin may not be opened.
+            BpfError: a pin may not be opened; what was seen last stays so.
         """
         now = self._clock()
         try:
@@ -106,20 +115,13 @@ class Pins:
         for path in [path for path in self._held if path not in found]:
             self._gone[path] = (self._held.pop(path), now, False)
         for path, info in found.items():
-            before = self._held.get(path)
-            if before is not None and before.info.id == info.id:
+            if (before := self._held.get(path)) is not None and before.info.id == info.id:
                 continue
-            old = self._held.pop(path, None) or self._gone.pop(path, (None,))[0]
-            self._held[path] = _Held(info, _handle(path, info))
-            if old is None or old.info.id == info.id:
-                if old is not None:
-                    old.close()
-                if not self._first:
-                    events.append(self._pinned(path, info, now))
-                continue
-            one = self._replacement(path, old, info, now)
-            replaced.append(one)
-            events.append(self._recreated(one))
+            event, one = self._changed(path, info, now)
+            if one is not None:
+                replaced.append(one)
+            if not self._first:
+                events.append(event)
         events.extend(self._unpinned(now))
         self._first = False
         return events, replaced
@@ -134,19 +136,40 @@ class Pins:
             self._counter.close()
             self._counter = None
 
+    def _changed(self, path: Path, info: MapInfo, now: float) -> tuple[Event, Replacement | None]:
+        """Take in a pin that is new, back, or holds another map.
+
+        What is remembered changes last: a look that breaks off before finds the same again.
+        """
+        old = self._held.get(path) or self._gone.get(path, (None,))[0]
+        handle = _handle(path, info)
+        try:
+            one = None
+            if old is None or old.info.id == info.id:
+                event = self._pinned(path, info, now)
+            else:
+                one = self._replacement(path, old, info, now)
+                event = self._recreated(one)
+        except BaseException:
+            if handle is not None:
+                handle.close()
+            raise
+        self._held[path] = _Held(info, handle)
+        self._gone.pop(path, None)
+        if one is None and old is not None:
+            old.close()
+        return event, one
+
     def _replacement(self, path: Path, old: _Held, new: MapInfo, now: float) -> Replacement:
-        """Read what was lost out of the old map, and let go of it."""
+        """Read what was lost out of the old map; its handle goes along."""
         keys = None
         lost = self._entries(old.info)
-        try:
-            if old.handle is not None and is_conntrack(old.info):
+        if old.handle is not None and is_conntrack(old.info):
+            # A count without the keys is better than no event.
+            with suppress(BpfError, MemoryError):
                 keys = old.handle.read().keys.copy()
                 lost = len(keys)
-        except BpfError:
-            keys = None
-        finally:
-            old.close()
-        return Replacement(path, old.info, new, now, lost, keys)
+        return Replacement(path, old.info, new, now, lost, keys, old.handle)
 
     def _recreated(self, one: Replacement) -> Event:
         fields: dict[str, Scalar] = {
@@ -194,8 +217,14 @@ class Pins:
                 held.close()
 
     def _entries(self, info: MapInfo) -> int | None:
-        """The kernel's own count, or none: walking is left to those who asked for it."""
-        count = count_maps([info], self._counter, walk=False).get(info.id)
+        """The kernel's own count, or none: walking is left to those who asked for it.
+
+        None too where it cannot be asked just now, which must not keep an event back.
+        """
+        try:
+            count = count_maps([info], self._counter, walk=False).get(info.id)
+        except BpfError:
+            return None
         return count.entries if count else None
 
 

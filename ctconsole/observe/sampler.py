@@ -6,7 +6,6 @@ between. Errors become part of the sample, so that a node in trouble is still sh
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -14,12 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.loops import Loop, sentence
 from ctconsole.observe.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import PurePath
 
+    from ctconsole.loops import LoopState
     from ctconsole.model.ct.changes import Changes
     from ctconsole.model.ct.stats import Stats
     from ctconsole.model.ct.table import CtTable
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
 TREND_POINTS = 300
 EVENTS_KEPT = 5000
 
+PATIENCE = 0.3
+"""Seconds a sample under way gets to end in when the sampler is stopped."""
+
 Trend: TypeAlias = tuple[tuple[float, int], ...]
 """Element counts of one map, oldest first: (seconds since the epoch, entries)."""
 
+_TROUBLE = (CtconsoleError, OSError, MemoryError)
+"""What becomes part of the sample; the next beat tries again."""
+
 _NOTHING: Mapping[str, Trend] = MappingProxyType({})
 _NO_STATS: Mapping[str, Stats] = MappingProxyType({})
+_NO_TIMES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class Sample:
         trends: counts over time for each `MapRow.key`.
         stats: what lives and what is dead in each CT map, by `MapRow.key`; of maps that are not
             watched some seconds old.
+        read_at: when each of these tables was read, seconds since the epoch.
         changes: what came and went in ``table`` since the sample before, None where there is
             nothing to compare with.
         usage: which programs use which generation of each map; some seconds old.
@@ -69,6 +78,7 @@ class Sample:
     events: tuple[tuple[int, Event], ...] = ()
     trends: Mapping[str, Trend] = field(default_factory=lambda: _NOTHING)
     stats: Mapping[str, Stats] = field(default_factory=lambda: _NO_STATS)
+    read_at: Mapping[str, float] = field(default_factory=lambda: _NO_TIMES)
     changes: Changes | None = None
     usage: tuple[MapUsage, ...] = ()
     calls: tuple[CallArray, ...] = ()
@@ -106,15 +116,13 @@ class Sampler:
         self.budget = budget
         self._notify = notify
         self._clock = clock
-        self._wake = threading.Event()
-        self._stopping = False
         self._watched: PurePath | int | None = None
         self._latest = Sample()
         self._history: dict[str, deque[tuple[float, int]]] = {}
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
         self._survey = Survey(source)
-        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._loop = Loop("sampler", self._beat, self._failed, finish=source.close)
 
     @property
     def latest(self) -> Sample:
@@ -128,48 +136,42 @@ class Sampler:
 
     def start(self) -> None:
         """Begin; the first sample is taken at once."""
-        self._thread.start()
+        self._loop.start()
 
-    def stop(self) -> None:
-        """End after the sample under way, and close the source."""
-        self._stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
-        self._source.close()
+    def stop(self, patience: float = PATIENCE) -> None:
+        """End, and close the source.
+
+        A sample under way is given ``patience`` seconds. One that takes longer ends by itself, is
+        shown to nobody, and closes the source then.
+        """
+        self._loop.stop(patience)
+        if not self._loop.started:
+            self._source.close()
 
     def watch(self, where: PurePath | int | None) -> None:
         """Read this CT map whole from now on (None: no map); sampled at once if it is new."""
         if where != self._watched:
             self._watched = where
             if where is not None:
-                self._wake.set()
+                self._loop.hurry()
 
     def hurry(self) -> None:
         """Sample now rather than at the next beat."""
-        self._wake.set()
+        self._loop.hurry()
 
-    def _run(self) -> None:
-        """Sample until stopped; a fault of ours is shown, since a dead thread looks like calm."""
-        try:
-            self._beats()
-        except BaseException as error:
-            self._latest = replace(
-                self._latest,
-                number=self._latest.number + 1,
-                error=f"Sampling has ended by a fault of this program: {error!r}",
-            )
-            self._notify(self._latest)
-            raise
+    def _beat(self) -> float:
+        started = time.monotonic()
+        self._show(self.sample())
+        return max(0.0, started + self._pause(self._latest.cpu_seconds) - time.monotonic())
 
-    def _beats(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            started = time.monotonic()
-            self._latest = self.sample()
-            self._notify(self._latest)
-            pause = self._pause(self._latest.cpu_seconds)
-            self._wake.wait(max(0.0, started + pause - time.monotonic()))
+    def _failed(self, state: LoopState) -> None:
+        """Show a fault of ours with what was known before, since standing still looks like calm."""
+        self._show(replace(self._latest, number=self._latest.number + 1, error=str(state)))
+
+    def _show(self, sample: Sample) -> None:
+        self._latest = sample
+        if not self._loop.stopping.is_set():
+            self._notify(sample)
 
     def _pause(self, cpu_seconds: float) -> float:
         """Seconds from the start of a beat that cost this much to the start of the next."""
@@ -189,23 +191,23 @@ class Sampler:
         try:
             node = self._source.maps()
             self._remember(node)
-        except (CtconsoleError, OSError) as error:
-            errors.append(str(error))
+        except _TROUBLE as error:
+            errors.append(sentence(error))
         try:
             if watched is not None:
                 table = self._source.table(watched)
-        except (CtconsoleError, OSError) as error:
-            errors.append(str(error))
+        except _TROUBLE as error:
+            errors.append(sentence(error))
             table = None
         try:
             self._survey.beat(node, watched, table)
-        except (CtconsoleError, OSError) as error:
-            errors.append(str(error))
+        except _TROUBLE as error:
+            errors.append(sentence(error))
         try:
             last = self._events[-1][0] if self._events else 0
             self._events.extend(self._source.events(last, EVENTS_KEPT))
-        except (CtconsoleError, OSError) as error:
-            errors.append(str(error))
+        except _TROUBLE as error:
+            errors.append(sentence(error))
         return replace(
             before,
             number=before.number + 1,
@@ -215,6 +217,7 @@ class Sampler:
             events=tuple(self._events),
             trends=MappingProxyType({k: tuple(v) for k, v in self._history.items()}),
             stats=self._survey.stats,
+            read_at=self._survey.read_at,
             changes=self._survey.changes,
             usage=self._survey.usage,
             calls=self._survey.calls,

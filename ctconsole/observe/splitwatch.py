@@ -62,7 +62,8 @@ class SplitWatch:
     def _changes(self, split: Mapping[Path, MapUsage]) -> Iterator[Event]:
         for path, usage in split.items():
             if path not in self._alarmed:
-                old = usage.others[0]
+                # The newest other generation need not be the one that packets meet.
+                old = max(usage.others, key=lambda one: (len(one.live_users), one.map.id))
                 fields = {
                     "pinned_id": usage.pinned.map.id,
                     "used_id": old.map.id,

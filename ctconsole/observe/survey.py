@@ -1,8 +1,8 @@
 """The slower questions a sampler asks: what lives in each table, and who uses which map.
 
 A whole table is read with every sample only while somebody looks at it. The others are read one
-at a time and so seldom that it is hardly felt: a reading that took one second is not repeated
-for `REST`.
+at a time, whatever is looked at, and so seldom that it is hardly felt: a reading that took one
+second is not repeated for `REST`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Survey:
 
     Attributes:
         stats: by `MapRow.key`.
+        read_at: when each of these tables was read, seconds since the Unix epoch.
         changes: between the two newest samples of the watched map.
         usage: the newest answer about programs.
         calls: the newest answer about program arrays.
@@ -50,10 +51,12 @@ class Survey:
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._clock = clock
+        self._begun = False
         self._due: dict[str, float] = {}
         self._usage_due = 0.0
         self._before: KeyedTable | None = None
         self.stats: Mapping[str, Stats] = MappingProxyType({})
+        self.read_at: Mapping[str, float] = MappingProxyType({})
         self.changes: Changes | None = None
         self.usage: tuple[MapUsage, ...] = ()
         self.calls: tuple[CallArray, ...] = ()
@@ -61,7 +64,7 @@ class Survey:
     def beat(
         self, node: NodeSnapshot | None, watched: PurePath | int | None, table: CtTable | None
     ) -> None:
-        """Take in the table just read, else read what is due; then ask about programs.
+        """Take in the table just read and read another that is due; then ask about programs.
 
         The first beat asks nothing, so that the first screen does not wait.
 
@@ -73,14 +76,12 @@ class Survey:
         self._forget(node)
         if watched is not None:
             self._take(node, watched, table)
-        elif self._due:
-            self._before = None
-            self.changes = None
-            self._read_next(node)
-        if not self._due:
-            now = self._clock()
-            self._due = {"": now}
+        else:
+            self._before = self.changes = None
+        if not self._begun:
+            self._begun = True
             return
+        self._read_next(node, watched)
         self._ask_usage()
 
     def _take(self, node: NodeSnapshot, watched: PurePath | int, table: CtTable | None) -> None:
@@ -92,14 +93,18 @@ class Survey:
         keyed = KeyedTable(table)
         self.changes = changes_between(self._before, keyed) if self._before else None
         self._before = keyed
-        row = next((row for row in node.rows if watched in {row.info.pin, row.info.id}), None)
+        row = next((row for row in node.rows if _is(row, watched)), None)
         if row is not None:
             self._put(row, table)
 
-    def _read_next(self, node: NodeSnapshot) -> None:
-        """Read one table that is due."""
+    def _read_next(self, node: NodeSnapshot, watched: PurePath | int | None) -> None:
+        """Read one table that is due, but for the one that is read with every sample."""
         now = self._clock()
-        due = [row for row in node.rows if row.is_conntrack and self._due.get(row.key, 0.0) <= now]
+        due = [
+            row
+            for row in node.rows
+            if row.is_conntrack and self._due.get(row.key, 0.0) <= now and not _is(row, watched)
+        ]
         if not due:
             return
         row = min(due, key=lambda row: self._due.get(row.key, 0.0))
@@ -107,12 +112,13 @@ class Survey:
             self._put(row, self._source.table(row.info.pin or row.info.id))
         except CtconsoleError:
             # Gone since it was listed, or nothing that can be read: the next listing tells.
-            self.stats = MappingProxyType({k: v for k, v in self.stats.items() if k != row.key})
+            self._keep({key for key in self.stats if key != row.key})
         took = self._clock() - now
         self._due[row.key] = now + took + max(LEAST, REST * took)
 
     def _put(self, row: MapRow, table: CtTable) -> None:
         self.stats = MappingProxyType({**self.stats, row.key: stats_of(table)})
+        self.read_at = MappingProxyType({**self.read_at, row.key: table.taken_at})
 
     def _ask_usage(self) -> None:
         now = self._clock()
@@ -123,7 +129,17 @@ class Survey:
             self._usage_due = now + took + max(LEAST, REST * took)
 
     def _forget(self, node: NodeSnapshot) -> None:
+        """Let go of maps that are not there any more; each restart of a pod brings new ones."""
         present = {row.key for row in node.rows}
         if not self.stats.keys() <= present:
-            kept = {key: value for key, value in self.stats.items() if key in present}
-            self.stats = MappingProxyType(kept)
+            self._keep(present)
+        for key in self._due.keys() - present:
+            del self._due[key]
+
+    def _keep(self, keys: set[str]) -> None:
+        self.stats = MappingProxyType({k: v for k, v in self.stats.items() if k in keys})
+        self.read_at = MappingProxyType({k: v for k, v in self.read_at.items() if k in keys})
+
+
+def _is(row: MapRow, watched: PurePath | int | None) -> bool:
+    return watched is not None and watched in {row.info.pin, row.info.id}

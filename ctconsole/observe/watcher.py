@@ -1,6 +1,6 @@
 """Watches a node that belongs to somebody else: its pins, its agent, its log, and the stories.
 
-One thread looks at pins whenever the bpffs changes (watchfiles) and follows what comes after a
+One loop looks at pins whenever the bpffs changes (watchfiles) and follows what comes after a
 replacement; a second one reads the log where there is one. Everything becomes events.
 """
 
@@ -10,7 +10,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from ctconsole import loops
 from ctconsole.errors import CtconsoleError
+from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers.agentlog import LogReader
 from ctconsole.observe import discovery
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from ctconsole.loops import LoopState
+
 BEAT_MS = 100
 """How often process and programs are looked at, and how soon a change on bpffs is seen."""
+
+PATIENCE = 1.0
+"""Seconds a look under way gets to end in when the watcher is stopped."""
 
 LOOK_SECONDS = 2.0
 """Pins are looked at so often even without a change, for what inotify may have lost."""
@@ -37,7 +44,7 @@ class Watcher:
     Args:
         bpf_root: the bpffs, or a folder on it; may come into being later.
         record: given each batch of events in order; called from the watcher's threads, one
-            batch at a time.
+            batch at a time. What it raises is lost (see `ctconsole.recorder.Recorder`).
         window: seconds after a replacement for which programs and entries are followed; a
             story is told when they are over.
         log: lines of the agent's log; ends by itself or when ``stopping`` is asked.
@@ -61,11 +68,17 @@ class Watcher:
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
+        self._over = False
         self._stories = StoryTeller(window)
         self._warned = ""
-        self._threads = [threading.Thread(target=self._watch, name="watcher", daemon=True)]
+        self._looked = 0.0
+        self._pins: Pins | None = None
+        self._moves = Moves(window)
+        self._agents = AgentWatch(lambda: discovery.find_globals(self._root))
+        self._splits = SplitWatch(bpf_root, history)
+        self._loops = [Loop("watcher", self._watch, self._failed, finish=self._finish)]
         if log is not None:
-            self._threads.append(threading.Thread(target=self._read, name="log", daemon=True))
+            self._loops.append(Loop("log", self._read, self._failed))
 
     @property
     def stopping(self) -> bool:
@@ -74,8 +87,8 @@ class Watcher:
 
     def start(self, patience: float = 10.0) -> None:
         """Begin; returns when the node has been looked at once, or after ``patience`` seconds."""
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
         self.wait(patience)
 
     def wait(self, seconds: float) -> bool:
@@ -83,10 +96,21 @@ class Watcher:
         return self._ready.wait(seconds)
 
     def stop(self) -> None:
-        """End; a story under way is told as far as it goes."""
+        """End; a story under way is told as far as it goes.
+
+        A look under way is given `PATIENCE` seconds; what it finds later is told to nobody.
+        """
         self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=10)
+        end = time.monotonic() + PATIENCE
+        for loop in self._loops:
+            loop.stopping.set()
+        for loop in self._loops:
+            loop.stop(max(0.0, end - time.monotonic()))
+        with self._lock:
+            story = None if self._over else self._stories.finish(time.time())
+            self._over = True
+            if story:
+                self._record((story,))
 
     def __enter__(self) -> Self:
         self.start()
@@ -95,31 +119,37 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _watch(self) -> None:
-        pins, moves = Pins(self._root, remember=self._window), Moves(self._window)
-        agents = AgentWatch(lambda: discovery.find_globals(self._root))
-        splits = SplitWatch(self._root, self._history)
-        try:
-            looked = 0.0
-            for changed in self._beats():
-                now = time.monotonic()
-                if changed or now - looked >= LOOK_SECONDS or moves.busy:
-                    looked = now
-                    self._guarded(lambda: self._look(pins, moves))
-                self._guarded(agents.step)
-                self._guarded(moves.step)
-                # A map that is changing hands is followed already.
-                if not moves.busy:
-                    self._guarded(lambda: splits.step(pins.infos))
-                self._tell()
-                self._ready.set()
-        finally:
-            pins.close()
+    def _watch(self) -> float | None:
+        """Follow the bpffs until stopped."""
+        for changed in self._beats():
+            if self._pins is None:
+                self._pins = Pins(self._root, remember=self._window)
+            self._beat(changed, self._pins)
             self._ready.set()
-            with self._lock:
-                story = self._stories.finish(time.time())
-            if story:
-                self._record((story,))
+        return None
+
+    def _beat(self, changed: bool, pins: Pins) -> None:  # noqa: FBT001 - see _beats
+        now = time.monotonic()
+        if changed or now - self._looked >= LOOK_SECONDS or self._moves.busy:
+            self._looked = now
+            self._guarded(lambda: self._look(pins))
+        self._guarded(self._agents.step)
+        self._guarded(self._moves.step)
+        # A map that is changing hands is followed already.
+        if not self._moves.busy:
+            self._guarded(lambda: self._splits.step(pins.infos))
+        self._tell()
+
+    def _finish(self) -> None:
+        if self._pins is not None:
+            self._pins.close()
+        self._ready.set()
+
+    def _failed(self, state: LoopState) -> None:
+        event = loops.event(state, "observe", str(self._root))
+        with self._lock:
+            if not self._over:
+                self._record((event,))
 
     def _beats(self) -> Iterator[bool]:
         """Ten times a second whether something changed on the bpffs; at once when it does."""
@@ -155,16 +185,21 @@ class Watcher:
         except OSError:
             return False
 
-    def _look(self, pins: Pins, moves: Moves) -> list[Event]:
+    def _look(self, pins: Pins) -> list[Event]:
         events, replaced = pins.look()
-        return [*events, *moves.begin(replaced)]
+        self._emit(events)
+        try:
+            return self._moves.begin(replaced)
+        finally:
+            for one in replaced:
+                one.close()
 
     def _guarded(self, look: Callable[[], list[Event]]) -> None:
         """Record what a look finds; one that fails is said once and tried again."""
         try:
             events = look()
-        except (CtconsoleError, OSError) as error:
-            self._warn(str(error))
+        except (CtconsoleError, OSError, MemoryError) as error:
+            self._warn(loops.sentence(error))
             return
         self._emit(events)
 
@@ -172,25 +207,27 @@ class Watcher:
         if not events:
             return
         with self._lock:
+            if self._over:
+                return
             for event in events:
                 self._stories.feed(event)
             self._record(events)
 
     def _tell(self) -> None:
         with self._lock:
-            story = self._stories.due(time.time())
+            story = None if self._over else self._stories.due(time.time())
             if story:
                 self._record((story,))
 
-    def _read(self) -> None:
+    def _read(self) -> float | None:
         """Turn the log's lines into events until it ends."""
-        assert self._log is not None  # noqa: S101 - the thread exists only with a log
+        assert self._log is not None  # noqa: S101 - the loop exists only with a log
         reader = LogReader()
-        try:
-            for line in self._log(self._stop.is_set):
-                self._emit(reader.read(line, time.time()))
-        except (CtconsoleError, OSError, ValueError) as error:
-            self._warn(str(error))
+        for line in self._log(self._stop.is_set):
+            self._emit(reader.read(line, time.time()))
+        if not self._stop.is_set():
+            self._warn("The agent's log has ended; the node is watched without it")
+        return None
 
     def _warn(self, text: str) -> None:
         if text == self._warned:
@@ -199,4 +236,6 @@ class Watcher:
         warning = Event(
             time.time(), EventKind.WARNING, "observe", str(self._root), text, Level.WARNING
         )
-        self._record((warning,))
+        with self._lock:
+            if not self._over:
+                self._record((warning,))

@@ -16,6 +16,7 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from ctconsole import loops
 from ctconsole.errors import CtconsoleError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RESIZABLE
@@ -38,7 +39,7 @@ from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from textual.driver import Driver
     from textual.screen import Screen
@@ -238,8 +239,14 @@ class ConsoleApp(App[None]):
             skipped=sample.skipped,
             shown=view.shown(),
             flash=self._flash if now < self._flash_until else "",
-            error="; ".join(filter(None, (self.sampler.latest.error, *self._trouble.values()))),
+            error="; ".join(dict.fromkeys(filter(None, self._troubles()))),
         )
+
+    def _troubles(self) -> Iterator[str]:
+        """What cannot be read, threads in trouble, workers that failed."""
+        yield self.sampler.latest.error
+        yield from map(str, loops.troubles())
+        yield from self._trouble.values()
 
     def flash(self, text: str) -> None:
         """Say something in the status line for a few seconds."""

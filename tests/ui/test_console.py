@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
+from ctconsole import loops
+from ctconsole.loops import LoopState
 from ctconsole.observe.sampler import Sample
 from ctconsole.ui.app import SCREENS, ConsoleApp
 from ctconsole.ui.screens.events import EventsScreen
-from ctconsole.ui.widgets.chrome import VIEWS
+from ctconsole.ui.widgets.chrome import VIEWS, StatusBar
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fakes import EPOCH, story
-from tests.support.pilots import text_of
+from tests.support.pilots import text_of, until
 
 if TYPE_CHECKING:
+    import pytest
+
     from ctconsole.ui.console import Console
 
 
@@ -51,3 +55,16 @@ def test_the_app_answers_all_that_a_screen_may_ask(console: ConsoleApp) -> None:
 def test_each_view_has_a_key_a_tab_and_a_screen() -> None:
     assert [tab.view for tab in VIEWS] == [screen.VIEW for screen in SCREENS]
     assert [tab.view for tab in VIEWS] == list(ConsoleApp.MODES)
+
+
+async def test_a_loop_in_trouble_is_shown_in_the_status_line(
+    console: ConsoleApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = LoopState("log", running=False, failures=1, error="no descriptors", since=1.0)
+    async with console.run_test(size=(160, 40)) as pilot:
+        await until(pilot, lambda: console.sample.number)
+        bar = console.screen.query_one(StatusBar)
+        assert bar.status.error == ""
+        monkeypatch.setattr(loops, "troubles", lambda: (state,))
+        console.refresh_status()
+        assert bar.status.error == "The log loop has ended: no descriptors"

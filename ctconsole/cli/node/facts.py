@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ctconsole.loops import LoopState
     from ctconsole.observe.discovery import Fact, NodeFacts
 
 _SIZES = ("bpf-ct-global-tcp-max", "bpf-ct-global-any-max", "bpf-nat-global-max")
@@ -40,11 +41,15 @@ def command(bpf_root: Path | None, as_json: bool) -> None:
     from ctconsole.observe.discovery import discover
 
     facts = discover(bpf_root)
+    threads = _own_loops(facts)
     if as_json:
-        print_json(_as_dict(facts))
+        print_json({**_as_dict(facts), "loops": [state.as_dict() for state in threads]})
         return
     for name, text in _lines(facts):
         click.echo(f"{name:<9}{text}")
+    for state in threads:
+        if state.error:
+            click.echo(f"{'trouble':<9}{state}")
 
 
 def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
@@ -67,6 +72,14 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
         yield "", f"{len(facts.options)} options in all, from {facts.options_origin}"
     for note in facts.notes:
         yield "note", note
+
+
+def _own_loops(facts: NodeFacts) -> tuple[LoopState, ...]:
+    """How the threads of our own agent are doing, where one looks after these maps."""
+    from ctconsole.agent.control import agent_of, status
+
+    own = agent_of(facts.globals / "any")
+    return status(own).loops if own is not None else ()
 
 
 def _told(fact: Fact[Any] | None, otherwise: str = "not known") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +12,17 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.node.events import print_event
 from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option
+from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from ctconsole.model.event import Event
+    from ctconsole.observe.discovery import NodeFacts
+
+
+_FIRST_LOOK = 10.0
+"""Seconds the first look at a node gets before the wait for an end begins."""
 
 
 @click.command(name="watch")
@@ -28,6 +34,24 @@ if TYPE_CHECKING:
     type=GivenPath(),
     metavar="FILE",
     help="Keep the events in this history, instead of the one of a state folder.",
+)
+@click.option(
+    "--history-max-age",
+    "max_age",
+    type=Seconds(min=0.0),
+    default=HISTORY_MAX_AGE,
+    show_default=True,
+    metavar="SECONDS",
+    help="Age at which events leave the history; 0 keeps them.",
+)
+@click.option(
+    "--history-max-events",
+    "max_events",
+    type=click.IntRange(min=0),
+    default=HISTORY_MAX_EVENTS,
+    show_default=True,
+    metavar="NUMBER",
+    help="Events the history keeps; 0 keeps all.",
 )
 @click.option(
     "--log",
@@ -55,6 +79,8 @@ def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,
     state_dir: Path | None,
     file: Path | None,
+    max_age: float,
+    max_events: int,
     log: str | None,
     window: float,
     seconds: float | None,
@@ -73,34 +99,58 @@ def command(  # noqa: PLR0917 - click hands every option over
       kubectl logs -f -n kube-system ds/cilium | ctconsole watch --log -
     """
     from ctconsole.agent.state import StateDir, default_state_dir
-    from ctconsole.history import History
+    from ctconsole.history import History, Retention
     from ctconsole.observe import logs
     from ctconsole.observe.discovery import discover
     from ctconsole.observe.watcher import Watcher
+    from ctconsole.recorder import Recorder
 
+    end = None if seconds is None else time.monotonic() + seconds
     facts = discover(bpf_root)
-    agent = facts.agent
-    version = f"Cilium {facts.version.value}" if facts.version else "an unknown release"
-    who = f"process {agent.process.pid}, {version}" if agent else "no agent runs"
-    message(f"Watching {facts.globals} ({who}); Ctrl-C ends")
+    message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
     path = file or StateDir(state_dir or default_state_dir()).history
     broken = threading.Event()
-    with History(path) as history:
+    failures: list[OSError] = []
 
-        def record(events: Iterable[Event]) -> None:
-            events = tuple(events)
-            history.append(events)
-            try:
-                for event in events:
-                    print_event(event, as_json=as_json)
-            except BrokenPipeError:
-                broken.set()
+    def show(event: Event) -> None:
+        try:
+            print_event(event, as_json=as_json)
+        except OSError as error:
+            failures.append(error)
+            broken.set()
 
+    def left(most: float | None = None) -> float | None:
+        """Seconds until the end, at most so many."""
+        if end is None:
+            return most
+        rest = max(0.0, end - time.monotonic())
+        return rest if most is None else min(rest, most)
+
+    with History(path, keep=Retention(max_age, max_events)) as history:
+        record = Recorder(history.append, source="observe", subject=str(path), tell=show)
         source = None if log is None else lambda stopped: logs.follow(log, stopped)
-        with Watcher(bpf_root, record, window=window, log=source, history=path):
-            try:
-                broken.wait(seconds)
-            except KeyboardInterrupt:
-                message("Ending; a story under way is told as far as it goes")
-    if broken.is_set():
-        raise BrokenPipeError
+        watcher = Watcher(bpf_root, record, window=window, log=source, history=path)
+        try:
+            watcher.start(left(_FIRST_LOOK) or 0.0)
+            broken.wait(left())
+        except KeyboardInterrupt:
+            message("Ending; a story under way is told as far as it goes")
+        finally:
+            watcher.stop()
+    for error in failures:
+        raise error
+
+
+def _who(facts: NodeFacts) -> str:
+    """Whose maps these are, for the first line."""
+    from ctconsole.agent.control import agent_of
+    from ctconsole.agent.state import StateDir
+
+    if facts.agent is not None:
+        version = f"Cilium {facts.version.value}" if facts.version else "an unknown release"
+        return f"process {facts.agent.process.pid}, {version}"
+    own = agent_of(facts.globals / "any")
+    if own is not None:
+        pid = StateDir(own.state_dir).running_pid()
+        return f"ctconsole's own agent, process {pid}; it keeps its own history"
+    return "no agent runs"

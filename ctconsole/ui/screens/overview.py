@@ -52,6 +52,11 @@ def alert(sample: Sample) -> tuple[str, Level]:
     return text, level_of(fill)
 
 
+def _ages(sample: Sample) -> dict[str, float]:
+    """Seconds since each conntrack table was read, by `MapRow.key`."""
+    return {key: max(0.0, sample.taken_at - at) for key, at in sample.read_at.items() if at}
+
+
 class OverviewScreen(SortableView):
     """The first thing a person sees."""
 
@@ -88,7 +93,9 @@ class OverviewScreen(SortableView):
             table.set_empty("Reading the node's maps …" if not sample.error else sample.error)
             return
         table.set_empty("No pinned maps here yet.")
-        table.set_rows(MapRows(sample.node.rows, sample.trends, self.sorting, sample.stats))
+        table.set_rows(
+            MapRows(sample.node.rows, sample.trends, self.sorting, sample.stats, _ages(sample))
+        )
         recent = EventRows(sample.events, now=self.console.now(), columns=SHORT)
         events = self.query_one("#recent", LineTable)
         if events.rows is None or not recent.same_as(events.rows):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.manager.catalogue import NOT_USED, Group
-from ctconsole.model.units import short_size
+from ctconsole.model.units import duration, short_size
 from ctconsole.ui.levels import bar, level_of, percent
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.fill_graph import sparkline
@@ -29,6 +29,7 @@ COLUMNS = (
     Column("entries", "ENTRIES", 10, right=True),
     Column("alive", "ALIVE", 9, right=True, rank=1),
     Column("dead", "DEAD", 8, right=True, rank=1),
+    Column("read", "READ", 6, right=True, rank=5),
     Column("maximum", "MAX", 10, right=True),
     Column("memory", "MEMORY", 8, right=True),
     Column("trend", "TREND", 12, right=True, grow=1, most=16, rank=1, sortable=False),
@@ -38,6 +39,9 @@ _FIRST = (Group.CONNTRACK, Group.NAT, Group.LOAD_BALANCING, Group.POLICY)
 """The groups a person looks for first; the others follow in the catalogue's order."""
 
 _PLACES = {group: place for place, group in enumerate(dict.fromkeys((*_FIRST, *Group)))}
+
+_OLD = 10.0
+"""Seconds after which ALIVE and DEAD are dimmed: they were counted so long ago."""
 
 _BAR_TEXT = 7
 """Cells of a fill column behind the bar: blank, glyph, percentage with sign, blank."""
@@ -68,11 +72,14 @@ class MapRows:
         trends: Mapping[str, Trend],
         sorting: Sorting,
         stats: Mapping[str, Stats] = MappingProxyType({}),
+        ages: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._sorting = sorting
         self._stats = stats
+        self._ages = ages
         ordered = sorted(rows, key=_group_order)
-        key = {**_SORT_KEYS, "alive": self._alive, "dead": self._dead}[sorting.column]
+        counted = {"alive": self._alive, "dead": self._dead, "read": self._age}
+        key = {**_SORT_KEYS, **counted}[sorting.column]
         self._rows = sorted(
             ordered,
             key=key,  # type: ignore[arg-type] # one column's keys compare
@@ -123,8 +130,11 @@ class MapRows:
         }
         stats = self._stats.get(found.key)
         alive, dead = self._alive(found), self._dead(found)
-        cells["alive"] = ((f"{alive:,}" if alive >= 0 else "", ""),)
-        cells["dead"] = ((f"{dead:,}" if dead >= 0 else "", "expired"),)
+        age = self._age(found)
+        old = age >= _OLD
+        cells["alive"] = ((f"{alive:,}" if alive >= 0 else "", "dim" if old else ""),)
+        cells["dead"] = ((f"{dead:,}" if dead >= 0 else "", "dim" if old else "expired"),)
+        cells["read"] = ((duration(round(age)) if old and stats else "", "dim"),)
         if "fill" in widths:
             idle = found.is_idle
             gone = stats.kinds.expired / max(1, stats.kinds.entries) if stats else 0.0
@@ -143,6 +153,10 @@ class MapRows:
         """Living entries; -1 for a map that is not conntrack's, or not read yet."""
         stats = self._stats.get(row.key)
         return stats.kinds.alive if stats and stats.clock else -1
+
+    def _age(self, row: MapRow) -> float:
+        """Seconds since these two were counted; -1 likewise."""
+        return self._ages.get(row.key, -1.0)
 
     def _dead(self, row: MapRow) -> int:
         """Expired entries; -1 likewise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -9,9 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
+from ctconsole.cli.main import root
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
@@ -19,6 +22,7 @@ from ctconsole.kernel import mapwrite
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.loops import LoopState
 from ctconsole.model.event import EventKind
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
@@ -161,3 +165,27 @@ def test_agent_runs_in_no_session_of_ours_and_is_nobody_s_child(settings: AgentS
     assert os.getsid(pid) != os.getsid(0)
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def test_the_node_says_how_the_threads_of_our_agent_do(
+    settings: AgentSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path / "run"))
+    ours = replace(settings, state_dir=tmp_path / "run" / "agent")
+    control.start(ours)
+    try:
+        status = control.status(ours)
+        argv = ["node", "--bpf-root", str(settings.bpf_root)]
+        found = json.loads(CliRunner().invoke(root, [*argv, "--json"]).output)
+        assert {loop["name"] for loop in found["loops"]} >= {"control", "listener", "signals"}
+        assert "trouble" not in CliRunner().invoke(root, argv).output
+        ended = LoopState("listener", running=False, failures=1, error="no memory", since=1.0)
+        monkeypatch.setattr(control, "status", lambda _: replace(status, loops=(ended,)))
+        said = CliRunner().invoke(root, argv).output
+        assert "trouble  The listener loop has ended: no memory" in said
+        watched = CliRunner().invoke(
+            root, ["watch", "--bpf-root", str(settings.bpf_root), "--for", "0"]
+        )
+        assert f"ctconsole's own agent, process {status.pid}" in watched.stderr
+    finally:
+        control.stop(ours)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,3 +85,15 @@ def test_the_history_may_come_later(source: LiveSource, tmp_path: Path) -> None:
         "Agent is ready",
     ]
     assert [number for number, _ in source.events(0, 2)] == [9, 10]
+
+
+def test_a_history_that_was_replaced_is_read_on(source: LiveSource, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "history.db"
+    with History(path) as history:
+        history.append(event for _, event in story())
+    last = source.events(0, 100)[-1][0]
+    shutil.rmtree(path.parent)
+    assert list(source.events(last, 100)) == []
+    with History(path) as history:
+        history.append(event for _, event in story()[:3])
+    assert [number for number, _ in source.events(last, 100)] == [last + 1, last + 2, last + 3]

@@ -1,26 +1,29 @@
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
-from ctconsole.model.event import EventKind, Level
+from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.observe import logs, splitwatch
+from ctconsole.observe import logs, splitwatch, watcher
+from ctconsole.observe.moves import Moves
 from ctconsole.observe.watcher import Watcher
 from ctconsole.paths import GLOBALS
+from ctconsole.recorder import Recorder
 from tests.support.foreign import FAST, foreign_node, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import pytest
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.event import Event
 
 WINDOW = 4.0
 
@@ -182,3 +185,66 @@ def test_an_agent_of_the_older_generation_tells_the_same(
         (mismatch,) = seen.of(EventKind.MAP_MISMATCH)
         assert (mismatch.fields["old"], mismatch.fields["new"]) == (32768, 8192)
         assert mismatch.source == "agent-log"
+
+
+def test_a_watcher_outlives_faults_and_a_history_that_cannot_be_written(
+    gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Seen()
+    failures = iter([CtconsoleError("disk is full"), MemoryError()])
+    faults = iter([KeyError("x")])
+
+    def store(events: Iterable[Event]) -> None:
+        for error in failures:
+            raise error
+        seen.events.extend(events)
+
+    moves_step = Moves.step
+
+    def step(moves: Moves) -> list[Event]:
+        for error in faults:
+            raise error
+        return moves_step(moves)
+
+    monkeypatch.setattr(Moves, "step", step)
+    path = bpffs / GLOBALS / TCP_MAP
+    record = Recorder(store, source="observe", subject="/h")
+    with (
+        Watcher(bpffs, record, window=WINDOW),
+        mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 8)) as live,
+    ):
+        # The fault and the pin are the two events that are lost.
+        pins.pin(gate, live, path)
+        assert until(lambda: record.missed == 2)
+        pins.unpin(gate, path)
+        assert until(lambda: bool(seen.of(EventKind.MAP_UNPINNED)))
+    assert any("were lost" in event.message for event in seen.of(EventKind.WARNING))
+
+
+def test_a_log_that_ends_is_told(bpffs: Path) -> None:
+    with watching(bpffs, lambda _: iter(())) as seen:
+        assert until(lambda: bool(seen.of(EventKind.WARNING)))
+    assert "log has ended" in seen.of(EventKind.WARNING)[0].message
+
+
+def test_stop_does_not_wait_for_a_look_under_way(
+    bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[Event]:
+        begun.set()
+        go_on.wait(30)
+        return [Event(1.0, EventKind.WARNING, "test", "", "too late")]
+
+    monkeypatch.setattr(watcher, "PATIENCE", 0.01)
+    monkeypatch.setattr(splitwatch.SplitWatch, "step", slow)
+    seen = Seen()
+    one = Watcher(bpffs, seen.events.extend, window=WINDOW)
+    one.start(patience=0)
+    assert begun.wait(30)
+    one.stop()
+    assert not go_on.is_set()
+    go_on.set()
+    assert until(lambda: not any(loop.alive for loop in one._loops))
+    assert seen.events == []

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import threading
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from ctconsole.errors import BpfError
 from ctconsole.observe.sampler import Sample, Sampler
 from tests.support.fakes import CT4, CT_ANY4, FakeSource, story
+
+if TYPE_CHECKING:
+    from ctconsole.observe.source import NodeSnapshot
 
 
 @pytest.fixture
@@ -51,25 +54,80 @@ def test_an_error_keeps_what_is_known() -> None:
     source.error = BpfError(5, "BPF_OBJ_GET", "here")
     one.hurry()
     assert ready.wait(10)
-    one.stop()
+    one.stop(patience=10)
     assert "Input/output error" in good[1].error
     assert good[1].node is good[0].node
     assert source.closed
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_of_ours_is_shown_and_not_taken_for_calm(
+def test_a_fault_of_ours_is_shown_and_tried_again(
     source: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fault() -> NoReturn:
-        raise KeyError("nobody thought of this")
+    maps, faults = source.maps, iter([KeyError("nobody thought of this")])
+
+    def fault() -> NodeSnapshot:
+        for error in faults:
+            raise error
+        return maps()
 
     monkeypatch.setattr(source, "maps", fault)
     shown: list[Sample] = []
+    enough = threading.Event()
+
+    def keep(sample: Sample) -> None:
+        shown.append(sample)
+        if len(shown) == 2:
+            enough.set()
+
+    one = Sampler(source, 3600, keep)
+    one.start()
+    assert enough.wait(10)
+    one.stop(patience=10)
+    assert "The sampler loop fails and is tried again" in shown[0].error
+    assert "nobody thought of this" in shown[0].error
+    assert shown[1].error == ""
+    assert shown[1].node is not None
+
+
+def test_too_little_memory_for_a_table_is_a_sentence_beside_the_rest(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(where: object) -> NoReturn:
+        raise MemoryError(f"Unable to allocate 900 MiB for {where}")
+
+    one = sampler(source)
+    one.watch(CT4)
+    monkeypatch.setattr(source, "table", too_large)
+    sample = one.sample()
+    assert sample.error.startswith("There is not enough memory: Unable to allocate 900 MiB")
+    assert sample.node is not None
+    assert sample.events
+    monkeypatch.undo()
+    assert one.sample().error == ""
+
+
+def test_stop_does_not_wait_for_a_look_that_takes_long(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    maps = source.maps
+
+    def slow() -> NodeSnapshot:
+        begun.set()
+        assert go_on.wait(10)
+        return maps()
+
+    monkeypatch.setattr(source, "maps", slow)
+    monkeypatch.setattr(source, "close", closed.set)
+    shown: list[Sample] = []
     one = Sampler(source, 3600, shown.append)
     one.start()
-    one.stop()
-    assert "nobody thought of this" in shown[-1].error
+    assert begun.wait(10)
+    one.stop(patience=0.01)
+    assert not closed.is_set()
+    go_on.set()
+    assert closed.wait(10)
+    assert shown == []
 
 
 def test_watching_a_map_samples_it_at_once(source: FakeSource) -> None:
@@ -85,7 +143,7 @@ def test_watching_a_map_samples_it_at_once(source: FakeSource) -> None:
     assert ready.acquire(timeout=10)
     one.watch(CT_ANY4)
     assert ready.acquire(timeout=10)
-    one.stop()
+    one.stop(patience=10)
     assert seen[0].table is None
     assert seen[1].table is source.tables[CT_ANY4]
     assert seen[1].watched == CT_ANY4

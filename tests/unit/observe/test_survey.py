@@ -85,3 +85,32 @@ def test_a_map_that_is_gone_is_forgotten() -> None:
     del source.rows[CT_ANY4]
     survey.beat(node(source), None, None)
     assert not survey.stats.keys() & {str(CT_ANY4)}
+
+
+def test_the_other_tables_are_read_too_while_one_is_watched_and_say_when() -> None:
+    survey, source, now = surveyed()
+    ours, other = source.rows[CT4].key, source.rows[CT_ANY4].key
+    table = source.table(CT4)
+    survey.beat(node(source), CT4, table)
+    assert set(survey.stats) == {ours}
+    survey.beat(node(source), CT4, table)
+    assert set(survey.stats) == {ours, other}
+    assert survey.read_at[other] == source.table(CT_ANY4).taken_at
+    first = survey.stats[other]
+    for _ in range(3):
+        now[0] += 400
+        survey.beat(node(source), CT4, table)
+    assert survey.stats[other] is not first
+
+
+def test_nothing_is_kept_of_maps_that_have_gone() -> None:
+    survey, source, now = surveyed()
+    for _ in range(4):
+        survey.beat(node(source), None, None)
+    assert set(survey._due) == set(survey.stats) == set(survey.read_at)
+    source.rows.clear()
+    now[0] += 400
+    survey.beat(node(source), None, None)
+    assert not survey._due
+    assert not survey.stats
+    assert not survey.read_at

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from ctconsole.history import History
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.lab.foreign_agent import TCP_MAX
 from ctconsole.model.event import EventKind
+from ctconsole.model.spec import MapSpec, MapType
 from tests.support.foreign import foreign_node, until
 
 if TYPE_CHECKING:
@@ -89,3 +92,36 @@ def test_the_node_is_described_with_the_origin_of_each_fact(
     assert found["layout"]["value"] == "1.18"
     assert found["clock"]["mode"] == "ktime"
     assert "agent    none runs" in run()
+
+
+def test_watch_ends_when_it_was_told_to_whatever_it_waits_for(bpffs: Path, tmp_path: Path) -> None:
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    argv = [
+        *(sys.executable, "-m", "ctconsole", "watch", "--for", "0.5", "--log", str(fifo)),
+        *("--bpf-root", str(bpffs), "--history", str(tmp_path / "history.db")),
+    ]
+    # Far above what a busy machine needs to start it, far below what waiting for a writer took.
+    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+
+
+def test_a_closed_output_ends_watch(bpffs: Path, gate: Gate, tmp_path: Path) -> None:
+    argv = [
+        *(sys.executable, "-m", "ctconsole", "watch", "--for", "60"),
+        *("--bpf-root", str(bpffs), "--history", str(tmp_path / "history.db")),
+    ]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout
+        assert watch.stderr
+        assert "no agent runs" in watch.stderr.readline()
+        watch.stdout.close()
+        with mapwrite.create(gate, MapSpec("x", MapType.HASH, 4, 4, 8)) as live:
+
+            def pin_again() -> bool:
+                path = bpffs / "tc" / "globals" / "x"
+                pins.pin(gate, live, path)
+                pins.unpin(gate, path)
+                return watch.poll() is not None
+
+            assert until(pin_again)
+        assert watch.returncode == 0
