@@ -11,6 +11,7 @@
     │   └── DeniedError         the kernel wants a capability this process lacks
     ├── MissingFeatureError     this node lacks something, with the remedy
     ├── ReadOnlyError           a write was asked for and the gate is closed
+    ├── BusyError               somebody else changes the same maps just now
     ├── DatapathError           a program does not compile, load or attach
     ├── AgentError              the agent did not start, stop or answer
     │   ├── AgentRefusedError   it answers, but not with what was asked for
@@ -124,6 +125,10 @@ class ReadOnlyError(CtconsoleError):
 
     def __init__(self, what: str, *, hint: str = "Drop --read-only") -> None:
         super().__init__(f"{what} needs the write gate, which is closed", hint=hint)
+
+
+class BusyError(CtconsoleError):
+    """Somebody else changes the same maps just now; names who and what."""
 
 
 class DatapathError(CtconsoleError):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
+from ctconsole.agent.options import change_options
 from ctconsole.agent.state import StateDir, load_endpoints
-from ctconsole.config import write_option
+from ctconsole.agent.ticket import AgentTicket
 from ctconsole.history import History
+from ctconsole.manager.bpfmap import pinned_id
+from ctconsole.manager.changing import changing
+from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.recreate import RecreateReport, recreate
 from ctconsole.manager.restart import plan_restart as plan_start
 
@@ -75,8 +80,8 @@ def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[
 def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None) -> RecreateReport:
     """Re-create a map and have the agent that looks after it move its programs over.
 
-    The size is written where the agent's next start finds it, so that it is not undone then; if
-    the switch fails it is written back. The agent's history gets the events.
+    The size is written where the agent's next start finds it, so that it is not undone then; it
+    is put back exactly if the old map stays pinned. The agent's history gets the events.
 
     Args:
         gate: the write gate.
@@ -85,26 +90,27 @@ def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None)
 
     Raises:
         ConfigError: the agent's option cannot take this size; nothing was changed.
+        AgentError: the agent does not answer as one that can move its programs; nothing was
+            changed.
+        BusyError: somebody else changes maps; nothing was changed.
         BpfError, UsageError: see `recreate`; nothing was changed.
+        KeyboardInterrupt: asked to end before anything was changed.
     """
-    if settings is None:
-        return recreate(gate, plan)
-    option = option_of(plan.path.name)
-    undo: Callable[[], None] | None = None
-    changed = {}
-    if option is not None:
-        changed = {option: str(plan.wish.max_entries)}
-        replace(settings, options={**settings.options, **changed}).read_config()
-        undo = _write(settings, option, changed[option])
-    try:
-        report = recreate(gate, plan, lambda: _switch(settings, changed))
-    except BaseException:
-        if undo:
-            undo()
-        raise
-    if report.pinned_id != report.new_id and undo:
-        undo()
-    record(settings, report.events)
+    with changing(plan.path.parent, f"re-creates {plan.path.name}"):
+        if settings is None:
+            return recreate(gate, plan)
+        control.check_ready(settings)
+        option = option_of(plan.path.name)
+        # Nobody is torn away between the option and the map; `recreate` hears who asks.
+        with Interrupts():
+            wish = {option: str(plan.wish.max_entries)} if option else {}
+            change = change_options(settings, wish)
+            try:
+                report = recreate(gate, plan, partial(AgentTicket, settings))
+            finally:
+                if pinned_id(plan.path) == plan.info.id:
+                    change.undo()
+            record(settings, report.events)
     return report
 
 
@@ -137,25 +143,3 @@ def record(settings: AgentSettings, events: Iterable[Event]) -> None:
     """Store events in an agent's history."""
     with History(StateDir(settings.state_dir).history) as history:
         history.append(events)
-
-
-def _switch(settings: AgentSettings, changed: dict[str, str]) -> None:
-    control.regenerate(settings, changed)
-
-
-def _write(settings: AgentSettings, option: str, value: str) -> Callable[[], None] | None:
-    """Write an option into the agent's config folder; what undoes it."""
-    folder = settings.config_dir
-    if folder is None:
-        return None
-    path = folder / option
-    before = path.read_text("utf-8").strip() if path.exists() else None
-    write_option(folder, option, value)
-
-    def undo() -> None:
-        if before is None:
-            path.unlink(missing_ok=True)
-        else:
-            write_option(folder, option, before)
-
-    return undo

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,14 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from ctconsole import private
 from ctconsole.agent import wire
+from ctconsole.agent.options import change_options
+from ctconsole.agent.startup import pinned
 from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
-from ctconsole.errors import AgentError, ConfigError, FormatError
+from ctconsole.agent.ticket import AgentTicket
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError, FormatError
 from ctconsole.loops import LoopState
+from ctconsole.manager.changing import changing
 from ctconsole.model.ct.knowledge import PolicyFacts
 from ctconsole.paths import labs_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from ctconsole.agent.options import OptionChange
+    from ctconsole.manager.changing import Changing
 
 __all__ = [
     "AgentSettings",
@@ -40,8 +47,9 @@ __all__ = [
     "stop",
 ]
 
-START_SECONDS = 90.0
-"""How long a start may take: compiling programs on a busy machine is what takes long."""
+SILENCE = 90.0
+"""How long a start may say nothing: compiling programs on a busy machine takes long. The start
+itself may take any time."""
 
 STOP_SECONDS = 30.0
 """How long a stop may take: a GC pass looks up between batches, a compilation does not."""
@@ -79,10 +87,12 @@ class AgentStatus:
 def start(settings: AgentSettings) -> AgentStatus:
     """Start an agent in a process of its own and wait until it is ready.
 
-    It belongs to no terminal and no caller; what it says goes to ``agent.log``.
+    It belongs to no terminal and no caller; what it says goes to ``agent.log``. However long the
+    start takes, only silence ends the wait for it.
 
     Raises:
         ConfigError: an option out of its range; nothing was started.
+        BusyError: somebody else changes the maps; nothing was started.
         AgentError: an agent runs already, or the start-up failed; carries its sentence.
     """
     settings.read_config()
@@ -93,13 +103,28 @@ def start(settings: AgentSettings) -> AgentStatus:
             f"An agent (process {pid}) already runs on {state.root}",
             hint="Restart it, or give another --state-dir",
         )
-    outcome = _spawn(settings, state)
+    with _changing(settings, "starts an agent") as lock:
+        return _start(settings, state, lock)
+
+
+def _start(settings: AgentSettings, state: StateDir, lock: Changing | None) -> AgentStatus:
+    outcome = _spawn(settings, state, lock)
     if outcome.get("ready"):
         return status(settings)
     if outcome.get("config"):
         raise ConfigError(str(outcome["error"]))
     reason = outcome.get("error") or "its process ended without a word"
     raise AgentError(f"The agent did not start: {reason}", hint=f"See {state.log}")
+
+
+@contextmanager
+def _changing(settings: AgentSettings, what: str) -> Iterator[Changing | None]:
+    """Hold the lock of whoever changes maps; None where there is no bpffs to hold it for."""
+    if not settings.bpf_root.exists():
+        yield None
+        return
+    with changing(settings.bpf_root, what) as lock:
+        yield lock
 
 
 def stop(settings: AgentSettings) -> bool:
@@ -130,14 +155,55 @@ def stop(settings: AgentSettings) -> bool:
     return True
 
 
-def restart(settings: AgentSettings) -> AgentStatus:
+def restart(settings: AgentSettings, changes: Mapping[str, str] | None = None) -> AgentStatus:
     """Stop the agent if it runs and start it with these settings; see `start` and `stop`.
 
-    The configuration is checked before the old agent is stopped.
+    The configuration is checked before the old agent is stopped. If the agent then does not
+    start, its options are put back as they were, unless it re-created a map with them already.
+
+    Args:
+        settings: how to start it.
+        changes: options that are to have other values, where each is set: in the config folder,
+            or among the settings.
     """
-    settings.read_config()
-    stop(settings)
-    return start(settings)
+    with _changing(settings, "restarts the agent") as lock:
+        state = StateDir(settings.state_dir)
+        before = _pinned_ids(settings)
+        change = change_options(settings, changes or {})
+        try:
+            stop(settings)
+            return _start(change.settings, state, lock)
+        except (CtconsoleError, KeyboardInterrupt) as error:
+            said = _put_back(change, state, before)
+            if said and isinstance(error, AgentError):
+                raise AgentError(f"{error.message}. {said}", hint=error.hint) from error
+            raise
+
+
+def _put_back(change: OptionChange, state: StateDir, before: Mapping[str, int]) -> str:
+    """Undo a change of options after a start that failed; what became of it, in words.
+
+    A map that was re-created already has the new size, and putting back its option would have
+    the next start delete it once more. An agent that still starts goes by the new ones.
+    """
+    if not change:
+        return ""
+    if state.running_pid() is not None:
+        return "Its options stay changed, because it still runs"
+    now = _pinned_ids(change.settings)
+    anew = [name for name, number in before.items() if now.get(name, number) != number]
+    if anew:
+        return f"Its options stay changed, because {', '.join(anew)} were re-created by then"
+    change.undo()
+    return "Its options are as they were before"
+
+
+def _pinned_ids(settings: AgentSettings) -> dict[str, int]:
+    """Kernel ids of the maps pinned now, by name; none where there is no bpffs yet."""
+    try:
+        return {name: info.id for name, (_, info) in pinned(settings.bpf_root).items()}
+    except CtconsoleError:
+        return {}
 
 
 def status(settings: AgentSettings) -> AgentStatus:
@@ -169,22 +235,26 @@ def status(settings: AgentSettings) -> AgentStatus:
     )
 
 
-def regenerate(settings: AgentSettings, options: Mapping[str, str] | None = None) -> int:
+def check_ready(settings: AgentSettings) -> None:
+    """See that an agent answers and can be asked to change something.
+
+    Raises:
+        AgentError: it does not answer, not as an agent does, or is still starting.
+    """
+    found = wire.request(StateDir(settings.state_dir).socket, "status", total=30.0)
+    if not found["ready"]:
+        raise AgentError("The agent is still starting", hint="Try again when it is ready")
+
+
+def regenerate(settings: AgentSettings) -> None:
     """Have the agent read its configuration and replace every endpoint's programs.
-
-    Args:
-        settings: which agent.
-        options: options that changed; the agent keeps those its config folder cannot hold.
-
-    Returns:
-        How many endpoints it has.
 
     Raises:
         AgentError: no agent runs, or it failed; carries its sentence.
     """
-    socket = StateDir(settings.state_dir).socket
-    answer = wire.request(socket, "regenerate", options=options or {})
-    return int(answer["endpoints"])
+    ticket = AgentTicket(settings)
+    ticket.begin()
+    ticket.wait()
 
 
 def collect(settings: AgentSettings) -> Mapping[str, Any]:
@@ -239,8 +309,8 @@ def agent_of(path: Path) -> AgentSettings | None:
     return None
 
 
-def _spawn(settings: AgentSettings, state: StateDir) -> Mapping[str, Any]:
-    """Start the process; the line it sent through its pipe, empty where it sent none."""
+def _spawn(settings: AgentSettings, state: StateDir, lock: Changing | None) -> Mapping[str, Any]:
+    """Start the process; the last line it sent through its pipe, empty where it sent none."""
     try:
         private.make_folder(state.root)
         log = open(state.log, "ab", opener=private.opener)  # noqa: SIM115 - closed below
@@ -253,22 +323,24 @@ def _spawn(settings: AgentSettings, state: StateDir) -> Mapping[str, Any]:
         "PYTHONUNBUFFERED": "1",
     }
     heard, told = os.pipe()
+    handed = [told] if lock is None else [told, lock.fd]
     try:
         with log:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "ctconsole", "agent", "run", "--detach"),
                     *("--ready-fd", str(told), "--settings", settings.to_json()),
+                    *(() if lock is None else ("--lock-fd", str(lock.fd))),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[told],
+                pass_fds=handed,
                 env=environment,
                 cwd="/",
                 start_new_session=True,
                 check=False,
-                timeout=START_SECONDS,
+                timeout=SILENCE,
             )
         os.close(told)
         told = -1
@@ -282,20 +354,35 @@ def _spawn(settings: AgentSettings, state: StateDir) -> Mapping[str, Any]:
 
 
 def _hear(fd: int) -> Mapping[str, Any]:
-    """Read what the agent tells until it lets go of the pipe."""
-    end = time.monotonic() + START_SECONDS
-    text = b""
+    """Read what the agent tells until it lets go of the pipe; what it said last.
+
+    Each line is a sign of life; how many there are, and how long it all takes, has no limit.
+    """
+    text, last = b"", ""
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
-        while selector.select(max(0.0, end - time.monotonic())):
+        while selector.select(SILENCE):
             part = os.read(fd, 1 << 16)
             if not part:
                 break
-            text += part
+            *lines, text = (text + part).split(b"\n")
+            for line in lines:
+                found = _told(line)
+                if "progress" not in found:
+                    return found
+                last = str(found["progress"][-1])
         else:
-            return {"error": f"it was not ready within {START_SECONDS:.0f} s"}
+            where = f" after {last}" if last else ""
+            return {"error": f"it has said nothing for {SILENCE:.0f} s{where}; it still runs"}
+    return {"error": f"its process ended without a word after {last}"} if last else {}
+
+
+def _told(line: bytes) -> Mapping[str, Any]:
+    """One line of the agent's pipe."""
     try:
-        found: Mapping[str, Any] = json.loads(text) if text else {}
+        found = json.loads(line)
     except ValueError:
-        return {"error": text.decode("utf-8", "replace").strip()}
+        found = None
+    if not isinstance(found, dict):
+        return {"error": line.decode("utf-8", "replace").strip()}
     return found

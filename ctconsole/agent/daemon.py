@@ -10,24 +10,27 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctconsole import loops
 from ctconsole.agent import startup, verbs
 from ctconsole.agent.collector import Collector
+from ctconsole.agent.jobs import Jobs
 from ctconsole.agent.log import recorder
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
-from ctconsole.errors import AgentError, ConfigError, CtconsoleError, ReadOnlyError
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError, ReadOnlyError
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.loops import Loop
+from ctconsole.manager.changing import adopt, changing
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.model.event import Event, EventKind, Level
@@ -35,15 +38,22 @@ from ctconsole.model.plane.address_rows import addresses_of
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
+    from ctconsole.agent.answers import SwitchState
     from ctconsole.agent.gc import GcReport
+    from ctconsole.agent.jobs import Job
     from ctconsole.agent.state import AgentSettings
     from ctconsole.config import AgentConfig
     from ctconsole.loops import LoopState
     from ctconsole.model.event import Scalar
     from ctconsole.model.plane.endpoint import Endpoint
+
+
+_STOPPED = "The agent was told to stop"
+
+_TURN = 0.5
+"""Seconds between two looks whether it is one's turn, and that an answer may wait for an end."""
 
 
 class Agent:
@@ -76,14 +86,24 @@ class Agent:
         self._config: AgentConfig | None = None
         self._endpoints: tuple[Endpoint, ...] = ()
         self._maps: dict[str, int] = {}
+        self._jobs = Jobs()
         self._collector = Collector(gate, settings.bpf_root, record, self.stopping)
 
-    def start_up(self) -> None:
+    def start_up(self, tell: Callable[[int, int, str], None] = lambda *_: None) -> None:
         """Run the start-up sequence.
 
+        Args:
+            tell: gets how many endpoints of how many are done, and what comes now.
+
         Raises:
+            EndedEarlyError: it was told to stop meanwhile.
             CtconsoleError: see `startup.run_daemon`.
         """
+
+        def step(done: int, of: int, now: str) -> None:
+            tell(done, of, now)
+            self._unless_stopping(done, of, now)
+
         with self._lock:
             self._say(EventKind.AGENT_START, "Starting agent", {"pid": os.getpid()})
             config = self._read_config(self.settings)
@@ -96,7 +116,7 @@ class Agent:
                 load_endpoints(self.settings.state_dir),
                 self._record,
                 prepare=lambda endpoints: self.plane.prepare(config, endpoints),
-                wait=self.stopping.wait,
+                step=step,
             )
             self._config, self._endpoints = config, started.endpoints
             self._maps = {name: info.id for name, info in started.maps.opened.items()}
@@ -138,8 +158,10 @@ class Agent:
             self.complain("Events of the datapath cannot be read", error)
 
     def close(self) -> None:
-        """Let go of what it reads."""
-        self._collector.close()
+        """Let go of what it reads; returns when nothing is being changed any more."""
+        self._jobs.close(_STOPPED)
+        with self._lock:
+            self._collector.close()
 
     def collect(self, reason: str = "request") -> GcReport:
         """One GC pass now; the wait until the next one follows from it."""
@@ -148,36 +170,44 @@ class Agent:
                 raise AgentError("The agent is still starting")
             return self._collector.collect(self._config, reason)
 
-    def regenerate(self, options: Mapping[str, str]) -> int:
+    def begin_switch(self, asked: Mapping[str, Any]) -> SwitchState:
+        """Begin to move every endpoint's programs to the maps pinned now.
+
+        Args:
+            asked: ``id`` of the switch; ``pin`` and ``map_id`` of the map it is for, or neither.
+        """
+        pin = Path(asked["pin"]) if asked.get("pin") else None
+        return self._jobs.begin(
+            str(asked["id"]), pin, int(asked.get("map_id", 0)), self._regenerate
+        )
+
+    def _regenerate(self, job: Job) -> None:
         """Read the configuration again and replace every endpoint's programs.
 
         The maps are taken as they are pinned: making them fit is a start's work.
-
-        Args:
-            options: options that changed; kept where the settings override the config folder.
-
-        Returns:
-            How many endpoints there are.
         """
-        with self._lock:
+        while not self._lock.acquire(timeout=_TURN):
+            # A GC pass, a start or another change; it is alive as long as this process is.
+            job.step(0, 0, "waiting for other work of the agent")
+        try:
             if not self._ready:
                 raise AgentError("The agent is still starting")
-            settings = self._with_options(options)
+            settings = self._settings_now()
             config = self._read_config(settings)
             endpoints = startup.restore(load_endpoints(settings.state_dir), self._record)
             endpoints = self.plane.prepare(config, endpoints)
             pinned = startup.pinned(settings.bpf_root)
             paths = {name: path for name, (path, _) in pinned.items()}
-            startup.regenerate(
-                self._gate, config, paths, endpoints, self._record, wait=self.stopping.wait
-            )
-            masquerade(self._gate, config, paths, self._record)
+            of = len(endpoints)
+            startup.regenerate(self._gate, config, paths, endpoints, self._record, step=job.step)
+            job.step(of, of, "uplink")
+            masquerade(self._gate, config, paths, self._record, lambda: job.step(of, of, "uplink"))
             self._config, self._endpoints = config, tuple(endpoints)
             self._maps = {name: pinned[name][1].id for name in self._maps if name in pinned}
-            if settings != self.settings:
-                self.settings = settings
-                StateDir(settings.state_dir).save_settings(settings)
-            return len(endpoints)
+            self.settings = settings
+            job.finish()
+        finally:
+            self._lock.release()
 
     @property
     def state_dir(self) -> Path:
@@ -195,6 +225,8 @@ class Agent:
         with self._lock:
             if self._config is None:
                 raise AgentError("The agent is still starting")
+            if self.stopping.is_set():
+                raise EndedEarlyError(_STOPPED)
             yield self._config
 
     def reload(self, endpoints: list[Endpoint]) -> None:
@@ -204,7 +236,12 @@ class Agent:
         pinned = startup.pinned(self.settings.bpf_root)
         paths = {name: path for name, (path, _) in pinned.items()}
         startup.regenerate(
-            self._gate, self._config, paths, endpoints, self._record, wait=self.stopping.wait
+            self._gate,
+            self._config,
+            paths,
+            endpoints,
+            self._record,
+            step=self._unless_stopping,
         )
         known = {one.id: one for one in (*self._endpoints, *endpoints)}
         self._endpoints = tuple(known[number] for number in sorted(known))
@@ -252,9 +289,13 @@ class Agent:
         """The requests it takes, by verb."""
         return {
             "status": lambda _: self.status(),
-            "regenerate": lambda asked: {
-                "endpoints": self.regenerate(dict(asked.get("options", {})))
-            },
+            "switch-begin": self.begin_switch,
+            "switch-progress": lambda asked: self._jobs.progress(
+                str(asked["id"]), min(float(asked.get("wait", 0)), _TURN)
+            ),
+            "switch-cancel": lambda asked: self._jobs.cancel(
+                str(asked["id"]), "it was cancelled", min(float(asked.get("wait", 0)), _TURN)
+            ),
             "gc": lambda _: _gc_answer(self.collect()),
             "stop": self._asked_to_stop,
             **verbs.handlers(self),
@@ -274,7 +315,7 @@ class Agent:
 
     def fail(self, error: BaseException) -> None:
         """Record the failure that does."""
-        self._say(EventKind.AGENT_FAILED, "Agent failed", {"error": str(error)}, Level.ERROR)
+        self._say(EventKind.AGENT_FAILED, "Agent failed", {"error": told(error)}, Level.ERROR)
 
     def stop(self, reason: str) -> None:
         """Have it end; the first reason is the one recorded."""
@@ -304,15 +345,14 @@ class Agent:
         self._history.keep = Retention(config.history_max_age, config.history_max_events)
         return config
 
-    def _with_options(self, options: Mapping[str, str]) -> AgentSettings:
-        """The settings with changed options that the config folder cannot hold."""
-        given = self.settings.options
-        kept = {
-            name: value
-            for name, value in options.items()
-            if name in given or self.settings.config_dir is None
-        }
-        return replace(self.settings, options={**given, **kept}) if kept else self.settings
+    def _settings_now(self) -> AgentSettings:
+        """The settings with the options as ``agent.json`` has them now."""
+        kept = StateDir(self.settings.state_dir).load_settings()
+        return replace(self.settings, options=kept.options) if kept else self.settings
+
+    def _unless_stopping(self, _done: int, _of: int, _now: str) -> None:
+        if self.stopping.is_set():
+            raise EndedEarlyError(_STOPPED)
 
     def _say(
         self,
@@ -336,16 +376,33 @@ class Agent:
         )
 
 
-def run(settings: AgentSettings, *, ready_fd: int | None = None, detach: bool = False) -> None:
+def told(error: BaseException) -> str:
+    """A failure in words; one that this program did not foresee is named with its kind."""
+    if isinstance(error, CtconsoleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def run(
+    settings: AgentSettings,
+    *,
+    ready_fd: int | None = None,
+    lock_fd: int | None = None,
+    detach: bool = False,
+) -> None:
     """Be the agent until SIGTERM, SIGINT or a stop request; in the foreground or detached.
 
     Args:
         settings: how to start.
-        ready_fd: a pipe that gets one JSON line, ``{"ready": true}`` or ``{"error": ...}``.
+        ready_fd: a pipe that gets lines of JSON: ``{"progress": [done, of, now]}`` any number of
+            times, at last ``{"ready": true}`` or ``{"error": ...}``.
+        lock_fd: the lock of whoever changes maps, which the starter hands over; without it the
+            agent takes it itself.
         detach: leave the caller's process and session first.
 
     Raises:
         AgentError: another agent runs on the state folder.
+        BusyError: somebody else changes the maps.
         CtconsoleError: the start-up failed; it is in history and log as well.
     """
     if detach and os.fork():
@@ -353,13 +410,13 @@ def run(settings: AgentSettings, *, ready_fd: int | None = None, detach: bool = 
         os._exit(0)
     tell = Teller(ready_fd)
     try:
-        _run(settings, tell)
-    except CtconsoleError as error:
-        tell({"error": str(error), "config": isinstance(error, ConfigError)})
+        _run(settings, tell, lock_fd)
+    except BaseException as error:
+        tell({"error": told(error), "config": isinstance(error, ConfigError)})
         raise
 
 
-def _run(settings: AgentSettings, tell: Teller) -> None:
+def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
     gate = Gate.open(read_only=False)
     if gate is None:
         raise ReadOnlyError("Running an agent")
@@ -369,29 +426,34 @@ def _run(settings: AgentSettings, tell: Teller) -> None:
     try:
         with History(state.history) as history:
             agent = Agent(settings, gate, history)
-            _stop_on_signals(agent)
-            if settings.netns:
-                netns.enter(settings.netns)
-            state.save_settings(settings)
-            server = Server(state.socket, agent.handlers(), agent.streams(), agent.trouble)
             try:
-                _live(agent, tell)
-            finally:
-                server.close()
-                agent.close()
+                _live(agent, state, tell, lock_fd)
+            except EndedEarlyError as error:
+                tell({"error": told(error)})
+            except BaseException as error:
+                agent.fail(error)
+                raise
             agent.say_goodbye()
     finally:
         os.close(lock)
 
 
-def _live(agent: Agent, tell: Teller) -> None:
-    try:
-        agent.start_up()
-    except CtconsoleError as error:
-        agent.fail(error)
-        raise
-    tell({"ready": True})
-    agent.work()
+def _live(agent: Agent, state: StateDir, tell: Teller, lock_fd: int | None) -> None:
+    """Start up, serve and work until told to stop."""
+    settings = agent.settings
+    _stop_on_signals(agent)
+    if settings.netns:
+        netns.enter(settings.netns)
+    with ExitStack() as stack:
+        root, what = settings.bpf_root, "starts an agent"
+        with adopt(lock_fd, root, what) if lock_fd is not None else changing(root, what):
+            state.save_settings(settings)
+            server = Server(state.socket, agent.handlers(), agent.streams(), agent.trouble)
+            stack.callback(agent.close)
+            stack.callback(server.close)
+            agent.start_up(tell.progress)
+        tell({"ready": True})
+        agent.work()
 
 
 def _stop_on_signals(agent: Agent) -> None:

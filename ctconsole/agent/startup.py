@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ctconsole.agent.uplink import find_uplink, masquerade
-from ctconsole.errors import MissingFeatureError
+from ctconsole.errors import DatapathError, MissingFeatureError
 from ctconsole.kernel import links
 from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
+from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.init_maps import InitReport, init_maps
 from ctconsole.manager.mapinfo import MapAttributes, MapKind, init_map_info
 from ctconsole.model.event import Event, EventKind, Level
@@ -35,7 +37,11 @@ if TYPE_CHECKING:
 
     Record = Callable[[Iterable[Event]], None]
     Prepare = Callable[[Sequence[Endpoint]], list[Endpoint]]
-    Wait = Callable[[float], bool]
+    Step = Callable[[int, int, str], None]
+
+
+_TRIES = 3
+"""How often an endpoint's programs are loaded while maps are exchanged under them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def run_daemon(
     record: Record,
     *,
     prepare: Prepare = list,
-    wait: Wait = lambda _: False,
+    step: Step = lambda *_: None,
 ) -> Started:
     """Go through the sequence; to be called in the endpoints' network namespace.
 
@@ -73,9 +79,10 @@ def run_daemon(
         record: stores and logs events.
         prepare: fills the maps before programs meet them; answers with the endpoints as their
             programs are to know them.
-        wait: see `regenerate`.
+        step: see `regenerate`.
 
     Raises:
+        EndedEarlyError: ``step`` said so.
         MissingFeatureError: ``bpf_root`` is no bpffs, or what compiles programs is missing.
         BpfError: a map cannot be created.
         DatapathError: a program does not compile, load or attach.
@@ -86,10 +93,13 @@ def run_daemon(
     restored = restore(endpoints, record)
     uplink = find_uplink(config)
     devices = [uplink.ifindex] if uplink else []
+    step(0, len(restored), "making the maps")
     maps = init_maps(gate, config, bpf_root, restored, record, devices=devices)
+    step(0, len(restored), "filling the maps")
     ready = prepare(restored)
-    regenerate(gate, config, maps.paths, ready, record, wait=wait)
-    masquerade(gate, config, maps.paths, record)
+    regenerate(gate, config, maps.paths, ready, record, step=step)
+    step(len(ready), len(ready), "uplink")
+    masquerade(gate, config, maps.paths, record, lambda: step(len(ready), len(ready), "uplink"))
     return Started(map_info, maps, tuple(ready))
 
 
@@ -113,13 +123,13 @@ def regenerate(
     endpoints: Sequence[Endpoint],
     record: Record,
     *,
-    wait: Wait = lambda _: False,
+    step: Step = lambda *_: None,
 ) -> None:
     """Load each endpoint's programs bound to the maps pinned now, and replace those attached.
 
     One endpoint after the other, as an agent does it, with the option
     ``endpoint-regeneration-delay`` between them: meanwhile some use the old maps and some the
-    new ones.
+    new ones. Programs that were loaded on a map which is pinned no longer are not attached.
 
     Args:
         gate: the write gate.
@@ -127,31 +137,59 @@ def regenerate(
         maps: pin paths by name.
         endpoints: whose programs.
         record: stores and logs events.
-        wait: sleeps for so many seconds; True where the agent is to stop, and then the
-            endpoints that are left keep the programs they have.
+        step: told how many endpoints of how many are done, and what comes now; called at least
+            once a second while nothing is done but to wait, and before each attachment. It
+            raises where the work is to end; then the endpoints that are left keep the programs
+            they have.
 
     Raises:
+        EndedEarlyError: ``step`` said so.
         MissingFeatureError: bcc or kernel headers are not installed.
         DatapathError: a program does not compile, load or attach.
     """
-    if not endpoints:
-        return
-    # bcc is slow to import, and not needed to look after maps alone.
-    from ctconsole.datapath import loader
-
     for number, endpoint in enumerate(endpoints):
-        if (
-            number
-            and config.endpoint_regeneration_delay
-            and wait(config.endpoint_regeneration_delay)
-        ):
-            return
+        say = partial(step, number, len(endpoints))
+        if number and config.endpoint_regeneration_delay:
+            _pause(config.endpoint_regeneration_delay, say)
         started = time.perf_counter()
-        with loader.load(gate, config, maps, endpoint) as programs:
-            record(loader.attach(gate, endpoint, programs))
+        record(_replace_programs(gate, config, maps, endpoint, say))
         seconds = round(time.perf_counter() - started, 6)
         message = "Regenerated endpoint"
         record([endpoint_event(EventKind.ENDPOINT_REGENERATED, endpoint, message, seconds=seconds)])
+
+
+def _replace_programs(
+    gate: Gate,
+    config: AgentConfig,
+    maps: Mapping[str, Path],
+    endpoint: Endpoint,
+    step: Callable[[str], None],
+) -> list[Event]:
+    """Load and attach one endpoint's programs, anew while somebody exchanges a map meanwhile."""
+    # bcc is slow to import, and not needed to look after maps alone.
+    from ctconsole.datapath import loader
+
+    moved: list[str] = []
+    for _ in range(_TRIES):
+        step(f"loading the programs of endpoint {endpoint.id}")
+        with loader.load(gate, config, maps, endpoint) as programs:
+            step(f"attaching the programs of endpoint {endpoint.id}")
+            moved = [str(path) for path, number in programs.bound if pinned_id(path) != number]
+            if not moved:
+                return loader.attach(gate, endpoint, programs)
+    raise DatapathError(
+        f"The programs of endpoint {endpoint.id} were not replaced: another map is pinned at "
+        f"{', '.join(moved)} each time they are loaded",
+        hint="Restart the agent when nobody changes maps any more",
+    )
+
+
+def _pause(seconds: float, say: Callable[[str], None]) -> None:
+    """Wait, with a sign of life now and then."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        say(f"waiting {left:.0f} s before the next endpoint")
+        time.sleep(min(left, 0.2))
 
 
 def detach(gate: Gate, endpoint: Endpoint, bpf_root: Path) -> list[Event]:

@@ -31,7 +31,11 @@ def find_uplink(config: AgentConfig) -> Uplink | None:
 
 
 def masquerade(
-    gate: Gate, config: AgentConfig, maps: Mapping[str, Path], record: Record
+    gate: Gate,
+    config: AgentConfig,
+    maps: Mapping[str, Path],
+    record: Record,
+    before_attach: Callable[[], None] = lambda: None,
 ) -> Uplink | None:
     """Attach the uplink's programs, or remove them where masquerading is off.
 
@@ -42,6 +46,7 @@ def masquerade(
         config: ``enable-ipv4-masquerade``, ``ipv4-native-routing-cidr``, ``devices``.
         maps: pin paths by name.
         record: stores and logs events; a node without an uplink is one of them.
+        before_attach: called when the programs are loaded; raises to have them thrown away.
 
     Returns:
         The uplink pods leave through, None where they are not translated.
@@ -60,6 +65,7 @@ def masquerade(
         record([_no_uplink(config.devices)])
         return None
     with netdev.load_netdev(gate, config, maps, uplink) as programs:
+        before_attach()
         record(netdev.attach_netdev(gate, uplink, programs))
     return uplink
 

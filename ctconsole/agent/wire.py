@@ -16,7 +16,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctconsole.agent.answers import check
-from ctconsole.errors import AgentError, CtconsoleError, RequestFailedError
+from ctconsole.errors import (
+    AgentError,
+    AgentRefusedError,
+    CtconsoleError,
+    RequestFailedError,
+)
 from ctconsole.kernel.unixpath import socket_path
 from ctconsole.loops import Loop
 
@@ -98,7 +103,8 @@ def request(
 
     Raises:
         RequestFailedError: the agent refused or failed; with its sentence.
-        AgentError: nobody answers, or with something that is no answer.
+        AgentRefusedError: what it says is no answer of ours.
+        AgentError: nobody answers.
     """
     end = None if total is None else time.monotonic() + total
     with _talking(path), socket.socket(socket.AF_UNIX) as client, socket_path(path) as address:
@@ -194,8 +200,8 @@ def _checked(path: Path, line: bytes) -> Answer:
     raise _no_answer(path, _shown(line))
 
 
-def _no_answer(path: Path, what: str) -> AgentError:
-    return AgentError(
+def _no_answer(path: Path, what: str) -> AgentRefusedError:
+    return AgentRefusedError(
         f"What is behind {path} answers what no agent of ours does: {what}",
         hint="Restart the agent with ctconsole agent restart",
     )

@@ -195,13 +195,15 @@ def stop(state_dir: Path | None) -> None:
 @command.command(hidden=True)
 @click.option("--settings", "text", required=True)
 @click.option("--ready-fd", type=int)
+@click.option("--lock-fd", type=int)
 @click.option("--detach", is_flag=True)
-def run(text: str, ready_fd: int | None, detach: bool) -> None:
+def run(text: str, ready_fd: int | None, lock_fd: int | None, detach: bool) -> None:
     """Be the agent, in the foreground unless told to detach."""
     from ctconsole.agent import daemon
     from ctconsole.agent.state import AgentSettings
 
-    daemon.run(AgentSettings.from_json(text), ready_fd=ready_fd, detach=detach)
+    settings = AgentSettings.from_json(text)
+    daemon.run(settings, ready_fd=ready_fd, lock_fd=lock_fd, detach=detach)
 
 
 def _show(found: AgentStatus, *, as_json: bool) -> None:

@@ -91,6 +91,7 @@ class LoadedPrograms:
     Attributes:
         programs: those of the two hooks.
         parts: those they call.
+        bound: pin and kernel id of each map they use, as it was when they were loaded.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class LoadedPrograms:
         called: tuple[Part, ...],
         calls: BpfMap,
         calls_pin: Path,
+        bound: tuple[tuple[Path, int], ...] = (),
     ) -> None:
+        self.bound = bound
         self.programs = programs
         self.parts = called
         self.calls_pin = calls_pin
@@ -166,7 +169,9 @@ def load(
     """
     compiled = compile_source(paths.bpf_sources() / SOURCE, node_defines(config))
     with ExitStack() as undo, ExitStack() as release:
-        opened = _open_maps(release, map_names(config, endpoint), maps)
+        names = map_names(config, endpoint)
+        opened = _open_maps(release, names, maps)
+        bound = tuple((maps[names[slot]], live.info.id) for slot, live in opened.items())
         calls = undo.enter_context(parts.new_calls(gate, endpoint))
         opened[MapSlot.CALLS_MAP] = calls
         loaded = {
@@ -183,7 +188,7 @@ def load(
     )
     called = tuple(part for name, part in loaded.items() if name not in FUNCTIONS.values())
     folder = maps[parts.POLICY_CALL_MAP].parent
-    return LoadedPrograms(hooks, called, calls, folder / parts.calls_name(endpoint))
+    return LoadedPrograms(hooks, called, calls, folder / parts.calls_name(endpoint), bound)
 
 
 def publish(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> None:

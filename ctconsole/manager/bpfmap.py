@@ -237,6 +237,15 @@ def _count(live: BpfMap) -> int:
     return live.count() if live.info.type.is_hash or live.info.type is MapType.LPM_TRIE else 0
 
 
+def pinned_id(path: Path) -> int:
+    """The kernel id of the map pinned now, 0 where none is."""
+    try:
+        with BpfMap.open(path) as live:
+            return live.info.id
+    except BpfError:
+        return 0
+
+
 def _pinned(path: Path) -> bool:
     return path.exists()
 

@@ -7,18 +7,19 @@ value that states the cost, the report one that states what happened.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
-from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
-from ctconsole.kernel import pins, procs
+from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.kernel import procs
 from ctconsole.kernel.cpus import possible_cpus
-from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.tables import read_table
-from ctconsole.manager.bpfmap import REMOVING, create_map, map_event
+from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
 from ctconsole.manager.catalogue import Group, classify
+from ctconsole.manager.interrupts import Interrupts
+from ctconsole.manager.swap import Swap, left, pin_over, users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
@@ -39,14 +40,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event
-
-PENDING = ":pending"
-"""Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
-
-GRACE = 2.0
-"""Seconds that replaced programs are given to leave the old map."""
 
 RESIZABLE = frozenset(
     {
@@ -171,7 +167,8 @@ class RecreateReport:
         path: its pin.
         old_id: kernel id of the map that was pinned before.
         new_id: of the one made.
-        pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back.
+        pinned_id: of the one pinned now: ``new_id``, ``old_id`` after a roll back, or what
+            somebody else pinned meanwhile (0 for nothing).
         max_entries: the capacity of the one made.
         lost: entries that were in the old map when it was unpinned.
         old_users: programs that still use the old map.
@@ -179,6 +176,7 @@ class RecreateReport:
             `check`.
         events: in the order they happened.
         seconds: wall time of it all.
+        interrupted: the signal that asked this process to end meanwhile, 0 for none.
     """
 
     path: Path
@@ -191,6 +189,7 @@ class RecreateReport:
     failure: str
     events: tuple[Event, ...]
     seconds: float
+    interrupted: int = 0
 
     @property
     def sentence(self) -> str:
@@ -288,37 +287,38 @@ def plan_replacement(
         memory_old=info.memlock or map_memory(info, possible_cpus(), entries),
         memory_new=map_memory(wish, possible_cpus(), entries),
         memory_free=procs.memory().available,
-        users=_users(info.id),
+        users=users(info.id),
         warnings=(),
         verdicts=verdicts,
     )
 
 
-def recreate(
-    gate: Gate, plan: RecreatePlan, switch: Callable[[], None] | None = None
-) -> RecreateReport:
-    """Replace the pinned map by an empty one, then let ``switch`` move the programs to it.
+def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> RecreateReport:
+    """Replace the pinned map by an empty one, then have ``switch`` move the programs to it.
 
     Cilium unpins, creates and pins; an agent that starts in between finds no map. Here the new
     map is pinned beside the old one and renamed over it: bpffs renames atomically, so that
     there is a map at every moment, and the end is the same.
 
-    The old map is held until the switch is over. If the switch fails while no program uses the
-    new map, the old one is pinned again; the report says in what state everything is.
+    The old map is held until the switch is over. If the switch fails, or somebody asks this
+    process to end meanwhile (Ctrl-C, SIGTERM, SIGHUP), it is cancelled, and the old map is
+    pinned again if it is certain that nothing will be loaded any more and no program uses the
+    new one. In every case there is a report, and it says in what state everything is.
 
     Args:
         gate: the write gate.
         plan: of `plan_recreate`.
-        switch: loads programs bound to the pin and replaces the attached ones; None leaves the
-            programs, and they keep the old map.
+        switch: begins the replacement of the attached programs; None leaves the programs, and
+            they keep the old map.
 
     Raises:
         BpfError: the new map cannot be made or pinned; nothing was changed.
         UsageError: another map is pinned there than the one planned for; nothing was changed.
+        KeyboardInterrupt: asked to end before the new map was pinned; nothing was changed.
     """
     started = time.perf_counter()
     path = plan.path
-    with BpfMap.open(path) as old:
+    with Interrupts() as heard, BpfMap.open(path) as old:
         if old.info.id != plan.info.id:
             raise UsageError(
                 f"{path} is map {old.info.id} now, the plan was made for map {plan.info.id}",
@@ -326,80 +326,28 @@ def recreate(
             )
         with create_map(gate, plan.wish) as new:
             lost = old.count()
-            _pin_over(gate, new, path)
+            heard.check()
+            pin_over(gate, new, path)
             events = _swap_events(plan, new.info, lost)
-            failure, pinned = "", new.info.id
+            failure = ""
             if switch is not None:
-                try:
-                    switch()
-                except (CtconsoleError, OSError) as error:
-                    failure, pinned, more = _after_failure(gate, path, old, new, error)
-                    events.extend(more)
-                except KeyboardInterrupt as interrupt:
-                    _after_failure(gate, path, old, new, interrupt)
-                    raise
+                failure, more = Swap(gate, path, old, new, heard).finish(switch)
+                events.extend(more)
             new_id = new.info.id
+            pinned = pinned_id(path)
         return RecreateReport(
             path=path,
             old_id=old.info.id,
             new_id=new_id,
             pinned_id=pinned,
             max_entries=plan.wish.max_entries,
-            lost=lost if pinned == new_id else 0,
-            old_users=_users(old.info.id) if switch is None or failure else _left(old.info.id),
+            lost=0 if pinned == old.info.id else lost,
+            old_users=users(old.info.id) if switch is None or failure else left(old.info.id),
             failure=failure,
             events=tuple(events),
             seconds=time.perf_counter() - started,
+            interrupted=heard.noted,
         )
-
-
-def _after_failure(
-    gate: Gate, path: Path, old: BpfMap, new: BpfMap, error: BaseException
-) -> tuple[str, int, list[Event]]:
-    """Pin the old map again unless programs have moved; the sentence, the pinned id, events."""
-    moved = _users(new.info.id)
-    text = str(error).rstrip(".") or "interrupted"
-    events: list[Event] = []
-    if moved:
-        failure = (
-            f"{path} was re-created as map {new.info.id}, but the switch failed: {text}. "
-            f"{len(moved)} programs use the new map and {len(_users(old.info.id))} still use "
-            f"the old one, map {old.info.id}; restart the agent to move them all"
-        )
-        pinned = new.info.id
-    else:
-        _pin_over(gate, old, path)
-        failure = (
-            f"{path} was not re-created: the switch failed: {text}. Every program still uses "
-            f"map {old.info.id}, which is pinned again with its entries"
-        )
-        pinned = old.info.id
-        events.append(
-            map_event(
-                EventKind.MAP_PINNED,
-                path,
-                "Repinning old BPF map after failed switch",
-                {"id": old.info.id, "dropped_id": new.info.id},
-                Level.WARNING,
-            )
-        )
-    events.append(map_event(EventKind.WARNING, path, failure, level=Level.ERROR))
-    return failure, pinned, events
-
-
-def _pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
-    """Pin a map in the place of whatever is pinned at ``path``, with no gap."""
-    pending = path.with_name(path.name + PENDING)
-    # One that a killed run left behind.
-    with suppress(NoSuchMapError):
-        pins.unpin(gate, pending)
-    pins.pin(gate, live, pending)
-    try:
-        pins.rename(gate, pending, path)
-    except BaseException:
-        pins.unpin(gate, pending)
-        raise
-    live.repinned(path)
 
 
 def _swap_events(plan: RecreatePlan, new: MapInfo, lost: int) -> list[Event]:
@@ -441,22 +389,6 @@ def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
         raise UsageError(
             f"{max_entries} entries for {path.name} is out of range", hint=f"Give {low} to {high}"
         )
-
-
-def _users(map_id: int) -> tuple[int, ...]:
-    return tuple(program.id for program in all_programs() if map_id in program.map_ids)
-
-
-def _left(map_id: int) -> tuple[int, ...]:
-    """Programs that still use a map after a switch that went well.
-
-    The kernel frees a replaced program only when no CPU runs it any more (an RCU grace period,
-    some tens of milliseconds), so the programs are given `GRACE` seconds to go.
-    """
-    end = time.monotonic() + GRACE
-    while (users := _users(map_id)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return users
 
 
 def _warnings(plan: RecreatePlan) -> list[str]:

@@ -178,6 +178,9 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     if settings is None:
         record(AgentSettings(state_dir or default_state_dir()), report.events)
     print_report(report, as_json=as_json)
+    if report.interrupted and report.failure:
+        message(f"ctconsole: {report.failure}")
+        return 128 + report.interrupted
     report.check()
     return 0
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,14 +13,17 @@ from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ct_now, ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
-from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.bpfmap import create_map, open_or_create_map, pinned_id
 from ctconsole.manager.recreate import plan_recreate, recreate
+from ctconsole.manager.swap import users
+from ctconsole.manager.switch import Ending
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import using_map
 from tests.support.ct_entries import ct4_rows
+from tests.support.tickets import Inline, Late, no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +124,7 @@ def test_there_is_a_map_at_the_pin_while_the_switch_runs(gate: Gate, pin: Path) 
         with BpfMap.open(pin) as live:
             seen.append(live.info.max_entries)
 
-    recreate(gate, plan_recreate(pin, 1024), switch).check()
+    recreate(gate, plan_recreate(pin, 1024), Inline(switch)).check()
     assert seen == [1024]
 
 
@@ -138,7 +143,7 @@ def test_failed_switch_pins_the_old_map_again(gate: Gate, pin: Path, user: int) 
     def switch() -> None:
         raise DatapathError("lxc.c does not compile")
 
-    report = recreate(gate, plan, switch)
+    report = recreate(gate, plan, Inline(switch))
     with BpfMap.open(pin) as live:
         assert live.info.id == plan.info.id == report.pinned_id
         assert live.count() == 60
@@ -157,22 +162,154 @@ def test_switch_that_failed_half_way_keeps_the_new_map(gate: Gate, pin: Path, us
             moved.append(user_of(gate, live))
         raise DatapathError("the second endpoint was refused")
 
-    report = recreate(gate, plan_recreate(pin, 4096), switch)
+    report = recreate(gate, plan_recreate(pin, 4096), Inline(switch))
     assert report.pinned_id == report.new_id
     assert "1 programs use the new map and 1 still use the old one" in report.failure
     os.close(moved[0])
     os.fstat(user)
 
 
-def test_interrupted_switch_rolls_back(gate: Gate, pin: Path) -> None:
-    def switch() -> None:
-        raise KeyboardInterrupt
+def test_a_switch_that_is_not_waited_for_any_more_moves_nothing(
+    gate: Gate, pin: Path, user: int
+) -> None:
+    plan = plan_recreate(pin, 4096)
+    held: list[int] = []
+    opened = threading.Event()
+
+    def work(cancelled: threading.Event) -> None:
+        """Open the pin and be at it for a while, as a verifier is, before anything is loaded."""
+        with BpfMap.open(pin) as live:
+            opened.set()
+            assert cancelled.wait(10)
+            if live.info.id == pinned_id(pin) and not cancelled.is_set():
+                held.append(user_of(gate, live))
+
+    def lose() -> None:
+        assert opened.wait(10)
+        no_answer()
+
+    report = recreate(gate, plan, Late(work, lose))
+    assert report.pinned_id == plan.info.id == pinned_id(pin)
+    assert "Every program still uses map" in report.failure
+    assert users(report.new_id) == ()
+    assert users(plan.info.id) == plan.users
+    assert not held
+    os.fstat(user)
+
+
+@pytest.mark.parametrize("end", ["timeout", "interrupt", "strange"])
+def test_a_program_that_was_loaded_after_the_wait_ended_is_told_of(
+    gate: Gate, pin: Path, user: int, end: str
+) -> None:
+    """The roll back waits for the other side: it was loading one more when it was cancelled."""
+    plan = plan_recreate(pin, 4096)
+    held: list[int] = []
+    opened = threading.Event()
+
+    def work(cancelled: threading.Event) -> None:
+        with BpfMap.open(pin) as live:
+            opened.set()
+            assert cancelled.wait(10)
+            held.append(user_of(gate, live))
+
+    def lose() -> None:
+        assert opened.wait(10)
+        if end == "interrupt":
+            signal.raise_signal(signal.SIGINT)
+        if end == "strange":
+            raise TypeError("an int is wanted")
+        no_answer()
+
+    report = recreate(gate, plan, Late(work, lose))
+    with BpfMap.open(pin) as live:
+        assert live.info.id == report.new_id == report.pinned_id
+    assert "1 programs use the new map and 1 still use the old one" in report.failure
+    assert report.old_users == plan.users
+    assert len(users(report.new_id)) == 1
+    assert report.interrupted == (signal.SIGINT if end == "interrupt" else 0)
+    assert report.events[-1].message == report.failure
+    os.close(held[0])
+    os.fstat(user)
+
+
+def test_what_cannot_be_cancelled_is_never_rolled_back(gate: Gate, pin: Path, user: int) -> None:
+    plan = plan_recreate(pin, 4096)
+    report = recreate(gate, plan, Inline(no_answer, Ending.UNKNOWN))
+    assert report.pinned_id == report.new_id == pinned_id(pin)
+    assert "is not known" in report.failure
+    assert "0 programs use the new map and 1 the old one" in report.failure
+    assert report.old_users == plan.users
+    os.fstat(user)
+
+
+def test_a_lost_answer_to_a_switch_that_was_done_is_no_failure(gate: Gate, pin: Path) -> None:
+    report = recreate(gate, plan_recreate(pin, 4096), Inline(no_answer, Ending.DONE))
+    report.check()
+    assert report.pinned_id == report.new_id
+
+
+def test_who_insists_on_ending_waits_for_no_answer(gate: Gate, pin: Path) -> None:
+    class Deaf(Inline):
+        def cancel(self) -> Ending:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the second Ctrl-C ends the wait")
 
     plan = plan_recreate(pin, 4096)
+    report = recreate(gate, plan, Deaf(lambda: signal.raise_signal(signal.SIGINT)))
+    assert report.pinned_id == report.new_id
+    assert "is not known" in report.failure
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_switch_rolls_back_and_is_reported(
+    gate: Gate, pin: Path, number: signal.Signals
+) -> None:
+    # Where the suite runs without a terminal some of them come ignored.
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        plan = plan_recreate(pin, 4096)
+        report = recreate(gate, plan, Inline(lambda: signal.raise_signal(number)))
+    finally:
+        signal.signal(number, before)
+    assert report.interrupted == number
+    assert report.pinned_id == plan.info.id == pinned_id(pin)
+    assert "it was interrupted. Every program still uses map" in report.failure
+    assert [event.kind for event in report.events[-2:]] == [
+        EventKind.MAP_PINNED,
+        EventKind.WARNING,
+    ]
+    assert list(pinned_maps(pin.parent)) == [pin]
+
+
+def test_an_interrupt_before_the_new_map_is_pinned_changes_nothing(
+    gate: Gate, pin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_recreate(pin, 4096)
+    count = BpfMap.count
+
+    def interrupted(live: BpfMap) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return count(live)
+
+    monkeypatch.setattr(BpfMap, "count", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        recreate(gate, plan, switch)
-    with BpfMap.open(pin) as live:
-        assert live.info.id == plan.info.id
+        recreate(gate, plan)
+    assert pinned_id(pin) == plan.info.id
+    assert list(pinned_maps(pin.parent)) == [pin]
+
+
+def test_what_somebody_else_pinned_meanwhile_is_left_alone(gate: Gate, pin: Path) -> None:
+    def replace() -> None:
+        pins.unpin(gate, pin)
+        with create_map(gate, CT4) as live:
+            pins.pin(gate, live, pin)
+        no_answer()
+
+    plan = plan_recreate(pin, 4096)
+    report = recreate(gate, plan, Inline(replace))
+    assert report.pinned_id == pinned_id(pin)
+    assert report.pinned_id not in {plan.info.id, report.new_id}
+    assert f"Somebody else has pinned map {report.pinned_id}" in report.failure
 
 
 def test_plan_for_a_map_that_was_replaced_meanwhile_is_refused(gate: Gate, pin: Path) -> None:

@@ -1,0 +1,163 @@
+"""One map in the place of another: the pin, the programs, and what is true if they do not move."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import BpfError, CtconsoleError, NoSuchMapError
+from ctconsole.kernel import pins
+from ctconsole.kernel.maps import all_programs
+from ctconsole.manager.bpfmap import map_event, pinned_id
+from ctconsole.manager.switch import Ending
+from ctconsole.model.event import EventKind, Level
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.kernel.maps import BpfMap
+    from ctconsole.manager.interrupts import Interrupts
+    from ctconsole.manager.switch import Switch, Ticket
+    from ctconsole.model.event import Event
+
+PENDING = ":pending"
+"""Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
+
+GRACE = 2.0
+"""Seconds that replaced programs are given to leave the old map."""
+
+
+class Swap:
+    """A map that has taken another's place, while programs are moved to it.
+
+    Args:
+        gate: the write gate.
+        path: the pin.
+        old: the map that was pinned before.
+        new: the one that is pinned now.
+        heard: who asks this process to end.
+    """
+
+    def __init__(self, gate: Gate, path: Path, old: BpfMap, new: BpfMap, heard: Interrupts) -> None:
+        self._gate, self._path, self._heard = gate, path, heard
+        self._old, self._new = old, new
+
+    def finish(self, switch: Switch) -> tuple[str, list[Event]]:
+        """Move the programs; what went wrong and what state that left, and events about it."""
+        ticket = switch(self._path, self._new.info.id)
+        try:
+            with self._heard.waiting():
+                ticket.begin()
+                ticket.wait()
+        except KeyboardInterrupt:
+            reason = "it was interrupted"
+        except CtconsoleError as error:
+            reason = str(error).rstrip(".")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the state is to be told
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return "", []
+        ending = self._cancel(ticket)
+        if ending is Ending.DONE:
+            # Only the answer was lost, or the wish to end came too late.
+            return "", []
+        state, events = self._after(ending)
+        done = "was re-created as map" if pinned_id(self._path) != self._old.info.id else ""
+        what = f"{done} {self._new.info.id}, but" if done else "was not re-created:"
+        failure = f"{self._path} {what} the switch failed: {reason}. {state}"
+        warning = map_event(EventKind.WARNING, self._path, failure, level=Level.ERROR)
+        return failure, [*events, warning]
+
+    def _cancel(self, ticket: Ticket) -> Ending:
+        """End the switch; who asks to end once more waits no longer for an answer."""
+        self._heard.again()
+        try:
+            with self._heard.waiting():
+                return ticket.cancel()
+        except KeyboardInterrupt:
+            return Ending.UNKNOWN
+
+    def _after(self, ending: Ending) -> tuple[str, list[Event]]:
+        """Pin the old map again where that is certain to be right; the state as sentences."""
+        old, new = self._old.info.id, self._new.info.id
+        if ending is Ending.UNKNOWN:
+            return (
+                "Whether programs are still being moved is not known, because whoever moves them "
+                "has not answered that it stopped; so the old map was not pinned again. Now "
+                f"{len(users(new))} programs use the new map and {len(users(old))} the old one, "
+                f"map {old}; restart the agent to move them all"
+            ), []
+        # Programs that were loaded and then thrown away need a moment to go.
+        if moved := left(new):
+            return (
+                f"{len(moved)} programs use the new map and {len(left(old))} still use the old "
+                f"one, map {old}; restart the agent to move them all"
+            ), []
+        if (found := pinned_id(self._path)) != new:
+            what = f"Somebody else has pinned map {found} there" if found else "The pin is gone"
+            return (
+                f"{what} meanwhile, which was left alone; "
+                f"{len(users(old))} programs use the old map, {old}"
+            ), []
+        try:
+            pin_over(self._gate, self._old, self._path)
+        except BpfError as error:
+            return (
+                f"The old map, {old}, could not be pinned again: {error.message}; "
+                f"{len(users(old))} programs use it; restart the agent to move them all"
+            ), []
+        return self._pinned_again()
+
+    def _pinned_again(self) -> tuple[str, list[Event]]:
+        old, new = self._old.info.id, self._new.info.id
+        event = map_event(
+            EventKind.MAP_PINNED,
+            self._path,
+            "Repinning old BPF map after failed switch",
+            {"id": old, "dropped_id": new},
+            Level.WARNING,
+        )
+        # Programs of other work of the agent, which had opened the pin the moment before.
+        if late := left(new):
+            return (
+                f"Map {old} is pinned again with its entries, but {len(late)} programs use map "
+                f"{new}, which is pinned nowhere; restart the agent to move them"
+            ), [event]
+        return (
+            f"Every program still uses map {old}, which is pinned again with its entries",
+            [event],
+        )
+
+
+def pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
+    """Pin a map in the place of whatever is pinned at ``path``, with no gap."""
+    pending = path.with_name(path.name + PENDING)
+    # One that a killed run left behind.
+    with suppress(NoSuchMapError):
+        pins.unpin(gate, pending)
+    pins.pin(gate, live, pending)
+    try:
+        pins.rename(gate, pending, path)
+    except BaseException:
+        pins.unpin(gate, pending)
+        raise
+    live.repinned(path)
+
+
+def users(map_id: int) -> tuple[int, ...]:
+    """Ids of the programs that use a map."""
+    return tuple(program.id for program in all_programs() if map_id in program.map_ids)
+
+
+def left(map_id: int) -> tuple[int, ...]:
+    """Programs that still use a map that is being left.
+
+    The kernel frees a replaced program only when no CPU runs it any more (an RCU grace period,
+    some tens of milliseconds), so the programs are given `GRACE` seconds to go.
+    """
+    end = time.monotonic() + GRACE
+    while (found := users(map_id)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
