@@ -148,8 +148,8 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
     if not yes:
         from functools import partial
 
-        from ctconsole.agent.actions import plan_restart
-        from ctconsole.cli.node.reading import reading_of_node
+        from ctconsole.node.acts import plan_restart
+        from ctconsole.node.reading import reading_of_node
 
         plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
         if plan.maps:

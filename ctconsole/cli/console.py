@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import PurePath
     from types import FrameType
 
-    from ctconsole.agent.flush import FlushPlan, FlushReport
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan, RecreateReport
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
     from ctconsole.model.plan import Plan, Report
+    from ctconsole.node.flushing import FlushPlan, FlushReport
 
     Leave = Callable[[], None]
 
@@ -137,17 +137,18 @@ def open_console(
             hint="For scripts there are ctconsole map list, ct list and events, all with --json",
         )
     from ctconsole.agent.state import StateDir, default_state_dir
-    from ctconsole.cli.console_watch import watching
-    from ctconsole.cli.node.names import names_of_node
-    from ctconsole.cli.node.reading import own_policy
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.knowledge import read_translated
+    from ctconsole.node.names import names_of_node
+    from ctconsole.node.owner import agent_of
+    from ctconsole.node.reading import own_policy
+    from ctconsole.node.watching import watching
     from ctconsole.observe.discovery import find_globals
     from ctconsole.observe.live import LiveSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 
-    settings = _agent_of(bpf_root / GLOBALS / "any", state_dir)
+    settings = agent_of(bpf_root / GLOBALS / "any", state_dir)
     if state_dir is None:
         state_dir = settings.state_dir if settings else default_state_dir()
     history = StateDir(state_dir).history
@@ -207,27 +208,28 @@ class NodeActions:
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.agent.actions import agent_warnings
-        from ctconsole.cli.node.reading import reading_of_node
         from ctconsole.manager.recreate import plan_recreate
+        from ctconsole.node.acts import agent_warnings
+        from ctconsole.node.owner import agent_of
+        from ctconsole.node.reading import reading_of_node
 
         pin = Path(path)
         plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent, self._layout))
-        more = agent_warnings(plan, _agent_of(plan.path, self._state_dir))
+        more = agent_warnings(plan, agent_of(plan.path, self._state_dir))
         return replace(plan, warnings=(*plan.warnings, *more), lasting=more)
 
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
         """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.agent.flush import plan_flush
-        from ctconsole.cli.node.reading import reading_of_node
+        from ctconsole.node.flushing import plan_flush
+        from ctconsole.node.reading import reading_of_node
 
         pin = Path(path)
         return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))
 
     def plan_restart(self, changes: Mapping[str, str]) -> RestartPlan:
         """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.agent.actions import plan_restart
-        from ctconsole.cli.node.reading import reading_of_node
+        from ctconsole.node.acts import plan_restart
+        from ctconsole.node.reading import reading_of_node
 
         settings = self._settings()
         reading = partial(reading_of_node, settings.bpf_root, self._layout)
@@ -235,9 +237,9 @@ class NodeActions:
 
     def carry_out(self, plan: Plan) -> Report:
         """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.agent.flush import FlushPlan
         from ctconsole.manager.recreate import RecreatePlan
         from ctconsole.manager.restart import RestartPlan
+        from ctconsole.node.flushing import FlushPlan
 
         match plan:
             case RecreatePlan():
@@ -251,11 +253,12 @@ class NodeActions:
 
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
         """Remove the map with all its entries and create it anew, as planned."""
-        from ctconsole.agent.actions import recreate_map
         from ctconsole.agent.state import StateDir
         from ctconsole.history import History
+        from ctconsole.node.acts import recreate_map
+        from ctconsole.node.owner import agent_of
 
-        settings = _agent_of(plan.path, self._state_dir)
+        settings = agent_of(plan.path, self._state_dir)
         report = recreate_map(self._gate, plan, settings)
         if settings is None:
             with History(StateDir(self._state_dir).history) as history:
@@ -265,12 +268,13 @@ class NodeActions:
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """Delete what was planned, as far as it still matches."""
-        from ctconsole.agent.actions import record
-        from ctconsole.agent.flush import flush
         from ctconsole.agent.state import AgentSettings
+        from ctconsole.node.acts import record
+        from ctconsole.node.flushing import flush
+        from ctconsole.node.owner import agent_of
 
         report = flush(self._gate, plan)
-        settings = _agent_of(plan.path, self._state_dir)
+        settings = agent_of(plan.path, self._state_dir)
         record(settings or AgentSettings(self._state_dir), report.events)
         return report
 
@@ -348,17 +352,3 @@ def _with_options(settings: AgentSettings, changes: Mapping[str, str]) -> AgentS
                 path.write_text(text, "utf-8")
         raise
     return changed
-
-
-def _agent_of(path: Path, state_dir: Path | None) -> AgentSettings | None:
-    """The running agent of ours that looks after the map pinned at ``path``."""
-    from ctconsole.agent.control import agent_of
-    from ctconsole.agent.state import StateDir
-
-    if state_dir is not None:
-        state = StateDir(state_dir)
-        settings = state.load_settings()
-        ours = settings is not None and path.absolute().is_relative_to(settings.bpf_root)
-        if ours and state.running_pid() is not None:
-            return settings
-    return agent_of(path)

@@ -27,7 +27,7 @@ def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: 
             "The console needs a terminal, and there is none on standard input and output",
             hint="For scripts there are ctconsole map list and ct list with --from-dump",
         )
-    from ctconsole.cli.node.names import names_of_files
+    from ctconsole.node.names import names_of_files
     from ctconsole.observe.offline_source import OfflineSource
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.errors import ReadOnlyError
-from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,26 +30,6 @@ def gate_options(function: _F) -> _F:
     return read_only(allow(function))
 
 
-def is_foreign(bpf_root: Path) -> bool:
-    """Whether the maps below ``bpf_root`` belong to an agent that is not ours.
-
-    A foreign agent that is down, as in a restart, still has its maps: on the node's own bpffs
-    Cilium's pins count as another's unless our agent looks after them.
-    """
-    from ctconsole.agent.control import agent_of
-    from ctconsole.observe.discovery import find_agent, find_globals
-
-    folder = find_globals(bpf_root)
-    if agent_of(folder / "any") is not None:
-        return False
-    if find_agent(folder) is not None:
-        return True
-    return folder.is_dir() and any(
-        usual.is_dir() and usual.samefile(folder) and any(usual.glob("cilium_*"))
-        for usual in (root / GLOBALS for root in (DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT))
-    )
-
-
 def gate_hint(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> str:
     """Why the gate is closed and what opens it; empty where it is open.
 
@@ -61,6 +40,8 @@ def gate_hint(bpf_root: Path, *, read_only: bool, allow_writes: bool) -> str:
         raise click.UsageError("--read-only and --allow-writes exclude each other.")
     if read_only:
         return "Drop --read-only"
+    from ctconsole.node.owner import is_foreign
+
     return "" if allow_writes or not is_foreign(bpf_root) else FOREIGN_HINT
 
 

@@ -39,7 +39,7 @@ from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from textual.driver import Driver
     from textual.screen import Screen
@@ -69,7 +69,8 @@ class ConsoleApp(App[None]):
         interval: seconds between two samples.
         clock: wall clock in seconds since the epoch, for ages on the screen.
         theme: name of a theme; one that does not exist is reported and the default taken.
-        names: reads what addresses and services are called; may take its time.
+        names: reads what addresses and services are called, and says in words what it could not
+            learn; may take its time.
         translated: reads whose address translations are in the NAT tables (see `Knowledge`);
             may take its time.
         read_only_hint: what opens the write gate, for whoever wants to act without ``actions``.
@@ -118,7 +119,7 @@ class ConsoleApp(App[None]):
         interval: float = 2.0,
         clock: Callable[[], float] = time.time,
         theme: str = DEFAULT_THEME,
-        names: Callable[[], Names] | None = None,
+        names: Callable[[], tuple[Names, Sequence[str]]] | None = None,
         translated: Callable[[], Mapping[int, Keys]] = dict,
         read_only_hint: str = HINT,
     ) -> None:
@@ -320,17 +321,18 @@ class ConsoleApp(App[None]):
             self._fetch_names(self._read_names)
 
     @work(thread=True, exclusive=True, group="names", exit_on_error=False)
-    def _fetch_names(self, read: Callable[[], Names]) -> None:
+    def _fetch_names(self, read: Callable[[], tuple[Names, Sequence[str]]]) -> None:
         try:
-            names = read()
+            names, warnings = read()
         except (CtconsoleError, OSError) as error:
             self.call_from_thread(self.flash, str(error))
         else:
-            self.call_from_thread(self._named, names)
+            self.call_from_thread(self._named, names, warnings)
 
-    def _named(self, names: Names) -> None:
+    def _named(self, names: Names, warnings: Sequence[str]) -> None:
         self.names = names
-        self.flash(f"{plural(len(names.endpoints), 'name')} known")
+        known = f"{plural(len(names.endpoints), 'name')} known"
+        self.flash("; ".join((known, *warnings)))
         self._show_sample()
 
     def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:

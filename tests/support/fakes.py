@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ctconsole.agent.flush import FlushPlan, FlushReport
 from ctconsole.errors import NoSuchMapError, UsageError
 from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
@@ -25,6 +24,7 @@ from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import MapInfo, MapType, differences, spec_of
+from ctconsole.node.flushing import FlushPlan, FlushReport
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ async def test_names_are_shown_on_request(source: FakeSource) -> None:
         services={5: "default/svc"},
         identities=dict.fromkeys([1, 2, 10017, 24411, 51820], "k8s:app=web"),
     )
-    app = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, names=lambda: names)
+    app = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, names=lambda: (names, ()))
     async with app.run_test(size=(160, 40)) as pilot:
         await open_entries(pilot)
         assert "default/web" not in screen_text(pilot)

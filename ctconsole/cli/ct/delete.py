@@ -16,9 +16,9 @@ from ctconsole.cli.plans import print_plans, print_reports
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ctconsole.agent.flush import FlushPlan
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.node.flushing import FlushPlan
 
 _yes = click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 
@@ -115,10 +115,10 @@ def _plans(
     root: Path, layout: Layout | None, maps: Sequence[str], where: str, key: str | None
 ) -> list[FlushPlan]:
     """A plan for each map."""
-    from ctconsole.agent.flush import plan_flush
-    from ctconsole.cli.node.reading import reading_of_node
     from ctconsole.errors import UsageError
     from ctconsole.model.ct.query import Query
+    from ctconsole.node.flushing import plan_flush
+    from ctconsole.node.reading import reading_of_node
     from ctconsole.observe.discovery import find_globals
 
     query = Query.parse(where)
@@ -133,8 +133,8 @@ def _plans(
 
 def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
     """The pins meant; Cilium's global conntrack maps where none is named."""
-    from ctconsole.cli.ct.samples import GLOBAL_MAPS
     from ctconsole.errors import NoSuchMapError
+    from ctconsole.node.entries import GLOBAL_MAPS
 
     if maps:
         return [Path(name) if "/" in name else folder / name for name in maps]
@@ -145,10 +145,10 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
 
 
 def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
-    from ctconsole.agent.actions import record
     from ctconsole.agent.control import agent_of
-    from ctconsole.agent.flush import flush as run_flush
     from ctconsole.agent.state import AgentSettings, default_state_dir
+    from ctconsole.node.acts import record
+    from ctconsole.node.flushing import flush as run_flush
 
     reports = []
     for plan in plans:

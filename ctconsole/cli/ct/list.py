@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ctconsole.cli.ct.pins import Pins
-    from ctconsole.cli.ct.samples import Sample
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
+    from ctconsole.node.entries import Sample
+    from ctconsole.node.pins import Pins
     from ctconsole.observe.discovery import NodeFacts
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
@@ -109,13 +109,15 @@ def list_entries(
     query = Query.parse(where or "")
     with ExitStack() as opened:
         if dumps:
-            from ctconsole.cli.ct import samples as ct_samples
+            from ctconsole.node import entries as ct_samples
 
-            samples: Iterable[Sample] = ct_samples.from_files(dumps, now or 0, judged=query.judges)
+            samples: Iterable[Sample] = ct_samples.from_files(
+                dumps, now or 0, message, judged=query.judges
+            )
             if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
                 raise click.UsageError("A dump does not tell the time; give it with --now.")
         else:
-            from ctconsole.cli.ct.pins import Pins
+            from ctconsole.node.pins import Pins
 
             pins = None if ids else Pins(bpf_root, whole=output == "table")
             if pins is not None:
@@ -134,9 +136,12 @@ def list_entries(
 
 
 def _names(dumps: tuple[Path, ...], bpf_root: Path) -> Names:
-    from ctconsole.cli.node.names import names_of_files, names_of_node
+    from ctconsole.node.names import names_of_files, names_of_node
 
-    return names_of_files(dumps) if dumps else names_of_node(bpf_root)
+    names, warnings = names_of_files(dumps) if dumps else names_of_node(bpf_root)
+    for warning in warnings:
+        message(f"ctconsole: {warning}")
+    return names
 
 
 def _check(
@@ -165,7 +170,7 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
 
     if not query.judges:
         return Reading(facts.clock.value)
-    from ctconsole.cli.node.reading import own_policy
+    from ctconsole.node.reading import own_policy
     from ctconsole.observe.reading import reading_of
 
     return reading_of(facts, own_policy(facts.bpf_root))
@@ -180,12 +185,12 @@ def _samples(
 ) -> Iterable[Sample]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     if pins is None:
-        from ctconsole.cli.ct.pins import from_id
+        from ctconsole.node.pins import from_id
 
         return (sample for number in ids for sample in from_id(number, reading))
     if output.startswith("cilium") and layout is not None:
-        return pins.samples_as_cilium(reading, layout, at_once=output == "cilium-json")
-    return pins.samples(reading, also_local=not output.startswith("cilium"))
+        return pins.samples_as_cilium(reading, layout, message, at_once=output == "cilium-json")
+    return pins.samples(reading, message, also_local=not output.startswith("cilium"))
 
 
 class _Listing:
@@ -327,8 +332,8 @@ class _Listing:
 
     def _whole(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
         """The tables, each whole where the JSON repeats its last key."""
-        from ctconsole.cli.ct.samples import whole_maps
         from ctconsole.model.ct.layout import LAYOUTS
+        from ctconsole.node.entries import whole_maps
 
         if self._layout is None or LAYOUTS[self._layout].json_repeats_key:
             samples = whole_maps(samples)

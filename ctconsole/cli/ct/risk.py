@@ -62,17 +62,17 @@ def risk(
       ctconsole ct risk --filter 'src:10.0.1.0/24' --json
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
-    from ctconsole.cli.ct.samples import decoded
     from ctconsole.errors import UsageError
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.risk import forecast
+    from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
     query = Query.parse(where or "")
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()
-    for table, problem in decoded(dumps, now or 0, layout, bpf_root, translations=True):
+    for table, problem in decoded(dumps, now or 0, layout, bpf_root, message, translations=True):
         if maps and table.info.label not in maps:
             continue
         seen.add(table.info.label)

@@ -73,14 +73,14 @@ def stats(
       ctconsole ct stats --over 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
-    from ctconsole.cli.ct.samples import decoded
     from ctconsole.model.ct.query import Query
+    from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
     if seconds and dumps:
         raise click.UsageError("--over is for live maps; a dump is one moment.")
     query = Query.parse(where or "")
-    look = partial(decoded, dumps, now or 0, layout, bpf_root)
+    look = partial(decoded, dumps, now or 0, layout, bpf_root, message)
     before = _keyed(look, query, seconds) if seconds else {}
     found = []
     exit_code = 0

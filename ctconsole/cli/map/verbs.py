@@ -156,12 +156,12 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     """
     from dataclasses import replace
 
-    from ctconsole.agent.actions import agent_warnings, record, recreate_map
     from ctconsole.agent.state import AgentSettings, default_state_dir
-    from ctconsole.cli.node.reading import reading_of_node
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
+    from ctconsole.node.acts import agent_warnings, record, recreate_map
+    from ctconsole.node.reading import reading_of_node
 
     pin = _find(name, pinned_maps(bpf_root, message)).pin
     plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ctconsole.cli.records.samples import Decoded, RecordSample
+    from ctconsole.node.records import Decoded, RecordSample
     from ctconsole.observe.discovery import Fact
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
@@ -105,7 +105,7 @@ class _Listing:
 
     def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
         """The whole output, in chunks."""
-        from ctconsole.cli.records import samples
+        from ctconsole.node import records as samples
         from ctconsole.observe.discovery import Fact, discover
 
         found: Iterable[RecordSample]

@@ -12,8 +12,8 @@ from ctconsole.model.records.table import RecordTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ctconsole.cli.records.samples import Decoded
     from ctconsole.errors import FormatError
+    from ctconsole.node.records import Decoded
 
 
 def with_counters(found: Sequence[Decoded]) -> list[Decoded]:

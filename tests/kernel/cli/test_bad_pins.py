@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli.ct.pins import Pins as CtPins
-from ctconsole.cli.ct.pins import ReadAhead
 from ctconsole.cli.main import root as cli
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.node.pins import Pins as CtPins
+from ctconsole.node.pins import ReadAhead
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.pins import Pins
 from ctconsole.paths import GLOBALS

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli import gates
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import ReadOnlyError, UsageError
 from ctconsole.history import History
@@ -17,6 +16,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.event import EventKind
+from ctconsole.node.owner import is_foreign
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 from tests.support.foreign import foreign_node
@@ -98,7 +98,7 @@ def test_read_only_closes_the_gate(path: Path, bpffs: Path, arguments: tuple[str
 def test_maps_of_another_agent_need_allow_writes(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
     with foreign_node(gate, bpffs, tmp_path) as node:
         node.agent.start()
-        assert gates.is_foreign(bpffs)
+        assert is_foreign(bpffs)
         options = ("--yes", "--bpf-root", bpffs, "--state-dir", tmp_path / "state")
         refused = ctconsole("ct", "flush", *options)
         assert isinstance(refused.exception, ReadOnlyError)
@@ -108,7 +108,7 @@ def test_maps_of_another_agent_need_allow_writes(gate: Gate, bpffs: Path, tmp_pa
 
 def test_private_maps_without_an_agent_are_ours(path: Path, bpffs: Path) -> None:
     assert path.exists()
-    assert not gates.is_foreign(bpffs)
+    assert not is_foreign(bpffs)
 
 
 def test_listing_and_statistics_take_a_filter(path: Path, bpffs: Path) -> None:

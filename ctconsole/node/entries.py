@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.cli.common import message
 from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN
 from ctconsole.model.ct.layout import KEYS, VALUE_SIZE, Layout
 from ctconsole.model.ct.table import UNWALKED, CtTable, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.offline import Offline
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Tell: TypeAlias = Callable[[str], None]
 
 GLOBAL_MAPS: Final = (
     "cilium_ct4_global",
@@ -128,6 +128,7 @@ def decoded(
     now: int,
     layout: Layout | None,
     root: Path,
+    tell: Tell,
     *,
     translations: bool = False,
 ) -> Iterator[tuple[CtTable, str]]:
@@ -138,6 +139,7 @@ def decoded(
         now: see `from_files`.
         layout: of all entries; None goes by the agent, the files or the entries.
         root: the bpffs.
+        tell: takes sentences about all of them, as they become known.
         translations: also read the NAT tables, of which a flush deletes what goes with an entry;
             dumps have them beside.
 
@@ -147,25 +149,29 @@ def decoded(
         FormatError: there is no conntrack map in the files.
     """
     if dumps:
-        samples = [one for one in from_files(dumps, now, judged=True) if one.is_conntrack]
+        samples = [one for one in from_files(dumps, now, tell, judged=True) if one.is_conntrack]
         guess = guess_layout(*(sample.values for sample in samples)).layout
         for sample in samples:
             yield sample.table(layout or sample.layout or guess), sample.problem
         return
-    from ctconsole.cli.ct.pins import Pins
-    from ctconsole.cli.node.reading import reading_of_node, with_translations
+    from ctconsole.node.pins import Pins
+    from ctconsole.node.reading import reading_of_node, with_translations
 
     with closing(Pins(root, whole=True)) as pins:
         reading = reading_of_node(root, layout)
         if translations:
-            reading = with_translations(reading, root)
-        for sample in pins.samples(reading, also_local=True):
+            reading, warning = with_translations(reading, root)
+            if warning:
+                tell(f"ctconsole: {warning}")
+        for sample in pins.samples(reading, tell, also_local=True):
             if sample.is_conntrack:
                 found = reading.layout or guess_layout(sample.values).layout
                 yield sample.table(found), sample.problem
 
 
-def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list[Sample]:
+def from_files(
+    paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False
+) -> list[Sample]:
     """Read dump files, folders and archives; of each node the maps Cilium lists first in front.
 
     Out of folders and archives conntrack maps are taken, single files whatever they hold. Where
@@ -174,6 +180,7 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
     Args:
         paths: what to read.
         now: the node's CLOCK_MONOTONIC in seconds; 0 takes what the files tell.
+        tell: takes what the files tell of the time.
         judged: also learn what the dumps beside tell of the connections.
 
     Raises:
@@ -207,7 +214,8 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
             order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
             found.append((order, sample))
     if not now:
-        say_times(offline)
+        for sentence in times_of(offline):
+            tell(sentence)
     found.sort(key=lambda pair: pair[0])
     samples = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
     if not samples:
@@ -218,11 +226,13 @@ def from_files(paths: Sequence[Path], now: int, *, judged: bool = False) -> list
     return samples
 
 
-def say_times(offline: Offline) -> None:
-    """Tell on stderr what the files of each node say of their time."""
-    for folder, node in offline.nodes.items():
-        if node.alive_at:
-            message(f"now {node.alive_at}: the agent's last sign of life in {folder}")
+def times_of(offline: Offline) -> list[str]:
+    """What the files of each node say of their time."""
+    return [
+        f"now {node.alive_at}: the agent's last sign of life in {folder}"
+        for folder, node in offline.nodes.items()
+        if node.alive_at
+    ]
 
 
 def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Sample]]) -> list[Sample]:

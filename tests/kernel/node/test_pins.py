@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli.ct import pins as ct_pins
-from ctconsole.cli.ct.pins import Pins
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import BpfError, bpf_error
 from ctconsole.kernel import mapwrite
@@ -18,6 +16,8 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.pins import pin
 from ctconsole.model.ct.reading import PLAIN
+from ctconsole.node import pins as ct_pins
+from ctconsole.node.pins import Pins
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 
@@ -74,7 +74,7 @@ def test_a_map_comes_in_parts_of_which_one_is_the_last(
 ) -> None:
     monkeypatch.setattr(ct_pins, "_PART", PART)
     pins = Pins(root, whole=False)
-    found = list(pins.samples(PLAIN, also_local=True))
+    found = list(pins.samples(PLAIN, print, also_local=True))
     pins.close()
     *parts, last, empty = found
     assert len(parts) >= ROWS // (2 * PART)
@@ -91,7 +91,7 @@ def test_whoever_stops_early_leaves_no_thread_behind(
     monkeypatch.setattr(ct_pins, "_PART", PART)
     before = threading.active_count()
     pins = Pins(root, whole=False)
-    next(pins.samples(PLAIN, also_local=True))
+    next(pins.samples(PLAIN, print, also_local=True))
     pins.close()
     unread = Pins(root, whole=False)
     unread.close()
@@ -125,5 +125,5 @@ def test_a_map_that_cannot_be_read_at_all_is_an_error(
     monkeypatch.setattr(BpfMap, "read_chunks", refuses)
     pins = Pins(root, whole=False)
     with pytest.raises(BpfError, match="Operation not permitted"):
-        list(pins.samples(PLAIN, also_local=True))
+        list(pins.samples(PLAIN, print, also_local=True))
     pins.close()

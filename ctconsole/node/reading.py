@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ctconsole.cli.common import message
 from ctconsole.errors import AgentError, CtconsoleError
 
 if TYPE_CHECKING:
@@ -29,17 +28,16 @@ def reading_of_node(root: Path, layout: Layout | None = None) -> Reading:
     return reading_of(discover(root, layout=layout), own_policy(root))
 
 
-def with_translations(reading: Reading, root: Path) -> Reading:
-    """The same, and whose addresses are translated; says so where that cannot be learned."""
+def with_translations(reading: Reading, root: Path) -> tuple[Reading, str]:
+    """The same, and whose addresses are translated; and why that is not known, else empty."""
     from ctconsole.manager.knowledge import read_translated
     from ctconsole.observe.discovery import find_globals
 
     try:
         translated = read_translated(find_globals(root))
     except CtconsoleError as error:
-        message(f"ctconsole: translations are not known: {error}")
-        return reading
-    return replace(reading, knowledge=replace(reading.knowledge, translated=translated))
+        return reading, f"translations are not known: {error}"
+    return replace(reading, knowledge=replace(reading.knowledge, translated=translated)), ""
 
 
 def own_policy(root: Path) -> PolicyFacts | None:

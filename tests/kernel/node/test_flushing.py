@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.agent.flush import flush, plan_flush
 from ctconsole.errors import FormatError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
@@ -18,6 +17,7 @@ from ctconsole.model.ct.reading import Reading
 from ctconsole.model.ct.risk import Reason, Risk
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.node.flushing import flush, plan_flush
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 from tests.support.ct_tables import Entry, ct_table
 from tests.support.translated import translated_connection

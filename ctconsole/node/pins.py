@@ -14,13 +14,12 @@ from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ctconsole.cli.common import message
-from ctconsole.cli.ct.samples import GLOBAL_MAPS, Sample
 from ctconsole.errors import BpfError, FormatError, NoSuchMapError
 from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE, Layout
 from ctconsole.model.ct.table import UNWALKED
+from ctconsole.node.entries import GLOBAL_MAPS, Sample
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import Walk
+    from ctconsole.node.entries import Tell
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -161,11 +161,12 @@ class Pins:
         while self._readers:
             self._readers.popitem()[1].close()
 
-    def samples(self, reading: Reading, *, also_local: bool) -> Iterator[Sample]:
+    def samples(self, reading: Reading, tell: Tell, *, also_local: bool) -> Iterator[Sample]:
         """The maps that exist, in Cilium's order.
 
         Args:
             reading: what is known of the node.
+            tell: takes why a map was passed over.
             also_local: list the maps of single endpoints too (``conntrack-local``).
 
         Raises:
@@ -192,13 +193,13 @@ class Pins:
                 opened = True
             except (BpfError, FormatError) as error:
                 # Gone since it was listed, or no map at all: the others are worth showing.
-                message(f"Passed over: {error}")
+                tell(f"Passed over: {error}")
                 failure = error
         if failure is not None and not opened:
             raise failure
 
     def samples_as_cilium(
-        self, reading: Reading, layout: Layout, *, at_once: bool
+        self, reading: Reading, layout: Layout, tell: Tell, *, at_once: bool
     ) -> Iterator[Sample]:
         """The four global maps; about odd ones is done what that version's tool does.
 
@@ -209,6 +210,7 @@ class Pins:
         Args:
             reading: what is known of the node.
             layout: the version.
+            tell: takes what the tool says of a map it passes over.
             at_once: look at all maps before the first is handed over, as the tools do for JSON,
                 of which they print nothing where one map fails.
 
@@ -218,11 +220,11 @@ class Pins:
         """
         ipv6 = any((self._folder / name).exists() for name in GLOBAL_MAPS[2:])
         names = GLOBAL_MAPS if ipv6 or LAYOUTS[layout].skips_missing_maps else GLOBAL_MAPS[:2]
-        listed = (name for name in names if self._is_listed(name, layout))
+        listed = (name for name in names if self._is_listed(name, layout, tell))
         for name in list(listed) if at_once else listed:
             yield from self._open(name).samples(reading)
 
-    def _is_listed(self, name: str, layout: Layout) -> bool:
+    def _is_listed(self, name: str, layout: Layout, tell: Tell) -> bool:
         path, spec = self._folder / name, LAYOUTS[layout]
         try:
             with BpfMap.open(path) as live:
@@ -231,7 +233,7 @@ class Pins:
             if not spec.skips_missing_maps:
                 raise
             reason = os.strerror(error.errno or 0).lower()
-            message(f"Unable to open {path}: Unable to get object {path}: {reason}. Skipping.")
+            tell(f"Unable to open {path}: Unable to get object {path}: {reason}. Skipping.")
             return False
         if size != VALUE_SIZE and not spec.fills_short_values:
             raise FormatError(

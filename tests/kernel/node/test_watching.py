@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctconsole.cli.console_watch import watching
 from ctconsole.history import History
 from ctconsole.lab.foreign_agent import TCP_MAX
 from ctconsole.model.event import EventKind
+from ctconsole.node.watching import watching
 from tests.support.foreign import foreign_node, until
 
 if TYPE_CHECKING:

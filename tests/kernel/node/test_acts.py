@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.agent import control
-from ctconsole.agent.actions import agent_warnings, recreate_map
 from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError
@@ -20,6 +19,7 @@ from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
+from ctconsole.node.acts import agent_warnings, recreate_map
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair

@@ -1,10 +1,9 @@
-"""Where ``--names`` gets names from: the maps, and the agent where one answers."""
+"""Where names come from: the maps, and the agent where one answers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.cli.common import message
 from ctconsole.errors import CtconsoleError, FormatError
 from ctconsole.model.names import Names, names_of_agent, names_of_maps, names_of_nodes
 from ctconsole.model.records.spec import Kind
@@ -13,37 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ctconsole.cli.records.samples import RecordSample
+    from ctconsole.node.records import RecordSample
 
 KINDS: Final = (Kind.IPCACHE, Kind.ENDPOINT, Kind.SERVICE, Kind.REVERSE_NAT)
 
 
-def names_of_node(root: Path) -> Names:
-    """What the node's maps tell, and the agent in charge of that bpffs where one answers."""
-    from ctconsole.cli.records import samples
+def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:
+    """What the node's maps tell, and the agent in charge of that bpffs where one answers.
 
+    Returns:
+        The names, and in words what could not be asked.
+    """
+    from ctconsole.node import records as samples
+
+    warnings: tuple[str, ...] = ()
     try:
         names = _of(samples.from_pins(root, KINDS))
     except CtconsoleError as error:
-        message(f"ctconsole: no names from the maps: {error}")
+        warnings = (f"no names from the maps: {error}",)
         names = Names()
     from ctconsole.observe import agentapi, discovery
 
     agent = discovery.find_agent(discovery.find_globals(root))
     if agent is None:
-        return names
+        return names, warnings
     told = agentapi.read(agent.socket)
-    for warning in told.warnings:
-        message(f"ctconsole: {warning}")
-    return names.merged(names_of_agent(told.endpoints, told.identities, told.services))
+    names = names.merged(names_of_agent(told.endpoints, told.identities, told.services))
+    return names, (*warnings, *told.warnings)
 
 
-def names_of_files(paths: Sequence[Path]) -> Names:
+def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
     """What the maps in the same files tell, and the agent where bugtool asked it.
 
     RevNAT ids mean something on their node only: of several nodes those that agree are taken.
+
+    Returns:
+        The names, and in words why there are none.
     """
-    from ctconsole.cli.records import samples
+    from ctconsole.node import records as samples
     from ctconsole.observe.offline import read_offline
     from ctconsole.observe.offline_nodes import NodeFiles
 
@@ -58,10 +64,11 @@ def names_of_files(paths: Sequence[Path]) -> Names:
         _of(tables.get(folder, ())).merged(offline.nodes.get(folder, NodeFiles()).names())
         for folder in folders
     ]
+    warnings: tuple[str, ...] = ()
     if not tables and not any(node.told.endpoints for node in offline.nodes.values()):
         named = ", ".join(path.name for path in paths)
-        message(f"ctconsole: no names: nothing in {named} tells any")
-    return names_of_nodes(nodes)
+        warnings = (f"no names: nothing in {named} tells any",)
+    return names_of_nodes(nodes), warnings
 
 
 def _of(found: Iterable[RecordSample]) -> Names:
