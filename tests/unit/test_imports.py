@@ -28,7 +28,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.datapath": {*SCREEN, *STORES, "bcc", "click"},
     "ctconsole.observe": {*SCREEN, "bcc", "structlog", "click"},
     "ctconsole.agent": {"textual", "bcc", "watchfiles", "click"},  # structlog loads rich
-    "ctconsole.node": {"textual", "bcc", "watchfiles", "click"},
+    "ctconsole.node": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
     "ctconsole.lab": {*SCREEN, "bcc", "click"},
     "ctconsole.cli": EVERYTHING - {"numpy"},
     "ctconsole.ui": {"bcc", "click", "pyroute2"},
