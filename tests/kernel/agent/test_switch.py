@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.agent import control, ticket
-from ctconsole.agent.actions import recreate_map
 from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, BusyError
@@ -26,6 +25,7 @@ from ctconsole.manager.recreate import plan_recreate
 from ctconsole.manager.swap import users
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
+from ctconsole.node.acts import recreate_map
 from ctconsole.paths import GLOBALS
 from tests.support.namespaces import connected_pair
 
