@@ -17,8 +17,8 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_IN,
     TUPLE_F_RELATED,
     TUPLE_F_SERVICE,
-    Form,
     Layout,
+    Notation,
 )
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.chunks import chunk_jobs, in_order
@@ -86,7 +86,7 @@ def _lines(keys: Records, values: Records, table: CtTable, *, time_diff: bool) -
     before = b" "
     for field in spec.text:
         columns += _field(values[field.field], field, before, spec)
-        before = b"] " if field.form is Form.FLAGS else b" "
+        before = b"] " if field.form is Notation.FLAGS else b" "
     return join([*columns, literal(before + b"\n")], len(keys))
 
 
@@ -157,11 +157,11 @@ def _field(column: Records, field: TextField, before: bytes, spec: LayoutSpec) -
     """One ``Label=value`` with the text that ends the field before it."""
     label = before + field.label.encode()
     match field.form:
-        case Form.HEX2:
+        case Notation.HEX2:
             return [hex_bytes(label + b"0x").column(column)]
-        case Form.FLAGS:
+        case Notation.FLAGS:
             return _flags(column, label, spec)
-        case Form.DECIMAL:
+        case Notation.DECIMAL:
             return [literal(label), *decimal(column.astype(column.dtype.newbyteorder("<")))]
 
 

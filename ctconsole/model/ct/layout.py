@@ -122,7 +122,7 @@ def since(layout: Layout, first: Layout) -> bool:
     return order.index(layout) >= order.index(first)
 
 
-class Form(StrEnum):
+class Notation(StrEnum):
     """How Cilium's text prints a number."""
 
     DECIMAL = "decimal"
@@ -136,7 +136,7 @@ class TextField:
 
     label: str
     field: str
-    form: Form = Form.DECIMAL
+    form: Notation = Notation.DECIMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,13 @@ _V1_9: Final = LayoutSpec(
     text=(
         TextField("RxPackets=", "rx_packets"),
         TextField("RxBytes=", "rx_bytes"),
-        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
+        TextField("RxFlagsSeen=", "rx_flags_seen", Notation.HEX2),
         TextField("LastRxReport=", "last_rx_report"),
         TextField("TxPackets=", "tx_packets"),
         TextField("TxBytes=", "tx_bytes"),
-        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
+        TextField("TxFlagsSeen=", "tx_flags_seen", Notation.HEX2),
         TextField("LastTxReport=", "last_tx_report"),
-        TextField("Flags=", "flags", Form.FLAGS),
+        TextField("Flags=", "flags", Notation.FLAGS),
         TextField("RevNAT=", "rev_nat_index"),
         TextField("SourceSecurityID=", "src_sec_id"),
         TextField("IfIndex=", "ifindex"),
@@ -301,11 +301,11 @@ def _merged_text(*last: TextField) -> tuple[TextField, ...]:
     return (
         TextField("Packets=", "packets"),
         TextField("Bytes=", "bytes"),
-        TextField("RxFlagsSeen=", "rx_flags_seen", Form.HEX2),
+        TextField("RxFlagsSeen=", "rx_flags_seen", Notation.HEX2),
         TextField("LastRxReport=", "last_rx_report"),
-        TextField("TxFlagsSeen=", "tx_flags_seen", Form.HEX2),
+        TextField("TxFlagsSeen=", "tx_flags_seen", Notation.HEX2),
         TextField("LastTxReport=", "last_tx_report"),
-        TextField("Flags=", "flags", Form.FLAGS),
+        TextField("Flags=", "flags", Notation.FLAGS),
         TextField("RevNAT=", "rev_nat_index"),
         TextField("SourceSecurityID=", "src_sec_id"),
         *last,

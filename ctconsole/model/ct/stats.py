@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
 
 EDGES: Final = (0, 10, 60, 300, 1800, 7200, 21600)
-"""Limits of a `Histogram`'s bars in seconds: closing, opening, minutes, hours, six hours."""
+"""Limits of the `Bar`s in seconds: closing, opening, minutes, hours, six hours."""
 
 _STATES: Final = len(State)
 _DIRECTIONS: Final = len(Direction)

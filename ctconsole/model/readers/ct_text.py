@@ -24,8 +24,8 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_IN,
     TUPLE_F_RELATED,
     TUPLE_F_SERVICE,
-    Form,
     Layout,
+    Notation,
     Protocol,
     value_dtype,
 )
@@ -231,8 +231,8 @@ def _fill(keys: Records, values: Records, rows: list[_Fields], layout: Layout) -
         _put(values, described.field, _numbers(texts, described.form))
 
 
-def _numbers(texts: Iterable[str], form: Form = Form.DECIMAL) -> npt.NDArray[np.uint64]:
-    base = 10 if form is Form.DECIMAL else 16
+def _numbers(texts: Iterable[str], form: Notation = Notation.DECIMAL) -> npt.NDArray[np.uint64]:
+    base = 10 if form is Notation.DECIMAL else 16
     return np.array([int(text, base) for text in texts], np.uint64)
 
 
@@ -267,11 +267,11 @@ def _pattern(layout: Layout) -> re.Pattern[str]:
     parts = [_TUPLE]
     for described in LAYOUTS[layout].text:
         match described.form:
-            case Form.DECIMAL:
+            case Notation.DECIMAL:
                 parts.append(rf" {described.label}(\d{{1,20}})")
-            case Form.HEX2:
+            case Notation.HEX2:
                 parts.append(rf" {described.label}0x([0-9a-f]{{2}})")
-            case Form.FLAGS:
+            case Notation.FLAGS:
                 parts.append(
                     rf" {described.label}0x([0-9a-f]{{4}}) \[ (?:[\w=]{{1,20}} ){{0,16}}\]"
                 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctconsole.model.ct.guess import guess_layout
-from ctconsole.model.ct.layout import KEY4, KEY6, LAYOUTS, VALUE_SIZE, Form, Layout, value_dtype
+from ctconsole.model.ct.layout import KEY4, KEY6, LAYOUTS, VALUE_SIZE, Layout, Notation, value_dtype
 from tests.support.captures import FOLDERS, layout_of, tables
 
 
@@ -19,7 +19,7 @@ def test_every_layout_is_complete(layout: Layout) -> None:
     assert {field.field for field in spec.text} <= names
     assert {field for _, field in spec.json} <= names
     assert {"backend_id", "lifetime", "flags"} <= names
-    assert [field.form for field in spec.text].count(Form.FLAGS) == 1
+    assert [field.form for field in spec.text].count(Notation.FLAGS) == 1
 
 
 def test_key_sizes() -> None:
