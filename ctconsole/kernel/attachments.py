@@ -6,34 +6,41 @@ import ctypes
 import errno
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, NoSuchMapError, bpf_error
 from ctconsole.kernel import netns
 from ctconsole.kernel.cgroups import cgroup_roots, in_cgroups
 from ctconsole.kernel.hooks import HOOKS, Asker, Attachment, Target
 from ctconsole.kernel.ids import fd_by_id, ids
+from ctconsole.kernel.interfaces import on_interfaces
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType
-from ctconsole.kernel.rtnl import talk
 from ctconsole.kernel.syscall import F_RDONLY, Cmd, InfoAttr, LinkInfoStruct, bpf
-from ctconsole.kernel.tc import read_filters
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from pyroute2 import IPRoute
-    from pyroute2.netlink import nlmsg
-
     from ctconsole.kernel.hooks import Place
     from ctconsole.kernel.programs import ProgramInfo
     from ctconsole.model.spec import MapInfo
+
+IN_NAMESPACES = frozenset(
+    {
+        ProgramType.SCHED_CLS,
+        ProgramType.SCHED_ACT,
+        ProgramType.XDP,
+        ProgramType.FLOW_DISSECTOR,
+        ProgramType.SK_LOOKUP,
+    }
+)
+"""Types of programs that are attached to a network namespace or to its interfaces."""
 
 _STRUCT_OPS = "struct ops"
 
@@ -68,13 +75,6 @@ _PLACES = {
 
 _HOOK_NAMES = {(hook.kind, hook.number): hook.name for hooks in HOOKS.values() for hook in hooks}
 
-_XDP_MODES = {
-    "IFLA_XDP_SKB_PROG_ID": "generic",
-    "IFLA_XDP_DRV_PROG_ID": "driver",
-    "IFLA_XDP_HW_PROG_ID": "offloaded",
-}
-"""Several may be there at once, and then there is no IFLA_XDP_PROG_ID (Linux 4.19)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
@@ -91,7 +91,21 @@ class Namespace:
     inode: int
 
 
-def attachments(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> list[Attachment]:
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """What a look at every hook has found.
+
+    Attributes:
+        found: the attached programs.
+        unknown: a sentence for each network namespace that could not be asked; a program that
+            is not among ``found`` may be attached there.
+    """
+
+    found: tuple[Attachment, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def attachments(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> Attachments:
     """Every attached program that can be found from here.
 
     Looked through are all bpf links, the interfaces and hooks of every network namespace that has
@@ -108,8 +122,12 @@ def attachments(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> lis
     programs = list(programs)
     asker = Asker({program.type for program in programs})
     found = in_cgroups(asker, cgroup_roots())
+    unknown = []
     for space in namespaces():
-        found += in_namespace(space, asker)
+        try:
+            found += in_namespace(space, asker)
+        except BpfError as error:
+            unknown.append(f"{space.name or 'the own network namespace'}: {error.message}")
     callbacks = {program.id for program in programs if program.type is ProgramType.STRUCT_OPS}
     for info in maps:
         if info.type in {MapType.SOCKMAP, MapType.SOCKHASH}:
@@ -119,7 +137,20 @@ def attachments(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> lis
     # A link knows less of its place than whoever looked there.
     seen = {(one.place, one.prog_id) for one in found if one.place}
     found += [one for one in links() if one.prog_id and (one.place, one.prog_id) not in seen]
-    return list(dict.fromkeys(found))
+    return Attachments(tuple(dict.fromkeys(found)), tuple(unknown))
+
+
+def link_ids() -> Iterator[int]:
+    """The id of every bpf link of the machine (Linux 5.8); none on an older kernel.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    try:
+        yield from ids(Cmd.BPF_LINK_GET_NEXT_ID)
+    except BpfError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def links() -> Iterator[Attachment]:
@@ -131,16 +162,7 @@ def links() -> Iterator[Attachment]:
     Raises:
         DeniedError: without CAP_SYS_ADMIN.
     """
-    numbers = ids(Cmd.BPF_LINK_GET_NEXT_ID)
-    while True:
-        try:
-            number = next(numbers, None)
-        except BpfError as error:
-            if error.errno == errno.EINVAL:
-                return
-            raise
-        if number is None:
-            return
+    for number in link_ids():
         try:
             fd = fd_by_id(Cmd.BPF_LINK_GET_FD_BY_ID, number, f"link {number}")
         except NoSuchMapError:
@@ -192,60 +214,35 @@ def namespaces() -> list[Namespace]:
 
 
 def in_namespace(space: Namespace, asker: Asker) -> list[Attachment]:
-    """What is attached to a network namespace and to its interfaces; nothing if it went."""
+    """What is attached to a network namespace and to its interfaces; nothing if it went.
+
+    Raises:
+        BpfError: it is there and cannot be asked.
+    """
     found = []
     if asker.worth(Target.NAMESPACE):
-        with suppress(OSError):
-            fd = os.open(space.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                name = space.name or "the own namespace"
-                found += asker.at(Target.NAMESPACE, fd, space.inode, name)
-            finally:
-                os.close(fd)
-
-    def work(route: IPRoute) -> list[Attachment]:
-        inside = f" in {space.name}" if space.name else ""
-        return [
-            one
-            for message in route.get_links()
-            for one in _on_interface(route, message, inside, asker)
-        ]
-
-    where = str(space.path) if space.name else None
-    with suppress(BpfError):
-        found += talk("RTM_GETTFILTER", space.name, work, netns=where)
+        with suppress(FileNotFoundError, ProcessLookupError), _opened(space.path) as fd:
+            name = space.name or "the own namespace"
+            found += asker.at(Target.NAMESPACE, fd, space.inode, name)
+    inside = f" in {space.name}" if space.name else ""
+    try:
+        with netns.inside(str(space.path) if space.name else None):
+            found += on_interfaces(inside, asker)
+    except NoSuchMapError:
+        return []
     return found
 
 
-def _on_interface(
-    route: IPRoute, message: nlmsg, inside: str, asker: Asker
-) -> Iterator[Attachment]:
-    index, where = message["index"], message.get_attr("IFLA_IFNAME") + inside
-    xdp = message.get_attr("IFLA_XDP")
-    if xdp:
-        yield from xdp_attachments(xdp, index, where)
-    yield from asker.at(Target.INTERFACE, index, index, where)
-    for one in read_filters(route, index):
-        if one.prog_id:
-            yield Attachment("tc", f"{one.hook} of {where}", one.prog_id)
-
-
-def xdp_attachments(xdp: nlmsg, index: int, where: str) -> list[Attachment]:
-    """The XDP programs of one interface.
-
-    Args:
-        xdp: the IFLA_XDP of its message.
-        index: its number.
-        where: its name, for a person.
-    """
-    place = ("xdp", index, 0)
-    found = [
-        Attachment("xdp", f"{mode} of {where}", number, place)
-        for name, mode in _XDP_MODES.items()
-        if (number := xdp.get_attr(name))
-    ]
-    number = xdp.get_attr("IFLA_XDP_PROG_ID")
-    return found or ([Attachment("xdp", where, number, place)] if number else [])
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError as error:
+        raise bpf_error(error.errno or errno.EACCES, "setns", str(path)) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def in_sockmap(info: MapInfo, asker: Asker) -> list[Attachment]:

@@ -90,6 +90,30 @@ def _unless_gone(error: OSError) -> None:
         ) from error
 
 
+def pin_entries(root: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Everything pinned at or below ``root``, with the file system and inode of the pin.
+
+    A pin that is replaced gets another inode.
+
+    Raises:
+        BpfError: a folder may not be read.
+    """
+    try:
+        device = root.stat().st_dev
+        waiting = [str(root)]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif not entry.is_symlink():
+                        yield Path(entry.path), (device, entry.inode())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise bpf_error(error.errno or errno.EIO, "readdir", str(root)) from error
+
+
 async def watch(root: Path, stop: asyncio.Event | None = None) -> AsyncIterator[set[Path]]:
     """Paths at or below ``root`` at which something was pinned, unpinned or replaced.
 

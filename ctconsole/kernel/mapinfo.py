@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 
-def map_info(fd: int, pin: PurePath | None = None) -> MapInfo:
+def map_info(fd: int, pin: PurePath | None = None, *, memory: bool = True) -> MapInfo:
     """Facts about the map behind ``fd`` (BPF_OBJ_GET_INFO_BY_FD and fdinfo).
+
+    Args:
+        fd: the map; something else only where its memory is asked for too.
+        pin: where it is pinned.
+        memory: read fdinfo, which takes longer than the rest.
 
     Raises:
         BpfError: ``fd`` is no map (EINVAL).
     """
     subject = str(pin) if pin else f"fd {fd}"
-    memlock = _memlock(fd, subject)
+    memlock = _memlock(fd, subject) if memory else None
     raw = MapInfoStruct()
     attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
     bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)

@@ -372,6 +372,20 @@ def all_map_ids() -> list[int]:
     return list(ids(Cmd.BPF_MAP_GET_NEXT_ID))
 
 
+def map_of(number: int) -> MapInfo:
+    """Facts about the map of this id, without its memory, which is asked for in another way.
+
+    Raises:
+        NoSuchMapError: no map has it any more.
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, number, f"map {number}", open_flags=F_RDONLY)
+    try:
+        return map_info(fd, memory=False)
+    finally:
+        os.close(fd)
+
+
 def all_maps() -> list[MapInfo]:
     """Facts about every map of this machine, by id; one freed meanwhile is left out.
 

@@ -128,6 +128,15 @@ def program_info(fd: int) -> ProgramInfo:
     )
 
 
+def all_program_ids() -> list[int]:
+    """The ids of every program of this machine, ascending.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    return list(ids(Cmd.BPF_PROG_GET_NEXT_ID))
+
+
 def all_programs() -> list[ProgramInfo]:
     """Every program of this machine, by id; one unloaded meanwhile is left out.
 
@@ -135,7 +144,7 @@ def all_programs() -> list[ProgramInfo]:
         DeniedError: without CAP_SYS_ADMIN.
     """
     found = []
-    for number in ids(Cmd.BPF_PROG_GET_NEXT_ID):
+    for number in all_program_ids():
         try:
             fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
         except NoSuchMapError:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.model.spec import MapType
-from ctconsole.observe.usage import look_at, read_slots
+from ctconsole.observe.inventory import Inventory, read_slots
+from ctconsole.observe.usage import former_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ctconsole.model.spec import MapInfo
-    from ctconsole.observe.usage import Look, User
+    from ctconsole.observe.inventory import Programs, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +53,35 @@ class CallArray:
 def tail_calls(
     root: Path,
     passed_over: Callable[[str], None] = lambda _: None,
-    look: Look | None = None,
+    *,
+    history: Path | None = None,
+    inventory: Inventory | None = None,
 ) -> list[CallArray]:
     """Look into every program array pinned below ``root``, in the order of their names.
 
     Args:
         root: a bpffs, or a folder on one.
         passed_over: told a sentence of each pin that could not be opened.
-        look: one just taken, None to take one.
+        history: see `ctconsole.observe.usage.map_usage`, whose look it shares.
+        inventory: what is known from the looks before; a new one where there were none.
 
     Raises:
         NoSuchMapError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
-    seen = look or look_at(root, passed_over=passed_over)
-    names = {program.id: program.name for program in seen.programs}
+    pinned = pinned_maps(root, passed_over)
+    inventory = inventory or Inventory()
+    inventory.meet(pinned)
+    ours = frozenset(info.id for info in pinned.values())
+    seen = inventory.look(ours | former_ids(history).keys())
+    arrays = {path: one for path, one in pinned.items() if one.type is MapType.PROG_ARRAY}
     return [
-        CallArray(path, info, seen.users.get(info.id, ()), _callees(seen, info.id, names))
-        for path, info in sorted(seen.pinned.items())
-        if info.type is MapType.PROG_ARRAY
+        CallArray(path, info, seen.users.get(info.id, ()), _callees(info.id, seen))
+        for path, info in sorted(arrays.items())
     ]
 
 
-def _callees(seen: Look, number: int, names: dict[int, str]) -> tuple[Callee, ...]:
+def _callees(number: int, seen: Programs) -> tuple[Callee, ...]:
     """What an array holds."""
     slots = seen.slots[number] if number in seen.slots else read_slots(number)
-    return tuple(Callee(index, prog_id, names.get(prog_id, "")) for index, prog_id in slots)
+    return tuple(Callee(index, prog_id, seen.names.get(prog_id, "")) for index, prog_id in slots)

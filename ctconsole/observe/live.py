@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
-from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.catalogue import group_of
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
+from ctconsole.observe.inventory import Inventory
 from ctconsole.observe.source import MapRow, NodeSnapshot
-from ctconsole.observe.usage import look_at, map_usage
+from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
-    from ctconsole.observe.usage import Look, MapUsage
+    from ctconsole.observe.usage import MapUsage
 
 _SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
 _MOST_SLOTS = 4096
@@ -78,9 +79,9 @@ class LiveSource:
         self._guessed: Layout | None = None
         self._waited = False
         self._facts = FactsKeeper(bpf_root, policy=policy)
+        self._inventory = Inventory()
         self._counter: ElementCounter | None = None
         self._counter_tried = False
-        self._look: Look | None = None
         self._walked: dict[int, tuple[Count, float]] = {}
 
     @property
@@ -105,7 +106,9 @@ class LiveSource:
         started, taken_at = time.perf_counter(), time.time()
         infos = pinned_maps(self._root)
         counts = self._counts(infos.values())
-        users = Counter(number for program in all_programs() for number in program.map_ids)
+        users = Counter(
+            number for program in self._inventory.programs() for number in program.map_ids
+        )
         rows = []
         for info in infos.values():
             count = counts.get(info.id)
@@ -141,14 +144,12 @@ class LiveSource:
         return self._history.read(since_id, limit, newest=True)
 
     def usage(self) -> Sequence[MapUsage]:
-        """See `map_usage`; `calls`, asked next, goes by the same look."""
-        self._look = look_at(self._root, self._history_path)
-        return map_usage(self._root, look=self._look)
+        """See `map_usage`."""
+        return map_usage(self._root, self._history_path, inventory=self._inventory)
 
     def calls(self) -> Sequence[CallArray]:
         """See `tail_calls`."""
-        look, self._look = self._look, None
-        return tail_calls(self._root, look=look)
+        return tail_calls(self._root, history=self._history_path, inventory=self._inventory)
 
     def close(self) -> None:
         """Close the counter and the history."""

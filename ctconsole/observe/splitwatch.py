@@ -6,10 +6,10 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel.maps import all_maps, all_programs
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapType
-from ctconsole.observe.usage import map_usage, pinned_anywhere
+from ctconsole.observe.inventory import Inventory
+from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +33,8 @@ class SplitWatch:
     def __init__(self, root: Path, history: Path | None = None) -> None:
         self._root = root
         self._history = history
+        # It looks on suspicion only, and then at how things are.
+        self._inventory = Inventory(stale=0.0)
         self._next = 0.0
         self._alarmed: frozenset[Path] = frozenset()
 
@@ -50,16 +52,20 @@ class SplitWatch:
             return []
         self._next = now + EVERY_SECONDS
         # Looking at every hook of a large node takes seconds, so it is done on suspicion only.
-        split = self._split() if _suspicious(pinned) else {}
-        events = list(self._changes(split))
-        self._alarmed = frozenset(split)
+        found = self._look() if self._suspicious(pinned) else []
+        split = {usage.path: usage for usage in found if usage.split}
+        # An alarm is over when it is seen to be, not when it cannot be seen.
+        doubtful = frozenset(usage.path for usage in found if usage.in_doubt) & self._alarmed
+        events = list(self._changes(split, doubtful))
+        self._alarmed = frozenset(split) | doubtful
         return events
 
-    def _split(self) -> dict[Path, MapUsage]:
-        found = map_usage(self._root, self._history)
-        return {usage.path: usage for usage in found if usage.split}
+    def _look(self) -> list[MapUsage]:
+        return map_usage(self._root, self._history, inventory=self._inventory)
 
-    def _changes(self, split: Mapping[Path, MapUsage]) -> Iterator[Event]:
+    def _changes(
+        self, split: Mapping[Path, MapUsage], doubtful: frozenset[Path]
+    ) -> Iterator[Event]:
         for path, usage in split.items():
             if path not in self._alarmed:
                 # The newest other generation need not be the one that packets meet.
@@ -70,27 +76,27 @@ class SplitWatch:
                     "left": len(old.live_users),
                 }
                 yield _event(path, usage.verdict, Level.ERROR, fields)
-        for path in sorted(self._alarmed - split.keys()):
+        for path in sorted(self._alarmed - split.keys() - doubtful):
             yield _event(path, f"Programs use the pinned {path.name} again", Level.INFO, {})
 
-
-def _suspicious(pinned: Mapping[Path, MapInfo]) -> bool:
-    """Whether some pinned map is used by no program while another one like it is."""
-    used = {number for program in all_programs() for number in program.map_ids}
-    idle = {
-        (info.name, info.type, info.key_size, info.value_size)
-        for info in pinned.values()
-        if info.id not in used and info.type is not MapType.PROG_ARRAY
-    }
-    if not idle:
-        return False
-    twins = {
-        info.id
-        for info in all_maps()
-        if info.id in used and (info.name, info.type, info.key_size, info.value_size) in idle
-    }
-    # Labs and other datapaths have maps of the same names, pinned elsewhere.
-    return bool(twins - {info.id for info in pinned.values()}) and bool(twins - pinned_anywhere())
+    def _suspicious(self, pinned: Mapping[Path, MapInfo]) -> bool:
+        """Whether some pinned map is used by no program while another one like it is."""
+        used = {number for program in self._inventory.programs() for number in program.map_ids}
+        idle = {
+            (info.name, info.type, info.key_size, info.value_size)
+            for info in pinned.values()
+            if info.id not in used and info.type is not MapType.PROG_ARRAY
+        }
+        if not idle:
+            return False
+        twins = {
+            info.id
+            for info in self._inventory.maps().values()
+            if info.id in used and (info.name, info.type, info.key_size, info.value_size) in idle
+        }
+        # Labs and other datapaths have maps of the same names, pinned elsewhere.
+        lost = twins - {info.id for info in pinned.values()}
+        return bool(lost) and bool(lost - self._inventory.pinned_anywhere())
 
 
 def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:

@@ -25,7 +25,7 @@ TCX_INGRESS, TCX_EGRESS, XDP, STRUCT_OPS = 46, 47, 37, 44
 
 def attached(number: int) -> list[Attachment]:
     """Where ``attachments`` finds the program of this id."""
-    return [one for one in attachments(all_programs(), all_maps()) if one.prog_id == number]
+    return [one for one in attachments(all_programs(), all_maps()).found if one.prog_id == number]
 
 
 @contextmanager

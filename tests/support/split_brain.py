@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.event import Level
-from ctconsole.observe.usage import MapGeneration, MapUsage, User
+from ctconsole.observe.inventory import User
+from ctconsole.observe.usage import MapGeneration, MapUsage
 from tests.support.fakes import CT4
 
 if TYPE_CHECKING:

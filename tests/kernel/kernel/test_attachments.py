@@ -5,12 +5,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from ctconsole.kernel import attachments, hooks, links, mapwrite, netns, pins, tc
 from ctconsole.kernel.attachments import link_attachment
 from ctconsole.kernel.counts import ElementCounter
 from ctconsole.kernel.hooks import Asker, Attachment, Hook, Target, known
+from ctconsole.kernel.interfaces import xdp_attachments
 from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
 from ctconsole.kernel.syscall import Cmd, LinkInfoStruct, ProgQueryAttr
@@ -112,21 +112,13 @@ def test_an_xdp_link_is_listed_once(gate: Gate) -> None:
 def test_all_xdp_programs_of_an_interface_are_found() -> None:
     """As the kernel tells of hardware that runs one program while its driver runs another."""
 
-    def told(*facts: tuple[str, int]) -> list[Attachment]:
-        message = ifinfmsg()
-        message["attrs"] = [("IFLA_XDP", {"attrs": facts})]
-        message.encode()
-        decoded = ifinfmsg(message.data)
-        decoded.decode()
-        return attachments.xdp_attachments(decoded.get_attr("IFLA_XDP"), 7, "eth0")
-
-    assert told(("IFLA_XDP_DRV_PROG_ID", 5), ("IFLA_XDP_HW_PROG_ID", 6)) == [
+    assert xdp_attachments({2: 4, 5: 5, 7: 6}, 7, "eth0") == [
         Attachment("xdp", "driver of eth0", 5),
         Attachment("xdp", "offloaded of eth0", 6),
     ]
     # Before Linux 4.19.
-    assert told(("IFLA_XDP_PROG_ID", 5)) == [Attachment("xdp", "eth0", 5)]
-    assert told() == []
+    assert xdp_attachments({4: 5}, 7, "eth0") == [Attachment("xdp", "eth0", 5)]
+    assert xdp_attachments({}, 7, "eth0") == []
 
 
 def test_links_are_found() -> None:

@@ -7,8 +7,9 @@ from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.event import Level
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe import splitwatch
+from ctconsole.observe.inventory import User
 from ctconsole.observe.splitwatch import SplitWatch
-from ctconsole.observe.usage import MapGeneration, MapUsage, User
+from ctconsole.observe.usage import MapGeneration, MapUsage
 
 if TYPE_CHECKING:
     import pytest
@@ -26,7 +27,7 @@ def generation(number: int, *, attached: int = 0, loaded: int = 0) -> MapGenerat
 def test_the_alarm_names_the_generation_that_packets_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     others = (generation(11, loaded=2), generation(10, attached=2))
     usage = MapUsage(PIN, generation(12), others, Level.ERROR, "split")
-    monkeypatch.setattr(splitwatch, "map_usage", lambda *_: [usage])
-    monkeypatch.setattr(splitwatch, "_suspicious", lambda _: True)
+    monkeypatch.setattr(splitwatch, "map_usage", lambda *_, **__: [usage])
+    monkeypatch.setattr(SplitWatch, "_suspicious", lambda *_: True)
     (alarm,) = SplitWatch(PIN.parent).step({})
     assert (alarm.fields["used_id"], alarm.fields["left"]) == (10, 2)

@@ -1,18 +1,17 @@
-"""The dearest look at a node is taken once, and not into other datapaths."""
+"""A look at a node goes not into other datapaths."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ctconsole.kernel.attachments import Attachments
 from ctconsole.kernel.hooks import Attachment
 from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe import live, usage
-from ctconsole.observe.usage import Look, find_users
+from ctconsole.observe import inventory
+from ctconsole.observe.inventory import find_users
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 LARGE, SMALL = 65535, 25
@@ -32,11 +31,11 @@ def test_a_large_array_is_looked_into_only_where_its_callers_are_of_this_datapat
     holds = {20: ((0, 2),), 21: ((3, 4),), 22: ((7, 6),)}
     read = []
 
-    def slots_of(number: int) -> usage.Slots:
+    def slots_of(number: int) -> inventory.Slots:
         read.append(number)
         return holds[number]
 
-    monkeypatch.setattr(usage, "read_slots", slots_of)
+    monkeypatch.setattr(inventory, "read_slots", slots_of)
     # 1 calls 2 through a large array; 3 calls 4 likewise but has nothing of ours; 5 calls 6
     # through a small one.
     programs = [
@@ -46,8 +45,8 @@ def test_a_large_array_is_looked_into_only_where_its_callers_are_of_this_datapat
     ]
     maps = {one.id: one for one in (array(20, LARGE), array(21, LARGE), array(22, SMALL))}
     hooks = [Attachment("tc", f"ingress of eth{number}", number) for number in (1, 3, 5)]
-    slots: dict[int, usage.Slots] = {}
-    users = find_users(programs, hooks, maps, frozenset({10}), slots)
+    slots: dict[int, inventory.Slots] = {}
+    users = find_users(programs, Attachments(tuple(hooks)), maps, frozenset({10}), slots)
     assert sorted(read) == [20, 22]
     assert slots == {20: holds[20], 22: holds[22]}
     assert {user.program.id: user.how for user in users[10]} == {
@@ -55,21 +54,3 @@ def test_a_large_array_is_looked_into_only_where_its_callers_are_of_this_datapat
         2: "tail call",
         6: "tail call",
     }
-
-
-def test_who_uses_what_and_who_calls_whom_come_from_one_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = []
-
-    def look(*_: object, **__: object) -> Look:
-        looks.append(1)
-        return Look({}, {}, {}, (), {}, {})
-
-    monkeypatch.setattr(live, "look_at", look)
-    monkeypatch.setattr(usage, "look_at", look)
-    source = live.LiveSource(tmp_path)
-    for beat in (1, 2):
-        source.usage()
-        source.calls()
-        assert len(looks) == beat
