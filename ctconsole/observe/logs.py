@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import selectors
 import shutil
+import stat
 import subprocess
 import sys
 import time
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from ctconsole.errors import MissingFeatureError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
     from pathlib import Path
 
 POLL_SECONDS = 0.1
 CHUNK = 1 << 16
+TAIL = 256
+"""Bytes by which a log is known again; a line with its time is shorter."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line that are kept while its end is waited for."""
 
@@ -61,22 +65,22 @@ def follow_file(
     Raises:
         UsageError: the file cannot be read.
     """
-    file: BinaryIO | None = None
+    file: _Followed | None = None
     lines = Lines()
     skip = not from_start
     try:
         while not stopped():
             if file is None:
-                file = _open(path)
-                if file is not None and skip:
-                    file.seek(0, os.SEEK_END)
+                file = _open(path, skip=skip)
                 # What appears later is new from its first byte on.
                 skip = False
-            fresh = _fresh(file) if file is not None else b""
+            if file is not None and file.rewritten():
+                yield from lines.end()
+            fresh = file.fresh() if file is not None else b""
             if fresh:
                 yield from lines.feed(fresh)
                 continue
-            if file is not None and _rotated(file, path):
+            if file is not None and file.rotated(path):
                 yield from lines.end()
                 file.close()
                 file = None
@@ -87,29 +91,77 @@ def follow_file(
             file.close()
 
 
-def _open(path: Path) -> BinaryIO | None:
+def _open(path: Path, *, skip: bool) -> _Followed | None:
     try:
-        return path.open("rb")
+        # A pipe that nobody writes to would keep the reader waiting.
+        opened = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - the follower closes it
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UsageError(f"The log {path} cannot be read: {error.strerror}") from error
+    return _Followed(opened, skip=skip)
 
 
-def _fresh(file: BinaryIO) -> bytes:
-    """What was added; a file that became shorter is read from its start."""
-    if os.fstat(file.fileno()).st_size < file.tell():
-        file.seek(0)
-    return file.read(CHUNK)
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _rotated(file: BinaryIO, path: Path) -> bool:
-    """Whether another file has taken the name."""
-    try:
-        return not os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except OSError:
-        # Moved away, and its successor not made yet: what is open may still be written to.
-        return False
+class _Followed:
+    """An open log, where it is read, and what stands just before that place.
+
+    Args:
+        file: unbuffered; owned.
+        skip: begin at its end.
+    """
+
+    def __init__(self, file: FileIO, *, skip: bool) -> None:
+        self._file = file
+        now = os.fstat(file.fileno())
+        self._plain = stat.S_ISREG(now.st_mode)
+        self._place = now.st_size if skip and self._plain else 0
+        self._seen = (now.st_size, now.st_mtime_ns)
+        self._tail = self._before()
+
+    def rewritten(self) -> bool:
+        """Whether the file was cut or written anew; it is then read from its start.
+
+        Also one that became as long again as it was: what stood before the place is not there.
+        """
+        if not self._plain:
+            return False
+        now = os.fstat(self._file.fileno())
+        seen, self._seen = self._seen, (now.st_size, now.st_mtime_ns)
+        if seen == self._seen or (now.st_size >= self._place and self._before() == self._tail):
+            return False
+        self._place, self._tail = 0, b""
+        return True
+
+    def fresh(self) -> bytes:
+        """What was added, at most `CHUNK` bytes."""
+        if not self._plain:
+            return self._file.read(CHUNK) or b""
+        chunk = os.pread(self._file.fileno(), CHUNK, self._place)
+        self._place += len(chunk)
+        self._tail = (self._tail + chunk)[-TAIL:]
+        return chunk
+
+    def rotated(self, path: Path) -> bool:
+        """Whether another file has taken the name."""
+        try:
+            return not os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            # Moved away, and its successor not made yet: what is open may still be written to.
+            return False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _before(self) -> bytes:
+        """The bytes before the place, which tell the file from one written anew."""
+        start = max(0, self._place - TAIL)
+        size = self._place - start
+        return os.pread(self._file.fileno(), size, start) if self._plain else b""
 
 
 def follow_stream(stream: IO[bytes], stopped: Callable[[], bool] = _never) -> Iterator[str]:
@@ -119,8 +171,8 @@ def follow_stream(stream: IO[bytes], stopped: Callable[[], bool] = _never) -> It
         try:
             selector.register(stream, selectors.EVENT_READ)
         except (PermissionError, ValueError):  # a plain file is always ready
-            for line in stream:
-                yield from lines.feed(line)
+            while not stopped() and (chunk := os.read(stream.fileno(), CHUNK)):
+                yield from lines.feed(chunk)
             yield from lines.end()
             return
         while not stopped():

@@ -76,6 +76,41 @@ def test_a_truncated_file_is_read_from_its_start(log: Path) -> None:
         assert follower.sees("before", "new")
 
 
+@pytest.mark.parametrize("text", ["BEFORE\n", "changed, and longer\n"])
+def test_a_file_written_anew_is_read_from_its_start_however_long_it_became(
+    log: Path, text: str
+) -> None:
+    with Follower(log, from_start=True) as follower:
+        assert follower.sees("before")
+        log.write_text(text)
+        assert follower.sees("before", text.strip())
+        add(log, "more\n")
+        assert follower.sees("before", text.strip(), "more")
+
+
+def test_a_pipe_by_name_keeps_nobody_waiting_and_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert list(logs.follow_file(path, iter([False, False, True]).__next__)) == []
+    with Follower(path) as follower:
+        with path.open("w") as pipe:
+            pipe.write("one\n")
+            pipe.flush()
+            assert follower.sees("one")
+        with path.open("w") as pipe:
+            pipe.write("two\n")
+        assert follower.sees("one", "two")
+
+
+def test_a_plain_file_as_standard_input_is_cut_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n" + b"x" * (3 * logs.LONGEST_LINE) + b"\ntwo")
+    with path.open("rb") as stream:
+        one, long, two = logs.follow_stream(stream)
+    assert (one, two) == ("one", "two")
+    assert len(long) <= logs.LONGEST_LINE + logs.CHUNK
+
+
 def test_a_file_that_comes_later_is_read_whole(tmp_path: Path) -> None:
     with Follower(tmp_path / "later", from_start=True) as follower:
         add(tmp_path / "later", "x\n")
