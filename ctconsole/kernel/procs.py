@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 AGENT_NAMES = ("cilium-agent",)
 """What Cilium's agent is called, in a container or not."""
 
+_INITIAL_USER_NAMESPACE = "user:[4026531837]"
+"""``PROC_USER_INIT_INO`` of ``include/linux/proc_ns.h``."""
+
+_LARGEST_ENVIRONMENT = 8 << 20
+"""Bytes; the kernel gives arguments and environment together 6 MiB (``fs/exec.c``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -74,7 +80,7 @@ def is_same(process: Process) -> bool:
 
 
 def named(*names: str) -> list[Process]:
-    """Every process of one of these names, oldest first; `AGENT_NAMES` finds Cilium's agents."""
+    """Every process of one of these names, oldest first; anybody may call one so."""
     import psutil
 
     found = []
@@ -87,10 +93,37 @@ def named(*names: str) -> list[Process]:
     return sorted(found, key=lambda process: process.ticks)
 
 
+def agents() -> list[Process]:
+    """Processes that are called like Cilium's agent and are root's, oldest first.
+
+    A name is free for all, and what an agent says of itself is believed: only who is root in the
+    initial user namespace, or in ours, by all four of its ids, can be one. The real id is what a
+    program that runs as root for another keeps of its caller.
+    """
+    return [process for process in named(*AGENT_NAMES) if _is_roots(process.pid)]
+
+
+def _is_roots(pid: int) -> bool:
+    """Whether a process is root's; False when it has gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+        ids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+        if set(ids) != {"0"}:
+            return False
+        theirs, ours = (str(Path(f"/proc/{one}/ns/user").readlink()) for one in (pid, "self"))
+    except PermissionError:
+        # Who may not look at it takes the kernel's word for the ids, which it gives in our terms.
+        return True
+    except (OSError, StopIteration):
+        return False
+    return theirs in {_INITIAL_USER_NAMESPACE, ours}
+
+
 def environment(pid: int) -> dict[str, str]:
     """The variables a process was started with; none where they may not be read."""
     try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
+        with Path(f"/proc/{pid}/environ").open("rb") as file:
+            raw = file.read(_LARGEST_ENVIRONMENT)
     except OSError:
         return {}
     pairs = (entry.decode("utf-8", "replace").partition("=") for entry in raw.split(b"\0"))

@@ -6,15 +6,19 @@ Of several the agent believes, in this order, its arguments, its environment, it
 
 from __future__ import annotations
 
+import os
 import re
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.kernel.beneath import read_beneath
 from ctconsole.model.readers.agentjson import CONFIG_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import PurePath
 
 CONFIG_DIR: Final = "config-dir"
 
@@ -39,7 +43,10 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Options by environment variable (``getEnvName``); others may be Kubernetes' own."""
 
-_MOST = 8 << 20
+_LARGEST_CONFIG = 8 << 20
+"""Bytes of all files of a folder together; a ConfigMap has at most 1 MiB."""
+
+_MOST_FILES = 4096
 _FLAG = re.compile(r"--([a-z0-9-]+)(?:=(.*))?", re.DOTALL)
 _SETTING = re.compile(r"^([a-z0-9-]{1,100}): (\S.{0,4096})$", re.MULTILINE)
 
@@ -85,14 +92,18 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 def read_config_dir(folder: Path) -> dict[str, str]:
     """A mounted ConfigMap: a file for each option. What cannot be read is left out."""
     found = {}
+    room = _LARGEST_CONFIG
     try:
-        files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        with os.scandir(folder) as entries:
+            # Sorted, so that it is always the same ones that are left out of too many.
+            names = sorted(entry.name for entry in islice(entries, _MOST_FILES))
     except OSError:
         return {}
-    for file in files:
-        text = read_text(file)
+    for name in names:
+        text = None if name.startswith(".") else read_text(folder, name, room)
         if text is not None:
-            found[file.name] = text.strip()
+            room -= len(text)
+            found[name] = text.strip()
     renamed = {new: found[old] for old, new in RENAMED.items() if old in found}
     return renamed | found
 
@@ -111,13 +122,15 @@ def stored(text: str) -> dict[str, str]:
     }
 
 
-def read_text(file: Path) -> str | None:
-    """A small file's text; None where it cannot be read."""
+def read_text(folder: Path, name: PurePath | str, most: int = _LARGEST_CONFIG) -> str | None:
+    """A small file's text; None where it cannot be read, or is not the agent's to give.
+
+    Args:
+        folder: the folder that a process named.
+        name: the file's path in it; who is led out of the folder is not followed.
+        most: bytes to read at most.
+    """
     try:
-        # A pipe or a device would keep the reader waiting.
-        if not file.is_file():
-            return None
-        with file.open("rb") as opened:
-            return opened.read(_MOST).decode("utf-8", "replace")
+        return read_beneath(folder, str(name), most).decode("utf-8", "replace")
     except OSError:
         return None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ctconsole.errors import FormatError
 from ctconsole.kernel import procs
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers import agentjson
-from ctconsole.observe import discovery
+from ctconsole.observe import agentflags, discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -126,8 +126,9 @@ class AgentWatch:
         stale = written < agent.process.started - 1.0
         if stale and self._runtime:
             return
-        with suppress(OSError, ValueError, RecursionError):
-            found = agentjson.flags(json.loads(file.read_bytes()))
+        text = agentflags.read_text(agent.state_dir, discovery.RUNTIME_CONFIG)
+        with suppress(FormatError):
+            found = agentjson.flags(agentjson.document((text or "").encode(), str(file)))
             before, self._runtime = self._runtime, found
             self._runtime_read = written
             # What one release holds and another does not has not been changed by anybody.

@@ -150,7 +150,7 @@ def find_root() -> Path:
 
 
 def _roots_in_containers() -> Iterator[Path]:
-    for process in reversed(procs.named(*procs.AGENT_NAMES)):
+    for process in reversed(procs.agents()):
         agent = describe(process)
         if agent is not None and agent.contained:
             yield from _bpf_roots(agent)
@@ -177,7 +177,7 @@ def find_agent(folder: Path) -> Agent | None:
     An agent that says where its bpffs is must mean this very folder. Of several the youngest is
     taken: an old one that is about to leave is not in charge any more.
     """
-    for process in reversed(procs.named(*procs.AGENT_NAMES)):
+    for process in reversed(procs.agents()):
         agent = describe(process)
         if agent is not None and _uses(agent, folder):
             return agent
@@ -272,7 +272,7 @@ def _take_config(answer: object, origin: str, known: _Known) -> None:
 
 def _read_runtime_config(agent: Agent, known: _Known) -> None:
     file = agent.state_dir / RUNTIME_CONFIG
-    text = agentflags.read_text(file)
+    text = agentflags.read_text(agent.state_dir, RUNTIME_CONFIG)
     if text is None:
         return
     try:
@@ -287,7 +287,9 @@ def _read_runtime_config(agent: Agent, known: _Known) -> None:
 def _read_stored_options(agent: Agent, known: _Known) -> None:
     """Every option, as it was given or by its default; what became of it is not in there."""
     file = agent.state_dir / STORED_OPTIONS
-    known.add_options(agentflags.stored(agentflags.read_text(file) or ""), str(file))
+    known.add_options(
+        agentflags.stored(agentflags.read_text(agent.state_dir, STORED_OPTIONS) or ""), str(file)
+    )
 
 
 def _read_arguments(agent: Agent, known: _Known) -> None:

@@ -45,6 +45,19 @@ def test_a_config_map_is_a_folder_of_links(tmp_path: Path) -> None:
     }
 
 
+def test_a_config_folder_gives_nothing_that_lies_elsewhere_or_is_too_much(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "enable-ipv6").symlink_to("../secret")
+    (folder / "debug").symlink_to(tmp_path / "secret")
+    (folder / "a").write_bytes(b"x" * (9 << 20))
+    (folder / "b").write_bytes(b"x" * (9 << 20))
+    found = agentflags.read_config_dir(folder)
+    assert not found.keys() & {"enable-ipv6", "debug"}
+    assert sum(map(len, found.values())) == 8 << 20
+
+
 def test_what_viper_stored_is_read_as_far_as_it_is_plain() -> None:
     text = (
         "agent-labels: []\n"
