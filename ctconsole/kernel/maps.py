@@ -54,6 +54,8 @@ __all__ = [
 DEFAULT_CHUNK = 65536
 """Entries asked for at once: the fastest size measured on Linux 6.18 is 64 Ki to 256 Ki."""
 
+FIRST_ROWS = 1 << 20
+"""Entries for which there is room from the start; a larger room is copied into when it is due."""
 
 _SLOTTED = {
     MapType.PROG_ARRAY,
@@ -189,7 +191,8 @@ class BpfMap:
         """All entries, each key once: of a key met twice the later value is kept.
 
         Entries changed while the walk runs may be missed or old. The rows are views of buffers
-        of the map's capacity, of which the machine keeps only the pages written.
+        that grow with the entries there are, whatever the map's capacity is; the machine keeps
+        only their pages that were written.
 
         Args:
             chunk: entries to ask for at once; doubled where a bucket does not fit.
@@ -298,7 +301,7 @@ class BpfMap:
 
     def _read_batches(self, chunk: int) -> tuple[Bytes, Bytes, int | None, str]:
         """Buffers, how many rows are filled (None: no batch lookup here) and why it broke off."""
-        keys, values = self._buffers(self.info.max_entries + chunk)
+        keys, values = self._buffers(min(self.info.max_entries, FIRST_ROWS) + chunk)
         batches = BatchWalk(self._fd, self.info.key_size, self.subject)
         count = 0
         limit = LOOKUPS_PER_ENTRY * self.info.max_entries + chunk
@@ -317,11 +320,11 @@ class BpfMap:
             if count > limit:
                 return keys, values, count, "given up: the map changed faster than it was read"
         if not batches.supported:
-            return keys, values, None, ""
+            return *self._buffers(self.info.max_entries), None, ""
         return keys, values, count, str(batches.failure or "")
 
     def _grown(self, keys: Bytes, values: Bytes, room: int) -> tuple[Bytes, Bytes]:
-        more_keys, more_values = self._buffers(len(keys) * 2 + room)
+        more_keys, more_values = self._buffers(len(keys) + len(keys) // 2 + room)
         more_keys[: len(keys)] = keys
         more_values[: len(values)] = values
         return more_keys, more_values

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import BpfError, FormatError, NoSuchMapError
-from ctconsole.kernel import mapwrite, pins, syscall, walk
+from ctconsole.kernel import maps, mapwrite, pins, syscall, walk
 from ctconsole.kernel.maps import BpfMap, all_map_ids, all_maps, possible_cpus
 from ctconsole.kernel.programs import load_program
 from ctconsole.kernel.syscall import Cmd, ElemAttr
@@ -40,6 +40,29 @@ def fill(gate: Gate, live: BpfMap, count: int) -> None:
 
 def numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[int]:
     return sorted(np.ascontiguousarray(array[:, :4]).view("<u4").ravel().tolist())
+
+
+HUGE = MapSpec("huge", MapType.HASH, 14, 56, 1 << 25, flags=1)  # BPF_F_NO_PREALLOC
+
+
+def test_a_read_takes_memory_for_the_entries_there_are_not_for_the_capacity(gate: Gate) -> None:
+    with mapwrite.create(gate, HUGE) as live:
+        fill(gate, live, 3)
+        dump = live.read()
+    assert numbers(dump.keys) == [0, 1, 2]
+    assert dump.keys.base is not None
+    assert dump.keys.base.size <= 14 * (maps.FIRST_ROWS + maps.DEFAULT_CHUNK)
+
+
+def test_a_read_of_more_than_the_first_room_grows(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maps, "FIRST_ROWS", 16)
+    with mapwrite.create(gate, CT4) as live:
+        fill(gate, live, 1000)
+        dump = live.read(chunk=32)
+    assert numbers(dump.keys) == numbers(dump.values) == list(range(1000))
+    assert dump.walk.complete
 
 
 def test_info_is_what_was_asked_for(gate: Gate) -> None:

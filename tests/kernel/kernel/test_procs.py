@@ -44,8 +44,8 @@ open("/proc/self/uid_map", "w").write("0 0 1")
 @pytest.fixture
 def posing(request: pytest.FixtureRequest) -> Iterator[int]:
     """A process that calls itself an agent, started as the parameter says."""
-    name = "open('/proc/self/comm','w').write('cilium-agent');"
-    code = f"{request.param}\n{name}print(flush=True);import time;time.sleep(60)"
+    name = "import ctypes,time;ctypes.CDLL(None).prctl(15, b'cilium-agent')"  # PR_SET_NAME
+    code = f"{request.param}\n{name};print(flush=True);time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
