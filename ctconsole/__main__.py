@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> int:
@@ -12,10 +13,16 @@ def main() -> int:
         # Answered before anything is imported: scripts and shells ask often.
         from ctconsole import __version__
 
-        print(f"ctconsole {__version__}")
-        return 0
+        with suppress(OSError, AttributeError):
+            sys.stdout.write(f"ctconsole {__version__}\n")
+            sys.stdout.flush()
+            return 0
+        # Whoever cannot be told is told why in the ordinary way.
     # numpy would start a thread for each CPU to multiply matrices, which nothing here does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ctconsole.cli import streams
+
+    streams.prepare()
     from ctconsole.cli.common import run
     from ctconsole.cli.main import root
 

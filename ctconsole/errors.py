@@ -9,6 +9,7 @@
     ├── BpfError(OSError)       a system call of bpf(2) or bpffs that failed
     │   ├── NoSuchMapError      the pin or the id is not there
     │   └── DeniedError         the kernel wants a capability this process lacks
+    ├── OutputLostError(OSError) what was to be printed cannot be: the disk is full, ...
     ├── MissingFeatureError     this node lacks something, with the remedy
     ├── ReadOnlyError           a write was asked for and the gate is closed
     ├── BusyError               somebody else changes the same maps just now
@@ -110,6 +111,23 @@ def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> Bp
     if kind is DeniedError and not hint:
         hint = hint_for(command, errno)
     return kind(errno, command, subject, hint)
+
+
+class OutputLostError(CtconsoleError, OSError):
+    """A standard stream cannot be written.
+
+    Args:
+        errno: positive errno value.
+        stream: its name, to begin a sentence with.
+    """
+
+    def __init__(self, errno: int, stream: str) -> None:
+        why = "it is closed" if errno == _errno.EBADF else os.strerror(errno)
+        CtconsoleError.__init__(self, f"{stream} cannot be written: {why}")
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return CtconsoleError.__str__(self)
 
 
 class MissingFeatureError(CtconsoleError):

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctconsole.cli.streams import Terminal
 from ctconsole.errors import CtconsoleError
+from ctconsole.model.text.safe import cell, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 
 def print_json(value: object) -> None:
@@ -25,8 +28,43 @@ def print_json(value: object) -> None:
 
 
 def message(text: str) -> None:
-    """Say something to the person, on stderr, so that stdout stays data."""
-    click.echo(text, err=True)
+    """Say something to the person, on stderr, so that stdout stays data.
+
+    Where it cannot be said, what is being done goes on.
+    """
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def styled(text: str, **style: Any) -> None:  # noqa: ANN401 - click's own options
+    """Print a text of our own in colour where stdout is a terminal; no newline follows.
+
+    Args:
+        text: what to print; nothing that comes from outside.
+        style: as `click.style` takes it.
+    """
+    write = sys.stdout.styled if isinstance(sys.stdout, Terminal) else None
+    if write is None:
+        click.echo(text, nl=False)
+    else:
+        write(click.style(text, **style))
+
+
+def print_columns(rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Print a table for people: a line for each row, whatever its cells hold.
+
+    Args:
+        rows: all of the same length.
+        right: the columns that stand at the right of their place.
+    """
+    lines = [[cell(text) for text in row] for row in rows]
+    widths = [width(column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (
+            text.rjust(wide) if number in right else text.ljust(wide)
+            for number, (text, wide) in enumerate(zip(line, widths, strict=True))
+        )
+        click.echo("  ".join(padded).rstrip())
 
 
 def run(command: click.Command) -> int:
@@ -39,11 +77,15 @@ def run(command: click.Command) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except CtconsoleError as error:
         message(f"ctconsole: {error}")
         return error.exit_code
+    except MemoryError:
+        message("ctconsole: There is not enough memory for this; what was to be read is too large")
+        return CtconsoleError.exit_code
     finally:
         _let_go_of_dead_streams()
     return result if isinstance(result, int) else 0

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import print_json
+from ctconsole.cli.common import print_columns, print_json
 from ctconsole.cli.options import json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ctconsole.agent.wire import Answer
 
 lab_option = click.option(
@@ -108,7 +106,7 @@ def list_services(lab_name: str | None, as_json: bool) -> None:
         )
         for one in found
     ]
-    _table([("ID", "NAME", "FRONTEND", "PROTOCOL", "BACKENDS", "PICKED BY"), *rows])
+    print_columns([("ID", "NAME", "FRONTEND", "PROTOCOL", "BACKENDS", "PICKED BY"), *rows])
 
 
 @click.group()
@@ -259,7 +257,7 @@ def list_endpoints(lab_name: str | None, as_json: bool) -> None:
         )
         for one in found
     ]
-    _table([("ID", "NAME", "INTERFACE", "IPV4", "IPV6", "IDENTITY", "POLICY"), *rows])
+    print_columns([("ID", "NAME", "INTERFACE", "IPV4", "IPV6", "IDENTITY", "POLICY"), *rows])
 
 
 def _services(lab_name: str | None) -> list[dict[str, Any]]:
@@ -310,13 +308,6 @@ def _ask(lab_name: str | None, verb: str, **fields: Any) -> Answer:  # noqa: ANN
     from ctconsole.lab import lifecycle
 
     return wire.request(StateDir(lifecycle.find(lab_name).state_dir).socket, verb, **fields)
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def add_to(group: click.Group) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message, print_json, styled
 from ctconsole.cli.lab import plane as lab_plane
 from ctconsole.cli.options import json_option
 
@@ -283,8 +283,9 @@ def _print_case(case: Case) -> None:
 
 
 def _print_step(step: Step) -> None:
-    verdict = click.style("ok  ", fg="green") if step.ok else click.style("FAIL", fg="red")
-    click.echo(f"  {verdict}  {step.name}")
+    click.echo("  ", nl=False)
+    styled("ok  " if step.ok else "FAIL", fg="green" if step.ok else "red")
+    click.echo(f"  {step.name}")
     click.echo(textwrap.indent(step.seen, " " * 10))
 
 

@@ -9,6 +9,7 @@ import click
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import bpf_root_option, json_option
 from ctconsole.errors import UsageError
+from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
 
 
 def _print(found: CallArray) -> None:
-    click.echo(f"{found.path.name}  map {found.map.id}")
+    click.echo(f"{cell(found.path.name)}  map {found.map.id}")
     for user in found.callers:
         where = ", ".join(user.where) or "attached nowhere that can be seen"
         by = " by tail call" if user.how == "tail call" else ""

@@ -59,13 +59,14 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
     """A table for people."""
+    from ctconsole.model.text.safe import cell, width
     from ctconsole.model.units import count, share
 
-    width = max((len(row["name"]) for row in rows), default=0)
+    wide = width(row["name"] for row in rows)
     for row in rows:
         sizes = f"{row['key_size']}/{row['value_size']}"
         fill = share(row["entries"], row["max_entries"]) if row["fill"] is not None else "-"
         click.echo(
-            f"{row['name']:<{width}}  {count(row['entries']):>10}  {fill:>6}  {sizes:>7}  "
-            f"{row['group']:<24}  {row['path']}"
+            f"{cell(row['name']):<{wide}}  {count(row['entries']):>10}  {fill:>6}  {sizes:>7}  "
+            f"{row['group']:<24}  {cell(row['path'])}"
         )

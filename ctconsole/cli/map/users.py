@@ -10,6 +10,7 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import GivenPath, bpf_root_option, json_option
 from ctconsole.errors import UsageError
+from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,7 @@ def _print(found: Iterable[MapUsage]) -> None:
         for generation in (usage.pinned, *usage.others):
             state = "" if generation.pinned else f"  not pinned: {generation.why}"
             info = generation.map
-            click.echo(f"{usage.path.name}  map {info.id}  maximum {info.max_entries}{state}")
+            click.echo(f"{cell(usage.path.name)}  map {info.id}  maximum {info.max_entries}{state}")
             for user in generation.users:
                 where = ", ".join(user.where) or "attached nowhere that can be seen"
                 by = " by tail call" if user.how == "tail call" else ""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.agent import state_dir_option
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message, print_columns, print_json
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.calls import calls
 from ctconsole.cli.map.users import users
 from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
 from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import AgentError, UsageError
+from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +124,8 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
         return
     programs = ", ".join(f"{one['name']} ({one['id']})" for one in row["programs"]) or "none"
     for field, value in {**row, "programs": programs}.items():
-        click.echo(f"{field.replace('_', ' '):<14} {'-' if value is None else value}")
+        text = "-" if value is None else cell(str(value))
+        click.echo(f"{field.replace('_', ' '):<14} {text}")
 
 
 @command.command()
@@ -286,11 +288,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
                 row["use"],
             )
         )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = {0, 1, 7, 8}
-    for line in cells:
-        padded = (
-            cell.ljust(width) if number in left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        click.echo("  ".join(padded).rstrip())
+    print_columns(cells, right=range(2, 7))
