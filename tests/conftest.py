@@ -18,7 +18,7 @@ from ctconsole.model.spec import MapSpec, MapType
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-pytest_plugins = ["tests.support.guard"]
+pytest_plugins = ["tests.support.guard", "tests.support.leaks"]
 
 PRIVILEGED_FOLDERS = ("kernel", "e2e")
 

@@ -25,6 +25,7 @@ from ctconsole.datapath.code import EndpointSlot, MapSlot, PolicyBit, Program
 from ctconsole.datapath.defines import DatapathConfig, node_defines
 from ctconsole.datapath.parts import Part, TailCall, tail_calls
 from ctconsole.errors import BpfError, DatapathError
+from ctconsole.handles import Handle
 from ctconsole.kernel import rcu, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramInfo, ProgramType, load_program, program_info
@@ -34,8 +35,6 @@ from ctconsole.model.event import Event, EventKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.event import Scalar
@@ -82,7 +81,7 @@ class LoadedProgram:
     info: ProgramInfo
 
 
-class LoadedPrograms:
+class LoadedPrograms(Handle):
     """All programs of an endpoint, of one generation.
 
     Close it when they are attached: filters, arrays and pins hold them then. Closed before, it
@@ -128,6 +127,11 @@ class LoadedPrograms:
         """This generation's program array."""
         return self._calls
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds descriptors of programs."""
+        return bool(self.programs or self.parts)
+
     def close(self) -> None:
         """Let go of the descriptors; may be called again."""
         fds = [program.fd for program in self.programs] + [part.fd for part in self.parts]
@@ -135,17 +139,6 @@ class LoadedPrograms:
         for fd in fds:
             os.close(fd)
         self._calls.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load(

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ctconsole import paths
 from ctconsole.datapath import logs
@@ -16,6 +16,7 @@ from ctconsole.datapath.bcc import compile_source
 from ctconsole.datapath.code import EndpointSlot, MapSlot
 from ctconsole.datapath.defines import DatapathConfig, node_defines
 from ctconsole.errors import BpfError, DatapathError, UsageError
+from ctconsole.handles import Handle
 from ctconsole.kernel import tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
@@ -25,7 +26,6 @@ from ctconsole.model.event import Event, EventKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from ctconsole.datapath.code import Program
     from ctconsole.kernel.gate import Gate
@@ -60,28 +60,22 @@ def filter_name(hook: Hook) -> str:
     return f"ctconsole:[{FUNCTIONS[hook].replace('_', '-')}]"
 
 
-class LoadedNetdev:
+class LoadedNetdev(Handle):
     """Both programs of the uplink, by hook. Close it when they are attached."""
 
     def __init__(self, fds: Mapping[Hook, int]) -> None:
         self.fds = dict(fds)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds descriptors of programs."""
+        return bool(self.fds)
 
     def close(self) -> None:
         """Let go of the descriptors; may be called again."""
         fds, self.fds = self.fds, {}
         for fd in fds.values():
             os.close(fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load_netdev(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctconsole.errors import BpfError, DatapathError, MissingFeatureError, NoSuchMapError
+from ctconsole.handles import Handle
 from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -56,7 +56,7 @@ class Count:
     walked: bool
 
 
-class ElementCounter:
+class ElementCounter(Handle):
     """Counts every hash and LRU map of the machine with one read, in well under a millisecond.
 
     A CO-RE ``bpf_map`` iterator (Linux 5.8) around the kfunc `KFUNC` (Linux 6.6), loaded once.
@@ -101,20 +101,14 @@ class ElementCounter:
         counted = records[records["count"] >= 0]
         return dict(zip(counted["id"].tolist(), counted["count"].tolist(), strict=True))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the iterator is loaded."""
+        return self._object.is_open
+
     def close(self) -> None:
         """Detach and unload the iterator."""
         self._object.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_counter() -> ElementCounter | None:

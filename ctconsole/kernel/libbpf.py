@@ -12,14 +12,14 @@ import os
 import threading
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import DatapathError, MissingFeatureError, bpf_error
+from ctconsole.handles import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 LIBRARY = "libbpf.so.1"
 
@@ -32,7 +32,7 @@ _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_
 _lock = threading.Lock()
 
 
-class BpfObject:
+class BpfObject(Handle):
     """A compiled CO-RE object, loaded into the kernel. A context manager.
 
     Args:
@@ -136,6 +136,11 @@ class BpfObject:
         self._lib.libbpf_strerror(number, text, _LINE_SIZE)
         return text.value.decode("utf-8", "replace")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is in the kernel."""
+        return bool(self._object)
+
     def close(self) -> None:
         """Detach and unload."""
         for link in self._links:
@@ -144,17 +149,6 @@ class BpfObject:
         if self._object:
             self._lib.bpf_object__close(self._object)
         self._object = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class IteratorLink:

@@ -10,11 +10,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
+from ctconsole.handles import Handle
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.mapinfo import map_info
@@ -34,7 +35,6 @@ from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -81,7 +81,7 @@ class RawDump:
     walk: Walk
 
 
-class BpfMap:
+class BpfMap(Handle):
     """A handle on one live map that can read it; owns file descriptors.
 
     The descriptor of `open` and `from_id` is read-only in the kernel's eyes (``BPF_F_RDONLY``),
@@ -345,22 +345,16 @@ class BpfMap:
             self._write_fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, number, self.subject)
         return self._write_fd
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor."""
+        return self._fd >= 0
+
     def close(self) -> None:
         """Give the descriptors back; the map lives on while pinned or used."""
         for fd in {self._fd, self._write_fd} - {-1}:
             os.close(fd)
         self._fd = self._write_fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<BpfMap {self.info.id} {self.info.label} {self.info.type.name}>"

@@ -16,11 +16,12 @@ import os
 import select
 import struct
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctconsole.errors import MissingFeatureError, UsageError, bpf_error
+from ctconsole.handles import Handle
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.atomic import word_at
 from ctconsole.kernel.cpus import online_cpus
@@ -32,7 +33,6 @@ from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from ctconsole.kernel.gate import Gate
 
@@ -162,7 +162,7 @@ class _Ring:
         return int(struct.unpack("=QQ", os.read(self.fd, 16))[1])
 
 
-class PerfReader:
+class PerfReader(Handle):
     """Reads an array until closed. A context manager; not to be used by two threads at once.
 
     Attributes:
@@ -218,21 +218,15 @@ class PerfReader:
         counted = lost - sum(part.lost for part in filled)
         return joined(filled, counted)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has the slots."""
+        return bool(self._rings)
+
     def close(self) -> None:
         """Leave the slots empty; may be called again."""
         self._undo.close()
         self._rings = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _open_array(path: Path) -> BpfMap:
