@@ -19,7 +19,7 @@ from ctconsole.kernel.files import write_whole
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 LIMIT_TABLE_MIN = 1 << 10
@@ -44,6 +44,45 @@ Value: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What an option's text has to be, if there is any.
+
+    Attributes:
+        words: the same for a person, e.g. ``a name``.
+        fits: whether a text is one.
+    """
+
+    words: str
+    fits: Callable[[str], bool]
+
+
+def _is_network4(text: str) -> bool:
+    """Go's net.ParseCIDR wants the prefix; bits beyond it are most likely a slip."""
+    from ipaddress import IPv4Network
+
+    try:
+        return bool(re.search("/[0-9]{1,2}$", text, re.ASCII)) and bool(IPv4Network(text))
+    except ValueError:
+        return False
+
+
+def _is_interface(text: str) -> bool:
+    """``dev_valid_name`` of ``net/core/dev.c``."""
+    return (
+        0 < len(text.encode(errors="replace")) < _IFNAMSIZ
+        and text not in {".", ".."}
+        and not any(sign in "/:" or sign.isspace() for sign in text)
+    )
+
+
+_IFNAMSIZ = 16
+_NETWORK4 = Shape(
+    "an IPv4 network such as 10.0.0.0/8, without bits beyond its prefix", _is_network4
+)
+_INTERFACE = Shape("the name of an interface", _is_interface)
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What an option's text may be.
 
@@ -54,6 +93,7 @@ class Rule:
         choices: the only values accepted, empty where any is.
         seconds: whether the option is a duration; written as Go writes one (``6h0m0s``), or
             as a plain number of seconds.
+        shape: what a text has to be, where not any will do.
     """
 
     help: str
@@ -61,10 +101,13 @@ class Rule:
     high: int | None = None
     choices: tuple[str, ...] = ()
     seconds: bool = False
+    shape: Shape | None = None
 
     @property
     def range(self) -> str:
         """What is accepted, in words, for messages and help."""
+        if self.shape is not None:
+            return f"{self.shape.words}, or nothing"
         if self.choices:
             return "one of " + ", ".join(self.choices)
         unit = " seconds" if self.seconds else ""
@@ -148,10 +191,14 @@ class AgentConfig:
         False
     )
     ipv4_native_routing_cidr: Annotated[
-        str, Rule("Network that pods reach under their own addresses")
+        str, Rule("Network that pods reach under their own addresses", shape=_NETWORK4)
     ] = ""
     devices: Annotated[
-        str, Rule("Interface pods leave through; the default route's where none is given")
+        str,
+        Rule(
+            "Interface pods leave through; the default route's where none is given",
+            shape=_INTERFACE,
+        ),
     ] = ""
     enable_monitor: Annotated[bool, _switch("Tell of packets in cilium_events")] = True
     monitor_aggregation: Annotated[
@@ -295,6 +342,7 @@ def parse(name: str, text: str) -> Value:
     rule = option.rule
     if (
         value is None
+        or (rule.shape is not None and value and not rule.shape.fits(str(value)))
         or (rule.choices and _text(value) not in rule.choices)
         or (not isinstance(value, str) and rule.low is not None and value < rule.low)
         or (not isinstance(value, str) and rule.high is not None and value > rule.high)

@@ -21,7 +21,7 @@ from ctconsole.cli.options import (
     from_dump_option,
     layout_option,
 )
-from ctconsole.errors import AgentError, ConfigError, UsageError
+from ctconsole.errors import AgentError, UsageError
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class NodeActions:
         settings = self._settings()
         before = control.status(settings)
         started = time.monotonic()
-        after = control.restart(_with_options(settings, plan.changes))
+        after = control.restart(settings, plan.changes)
         return RestartReport(
             pid=after.pid,
             seconds=time.monotonic() - started,
@@ -321,34 +321,3 @@ class NodeActions:
                 hint="Start one with ctconsole agent start, or name its folder with --state-dir",
             )
         return settings
-
-
-def _with_options(settings: AgentSettings, changes: Mapping[str, str]) -> AgentSettings:
-    """Settings with these options changed; those of the config folder are written there.
-
-    Raises:
-        ConfigError: the agent cannot run with them; the folder is as it was.
-    """
-    from ctconsole.config import write_option
-
-    options = dict(settings.options)
-    files = []
-    for name, value in changes.items():
-        if settings.config_dir is None or name in options:
-            options[name] = value
-        else:
-            files.append((settings.config_dir / name, value))
-    changed = replace(settings, options=options)
-    before = [(path, path.read_text("utf-8") if path.exists() else None) for path, _ in files]
-    try:
-        for path, value in files:
-            write_option(path.parent, path.name, value)
-        changed.read_config()
-    except ConfigError:
-        for path, text in before:
-            if text is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.write_text(text, "utf-8")
-        raise
-    return changed

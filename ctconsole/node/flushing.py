@@ -23,6 +23,7 @@ from ctconsole.kernel.mapwrite import NOEXIST
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import classify
+from ctconsole.manager.changing import changing
 from ctconsole.manager.knowledge import nat_owners, open_nat
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.query import Query
@@ -235,10 +236,12 @@ def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
 
     Raises:
         UsageError: another map is pinned there than the one planned for; nothing was changed.
+        BusyError: somebody else changes maps; nothing was changed.
         BpfError: the map cannot be written.
     """
     started = time.perf_counter()
     with (
+        changing(plan.path.parent, f"deletes entries of {plan.path.name}"),
         BpfMap.open(plan.path) as live,
         _nat_of(plan.path, plan.info) or nullcontext() as nat,
     ):

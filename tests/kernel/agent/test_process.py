@@ -127,6 +127,39 @@ def test_failed_start_is_one_sentence_and_an_event(settings: AgentSettings, tmp_
     assert control.start(settings).ready
 
 
+def test_an_option_changed_for_a_restart_that_failed_is_put_back(settings: AgentSettings) -> None:
+    before = control.start(settings)
+    assert settings.config_dir
+    option, agent = settings.config_dir / "bpf-ct-global-tcp-max", StateDir(settings.state_dir)
+    was = (option.read_text(), agent.settings_file.read_text())
+    (settings.state_dir / "endpoints").mkdir(exist_ok=True)
+    (settings.state_dir / "endpoints" / "1.json").write_text("{")
+    with pytest.raises(AgentError, match=r"1\.json cannot .*\. Its options are as they were"):
+        control.restart(settings, {"bpf-ct-global-tcp-max": "4096"})
+    with pytest.raises(AgentError, match="Its options are as they were"):
+        control.restart(replace(settings, options={"bpf-ct-global-tcp-max": "4096"}))
+    assert (option.read_text(), agent.settings_file.read_text()) == was
+    (settings.state_dir / "endpoints" / "1.json").unlink()
+    name = "cilium_ct4_global"
+    assert control.start(settings).maps[name] == before.maps[name]
+
+
+def test_whatever_ends_a_start_is_in_the_history_and_in_the_starter_s_sentence(
+    settings: AgentSettings,
+) -> None:
+    # No error of this program's own: a folder where a file is to be.
+    (settings.state_dir / "endpoints" / "1.json").mkdir(parents=True)
+    (settings.state_dir / "services.json").mkdir()
+    with pytest.raises(AgentError, match=r"did not start: .*services\.json"):
+        control.start(settings)
+    with History(StateDir(settings.state_dir).history) as history:
+        event = history.read()[-1][1]
+    assert event.kind is EventKind.AGENT_FAILED
+    assert "services.json" in str(event.fields["error"])
+    (settings.state_dir / "services.json").rmdir()
+    (settings.state_dir / "endpoints" / "1.json").rmdir()
+
+
 def test_killed_agent_is_not_taken_for_a_running_one(settings: AgentSettings) -> None:
     pid = control.start(settings).pid
     assert pid

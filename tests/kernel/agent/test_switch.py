@@ -26,6 +26,7 @@ from ctconsole.manager.swap import users
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.node.acts import recreate_map
+from ctconsole.node.flushing import flush, plan_flush
 from ctconsole.paths import GLOBALS
 from tests.support.namespaces import connected_pair
 
@@ -190,10 +191,12 @@ def test_maps_are_changed_by_one_at_a_time(settings: AgentSettings, gate: Gate) 
     plan = plan_recreate(pin(settings), 4096)
     with changing(settings.bpf_root, "resizes cilium_ct4_global"):
         busy = f"process {os.getpid()} resizes cilium_ct4_global. Try again"
-        for change in (
+        deeds: tuple[Callable[[], object], ...] = (
             lambda: recreate_map(gate, plan, settings),
             lambda: control.restart(settings),
-        ):
+            lambda: flush(gate, plan_flush(pin(settings))),
+        )
+        for change in deeds:
             with pytest.raises(BusyError, match=busy):
                 change()
         assert control.status(settings).ready

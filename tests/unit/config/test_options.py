@@ -71,6 +71,40 @@ def test_switches_are_read_as_go_reads_them(text: str, meaning: bool) -> None:  
     assert AgentConfig.from_options({"conntrack-local": text}).conntrack_local is meaning
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ipv4-native-routing-cidr", "10.0.0.5/8"),
+        ("ipv4-native-routing-cidr", "10.0.0.0"),
+        ("ipv4-native-routing-cidr", "10.0.0.0/33"),
+        ("ipv4-native-routing-cidr", "10.0.0.0/255.0.0.0"),
+        ("ipv4-native-routing-cidr", "fd00::/8"),
+        ("ipv4-native-routing-cidr", "pods"),
+        ("devices", "eth0,eth1 eth2"),
+        ("devices", "../eth0"),
+        ("devices", "an-interface-too-long"),
+    ],
+)
+def test_texts_that_cannot_be_meant_are_refused_where_they_are_given(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match="or nothing") as refused:
+        AgentConfig.from_options({name: text})
+    assert f"{name}={text}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ipv4-native-routing-cidr", ""),
+        ("ipv4-native-routing-cidr", "10.0.0.0/8"),
+        ("ipv4-native-routing-cidr", "0.0.0.0/0"),
+        ("devices", ""),
+        ("devices", "eth0.100"),
+    ],
+)
+def test_texts_that_can_be_meant_are_taken(name: str, text: str) -> None:
+    assert parse(name, text) == text
+
+
 def test_misspelt_option_is_refused_with_the_right_spelling() -> None:
     with pytest.raises(ConfigError, match=r"Did you mean bpf-ct-global-tcp-max\?"):
         AgentConfig.from_options({"bpf-ct-global-tcp-mx": "1024"})
