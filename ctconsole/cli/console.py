@@ -253,30 +253,25 @@ class NodeActions:
 
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
         """Remove the map with all its entries and create it anew, as planned."""
-        from ctconsole.agent.state import StateDir
-        from ctconsole.history import History
-        from ctconsole.node.acts import recreate_map
+        from ctconsole.node.acts import record, recreate_map
         from ctconsole.node.owner import agent_of
 
         settings = agent_of(plan.path, self._state_dir)
         report = recreate_map(self._gate, plan, settings)
         if settings is None:
-            with History(StateDir(self._state_dir).history) as history:
-                history.append(report.events)
+            report = record(self._state_dir, report)
         report.check()
         return report
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """Delete what was planned, as far as it still matches."""
-        from ctconsole.agent.state import AgentSettings
         from ctconsole.node.acts import record
         from ctconsole.node.flushing import flush
         from ctconsole.node.owner import agent_of
 
         report = flush(self._gate, plan)
         settings = agent_of(plan.path, self._state_dir)
-        record(settings or AgentSettings(self._state_dir), report.events)
-        return report
+        return record(settings.state_dir if settings else self._state_dir, report)
 
     def agent_sizes(self) -> Mapping[str, int]:
         """See `ctconsole.ui.actions.Actions`."""

@@ -177,6 +177,7 @@ class RecreateReport:
         events: in the order they happened.
         seconds: wall time of it all.
         interrupted: the signal that asked this process to end meanwhile, 0 for none.
+        unrecorded: why the events are not in the history, empty where they are.
     """
 
     path: Path
@@ -190,6 +191,7 @@ class RecreateReport:
     events: tuple[Event, ...]
     seconds: float
     interrupted: int = 0
+    unrecorded: str = ""
 
     @property
     def sentence(self) -> str:
@@ -202,14 +204,15 @@ class RecreateReport:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Who was left behind."""
+        """Who was left behind, and what became of the record."""
+        told = (Row("history", self.unrecorded),) if self.unrecorded else ()
         if not self.old_users or self.failure:
-            return ()
+            return told
         text = (
             f"{len(self.old_users)} programs still use map {self.old_id} and do not see the new "
             "one; restart whoever attached them"
         )
-        return (Row("programs", text),)
+        return (Row("programs", text), *told)
 
     @property
     def facts(self) -> Mapping[str, object]:

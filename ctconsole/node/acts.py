@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ctconsole.agent import control
 from ctconsole.agent.options import change_options
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.ticket import AgentTicket
+from ctconsole.errors import CtconsoleError
 from ctconsole.history import History
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
@@ -18,14 +19,17 @@ from ctconsole.manager.recreate import RecreateReport, recreate
 from ctconsole.manager.restart import plan_restart as plan_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan
     from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.model.event import Event
+    from ctconsole.node.flushing import FlushReport
+
+_R = TypeVar("_R", "RecreateReport", "FlushReport")
 
 _OPTION_OF = {
     "cilium_ct4_global": "bpf-ct-global-tcp-max",
@@ -110,8 +114,7 @@ def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None)
             finally:
                 if pinned_id(plan.path) == plan.info.id:
                     change.undo()
-            record(settings, report.events)
-    return report
+            return record(settings.state_dir, report)
 
 
 def plan_restart(
@@ -139,7 +142,17 @@ def plan_restart(
     )
 
 
-def record(settings: AgentSettings, events: Iterable[Event]) -> None:
-    """Store events in an agent's history."""
-    with History(StateDir(settings.state_dir).history) as history:
-        history.append(events)
+def record(state_dir: Path, report: _R) -> _R:
+    """Store the events of a deed in an agent's history.
+
+    The deed is done, whatever happens to the record of it: this never raises.
+
+    Returns:
+        The report, which says why its events are not in the history if they are not.
+    """
+    try:
+        with History(StateDir(state_dir).history) as history:
+            history.append(report.events)
+    except (CtconsoleError, OSError) as error:
+        return replace(report, unrecorded=f"What was done is not in the history: {error}")
+    return report

@@ -146,6 +146,7 @@ class FlushReport:
         mappings: NAT entries deleted with them.
         seconds: wall time.
         events: to be stored.
+        unrecorded: why they are not in the history, empty where they are.
     """
 
     path: Path
@@ -155,9 +156,14 @@ class FlushReport:
     mappings: int
     seconds: float
     events: tuple[Event, ...]
+    unrecorded: str = ""
 
     failure = ""
-    rows = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What became of the record."""
+        return (Row("history", self.unrecorded),) if self.unrecorded else ()
 
     @property
     def sentence(self) -> str:

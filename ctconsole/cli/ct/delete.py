@@ -146,20 +146,27 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
 
 def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
     from ctconsole.agent.control import agent_of
-    from ctconsole.agent.state import AgentSettings, default_state_dir
+    from ctconsole.agent.state import default_state_dir
+    from ctconsole.errors import CtconsoleError
     from ctconsole.node.acts import record
     from ctconsole.node.flushing import flush as run_flush
 
     reports = []
+    exit_code = 0
     for plan in plans:
         for warning in plan.lasting:
             message(f"warning: {plan.path.name}: {warning}")
-        report = run_flush(gate, plan)
+        try:
+            report = run_flush(gate, plan)
+        except CtconsoleError as error:
+            message(f"ctconsole: {error}")
+            exit_code = exit_code or error.exit_code
+            continue
         settings = agent_of(plan.path) if state_dir is None else None
-        record(settings or AgentSettings(state_dir or default_state_dir()), report.events)
-        reports.append(report)
+        folder = settings.state_dir if settings else state_dir or default_state_dir()
+        reports.append(record(folder, report))
     print_reports(reports, as_json=as_json)
-    return 0
+    return exit_code
 
 
 def _show(plans: Sequence[FlushPlan], *, as_json: bool) -> int:

@@ -158,7 +158,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     """
     from dataclasses import replace
 
-    from ctconsole.agent.state import AgentSettings, default_state_dir
+    from ctconsole.agent.state import default_state_dir
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
@@ -178,7 +178,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
         message(f"warning: {warning}")
     report = recreate_map(gate, plan, settings)
     if settings is None:
-        record(AgentSettings(state_dir or default_state_dir()), report.events)
+        report = record(state_dir or default_state_dir(), report)
     print_report(report, as_json=as_json)
     if report.interrupted and report.failure:
         message(f"ctconsole: {report.failure}")

@@ -16,6 +16,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.event import EventKind
+from ctconsole.node import flushing
 from ctconsole.node.owner import is_foreign
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.node.flushing import FlushPlan, FlushReport
 
 
 def ctconsole(*arguments: object) -> Result:
@@ -119,3 +121,41 @@ def test_listing_and_statistics_take_a_filter(path: Path, bpffs: Path) -> None:
     assert (stats["entries"], stats["alive"], stats["expired"]) == (7, 2, 5)
     some = ctconsole("ct", "stats", "--json", "--filter", "dead", "--bpf-root", bpffs)
     assert json.loads(some.stdout)[0]["entries"] == 5
+
+
+def test_every_map_is_flushed_and_told_where_nothing_can_be_recorded(
+    gate: Gate, path: Path, bpffs: Path, tmp_path: Path
+) -> None:
+    other = path.with_name("cilium_ct_any4_global")
+    with open_or_create_map(gate, other, CT4).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=1))
+    no_folder = tmp_path / "state"
+    no_folder.write_text("a file where the folder should be")
+    done = ctconsole("ct", "flush", "--yes", "--bpf-root", bpffs, "--state-dir", no_folder)
+    assert done.return_value == 0
+    assert entries(path) == entries(other) == 0
+    assert "7 entries deleted" in done.stdout
+    assert "3 entries deleted" in done.stdout
+    assert "not in the history" in done.stderr
+
+
+def test_a_map_that_cannot_be_flushed_keeps_no_other_from_it(
+    gate: Gate, path: Path, bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = path.with_name("cilium_ct_any4_global")
+    with open_or_create_map(gate, other, CT4).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=1))
+    really = flushing.flush
+
+    def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
+        if plan.path == path:
+            raise UsageError(f"{path} is another map now")
+        return really(gate, plan)
+
+    monkeypatch.setattr(flushing, "flush", flush)
+    options = ("--yes", "--bpf-root", bpffs, "--state-dir", tmp_path / "state")
+    done = ctconsole("ct", "flush", *options)
+    assert done.return_value == UsageError.exit_code
+    assert "is another map now" in done.stderr
+    assert "3 entries deleted" in done.stdout
+    assert (entries(path), entries(other)) == (7, 0)
