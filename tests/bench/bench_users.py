@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ENDPOINTS: Final = {"full": 1000, "small": 100}
 REPEATS: Final = 3
-GOAL: Final = 25.0
-GOAL_AGAIN: Final = 5.0
+GOAL: Final = 60.0
+GOAL_AGAIN: Final = 20.0
 
 
 @contextmanager
