@@ -20,6 +20,7 @@ from ctconsole.agent import startup, verbs
 from ctconsole.agent.collector import Collector
 from ctconsole.agent.jobs import Jobs
 from ctconsole.agent.log import recorder
+from ctconsole.agent.options import store_options
 from ctconsole.agent.plane import Plane
 from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
@@ -30,9 +31,11 @@ from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.loops import Loop
-from ctconsole.manager.changing import adopt, changing
+from ctconsole.manager.changing import adopt, being_changed, changing
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
+from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.plane.address_rows import addresses_of
 from ctconsole.private import make_folder
@@ -106,6 +109,9 @@ class Agent:
 
         with self._lock:
             self._say(EventKind.AGENT_START, "Starting agent", {"pid": os.getpid()})
+            # One that a killed process left; pins and options have to agree before maps are made.
+            resize = Recovery(self._gate, journal_of(self.settings.bpf_root), self._store)
+            resize.prepare()
             config = self._read_config(self.settings)
             began = time.perf_counter()
             self.plane.load()
@@ -118,6 +124,8 @@ class Agent:
                 prepare=lambda endpoints: self.plane.prepare(config, endpoints),
                 step=step,
             )
+            ended = resize.finish()
+            self._record(ended.events if ended else ())
             self._config, self._endpoints = config, started.endpoints
             self._maps = {name: info.id for name, info in started.maps.opened.items()}
             self._ready = True
@@ -140,7 +148,15 @@ class Agent:
         """
         self._passes.run()
 
+    def _store(self, options: Mapping[str, str | None]) -> None:
+        """Set options as the resize that is ended wants them; for this start, too."""
+        if options:
+            self.settings = store_options(self.settings, options)
+
     def _pass(self) -> float:
+        # What is being carried from map to map is not to be deleted from one of them.
+        if being_changed(self.settings.bpf_root):
+            return _TURN
         self.collect(self._why)
         self._why = self._collector.wait()
         return 0.0

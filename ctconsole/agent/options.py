@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.agent.state import StateDir
-from ctconsole.config import write_option
+from ctconsole.config import read_dir, write_option
 from ctconsole.errors import AgentError
 from ctconsole.kernel import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from ctconsole.agent.state import AgentSettings
@@ -124,3 +124,45 @@ def change_options(settings: AgentSettings, changes: Mapping[str, str]) -> Optio
             change.undo()
         raise
     return change
+
+
+def set_values(settings: AgentSettings, names: Iterable[str]) -> dict[str, str | None]:
+    """What options are set to; None for one that is not set.
+
+    Raises:
+        ConfigError: the config folder cannot be read.
+    """
+    filed = read_dir(settings.config_dir).options if settings.config_dir else {}
+    return {name: settings.options.get(name, filed.get(name)) for name in names}
+
+
+def store_options(settings: AgentSettings, values: Mapping[str, str | None]) -> AgentSettings:
+    """Set and unset options where the agent's next start finds them, each where it is set.
+
+    Args:
+        settings: how the agent was started.
+        values: by option; None unsets one.
+
+    Returns:
+        The settings with those that belong there.
+
+    Raises:
+        ConfigError: a value is out of range.
+        CtconsoleError: a folder cannot be written.
+    """
+    options = dict(settings.options)
+    for name, value in values.items():
+        if settings.config_dir is not None and name not in settings.options:
+            if value is None:
+                (settings.config_dir / name).unlink(missing_ok=True)
+            else:
+                write_option(settings.config_dir, name, value)
+        elif value is None:
+            options.pop(name, None)
+        else:
+            options[name] = value
+    changed = replace(settings, options=MappingProxyType(options))
+    state = StateDir(settings.state_dir)
+    if changed.options != settings.options and state.settings_file.exists():
+        state.save_settings(changed)
+    return changed

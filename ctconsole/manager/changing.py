@@ -103,14 +103,30 @@ def adopt(fd: int, folder: Path, what: str) -> Changing:
     return Changing(fd, _path(folder), what)
 
 
-def _path(folder: Path) -> Path:
+def being_changed(folder: Path) -> bool:
+    """Whether somebody else holds the lock of the bpffs that ``folder`` lies on."""
+    with suppress(CtconsoleError, OSError):
+        return locks.holder(_path(folder)) is not None
+    return False
+
+
+def device_name(folder: Path) -> str:
+    """The bpffs that ``folder`` lies on, as the run folder names it.
+
+    Raises:
+        MissingFeatureError: the folder is not there.
+    """
     try:
         device = folder.stat().st_dev
     except OSError as error:
         raise MissingFeatureError(
             f"{folder} is not a bpffs: {error.strerror}", hint=f"mount -t bpf bpf {folder}"
         ) from error
-    return run_dir() / "changing" / f"{os.major(device)}-{os.minor(device)}"
+    return f"{os.major(device)}-{os.minor(device)}"
+
+
+def _path(folder: Path) -> Path:
+    return run_dir() / "changing" / device_name(folder)
 
 
 def _take(path: Path) -> int | None:

@@ -19,7 +19,8 @@ from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
 from ctconsole.manager.catalogue import Group, classify
 from ctconsole.manager.interrupts import Interrupts
-from ctconsole.manager.swap import Swap, left, pin_over, users
+from ctconsole.manager.swap import Swap, pin_over
+from ctconsole.manager.users import left_on, users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
@@ -345,7 +346,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
             pinned_id=pinned,
             max_entries=plan.wish.max_entries,
             lost=0 if pinned == old.info.id else lost,
-            old_users=users(old.info.id) if switch is None or failure else left(old.info.id),
+            old_users=users(old.info.id) if switch is None or failure else left_on(old.info.id),
             failure=failure,
             events=tuple(events),
             seconds=time.perf_counter() - started,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, CtconsoleError, NoSuchMapError
 from ctconsole.kernel import pins
-from ctconsole.kernel.maps import all_programs
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.switch import Ending
+from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 PENDING = ":pending"
 """Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
-
-GRACE = 2.0
-"""Seconds that replaced programs are given to leave the old map."""
 
 
 class Swap:
@@ -90,9 +86,9 @@ class Swap:
                 f"map {old}; restart the agent to move them all"
             ), []
         # Programs that were loaded and then thrown away need a moment to go.
-        if moved := left(new):
+        if moved := left_on(new):
             return (
-                f"{len(moved)} programs use the new map and {len(left(old))} still use the old "
+                f"{len(moved)} programs use the new map and {len(left_on(old))} still use the old "
                 f"one, map {old}; restart the agent to move them all"
             ), []
         if (found := pinned_id(self._path)) != new:
@@ -120,7 +116,7 @@ class Swap:
             Level.WARNING,
         )
         # Programs of other work of the agent, which had opened the pin the moment before.
-        if late := left(new):
+        if late := left_on(new):
             return (
                 f"Map {old} is pinned again with its entries, but {len(late)} programs use map "
                 f"{new}, which is pinned nowhere; restart the agent to move them"
@@ -144,20 +140,3 @@ def pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
         pins.unpin(gate, pending)
         raise
     live.repinned(path)
-
-
-def users(map_id: int) -> tuple[int, ...]:
-    """Ids of the programs that use a map."""
-    return tuple(program.id for program in all_programs() if map_id in program.map_ids)
-
-
-def left(map_id: int) -> tuple[int, ...]:
-    """Programs that still use a map that is being left.
-
-    The kernel frees a replaced program only when no CPU runs it any more (an RCU grace period,
-    some tens of milliseconds), so the programs are given `GRACE` seconds to go.
-    """
-    end = time.monotonic() + GRACE
-    while (found := users(map_id)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return found

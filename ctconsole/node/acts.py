@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan
+    from ctconsole.manager.resize.report import ResizeReport
     from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
     from ctconsole.node.flushing import FlushReport
 
-_R = TypeVar("_R", "RecreateReport", "FlushReport")
+_R = TypeVar("_R", "RecreateReport", "FlushReport", "ResizeReport")
 
 _OPTION_OF = {
     "cilium_ct4_global": "bpf-ct-global-tcp-max",

@@ -1,4 +1,4 @@
-"""``ctconsole map``: the pinned maps of a node, and re-creating one of them."""
+"""``ctconsole map``: the pinned maps of a node, and changing one of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_columns, print_json
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.calls import calls
+from ctconsole.cli.map.naming import find_map, running_agent
+from ctconsole.cli.map.resize import resize
 from ctconsole.cli.map.users import users
 from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
 from ctconsole.cli.plans import print_plan, print_report
-from ctconsole.errors import AgentError, UsageError
+from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.counts import Count
     from ctconsole.model.spec import MapInfo
 
 
 @click.group(name="map")
 def command() -> None:
-    """List, show and re-create the pinned maps of a node.
+    """List, show, resize and re-create the pinned maps of a node.
 
     A map is named by its pin's name, its pin's path or its kernel id.
 
@@ -37,12 +38,14 @@ def command() -> None:
       ctconsole map show cilium_ct4_global
       ctconsole map users cilium_ct4_global
       ctconsole map calls                       who calls whom
+      ctconsole map resize cilium_ct4_global 1M --yes     without losing an entry
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
 
 
 command.add_command(users)
 command.add_command(calls)
+command.add_command(resize)
 
 
 @command.command(name="list")
@@ -112,7 +115,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.maps import all_programs
 
-    info = _find(name, pinned_maps(bpf_root, message))
+    info = find_map(name, pinned_maps(bpf_root, message))
     [row] = _describe([info])
     row["programs"] = [
         {"id": program.id, "name": program.name, "type": program.type.name}
@@ -165,9 +168,9 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     from ctconsole.node.acts import agent_warnings, record, recreate_map
     from ctconsole.node.reading import reading_of_node
 
-    pin = _find(name, pinned_maps(bpf_root, message)).pin
+    pin = find_map(name, pinned_maps(bpf_root, message)).pin
     plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))
-    settings = _agent(plan.path, state_dir)
+    settings = running_agent(plan.path, state_dir)
     more = agent_warnings(plan, settings)
     plan = replace(plan, warnings=(*plan.warnings, *more), lasting=more)
     if not yes:
@@ -185,41 +188,6 @@ def recreate(  # noqa: PLR0917 - click hands every option over
         return 128 + report.interrupted
     report.check()
     return 0
-
-
-def _agent(path: Path, state_dir: Path | None) -> AgentSettings | None:
-    """The running agent that looks after a map."""
-    from ctconsole.agent import control
-    from ctconsole.agent.state import AgentSettings
-
-    if state_dir is None:
-        return control.agent_of(path)
-    found = control.status(AgentSettings(state_dir.absolute()))
-    if not found.running or found.settings is None:
-        raise AgentError(f"No agent runs on {state_dir}", hint="Start it, or drop --state-dir")
-    if not path.absolute().is_relative_to(found.settings.bpf_root):
-        raise UsageError(f"The agent on {state_dir} does not look after {path}")
-    return found.settings
-
-
-def _find(name: str, pinned: Mapping[Path, MapInfo]) -> MapInfo:
-    """The map that a name, path or id means.
-
-    Raises:
-        UsageError: none or several.
-    """
-    if "/" in name:
-        found = [info for path, info in pinned.items() if path == Path(name).absolute()]
-    elif name.isdigit():
-        found = [info for info in pinned.values() if info.id == int(name)]
-    else:
-        found = [info for path, info in pinned.items() if path.name == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        pins = ", ".join(str(info.pin) for info in found)
-        raise UsageError(f"{name} is pinned several times: {pins}", hint="Give the path")
-    raise UsageError(f"No map {name} is pinned there", hint="See ctconsole map list")
 
 
 def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from ctconsole.agent import control
-from ctconsole.agent.state import StateDir
+from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.cli.main import root
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
@@ -24,6 +24,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.loops import LoopState
 from ctconsole.model.event import EventKind
+from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 
@@ -147,17 +148,16 @@ def test_an_option_changed_for_a_restart_that_failed_is_put_back(settings: Agent
 def test_whatever_ends_a_start_is_in_the_history_and_in_the_starter_s_sentence(
     settings: AgentSettings,
 ) -> None:
-    # No error of this program's own: a folder where a file is to be.
-    (settings.state_dir / "endpoints" / "1.json").mkdir(parents=True)
-    (settings.state_dir / "services.json").mkdir()
-    with pytest.raises(AgentError, match=r"did not start: .*services\.json"):
+    # No error of this program's own: an interface's name that is no text.
+    pod = Endpoint(1, "pod", "lxc1", 3, "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1")
+    save_endpoint(settings.state_dir, pod)
+    file = settings.state_dir / "endpoints" / "1.json"
+    file.write_text(file.read_text().replace('"lxc1"', '["lxc1"]'))
+    with pytest.raises(AgentError, match=r"did not start: TypeError: unhashable"):
         control.start(settings)
     with History(StateDir(settings.state_dir).history) as history:
-        event = history.read()[-1][1]
-    assert event.kind is EventKind.AGENT_FAILED
-    assert "services.json" in str(event.fields["error"])
-    (settings.state_dir / "services.json").rmdir()
-    (settings.state_dir / "endpoints" / "1.json").rmdir()
+        failed = [event for _, event in history.read() if event.kind is EventKind.AGENT_FAILED]
+    assert "TypeError: unhashable" in str(failed[0].fields["error"])
 
 
 def test_killed_agent_is_not_taken_for_a_running_one(settings: AgentSettings) -> None:

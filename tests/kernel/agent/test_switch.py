@@ -22,7 +22,7 @@ from ctconsole.kernel import links
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
 from ctconsole.manager.recreate import plan_recreate
-from ctconsole.manager.swap import users
+from ctconsole.manager.users import users
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.node.acts import recreate_map

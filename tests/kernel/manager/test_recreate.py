@@ -15,8 +15,8 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.bpfmap import create_map, open_or_create_map, pinned_id
 from ctconsole.manager.recreate import plan_recreate, recreate
-from ctconsole.manager.swap import users
 from ctconsole.manager.switch import Ending
+from ctconsole.manager.users import users
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind

@@ -1,0 +1,125 @@
+"""``ctconsole map resize``: another capacity, with everything that is in the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.agent import state_dir_option
+from ctconsole.cli.common import message
+from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.map.naming import find_map, running_agent
+from ctconsole.cli.options import bpf_root_option, json_option, layout_option
+from ctconsole.cli.plans import print_plan, print_report
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctconsole.manager.resize.run import Progress
+    from ctconsole.model.ct.layout import Layout
+
+
+@click.command()
+@click.argument("name")
+@click.argument("entries", metavar="ENTRIES")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what it would change, and stop.")
+@click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
+@click.option(
+    "--drop",
+    is_flag=True,
+    help="Leave living entries behind that do not fit: the closing first, then those with the "
+    "least time left.",
+)
+@click.option(
+    "--lru",
+    type=click.Choice(["common", "distributed"]),
+    help="Also change how an LRU map hands out its nodes: to all CPUs, or a share to each.",
+)
+@gate_options
+@layout_option
+@state_dir_option
+@bpf_root_option
+@json_option
+def resize(  # noqa: PLR0917 - click hands every option over
+    name: str,
+    entries: str,
+    only_plan: bool,
+    yes: bool,
+    drop: bool,
+    lru: str | None,
+    read_only: bool,
+    allow_writes: bool,
+    layout: Layout | None,
+    state_dir: Path | None,
+    bpf_root: Path,
+    as_json: bool,
+) -> int:
+    """Give a map another capacity and lose nothing: no entry, no count, no connection.
+
+    A new map is made beside the old one and gets every entry; then the programs of our running
+    agent are moved to it one by one, and when the last one has gone the counts are moved as
+    well. Maps that the same option sizes are resized together. Whatever fails, and if you press
+    Ctrl-C, the old maps are pinned again with all that has come since; a process that is killed
+    is made up for by the next one.
+
+    Without --yes it prints what it would change, what the other ways would cost, and changes
+    nothing (exit code 1; 0 with --plan).
+
+    \b
+    Examples:
+      ctconsole map resize cilium_ct4_global 1M --plan
+      ctconsole map resize cilium_ct4_global 1M --yes
+      ctconsole map resize cilium_ct4_global 65536 --yes --drop
+    """
+    if only_plan and yes:
+        raise UsageError("--plan and --yes exclude each other")
+    from ctconsole.kernel.bpffs import pinned_maps
+    from ctconsole.manager.resize.plan import MapWish
+    from ctconsole.model.units import parse_size
+    from ctconsole.node.acts import record
+    from ctconsole.node.reading import reading_of_node
+    from ctconsole.node.resizing import plan_resizing, resize_maps
+
+    pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
+    settings = running_agent(pin, state_dir)
+    wish = MapWish(parse_size(entries), _FLAGS[lru])
+    plan = plan_resizing(pin, wish, reading_of_node(bpf_root, layout), settings)
+    if not yes:
+        print_plan(plan, as_json=as_json)
+        return 0 if only_plan else 1
+    if plan.drops_living and not drop:
+        raise UsageError(
+            f"{plan.drops_living} living entries do not fit; nothing was changed",
+            hint=f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind",
+        )
+    gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
+    report = resize_maps(gate, plan, settings, _teller())
+    if settings is not None:
+        report = record(settings.state_dir, report)
+    print_report(report, as_json=as_json)
+    report.check()
+    return 0
+
+
+def _teller() -> Callable[[Progress], None]:
+    """Says each stage once, and how many endpoints have moved."""
+    said = ""
+
+    def tell(progress: Progress) -> None:
+        nonlocal said
+        text = str(progress.stage)
+        if progress.moved:
+            text += (
+                f": {progress.moved.done} of {progress.moved.of} endpoints, {progress.moved.now}"
+            )
+        if text != said:
+            said = text
+            message(text)
+
+    return tell
+
+
+_FLAGS = {None: None, "common": 0, "distributed": 2}

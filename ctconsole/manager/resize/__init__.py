@@ -1,0 +1,1 @@
+"""Another capacity for a map without losing an entry, a counter or a connection."""

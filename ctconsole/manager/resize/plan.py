@@ -1,0 +1,364 @@
+"""What a resize would change, what it needs, and whom a table too small would cost.
+
+Whatever the table's size, it is read in parts: a plan takes no more memory for sixteen million
+entries than for a thousand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.config import LIMIT_TABLE_MAX
+from ctconsole.errors import UsageError
+from ctconsole.kernel.maps import BpfMap, possible_cpus
+from ctconsole.kernel.procs import memory
+from ctconsole.manager.catalogue import classify
+from ctconsole.manager.resize.look import Look
+from ctconsole.manager.users import users
+from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
+from ctconsole.model.ct.reading import PLAIN
+from ctconsole.model.ct.risk import Change
+from ctconsole.model.memory import LRU_BATCH, map_memory, room, rounded_entries, smallest
+from ctconsole.model.plan import Memory, Row
+from ctconsole.model.spec import MapType, differences, spec_of
+from ctconsole.model.units import count, duration, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.model.ct.clock import ClockSource
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.risk import Reason, Risk
+    from ctconsole.model.plan import Verdict
+    from ctconsole.model.spec import Difference, MapInfo, MapSpec
+
+RESIZABLE: Final = frozenset({MapType.HASH, MapType.LRU_HASH})
+"""Types whose entries can be carried over."""
+
+_GROWTH: Final = 16
+"""A table may grow by a sixteenth while it is resized."""
+
+_PASSES: Final = 6
+"""A resize takes about as long as reading the table so many times."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapPlan:
+    """What becomes of one map.
+
+    Attributes:
+        path: its pin.
+        info: the map as it is.
+        wish: what it is to become, its capacity as the kernel will round it.
+        layout: of its entries, None where they are no conntrack entries.
+        differences: in what the two differ.
+        entries: entries in it now.
+        alive: of these, not expired; None where entries have no lifetime, likewise below.
+        expired: the others.
+        closing: of the living, those of which a side has closed.
+        room: entries the new map takes before it throws one out.
+        growth: how many may come while the resize runs; part of what has to fit.
+        smallest: the smallest capacity in which nothing is lost.
+        dropped: entries for which there is no room, by ``expired``, ``closing``, ``alive``.
+        memory_old: bytes charged to the map as it is.
+        memory_new: bytes the new one will be charged.
+        forecasts: what each way does to its connections, the worst first; empty for a map
+            that is not conntrack's.
+    """
+
+    path: Path
+    info: MapInfo
+    wish: MapSpec
+    layout: Layout | None
+    differences: tuple[Difference, ...]
+    entries: int
+    alive: int | None
+    expired: int | None
+    closing: int | None
+    room: int
+    growth: int
+    smallest: int
+    dropped: Mapping[str, int]
+    memory_old: int
+    memory_new: int
+    forecasts: Mapping[Change, tuple[Verdict, ...]]
+
+    @property
+    def resizing(self) -> str:
+        """``65,536 -> 131,072 entries``."""
+        text = f"{count(self.info.max_entries)} -> {count(self.wish.max_entries)} entries"
+        if self.info.flags != self.wish.flags:
+            text += f", flags {self.info.flags:#x} -> {self.wish.flags:#x}"
+        return text
+
+    @property
+    def holding(self) -> str:
+        """``50,000 entries, 40,000 alive, 10,000 expired, 100 closing; room for 65,280``."""
+        text = f"{count(self.entries)} entries"
+        if self.alive is not None:
+            text += (
+                f", {count(self.alive)} alive, {count(self.expired or 0)} expired, "
+                f"{count(self.closing or 0)} closing"
+            )
+        return f"{text}; room for {count(self.room)}, {count(self.growth)} of it for new ones"
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every entry fits."""
+        return not self.dropped
+
+    @property
+    def drops_living(self) -> int:
+        """Entries that have not expired and will not be carried over."""
+        return sum(number for what, number in self.dropped.items() if what != "expired")
+
+
+@dataclass(frozen=True, slots=True)
+class ResizePlan:
+    """What a resize would change and cost; a `ctconsole.model.plan.Plan`.
+
+    Attributes:
+        maps: the maps that change together, because one option sizes them.
+        memory_free: bytes the machine can give now; old and new maps exist together.
+        seconds: about how long it takes, without the time the programs' owner needs.
+        users: ids of the programs that use one of the maps.
+        clock: what the entries' lifetimes are counted in.
+        warnings: sentences for whoever decides.
+    """
+
+    maps: tuple[MapPlan, ...]
+    memory_free: int
+    seconds: float
+    users: tuple[int, ...]
+    clock: ClockSource
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is to be done, to what."""
+        return f"Resize {self.maps[0].path.name}"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Sizes, entries and room of each map, how long it takes, and the other ways."""
+        found = [Row("sizes", self.maps[0].resizing)]
+        for one in self.maps:
+            if one is not self.maps[0]:
+                found.append(Row("with it", f"{one.path.name}: {one.resizing}"))
+            found.append(Row("entries", one.holding))
+            if one.dropped:
+                what = ", ".join(f"{count(number)} {kind}" for kind, number in one.dropped.items())
+                found.append(Row("dropped", f"{what}; none from {count(one.smallest)} on"))
+        found.append(Row("time", f"about {duration(self.seconds)}, and the programs' owner's"))
+        found.append(Row("programs", f"{len(self.users)} use it and are replaced"))
+        for change in (Change.RECREATE, Change.FLUSH):
+            told = self._told(change)
+            if told:
+                found.append(Row(f"by {change}", told))
+        return tuple(found)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What becomes of the connections."""
+        return self.forecast(Change.RESIZE)
+
+    def forecast(self, change: Change) -> tuple[Verdict, ...]:
+        """What another way would do to the connections, of all maps, the worst first."""
+        told: Counter[tuple[Risk, Reason]] = Counter()
+        for one in self.maps:
+            for risk, reason, number in one.forecasts.get(change, ()):
+                told[risk, reason] += number
+        found = [(risk, reason, number) for (risk, reason), number in told.items()]
+        return tuple(sorted(found, key=lambda one: (-one[0], -one[2])))
+
+    def _told(self, change: Change) -> str:
+        """``3,000 come back, 20 at risk, 1 breaks``."""
+        risks: Counter[Risk] = Counter()
+        for risk, _, number in self.forecast(change):
+            risks[risk] += number
+        return ", ".join(
+            f"{count(risks[risk])} {risk.word}" for risk in sorted(risks, reverse=True)
+        )
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes of all maps."""
+        return Memory(
+            old=sum(one.memory_old for one in self.maps),
+            new=sum(one.memory_new for one in self.maps),
+            free=self.memory_free,
+        )
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """None: whatever is warned of is over when it is done."""
+        return ()
+
+    @property
+    def data_loss(self) -> int:
+        """Living entries that will be lost."""
+        return self.drops_living
+
+    @property
+    def confirm_name(self) -> str:
+        """The first map's where something will be lost."""
+        return self.maps[0].path.name if self.drops_living else ""
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "maps": [_map_facts(one) for one in self.maps],
+            "memory_old": self.memory.old,
+            "memory_new": self.memory.new,
+            "memory_free": self.memory.free,
+            "seconds": round(self.seconds, 3),
+            "programs": list(self.users),
+            "forecasts": {
+                change.value: [
+                    {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+                    for risk, reason, number in self.forecast(change)
+                ]
+                for change in Change
+            },
+        }
+
+    @property
+    def drops_living(self) -> int:
+        """Entries that have not expired and will not be carried over."""
+        return sum(one.drops_living for one in self.maps)
+
+
+def plan_resize(wishes: Mapping[Path, MapWish], reading: Reading = PLAIN) -> ResizePlan:
+    """Look at pinned maps and say what other capacities would change and need.
+
+    Args:
+        wishes: by pin what the map is to become.
+        reading: how the entries of conntrack maps are read and judged.
+
+    Raises:
+        UsageError: a capacity is out of range, or a map's entries cannot be carried over.
+        NoSuchMapError: nothing is pinned there.
+    """
+    started = time.perf_counter()
+    maps = tuple(_plan_map(path, wish, reading) for path, wish in wishes.items())
+    plan = ResizePlan(
+        maps=maps,
+        memory_free=memory().available,
+        seconds=_PASSES * (time.perf_counter() - started),
+        users=users(*(one.info.id for one in maps)),
+        clock=reading.clock,
+    )
+    return replace(plan, warnings=tuple(_warnings(plan)))
+
+
+@dataclass(frozen=True, slots=True)
+class MapWish:
+    """What a map is to become.
+
+    Attributes:
+        max_entries: the capacity.
+        flags: ``map_flags``; None keeps those it has.
+    """
+
+    max_entries: int
+    flags: int | None = None
+
+
+def _plan_map(path: Path, wished: MapWish, reading: Reading) -> MapPlan:
+    with BpfMap.open(path) as live:
+        info, cpus = live.info, possible_cpus()
+        _check(path, info, wished.max_entries)
+        wish = spec_of(info, max_entries=wished.max_entries)
+        if wished.flags is not None:
+            wish = replace(wish, flags=wished.flags)
+        wish = replace(wish, max_entries=rounded_entries(wish, wish.max_entries, cpus))
+        entry = classify(path.name, info)
+        look = Look(live, reading) if entry and entry.is_ct and entry.matches(info) else None
+        entries = look.entries if look else live.count()
+        growth = max(LRU_BATCH, entries // _GROWTH)
+        space = room(wish, cpus)
+        missing = max(0, entries + growth - space)
+        dropped = look.dropped(missing) if look else _plain_drop(missing, entries)
+        return MapPlan(
+            path=path,
+            info=info,
+            wish=wish,
+            layout=look.layout if look else None,
+            differences=differences(info, wish),
+            entries=entries,
+            alive=look.alive if look else None,
+            expired=look.expired if look else None,
+            closing=look.closing if look else None,
+            room=space,
+            growth=growth,
+            smallest=smallest(wish, entries + growth, cpus),
+            dropped=dropped,
+            memory_old=info.memlock or map_memory(info, cpus, entries),
+            memory_new=map_memory(wish, cpus, entries),
+            forecasts=look.forecasts(missing) if look else {},
+        )
+
+
+def _plain_drop(missing: int, entries: int) -> dict[str, int]:
+    return {"alive": min(missing, entries)} if missing and entries else {}
+
+
+def _map_facts(one: MapPlan) -> dict[str, object]:
+    return {
+        "path": str(one.path),
+        "id": one.info.id,
+        "max_entries": one.info.max_entries,
+        "new_max_entries": one.wish.max_entries,
+        "layout": one.layout,
+        "differences": [
+            {"property": found.property, "old": found.old, "new": found.new}
+            for found in one.differences
+        ],
+        "entries": one.entries,
+        "alive": one.alive,
+        "expired": one.expired,
+        "closing": one.closing,
+        "room": one.room,
+        "growth": one.growth,
+        "smallest": one.smallest,
+        "dropped": dict(one.dropped),
+        "memory_old": one.memory_old,
+        "memory_new": one.memory_new,
+    }
+
+
+def _check(path: Path, info: MapInfo, max_entries: int) -> None:
+    if info.type not in RESIZABLE or info.key_size > MAX_KEY or info.value_size > MAX_VALUE:
+        raise UsageError(
+            f"{path.name} is a {info.type.name} with keys of {info.key_size} and values of "
+            f"{info.value_size} bytes, whose entries cannot be carried over",
+            hint="Re-create it, or restart its agent with another size",
+        )
+    if not 1 <= max_entries <= LIMIT_TABLE_MAX:
+        raise UsageError(
+            f"{max_entries} entries for {path.name} is out of range",
+            hint=f"Give 1 to {LIMIT_TABLE_MAX}",
+        )
+
+
+def _warnings(plan: ResizePlan) -> Iterator[str]:
+    for one in plan.maps:
+        name = one.path.name
+        if one.drops_living:
+            yield (
+                f"{one.drops_living} living entries of {name} do not fit; "
+                f"{one.smallest} is the smallest size that keeps them all"
+            )
+        if not one.differences:
+            yield f"{name} is as wished already: nothing would change but the kernel's map"
+    if plan.memory.new > plan.memory_free:
+        yield (
+            f"The new maps need {size(plan.memory.new)} beside the old ones, and "
+            f"{size(plan.memory_free)} are free"
+        )

@@ -1,0 +1,229 @@
+"""Ending what a killed resize has begun: forward where programs have moved, else back.
+
+Both maps of a resize have every entry from the moment the pins are exchanged, and either stays
+pinned until the last count is moved. So neither way loses anything; which one is taken depends
+on the programs alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.kernel import pins
+from ctconsole.kernel.clock import boot_id
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import map_event
+from ctconsole.manager.resize.journal import Stage
+from ctconsole.manager.resize.sides import Side, old_pin, pending_pin
+from ctconsole.manager.users import left_on, users
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.event import EventKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.resize.journal import Entry, Journal, Moving
+    from ctconsole.manager.switch import Switch
+    from ctconsole.model.event import Event
+
+    Store = Callable[[Mapping[str, str | None]], None]
+
+
+class Way(StrEnum):
+    """How a resize that was cut off ends."""
+
+    NOTHING = "nothing"
+    """It had touched nothing that anybody uses, or was through."""
+
+    FORWARD = "forward"
+    BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a resize that was cut off ended.
+
+    Attributes:
+        way: which way.
+        sentence: what happened, for a person.
+        left: programs that have not moved; while there are any the journal stays.
+        events: in their order.
+    """
+
+    way: Way
+    sentence: str
+    left: tuple[int, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+class Recovery:
+    """What is left to do of a resize whose process died.
+
+    To be used with the lock of whoever changes maps: who has it knows that nobody goes on.
+
+    Args:
+        gate: the write gate.
+        journal: of the bpffs.
+        store: writes options where the agent's next start finds them; None unsets one.
+
+    Raises:
+        FormatError: the journal cannot be read.
+    """
+
+    def __init__(self, gate: Gate, journal: Journal, store: Store) -> None:
+        self._gate = gate
+        self._journal = journal
+        self._store = store
+        self._entry = journal.read()
+        self._way = Way.NOTHING
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to end."""
+        return self._entry is not None
+
+    def prepare(self) -> Way:
+        """Choose the way, and let pins and options agree with it; programs come after that."""
+        entry = self._entry
+        if entry is None:
+            return Way.NOTHING
+        self._way = self._choose(entry)
+        if entry.boot == boot_id():
+            for one in entry.maps:
+                self._put_right(one)
+        if self._way is Way.FORWARD:
+            self._store(entry.after)
+        elif self._way is Way.BACK:
+            self._store(entry.before)
+        return self._way
+
+    def finish(self, switch: Switch | None = None) -> Ended | None:
+        """Move programs and counts; to be called after `prepare`.
+
+        Args:
+            switch: moves the programs to the maps pinned now; None where that has been done.
+
+        Returns:
+            How it ended, None where there was nothing to end.
+        """
+        entry = self._entry
+        if entry is None:
+            return None
+        names = ", ".join(Path(one.path).name for one in entry.maps)
+        if self._way is Way.NOTHING:
+            self._journal.clear()
+            return self._ended(f"A resize of {names} was cut off before it changed anything")
+        with ExitStack() as stack:
+            sides = [stack.enter_context(side) for one in entry.maps if (side := self._side(one))]
+            own = frozenset[int]().union(*(side.program_ids for side in sides))
+            leave = [side.old.info.id for side in sides]
+            if switch is not None and sides and users(*leave, but=own):
+                ticket = switch(sides[0].path, sides[0].new.info.id)
+                ticket.begin()
+                ticket.wait()
+            left = left_on(*leave, but=own)
+            if left:
+                return self._ended(
+                    f"A resize of {names} was cut off; {len(left)} programs still use the maps "
+                    "that are to go, and it ends when they have moved",
+                    left,
+                )
+            for side in sides:
+                side.finish()
+            for side in sides:
+                side.release()
+        self._journal.clear()
+        how = (
+            "every program uses the new map, which has everything"
+            if self._way is Way.FORWARD
+            else "every program uses the old map again, with everything that has come since"
+        )
+        return self._ended(f"A resize of {names} was cut off and has been ended: {how}")
+
+    def _choose(self, entry: Entry) -> Way:
+        if entry.boot != boot_id() or entry.stage is Stage.STAGE or not _exist(entry):
+            return Way.NOTHING
+        if entry.stage is Stage.RELEASE or entry.stage is Stage.SETTLE:
+            return Way.FORWARD
+        if entry.stage is Stage.ROLL_BACK:
+            return Way.BACK
+        new_ids = [one.new_id for one in entry.maps]
+        return Way.FORWARD if users(*new_ids) else Way.BACK
+
+    def _put_right(self, one: Moving) -> None:
+        """Let the pin have the map that this way wants, and nothing wait beside it in vain."""
+        path = Path(one.path)
+        wanted = one.new_id if self._way is Way.FORWARD else one.old_id
+        for other in (pending_pin(path), old_pin(path)):
+            if _id_at(path) == wanted:
+                break
+            if _id_at(other) == wanted:
+                self._keep_other(path, one)
+                pins.rename(self._gate, other, path)
+        if self._way is Way.NOTHING:
+            for other in (pending_pin(path), old_pin(path)):
+                # At a pin of ours nobody else has a map; one of this resize is let go of.
+                if _id_at(other):
+                    pins.unpin(self._gate, other)
+
+    def _keep_other(self, path: Path, one: Moving) -> None:
+        """Pin the map that is about to lose its pin beside it: it has entries to be carried."""
+        kept = old_pin(path) if self._way is Way.FORWARD else pending_pin(path)
+        with suppress(NoSuchMapError), BpfMap.open(path) as live:
+            if live.info.id in {one.old_id, one.new_id} and _id_at(kept) != live.info.id:
+                with suppress(NoSuchMapError):
+                    pins.unpin(self._gate, kept)
+                pins.pin(self._gate, live, kept)
+
+    def _side(self, one: Moving) -> Side | None:
+        """The two maps, the one that is to go first; None where that one is gone."""
+        path = Path(one.path)
+        leaving, staying = one.old_id, one.new_id
+        if self._way is Way.BACK:
+            leaving, staying = staying, leaving
+        try:
+            old = BpfMap.from_id(leaving)
+        except NoSuchMapError:
+            return None
+        try:
+            new = BpfMap.from_id(staying)
+            layout = Layout(one.layout) if one.layout else None
+            return Side(self._gate, path, old, new, layout)
+        except BpfError:
+            old.close()
+            raise
+
+    def _ended(self, sentence: str, left: tuple[int, ...] = ()) -> Ended:
+        entry = self._entry
+        events = tuple(
+            map_event(EventKind.WARNING, Path(one.path), sentence, level=Level.WARNING)
+            for one in (entry.maps if entry else ())
+        )
+        return Ended(self._way, sentence, left, events)
+
+
+def _id_at(path: Path) -> int:
+    """Id of the map pinned at ``path``, 0 where none is."""
+    try:
+        with BpfMap.open(path) as live:
+            return live.info.id
+    except NoSuchMapError:
+        return 0
+
+
+def _exist(entry: Entry) -> bool:
+    """Whether the maps are there: their bpffs may have been taken down with all its pins."""
+    for one in entry.maps:
+        for number in (one.old_id, one.new_id):
+            try:
+                BpfMap.from_id(number).close()
+            except NoSuchMapError:
+                continue
+            return True
+    return False

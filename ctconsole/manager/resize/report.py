@@ -1,0 +1,136 @@
+"""What a resize did: for every map what was carried, and how long each stage took."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.model.plan import Row
+from ctconsole.model.units import count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ctconsole.model.event import Event
+
+_DOUBTS: Final = (
+    ("recreated", "entries were made anew meanwhile: their counts cannot be proved"),
+    ("touched", "entries had flags or times written on both sides, which were joined"),
+    ("contended", "words kept being written by others and may be the older ones"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MapReport:
+    """What became of one map.
+
+    Attributes:
+        path: its pin.
+        old_id: kernel id of the map that was there.
+        new_id: of the one made.
+        pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back.
+        old_entries: capacity of the old map.
+        new_entries: capacity of the new map.
+        carried: entries stored in the new map.
+        merged: entries whose counts were added to those the new map had counted meanwhile.
+        dropped: entries left behind because there was no room for them.
+        recreated: entries that the datapath stored anew while their counts were moved, so that
+            the counts cannot be proved.
+        touched: entries of which flags or times were written on both sides.
+        contended: words that others kept writing, which may be the older ones.
+    """
+
+    path: Path
+    old_id: int
+    new_id: int
+    pinned_id: int
+    old_entries: int
+    new_entries: int
+    carried: int = 0
+    merged: int = 0
+    dropped: int = 0
+    recreated: int = 0
+    touched: int = 0
+    contended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeReport:
+    """What happened; a `ctconsole.model.plan.Report`.
+
+    Attributes:
+        maps: the maps that changed together.
+        stages: seconds by stage, in their order.
+        gap: seconds that an entry which an old program had just made was missing for the new
+            ones, at the most.
+        left: programs that still use an old map; 0 after a resize that went well.
+        failure: what went wrong and what state that left; empty where all went well.
+        events: in the order they happened.
+        seconds: wall time of it all.
+        unrecorded: why the events are not in the history, empty where they are.
+    """
+
+    maps: tuple[MapReport, ...]
+    stages: Mapping[str, float] = field(default_factory=dict)
+    gap: float = 0.0
+    left: tuple[int, ...] = ()
+    failure: str = ""
+    events: tuple[Event, ...] = ()
+    seconds: float = 0.0
+    unrecorded: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What was done."""
+        names = ", ".join(
+            f"{one.path.name} from {count(one.old_entries)} to {count(one.new_entries)} entries"
+            for one in self.maps
+        )
+        dropped = sum(one.dropped for one in self.maps)
+        lost = f"{count(dropped)} dropped" if dropped else "none lost"
+        carried = count(sum(one.carried for one in self.maps))
+        return f"Resized {names} in {self.seconds:.2f} s: {carried} entries carried, {lost}"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What can be told of the entries, and the time each stage took."""
+        totals = {
+            what: sum(getattr(one, what) for one in self.maps)
+            for what in ("merged", "recreated", "touched", "contended")
+        }
+        found = [
+            Row("counts", f"of {count(totals['merged'])} entries were added to the new map's"),
+            Row("gap", f"at most {self.gap:.3f} s between an old program's entry and its copy"),
+            Row("stages", ", ".join(f"{name} {took:.2f} s" for name, took in self.stages.items())),
+        ]
+        for what, text in _DOUBTS:
+            if totals[what]:
+                found.append(Row("doubt", f"{count(totals[what])} {text}"))
+        if self.unrecorded:
+            found.append(Row("history", self.unrecorded))
+        if self.left:
+            found.append(Row("programs", f"{len(self.left)} still use an old map"))
+        return tuple(found)
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {
+            "maps": [{**asdict(one), "path": str(one.path)} for one in self.maps],
+            "stages": {name: round(took, 6) for name, took in self.stages.items()},
+            "gap": round(self.gap, 6),
+            "left_programs": list(self.left),
+            "seconds": round(self.seconds, 6),
+        }
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether every pin has its old map again."""
+        return all(one.pinned_id == one.old_id for one in self.maps)
+
+    def check(self) -> None:
+        """Raise CtconsoleError with the failure, if there is one; store the events before."""
+        if self.failure:
+            raise CtconsoleError(self.failure)

@@ -1,0 +1,377 @@
+"""The stages of a resize, and the way back from each of them.
+
+::
+
+    stage    new maps are made and pinned beside the old ones
+    seed     every entry is carried, counts zero, the ones used last at the end
+    switch   the new maps take the pins, the programs are moved; what comes meanwhile is carried
+    settle   no program uses an old map any more: counts are moved, until none is left
+    release  the old maps are let go of
+
+Until the pins are taken nothing has happened to anybody. From then on both maps have every
+entry, so that programs may use either; what one side counts is moved to the other at the end,
+whichever way that is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.kernel.clock import boot_id, ct_now
+from ctconsole.manager.bpfmap import map_event
+from ctconsole.manager.resize.journal import Entry, Moving, Stage
+from ctconsole.manager.resize.report import MapReport, ResizeReport
+from ctconsole.manager.resize.sides import Side
+from ctconsole.manager.resize.waiting import Waiting
+from ctconsole.manager.switch import Ending
+from ctconsole.manager.users import left_on, users
+from ctconsole.model.event import EventKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager import switch
+    from ctconsole.manager.resize.journal import Journal
+    from ctconsole.manager.resize.plan import ResizePlan
+    from ctconsole.manager.switch import Switch, Ticket
+    from ctconsole.model.event import Event
+
+_PAUSE: Final = 0.02
+"""Seconds between two settling passes at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The agent's options that size the maps.
+
+    Attributes:
+        before: as they are; None where one is not set.
+        after: as they are to be.
+        store: writes options where the agent's next start finds them; None unsets one.
+    """
+
+    before: Mapping[str, str | None]
+    after: Mapping[str, str]
+    store: Callable[[Mapping[str, str | None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who follows a resize and may end it.
+
+    Attributes:
+        tell: hears how far it is.
+        is_cancelled: asked again and again; True leads back.
+    """
+
+    tell: Callable[[Progress], None] = lambda _: None
+    is_cancelled: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is, for whoever watches.
+
+    Attributes:
+        stage: under way.
+        moved: how far the programs' owner is, where that is the matter and is known.
+    """
+
+    stage: Stage
+    moved: switch.Progress | None = None
+
+
+class CancelledError(CtconsoleError):
+    """The person who asked for it has changed their mind."""
+
+
+def resize(
+    gate: Gate,
+    plan: ResizePlan,
+    mover: Switch | None,
+    journal: Journal,
+    *,
+    options: Options | None = None,
+    watching: Watching = Watching(),
+) -> ResizeReport:
+    """Give maps another capacity with everything that is in them.
+
+    Whatever fails, the old maps are pinned again with all that has come since, and the report
+    says so; only where the programs' owner cannot be made to go back do the new ones stay, and
+    the journal with them, so that the next start ends it.
+
+    To be called with the lock of whoever changes maps.
+
+    Args:
+        gate: the write gate.
+        plan: of `plan_resize`.
+        mover: moves the programs to the maps pinned now; None where no program uses them.
+        journal: of the bpffs.
+        options: what the agent's next start has to find.
+        watching: who follows it and may end it.
+
+    Raises:
+        UsageError: the maps are not those planned for, or programs use them and nobody would
+            move them; nothing was changed.
+        BpfError: a new map cannot be made (ENOMEM); nothing was changed.
+        OSError: the journal cannot be written; nothing was changed.
+    """
+    if mover is None and plan.users:
+        raise UsageError(
+            f"{len(plan.users)} programs use these maps, and nobody here can move them",
+            hint="Start ctconsole's agent on them, or have their own agent restarted",
+        )
+    return _Resize(gate, plan, mover, journal, options=options, watching=watching).run()
+
+
+class _Resize:
+    """One resize under way; see `resize`."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        plan: ResizePlan,
+        mover: Switch | None,
+        journal: Journal,
+        *,
+        options: Options | None,
+        watching: Watching,
+    ) -> None:
+        self._gate = gate
+        self._plan = plan
+        self._switch = mover
+        self._journal = journal
+        self._options = options
+        self._tell = watching.tell
+        self._is_cancelled = watching.is_cancelled
+        self._sides: list[Side] = []
+        self._events: list[Event] = []
+        self._stages: dict[str, float] = {}
+        self._gap = 0.0
+        self._left_behind: dict[int, int] = {}
+        self._ticket: Ticket | None = None
+
+    def run(self) -> ResizeReport:
+        """Go through the stages."""
+        started = time.perf_counter()
+        with ExitStack() as stack:
+            try:
+                self._stage(stack)
+            except BaseException:
+                self._unstage()
+                raise
+            failure = ""
+            left: tuple[int, ...] = ()
+            try:
+                self._move_programs()
+            except (CtconsoleError, OSError, KeyboardInterrupt) as error:
+                failure, left = self._roll_back(str(error) or type(error).__name__)
+                return self._report(failure, left, started, resized=False)
+            try:
+                left = self._settle()
+            except (CtconsoleError, OSError) as error:
+                failure = (
+                    f"The programs use the new maps, but not every count has been moved: {error}. "
+                    "ctconsole's next start goes on with it"
+                )
+            return self._report(failure, left, started, resized=True)
+
+    def _stage(self, stack: ExitStack) -> None:
+        with self._timed(Stage.STAGE):
+            self._write(Stage.STAGE)
+            for one in self._plan.maps:
+                self._sides.append(stack.enter_context(Side.stage(self._gate, one)))
+        with self._timed("seed"):
+            for side, one in zip(self._sides, self._plan.maps, strict=True):
+                missing = sum(one.dropped.values())
+                side.choose(missing, ct_now(self._plan.clock))
+                self._cancel_point()
+                side.seed()
+            self._cancel_point()
+
+    def _unstage(self) -> None:
+        """Leave everything as it was before anybody could have seen it."""
+        for side in self._sides:
+            side.give_back()
+        self._journal.clear()
+
+    def _move_programs(self) -> None:
+        self._write(Stage.SWITCH)
+        with self._timed(Stage.SWITCH):
+            if self._options:
+                self._options.store(self._options.after)
+            for side in self._sides:
+                side.take_pin()
+            self._events += [self._swap_event(side) for side in self._sides]
+            if self._switch is not None:
+                first = self._sides[0]
+                self._ticket = self._switch(first.path, first.new.info.id)
+                self._follow(self._ticket)
+            left = left_on(*(side.old.info.id for side in self._sides), but=self._own)
+            if left:
+                raise CtconsoleError(
+                    f"{len(left)} programs still use the old map after the switch, {left[0]} "
+                    "among them"
+                )
+
+    def _follow(self, ticket: Ticket) -> None:
+        """Carry what comes while programs are being moved; cancel where that is wished."""
+        ticket.begin()
+        waiting = Waiting(ticket)
+        last = time.monotonic()
+        while True:
+            over = waiting.is_over(_PAUSE)
+            for side in self._sides:
+                side.settle()
+            now = time.monotonic()
+            self._gap, last = max(self._gap, now - last), now
+            if over:
+                return
+            self._tell(Progress(Stage.SWITCH, waiting.progress()))
+            self._cancel_point()
+
+    def _settle(self) -> tuple[int, ...]:
+        """Move the counts and let go of the old maps."""
+        self._write(Stage.SETTLE)
+        with self._timed(Stage.SETTLE):
+            for side in self._sides:
+                found = side.finish()
+                self._left_behind[side.old.info.id] = found.absent
+        self._write(Stage.RELEASE)
+        with self._timed(Stage.RELEASE):
+            left = users(*(side.old.info.id for side in self._sides), but=self._own)
+            for side in self._sides:
+                side.release()
+        self._journal.clear()
+        return left
+
+    def _roll_back(self, why: str) -> tuple[str, tuple[int, ...]]:
+        """Give the old maps their pins again, with what has come since; the failure in words."""
+        ending = self._ticket.cancel() if self._ticket else Ending.STOPPED
+        self._write(Stage.ROLL_BACK)
+        with self._timed(Stage.ROLL_BACK):
+            if self._options:
+                self._options.store(self._options.before)
+            for side in self._sides:
+                side.give_back()
+            new_ids = [side.new.info.id for side in self._sides]
+            try:
+                if self._switch is not None and users(*new_ids, but=self._own):
+                    first = self._sides[0]
+                    ticket = self._switch(first.path, first.old.info.id)
+                    ticket.begin()
+                    ticket.wait()
+            except (CtconsoleError, OSError) as error:
+                why = f"{why}; and moving the programs back failed: {error}"
+            left = left_on(*new_ids, but=self._own)
+            stays = left or ending is Ending.UNKNOWN
+            if not stays:
+                self._carry_back()
+        names = ", ".join(side.path.name for side in self._sides)
+        if stays:
+            who = f"{len(left)} programs still use" if left else "some programs may yet use"
+            return (
+                f"{names} was not resized: {why}. The old map is pinned again, and {who} the new "
+                "one; ctconsole's next start carries back what they add"
+            ), left
+        self._journal.clear()
+        return (
+            f"{names} was not resized: {why}. Every program uses the old map, which is pinned "
+            "again with all its entries"
+        ), ()
+
+    def _carry_back(self) -> None:
+        for side in self._sides:
+            back = side.reversed()
+            try:
+                back.finish()
+            finally:
+                back.close_passes()
+
+    def _write(self, stage: Stage) -> None:
+        """Journal a stage, then say that it begins."""
+        new_ids = [side.new.info.id for side in self._sides]
+        maps = tuple(
+            Moving(str(one.path), one.info.id, new_id, one.layout or "")
+            for one, new_id in zip(self._plan.maps, chain(new_ids, repeat(0)), strict=False)
+        )
+        options = self._options
+        self._journal.write(
+            Entry(
+                stage=stage,
+                boot=boot_id(),
+                pid=os.getpid(),
+                maps=maps,
+                before=options.before if options else {},
+                after=options.after if options else {},
+            )
+        )
+        self._tell(Progress(stage))
+
+    @property
+    def _own(self) -> frozenset[int]:
+        return frozenset().union(*(side.program_ids for side in self._sides))
+
+    def _cancel_point(self) -> None:
+        if self._is_cancelled():
+            raise CancelledError("The resize was cancelled")
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages[stage] = time.perf_counter() - started
+
+    def _swap_event(self, side: Side) -> Event:
+        fields = {
+            "max_entries": side.new.info.max_entries,
+            "old_id": side.old.info.id,
+            "new_id": side.new.info.id,
+            "carried": side.seeded.carried,
+        }
+        return map_event(EventKind.MAP_RESIZED, side.path, "Resized BPF map", fields)
+
+    def _report(
+        self, failure: str, left: tuple[int, ...], started: float, *, resized: bool
+    ) -> ResizeReport:
+        maps = []
+        for side in self._sides:
+            tally = side.seeded + side.moved
+            old = side.old.info
+            maps.append(
+                MapReport(
+                    path=side.path,
+                    old_id=old.id,
+                    new_id=side.new.info.id,
+                    pinned_id=side.new.info.id if resized else old.id,
+                    old_entries=old.max_entries,
+                    new_entries=side.new.info.max_entries,
+                    carried=tally.carried,
+                    merged=tally.moved,
+                    dropped=self._left_behind.get(old.id, 0),
+                    recreated=tally.replaced,
+                    touched=tally.touched,
+                    contended=tally.contended,
+                )
+            )
+            if failure:
+                event = map_event(EventKind.WARNING, side.path, failure, level=Level.ERROR)
+                self._events.append(event)
+        return ResizeReport(
+            maps=tuple(maps),
+            stages=self._stages,
+            gap=self._gap,
+            left=left,
+            failure=failure,
+            events=tuple(self._events),
+            seconds=time.perf_counter() - started,
+        )

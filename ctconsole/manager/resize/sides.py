@@ -1,0 +1,217 @@
+"""One map of a resize: the old one, the new one, and what is carried from one to the other."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
+from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.passes import Heat, Passes, Tally
+from ctconsole.manager.swap import PENDING
+from ctconsole.model.ct.joining import joining_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.resize.plan import MapPlan
+    from ctconsole.model.ct.layout import Layout
+
+OLD: Final = ":old"
+"""Added to the name under which the replaced map stays pinned until it is empty."""
+
+MOST_MOVES: Final = 20
+"""Passes after which a map that no program uses must have nothing left to move."""
+
+
+def pending_pin(path: Path) -> Path:
+    """Where the map that will be pinned at ``path`` waits."""
+    return path.with_name(path.name + PENDING)
+
+
+def old_pin(path: Path) -> Path:
+    """Where the map that was pinned at ``path`` is kept."""
+    return path.with_name(path.name + OLD)
+
+
+class Side:
+    """The two maps of one pin while it is resized; owns handles. A context manager.
+
+    Args:
+        gate: the write gate.
+        path: the pin.
+        old: the map whose entries are carried.
+        new: the map they are carried to.
+        layout: of the entries, None where they are no conntrack entries.
+
+    Attributes:
+        seeded: what the seeds did.
+        moved: what the moves did.
+    """
+
+    def __init__(
+        self, gate: Gate, path: Path, old: BpfMap, new: BpfMap, layout: Layout | None
+    ) -> None:
+        self.path = path
+        self.old = old
+        self.new = new
+        self.seeded = Tally()
+        self.moved = Tally()
+        self._gate = gate
+        self._cut = 0
+        self._passes = Passes(gate, old, new, joining_of(old.info, layout))
+        self._layout = layout
+
+    @classmethod
+    def stage(cls, gate: Gate, plan: MapPlan) -> Side:
+        """Make the new map and pin it beside the old one.
+
+        Raises:
+            UsageError: another map is pinned there than the one planned for, or the kernel made
+                another map than wished; nothing was changed.
+            BpfError: the new map cannot be made or pinned (ENOMEM); nothing was changed.
+        """
+        old = BpfMap.open(plan.path)
+        try:
+            _require_planned(plan, old)
+            new = mapwrite.create(gate, plan.wish)
+            try:
+                return cls._pinned(gate, plan, old, new)
+            except BaseException:
+                new.close()
+                raise
+        except BaseException:
+            old.close()
+            raise
+
+    @classmethod
+    def _pinned(cls, gate: Gate, plan: MapPlan, old: BpfMap, new: BpfMap) -> Side:
+        if new.info.max_entries != plan.wish.max_entries:
+            raise UsageError(
+                f"The kernel made {new.info.max_entries} entries of the {plan.wish.max_entries} "
+                f"wished for {plan.path.name}",
+                hint=f"Give {new.info.max_entries}",
+            )
+        side = cls(gate, plan.path, old, new, plan.layout)
+        try:
+            pending = pending_pin(plan.path)
+            # One that a killed run left behind.
+            with suppress(NoSuchMapError):
+                pins.unpin(gate, pending)
+            pins.pin(gate, new, pending)
+        except BaseException:
+            side._passes.close()
+            raise
+        return side
+
+    @property
+    def program_ids(self) -> frozenset[int]:
+        """Programs of the passes, which use both maps."""
+        return self._passes.program_ids
+
+    def choose(self, missing: int, now: int) -> None:
+        """Leave so many entries behind: the expired, then the closing, then the oldest.
+
+        Args:
+            missing: how many do not fit; none or fewer carries all.
+            now: the clock of the lifetimes.
+        """
+        self._now = now
+        if missing <= 0:
+            return
+        below = np.cumsum(self._passes.survey(now).astype(np.int64))
+        cut = int(np.searchsorted(below, missing))
+        self._spare = int(below[min(cut, len(below) - 1)]) - missing
+        # A cut of 0 would mean none: of the very first rank all stay behind.
+        self._cut = max(1, cut)
+
+    _now = 0
+    _spare = 0
+
+    def seed(self) -> None:
+        """Carry every entry without its counts: first those not used of late, then the others.
+
+        Entries keep the order in which an LRU map would throw them out.
+        """
+        for heat in (Heat.COLD, Heat.HOT):
+            tally = self._passes.seed(now=self._now, heat=heat, cut=self._cut, spare=self._spare)
+            self._spare = tally.spare
+            self.seeded += tally
+
+    def settle(self) -> None:
+        """Carry what has come since, while programs still use the old map."""
+        self.seeded += self._passes.seed(now=self._now, cut=self._cut)
+
+    def finish(self) -> Tally:
+        """Move counters until the old map has none; no program may use it any more.
+
+        Returns:
+            What a last look at both found; ``absent`` are those left behind on purpose.
+
+        Raises:
+            CtconsoleError: something is left that cannot be moved.
+        """
+        for _ in range(MOST_MOVES):
+            self.moved += self._passes.move(now=self._now, cut=self._cut)
+            found = self._passes.check()
+            if not found.counting or (found.absent and found.counting <= found.absent):
+                return found
+        raise CtconsoleError(
+            f"Counters keep coming in map {self.old.info.id}, the old {self.path.name}: "
+            "something writes it that is no program this machine lists"
+        )
+
+    def take_pin(self) -> None:
+        """Let the new map take the pin, with no moment at which nothing is pinned there."""
+        kept = old_pin(self.path)
+        with suppress(NoSuchMapError):
+            pins.unpin(self._gate, kept)
+        pins.pin(self._gate, self.old, kept)
+        pins.rename(self._gate, pending_pin(self.path), self.path)
+        self.new.repinned(self.path)
+
+    def give_back(self) -> None:
+        """Let the old map take its pin again, if it lost it."""
+        if old_pin(self.path).exists():
+            pins.rename(self._gate, old_pin(self.path), self.path)
+            self.old.repinned(self.path)
+        with suppress(NoSuchMapError):
+            pins.unpin(self._gate, pending_pin(self.path))
+
+    def release(self) -> None:
+        """Let go of the map that no program uses any more, wherever it was kept."""
+        for kept in (old_pin(self.path), pending_pin(self.path)):
+            with suppress(NoSuchMapError):
+                pins.unpin(self._gate, kept)
+
+    def reversed(self) -> Side:
+        """The same two maps the other way round, for a roll back; owns nothing but its passes."""
+        return Side(self._gate, self.path, self.new, self.old, self._layout)
+
+    def close_passes(self) -> None:
+        """Unload the programs of the passes."""
+        self._passes.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._passes.close()
+        self.old.close()
+        self.new.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _require_planned(plan: MapPlan, old: BpfMap) -> None:
+    if old.info.id != plan.info.id:
+        raise UsageError(
+            f"{plan.path} is map {old.info.id} now, the plan was made for map {plan.info.id}",
+            hint="Plan again",
+        )

@@ -1,0 +1,181 @@
+"""Resizing maps of this node: with the agent that looks after them, or where nobody uses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ctconsole.agent import control
+from ctconsole.agent.options import set_values, store_options
+from ctconsole.agent.state import load_endpoints
+from ctconsole.agent.ticket import AgentTicket
+from ctconsole.errors import NoSuchMapError, UsageError
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.changing import changing
+from ctconsole.manager.init_maps import wishes
+from ctconsole.manager.interrupts import Interrupts
+from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.resize.plan import RESIZABLE, MapWish, plan_resize
+from ctconsole.manager.resize.recovery import Recovery
+from ctconsole.manager.resize.run import Options, Watching, resize
+from ctconsole.model.spec import differences
+from ctconsole.node.acts import option_of
+from ctconsole.paths import GLOBALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ctconsole.agent.state import AgentSettings
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.resize.plan import ResizePlan
+    from ctconsole.manager.resize.recovery import Ended
+    from ctconsole.manager.resize.report import ResizeReport
+    from ctconsole.manager.resize.run import Progress
+    from ctconsole.manager.switch import Switch
+    from ctconsole.model.ct.reading import Reading
+
+
+def plan_resizing(
+    pin: Path, wish: MapWish, reading: Reading, settings: AgentSettings | None
+) -> ResizePlan:
+    """Say what another capacity of a map would change and need.
+
+    One option sizes several maps: of IPv4 and IPv6, and translations that follow them. They are
+    resized together, because the agent's next start would re-create those left out.
+
+    Args:
+        pin: the map's.
+        wish: what it is to become.
+        reading: how entries are read and judged.
+        settings: of the running agent that looks after the map; None where there is none.
+
+    Raises:
+        ConfigError: the agent's option cannot take this size.
+        UsageError: the size is out of range, or the entries cannot be carried over.
+        NoSuchMapError: nothing is pinned there.
+    """
+    option = option_of(pin.name) if settings else None
+    if settings is None or option is None:
+        plan = plan_resize({pin: wish}, reading)
+        if settings is None:
+            return plan
+        warning = f"No option sizes {pin.name}: the agent's next start makes it as it was, empty"
+        return replace(plan, warnings=(*plan.warnings, warning))
+    together = _sized_with(settings, {option: str(wish.max_entries)})
+    plan = plan_resize(
+        {pin: wish, **{path: one for path, one in together.items() if path != pin}}, reading
+    )
+    more = []
+    if wish.flags is not None:
+        more.append(f"The agent's next start makes {pin.name} with its own flags again, and empty")
+    return replace(plan, warnings=(*plan.warnings, *more))
+
+
+def resize_maps(
+    gate: Gate,
+    plan: ResizePlan,
+    settings: AgentSettings | None,
+    tell: Callable[[Progress], None] = lambda _: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> ResizeReport:
+    """Give maps another capacity without losing anything; see `ctconsole.manager.resize.run`.
+
+    Whoever asks this process to end leads back to the old maps.
+
+    Args:
+        gate: the write gate.
+        plan: of `plan_resizing`.
+        settings: of the running agent that looks after the maps, which moves its programs.
+        tell: hears how far it is.
+        is_cancelled: asked again and again; True leads back.
+
+    Raises:
+        BusyError: somebody else changes maps; nothing was changed.
+        AgentError: the agent does not answer as one that can move its programs; likewise.
+        CtconsoleError: see `resize`; nothing was changed.
+    """
+    folder = plan.maps[0].path.parent
+    names = ", ".join(one.path.name for one in plan.maps)
+    with changing(folder, f"resizes {names}"):
+        _require_nothing_due(gate, folder, settings)
+        switch: Switch | None = None
+        if settings is not None:
+            control.check_ready(settings)
+            switch = partial(AgentTicket, settings)
+        with Interrupts() as heard:
+            watching = Watching(tell, lambda: bool(heard.noted) or is_cancelled())
+            return resize(
+                gate,
+                plan,
+                switch,
+                journal_of(folder),
+                options=_options(plan, settings),
+                watching=watching,
+            )
+
+
+def end_resize(gate: Gate, folder: Path, settings: AgentSettings | None) -> Ended | None:
+    """End a resize whose process died; None where there is none.
+
+    To be called with the lock of whoever changes maps.
+
+    Args:
+        gate: the write gate.
+        folder: where the maps are pinned.
+        settings: of the running agent that looks after them.
+
+    Raises:
+        CtconsoleError: it could not be ended, and is as it was.
+    """
+
+    def store(options: Mapping[str, str | None]) -> None:
+        if settings is not None and options:
+            store_options(settings, options)
+
+    recovery = Recovery(gate, journal_of(folder), store)
+    if not recovery.is_due:
+        return None
+    recovery.prepare()
+    return recovery.finish(partial(AgentTicket, settings) if settings else None)
+
+
+def _require_nothing_due(gate: Gate, folder: Path, settings: AgentSettings | None) -> None:
+    """End what a killed resize left, before another begins."""
+    ended = end_resize(gate, folder, settings)
+    if ended and ended.left:
+        raise UsageError(ended.sentence, hint="Restart the agent that attached them")
+
+
+def _sized_with(settings: AgentSettings, changes: Mapping[str, str]) -> dict[Path, MapWish]:
+    """Every pinned map that the agent's start would re-create with these options."""
+    config, _ = replace(settings, options={**settings.options, **changes}).read_config()
+    found = {}
+    endpoints = load_endpoints(settings.state_dir)
+    for managed in wishes(config, settings.bpf_root / GLOBALS, endpoints):
+        wish = managed.wish
+        try:
+            with BpfMap.open(managed.path) as live:
+                info = live.info
+        except NoSuchMapError:
+            continue
+        differs = {one.property for one in differences(info, wish)}
+        if differs == {"Max entries"} and info.type in RESIZABLE and not managed.non_persistent:
+            found[managed.path] = MapWish(wish.max_entries)
+    return found
+
+
+def _options(plan: ResizePlan, settings: AgentSettings | None) -> Options | None:
+    """What the agent's next start has to find: the size of the map that was named, the first."""
+    named = plan.maps[0]
+    option = option_of(named.path.name)
+    if settings is None or option is None:
+        return None
+    after = {option: str(named.wish.max_entries)}
+    replace(settings, options={**settings.options, **after}).read_config()
+
+    def store(options: Mapping[str, str | None]) -> None:
+        store_options(settings, options)
+
+    return Options(set_values(settings, after), after, store)

@@ -1,0 +1,188 @@
+"""A process is killed in the middle of a resize; the next one ends it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from ctconsole.errors import FormatError
+from ctconsole.kernel import mapwrite
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.resize.journal import Journal, Stage
+from ctconsole.manager.resize.plan import MapWish, plan_resize
+from ctconsole.manager.resize.recovery import Ended, Recovery, Way
+from ctconsole.manager.resize.run import Options, Progress, Watching, resize
+from ctconsole.manager.users import users
+from ctconsole.model.spec import MapSpec, MapType
+from tests.support.ct_entries import ct4_rows
+from tests.support.map_users import PinnedUsers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+
+CT4: Final = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 16384)
+ENTRIES: Final = 5000
+MOMENTS: Final = 25
+
+
+class Node:
+    """A pinned table, programs that use it, and an option that sizes it."""
+
+    def __init__(self, gate: Gate, root: Path, journal: Journal) -> None:
+        self.gate, self.journal = gate, journal
+        self.pin = root / "globals" / "cilium_ct4_global"
+        with open_or_create_map(gate, self.pin, CT4).map as live:
+            mapwrite.update_batch(gate, live, *ct4_rows(ENTRIES, lifetime=ktime() + 5000))
+            self.old_id = live.info.id
+        self.users = PinnedUsers(gate, self.pin)
+        self.users.load_all()
+        self.option = journal.path.with_name("option")
+        self.option.write_text("16384")
+
+    def store(self, options: Mapping[str, str | None]) -> None:
+        self.option.write_text(options["size"] or "")
+
+    def resize(self, tell: Callable[[Progress], None]) -> None:
+        plan = plan_resize({self.pin: MapWish(32768)})
+        options = Options({"size": "16384"}, {"size": "32768"}, self.store)
+        resize(
+            self.gate, plan, self.users, self.journal, options=options, watching=Watching(tell)
+        ).check()
+
+    def in_a_child(self, work: Callable[[], None]) -> int:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+        return child
+
+    def end(self) -> Ended | None:
+        recovery = Recovery(self.gate, self.journal, self.store)
+        recovery.prepare()
+        return recovery.finish(self.users)
+
+    def check(self) -> None:
+        """One map, one pin, every entry, every count once, option and size agreeing."""
+        assert list(pinned_maps(self.pin.parent)) == [self.pin]
+        assert self.journal.read() is None
+        with BpfMap.open(self.pin) as live:
+            assert len(users(live.info.id)) == 3
+            dump = live.read()
+            assert live.info.max_entries == int(self.option.read_text())
+            if live.info.id != self.old_id:
+                assert users(self.old_id) == ()
+        keys, values = ct4_rows(ENTRIES, lifetime=0)
+        assert {key.tobytes() for key in dump.keys} == {key.tobytes() for key in keys}
+        assert dump.values[:, 0].tolist() == values[:, 0].tolist() == [3] * ENTRIES
+
+
+@pytest.fixture
+def node(gate: Gate, bpffs: Path, tmp_path: Path) -> Node:
+    return Node(gate, bpffs, Journal(tmp_path / "resize.json"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "way"),
+    [
+        (Stage.STAGE, Way.NOTHING),
+        (Stage.SWITCH, Way.BACK),
+        (Stage.SETTLE, Way.FORWARD),
+        (Stage.RELEASE, Way.FORWARD),
+    ],
+)
+def test_killed_as_a_stage_begins(node: Node, stage: Stage, way: Way) -> None:
+    def die(progress: Progress) -> None:
+        if progress.stage is stage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = node.in_a_child(lambda: node.resize(die))
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    ended = node.end()
+    assert ended
+    assert (ended.way, ended.left) == (way, ())
+    assert "was cut off" in ended.sentence
+    node.check()
+
+
+def test_killed_while_programs_move_it_goes_forward(node: Node) -> None:
+    def die(step: int) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        node.users.on_step = die
+        node.resize(lambda _: None)
+
+    child = node.in_a_child(work)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    ended = node.end()
+    assert ended
+    assert ended.way is Way.FORWARD
+    node.check()
+
+
+def test_without_anybody_who_moves_the_programs_nothing_is_let_go_of(node: Node) -> None:
+    def work() -> None:
+        node.users.on_step = lambda step: os.kill(os.getpid(), signal.SIGKILL) if step else None
+        node.resize(lambda _: None)
+
+    os.waitpid(node.in_a_child(work), 0)
+    recovery = Recovery(node.gate, node.journal, node.store)
+    recovery.prepare()
+    waiting = recovery.finish(None)
+    assert waiting
+    assert len(waiting.left) == 2
+    assert node.journal.read() is not None
+    ended = node.end()
+    assert ended
+    assert ended.left == ()
+    node.check()
+
+
+def test_killed_at_any_moment(node: Node) -> None:
+    started = time.monotonic()
+    child = node.in_a_child(lambda: node.resize(lambda _: None))
+    assert os.waitpid(child, 0)[1] == 0
+    whole = time.monotonic() - started
+    moments = random.Random(7)  # noqa: S311 - moments, no secrets
+    ways = set()
+    for _ in range(MOMENTS):
+        with BpfMap.open(node.pin) as live:
+            node.old_id, entries = live.info.id, live.info.max_entries
+        wish = 16384 if entries == 32768 else 32768
+
+        def work(wish: int = wish, entries: int = entries) -> None:
+            plan = plan_resize({node.pin: MapWish(wish)})
+            options = Options({"size": str(entries)}, {"size": str(wish)}, node.store)
+            resize(node.gate, plan, node.users, node.journal, options=options)
+
+        child = node.in_a_child(work)
+        time.sleep(moments.uniform(0, whole))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        ended = node.end()
+        ways.add(ended.way if ended else None)
+        node.check()
+    assert len(ways) > 1
+
+
+def test_a_journal_that_is_none_is_refused(node: Node) -> None:
+    for text in ("", "[]", "{}", '{"form": 2}', '{"form": 1, "stage": "dance"}'):
+        node.journal.path.write_text(text)
+        with pytest.raises(FormatError, match="no journal of a resize"):
+            Recovery(node.gate, node.journal, node.store)

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ctconsole.errors import AgentError, BpfError, DatapathError, UsageError
+from ctconsole.kernel import mapwrite
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.programs import load_program
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.resize.journal import Journal, Stage
+from ctconsole.manager.resize.plan import MapWish, plan_resize
+from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
+from ctconsole.manager.switch import Ending, Progress
+from ctconsole.model.ct.layout import Layout, value_dtype
+from ctconsole.model.spec import MapFlag, MapSpec, MapType
+from tests.support.bpf_insns import using_map
+from tests.support.ct_entries import ct4_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.resize.report import ResizeReport
+
+CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048)
+
+
+@pytest.fixture
+def pin(gate: Gate, bpffs: Path) -> Path:
+    """A table with 1,000 living entries and 100 expired ones."""
+    path = bpffs / "cilium_ct4_global"
+    with open_or_create_map(gate, path, CT4).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(1000, lifetime=ktime() + 1000))
+        mapwrite.update_batch(gate, live, *ct4_rows(100, lifetime=1, first=5000))
+    return path
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "resize.json")
+
+
+class Owner:
+    """Somebody whose programs use a pinned map, and who moves them one after the other."""
+
+    def __init__(self, gate: Gate, pin: Path, programs: int = 3) -> None:
+        self.gate, self.pin = gate, pin
+        self.fds = [self.load() for _ in range(programs)]
+        self.moved = 0
+        self.begun = 0
+        self.stopped = False
+        self.fails_at: int | None = None
+        self.on_step: Callable[[int], None] = lambda _: None
+
+    def load(self) -> int:
+        with BpfMap.open(self.pin) as live:
+            return load_program(self.gate, using_map(live.fd), name="user")
+
+    def __call__(self, pin: Path, map_id: int) -> Owner:
+        """A ticket of its own for each switch would do as well."""
+        with BpfMap.open(pin) as live:
+            assert live.info.id == map_id
+        return self
+
+    def begin(self) -> None:
+        self.begun += 1
+        self.moved = 0
+        self.stopped = False
+
+    def progress(self) -> Progress:
+        return Progress(self.moved, len(self.fds), "loading")
+
+    def wait(self) -> None:
+        while self.moved < len(self.fds):
+            if self.fails_at == self.moved:
+                self.fails_at = None
+                raise DatapathError("lxc.c does not compile")
+            self.on_step(self.moved)
+            if self.stopped:
+                raise AgentError("The switch was cancelled")
+            os.close(self.fds[self.moved])
+            self.fds[self.moved] = self.load()
+            self.moved += 1
+
+    def cancel(self) -> Ending:
+        self.stopped = True
+        return Ending.STOPPED
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+@pytest.fixture
+def owner(gate: Gate, pin: Path) -> Iterator[Owner]:
+    made = Owner(gate, pin)
+    yield made
+    made.close()
+
+
+def entries_at(pin: Path) -> dict[bytes, bytes]:
+    with BpfMap.open(pin) as live:
+        dump = live.read()
+        return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
+
+
+def packets(entries: Mapping[bytes, bytes]) -> int:
+    rows = np.frombuffer(b"".join(entries.values()), value_dtype(Layout.V1_9))
+    return int(rows["rx_packets"].sum())
+
+
+def only_pin(pin: Path) -> bool:
+    return list(pinned_maps(pin.parent)) == [pin]
+
+
+def run(gate: Gate, pin: Path, entries: int, owner: Owner | None, journal: Journal) -> ResizeReport:
+    return resize(gate, plan_resize({pin: MapWish(entries)}), owner, journal)
+
+
+@pytest.mark.parametrize("entries", [4096, 1536, 65536, 8191, 5000])
+def test_no_entry_and_no_count_is_lost(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal, entries: int
+) -> None:
+    before = entries_at(pin)
+    report = run(gate, pin, entries, owner, journal)
+    report.check()
+    assert entries_at(pin) == before
+    with BpfMap.open(pin) as live:
+        assert (live.info.max_entries, live.info.id) == (entries, report.maps[0].new_id)
+    assert (report.maps[0].carried, report.maps[0].dropped, report.left) == (1100, 0, ())
+    assert only_pin(pin)
+    assert journal.read() is None
+
+
+def test_what_programs_write_meanwhile_is_carried_and_counted_once(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    with BpfMap.open(pin) as old:
+        plan = plan_resize({pin: MapWish(4096)})
+
+        def traffic(step: int) -> None:
+            """Old programs make 10 entries in the old map, new ones count in the new map."""
+            mapwrite.update_batch(
+                gate, old, *ct4_rows(10, lifetime=ktime() + 500, first=9000 + 10 * step)
+            )
+            keys, values = ct4_rows(10, lifetime=ktime() + 1001)
+            with BpfMap.open(pin) as new:
+                mapwrite.update_batch(gate, new, keys, values)
+
+        owner.on_step = traffic
+        resize(gate, plan, owner, journal).check()
+    after = entries_at(pin)
+    assert len(after) == 1130
+    # Ten entries were written with three packets each beside the three of the old map.
+    assert packets(after) == 3 * (1130 + 10)
+
+
+def test_a_change_of_flags_keeps_everything_as_well(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    before = entries_at(pin)
+    for flags in (MapFlag.NO_COMMON_LRU, 0):
+        plan = plan_resize({pin: MapWish(8192, flags)})
+        resize(gate, plan, owner, journal).check()
+        assert entries_at(pin) == before
+        with BpfMap.open(pin) as live:
+            assert live.info.flags == flags
+
+
+def test_a_table_too_small_loses_the_expired_first(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    plan = plan_resize({pin: MapWish(1152 + 256)})
+    assert plan.maps[0].keeps_all is False
+    assert plan.maps[0].dropped == {"expired": 76}
+    assert plan.drops_living == 0
+    report = resize(gate, plan, owner, journal)
+    report.check()
+    assert report.maps[0].dropped in {76, 100}
+    alive = ct4_rows(1000, lifetime=0)[0]
+    assert {key.tobytes() for key in alive} <= set(entries_at(pin))
+
+
+def test_a_switch_that_fails_leads_back_with_all_that_came_since(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    before = entries_at(pin)
+    plan = plan_resize({pin: MapWish(4096)})
+    owner.fails_at = 2
+
+    def traffic(step: int) -> None:
+        if step == 1 and owner.begun == 1:
+            with BpfMap.open(pin) as new:
+                rows = ct4_rows(5, lifetime=ktime() + 500, first=9000)
+                mapwrite.update_batch(gate, new, *rows)
+
+    owner.on_step = traffic
+    report = resize(gate, plan, owner, journal)
+    assert "was not resized: lxc.c does not compile. Every program uses the old map" in (
+        report.failure
+    )
+    assert report.rolled_back
+    after = entries_at(pin)
+    assert set(before) <= set(after)
+    assert len(after) == len(before) + 5
+    assert packets(after) == packets(before) + 15
+    with BpfMap.open(pin) as live:
+        assert live.info.id == plan.maps[0].info.id
+    assert only_pin(pin)
+    assert journal.read() is None
+
+
+def test_options_are_stored_and_put_back(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    stored: list[Mapping[str, str | None]] = []
+    options = Options({"size": None}, {"size": "4096"}, stored.append)
+    plan = plan_resize({pin: MapWish(4096)})
+    resize(gate, plan, owner, journal, options=options).check()
+    assert stored == [{"size": "4096"}]
+    owner.fails_at = 1
+    plan = plan_resize({pin: MapWish(8192)})
+    assert resize(gate, plan, owner, journal, options=options).failure
+    assert stored[1:] == [{"size": "4096"}, {"size": None}]
+
+
+def test_a_cancelled_resize_has_changed_nothing(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    before = entries_at(pin)
+    plan = plan_resize({pin: MapWish(4096)})
+    with pytest.raises(CancelledError):
+        resize(gate, plan, owner, journal, watching=Watching(is_cancelled=lambda: True))
+    assert entries_at(pin) == before
+    assert owner.begun == 0
+    assert only_pin(pin)
+    assert journal.read() is None
+
+
+def test_a_resize_cancelled_while_programs_move_goes_back(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    plan = plan_resize({pin: MapWish(4096)})
+    cancelled = threading.Event()
+
+    def think(step: int) -> None:
+        """The second program waits until the person has changed their mind."""
+        if step == 1 and owner.begun == 1:
+            assert cancelled.wait(20)
+
+    def is_cancelled() -> bool:
+        if owner.moved:
+            cancelled.set()
+        return owner.moved > 0
+
+    owner.on_step = think
+    report = resize(gate, plan, owner, journal, watching=Watching(is_cancelled=is_cancelled))
+    assert "The resize was cancelled" in report.failure
+    with BpfMap.open(pin) as live:
+        assert live.info.id == plan.maps[0].info.id
+        assert live.count() == 1100
+    assert only_pin(pin)
+
+
+def test_programs_that_nobody_can_move_are_no_matter_for_a_resize(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    assert owner.fds
+    with pytest.raises(UsageError, match="3 programs use these maps, and nobody here can move"):
+        run(gate, pin, 4096, None, journal)
+    assert only_pin(pin)
+
+
+def test_a_new_map_that_cannot_be_made_changes_nothing(
+    gate: Gate, pin: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(gate: Gate, spec: MapSpec) -> BpfMap:
+        del gate
+        raise BpfError(12, "BPF_MAP_CREATE", spec.name)
+
+    monkeypatch.setattr(mapwrite, "create", refuse)
+    with pytest.raises(BpfError, match="Cannot allocate memory"):
+        run(gate, pin, 4096, None, journal)
+    assert only_pin(pin)
+    assert journal.read() is None
+
+
+def test_a_journal_that_cannot_be_written_changes_nothing(
+    gate: Gate, pin: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        run(gate, pin, 4096, None, Journal(tmp_path / "nowhere" / "resize.json"))
+    assert only_pin(pin)
+
+
+def test_each_stage_is_journaled_before_it_begins(
+    gate: Gate, pin: Path, owner: Owner, journal: Journal
+) -> None:
+    seen = []
+
+    def look(_: object) -> None:
+        entry = journal.read()
+        assert entry
+        if entry.stage not in seen:
+            seen.append(entry.stage)
+
+    plan = plan_resize({pin: MapWish(4096)})
+    resize(gate, plan, owner, journal, watching=Watching(tell=look)).check()
+    assert seen == [Stage.STAGE, Stage.SWITCH, Stage.SETTLE, Stage.RELEASE]

@@ -1,0 +1,143 @@
+"""Resizing maps of a running agent: nothing is lost, and what a killed resize left is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.agent import control
+from ctconsole.agent.state import save_endpoint
+from ctconsole.errors import BusyError, ConfigError
+from ctconsole.kernel import links, mapwrite
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.changing import changing
+from ctconsole.manager.resize.journal import Stage
+from ctconsole.manager.resize.plan import MapWish
+from ctconsole.manager.users import users
+from ctconsole.model.ct.reading import PLAIN
+from ctconsole.model.plane.endpoint import Endpoint
+from ctconsole.node.resizing import plan_resizing, resize_maps
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import ct4_rows
+from tests.support.namespaces import connected_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.agent.control import AgentSettings
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.resize.run import Progress
+
+ENTRIES = 700
+
+
+@pytest.fixture
+def running(settings: AgentSettings, gate: Gate) -> Iterator[AgentSettings]:
+    """An agent with one endpoint, and a table with entries that have counts."""
+    with connected_pair(gate) as (node, _):
+        link = links.get("left0", netns=node)
+        pod = Endpoint(10, "pod", "left0", link.index, "02:00:00:00:00:01", link.mac, "10.77.0.2")
+        save_endpoint(settings.state_dir, pod)
+        made = replace(settings, netns=node)
+        control.start(made)
+        with BpfMap.open(pin_of(made)) as live:
+            mapwrite.update_batch(gate, live, *ct4_rows(ENTRIES, lifetime=ktime() + 1000))
+        yield made
+        control.stop(made)
+
+
+def pin_of(settings: AgentSettings) -> Path:
+    return settings.bpf_root / GLOBALS / "cilium_ct4_global"
+
+
+def entries_of(settings: AgentSettings) -> dict[bytes, bytes]:
+    with BpfMap.open(pin_of(settings)) as live:
+        dump = live.read()
+    return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
+
+
+def size_in_folder(settings: AgentSettings) -> str:
+    assert settings.config_dir
+    return (settings.config_dir / "bpf-ct-global-tcp-max").read_text().strip()
+
+
+def test_entries_counts_and_option_are_there_and_stay(running: AgentSettings, gate: Gate) -> None:
+    before = entries_of(running)
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+    report = resize_maps(gate, plan, running)
+    report.check()
+    assert entries_of(running) == before
+    assert len(users(report.maps[0].new_id)) == 2
+    assert size_in_folder(running) == "4096"
+    after = control.restart(running)
+    assert after.maps["cilium_ct4_global"] == report.maps[0].new_id
+    assert entries_of(running) == before
+
+
+def test_an_agent_that_cannot_load_leads_back(running: AgentSettings, gate: Gate) -> None:
+    before = entries_of(running)
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+    (running.state_dir / "endpoints" / "10.json").write_text("{")
+    report = resize_maps(gate, plan, running)
+    assert "was not resized" in report.failure
+    assert "10.json cannot be restored" in report.failure
+    assert entries_of(running) == before
+    assert size_in_folder(running) == "2048"
+    assert len(users(plan.maps[0].info.id)) == 2
+
+
+@pytest.mark.parametrize("stage", [Stage.STAGE, Stage.SWITCH, Stage.SETTLE])
+def test_the_next_start_of_the_agent_ends_a_killed_resize(
+    running: AgentSettings, gate: Gate, stage: Stage
+) -> None:
+    before = entries_of(running)
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+
+    def die(progress: Progress) -> None:
+        if progress.stage is stage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            resize_maps(gate, plan, running, die)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    control.restart(running)
+    assert entries_of(running) == before
+    with BpfMap.open(pin_of(running)) as live:
+        assert str(live.info.max_entries) == size_in_folder(running)
+        assert len(users(live.info.id)) == 2
+    assert not [path for path in pinned_maps(running.bpf_root) if ":" in path.name]
+
+
+def test_nobody_else_may_change_maps_meanwhile(running: AgentSettings, gate: Gate) -> None:
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+    with (
+        changing(running.bpf_root, "sweeps the floor"),
+        pytest.raises(BusyError, match="sweeps the floor"),
+    ):
+        resize_maps(gate, plan, running)
+
+
+def test_a_size_the_agent_cannot_have_is_refused(running: AgentSettings) -> None:
+    with pytest.raises(ConfigError, match="bpf-ct-global-tcp-max"):
+        plan_resizing(pin_of(running), MapWish(5), PLAIN, running)
+
+
+def test_translations_that_follow_the_tables_are_resized_with_them(
+    running: AgentSettings,
+) -> None:
+    """Otherwise the agent's next start would re-create them, empty."""
+    plan = plan_resizing(pin_of(running), MapWish(262_144), PLAIN, running)
+    pinned = {path.name for path in pinned_maps(running.bpf_root / GLOBALS)}
+    named = {one.path.name for one in plan.maps}
+    assert named >= {"cilium_ct4_global"} | (pinned & {"cilium_snat_v4_external"})
