@@ -10,10 +10,12 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import struct
 import tarfile
 import zipfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from tarfile import (  # type: ignore[attr-defined]  # typeshed lacks EOFHeaderError
     EOFHeaderError,
@@ -26,7 +28,7 @@ from ctconsole.errors import UsageError
 from ctconsole.observe import zipheads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     Wanted = Callable[[str], bool]
@@ -37,8 +39,27 @@ BLOCK: Final = 1 << 18
 DEEPEST: Final = 3
 """Archives in archives: a sysdump has two levels."""
 
-LARGEST_NESTED: Final = 1 << 30
-"""Bytes of a packed archive inside another; it is held in memory while it is read."""
+LARGEST_HELD: Final = 1 << 26
+"""Bytes of a zip inside a tar, and of a member of a zip without directory: held in memory."""
+
+LARGEST_DIRECTORY: Final = 1 << 23
+"""Bytes of a zip's directory: a hundred thousand members."""
+
+LARGEST_HEADER: Final = 1 << 20
+"""Bytes of a tar member's headers; long names and times have headers of their own."""
+
+LEAST_UNPACKED: Final = 1 << 26
+MOST_UNPACKED: Final = 64
+"""Bytes that come of each packed one, beyond `LEAST_UNPACKED`: dumps have some 20."""
+
+LEAST_MEMBERS: Final = 10_000
+BYTES_A_MEMBER: Final = 256
+"""Packed bytes for each member, beyond `LEAST_MEMBERS`."""
+
+MOST_PROBLEMS: Final = 1000
+
+_XZ_MEMORY: Final = 72 << 20
+"""Bytes for unpacking: ``xz -9`` takes 65 MiB, a file may ask for 4 GiB."""
 
 _TAR_ENDS: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 _ZIP_ENDS: Final = (".zip",)
@@ -66,8 +87,10 @@ class _StrictHeader(tarfile.TarInfo):
         Raises:
             tarfile.ReadError: it is broken, or the archive ends without its end mark.
         """
+        source = cast("_Packed", getattr(tarfile.fileobj, "fileobj", None))
         try:
-            return super().fromtarfile(tarfile)
+            with source.headers():
+                return super().fromtarfile(tarfile)
         except EOFHeaderError:
             raise
         except HeaderError as error:
@@ -98,6 +121,7 @@ class Walker:
 
     wanted: Wanted
     problems: list[str] = field(default_factory=list)
+    _room: _Room | None = None
 
     def members(self, path: Path) -> Iterator[Member]:
         """The files at a path. A single file is taken whatever its name.
@@ -111,7 +135,7 @@ class Walker:
                 return
             with path.open("rb") as file:
                 if is_archive(path.name):
-                    yield from self._archive(file, str(path), 1)
+                    yield from self._outermost(file, str(path))
                 else:
                     yield Member(str(path), self._blocks(file, str(path)))
         except OSError as error:
@@ -122,12 +146,29 @@ class Walker:
             if not path.is_file():
                 continue
             name = str(path)
-            if is_archive(path.name):
-                with path.open("rb") as file:
-                    yield from self._archive(file, name, 1)
-            elif self.wanted(name):
-                with path.open("rb") as file:
+            packed = is_archive(path.name)
+            if not packed and not self.wanted(name):
+                continue
+            try:
+                file = path.open("rb")
+            except OSError as error:
+                self._add(f"{name} cannot be read: {error.strerror or error}")
+                continue
+            with file:
+                if packed:
+                    yield from self._outermost(file, name)
+                else:
                     yield Member(name, self._blocks(file, name))
+
+    def _outermost(self, file: IO[bytes], name: str) -> Iterator[Member]:
+        """The members of a file that is an archive; how many may come of it goes by its size."""
+        self._room = _Room(os.fstat(file.fileno()).st_size)
+        try:
+            yield from self._archive(file, name, 1)
+        except _RoomError as error:
+            self._add(f"{name} {error}; what came before was read")
+        finally:
+            self._room = None
 
     def _archive(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
         """The members of an archive, as far as it can be read."""
@@ -138,9 +179,12 @@ class Walker:
             self._complain(name, _position(file), error)
 
     def _tar(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        plain = _unpacked(file, name)
+        plain = cast("IO[bytes]", _Packed(_unpacked(file, name)))
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHeader) as archive:
-            for entry in archive:
+            while (entry := archive.next()) is not None:
+                # It remembers every member, also in a stream.
+                archive.members = []  # type: ignore[attr-defined]  # typeshed lacks it
+                self._count()
                 if not entry.isfile():
                     continue
                 inner = f"{name}/{entry.name}"
@@ -150,16 +194,20 @@ class Walker:
 
     def _zip(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
         try:
-            archive = zipfile.ZipFile(file)
+            archive = zipfile.ZipFile(cast("IO[bytes]", _Seekable(file)))
         except zipfile.BadZipFile as error:
             self._complain(name, file.seek(0, io.SEEK_END), error)
-            for short, content in zipheads.members(file, LARGEST_NESTED):
+            for short, content in zipheads.members(file, LARGEST_HELD):
                 yield from self._inner(io.BytesIO(content), f"{name}/{short}", depth)
             return
         with archive:
             for entry in archive.infolist():
                 inner = f"{name}/{entry.filename}"
+                self._count()
                 if entry.is_dir() or not (is_archive(inner) or self.wanted(inner)):
+                    continue
+                if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                    self._add(f"{inner} is packed as nothing else in a sysdump is; it was not read")
                     continue
                 try:
                     with archive.open(entry) as opened:
@@ -170,9 +218,15 @@ class Walker:
 
     def _inner(self, opened: IO[bytes], name: str, depth: int) -> Iterator[Member]:
         if is_archive(name):
-            if depth < DEEPEST:
-                packed = opened.read(LARGEST_NESTED)
-                yield from self._archive(io.BytesIO(packed), name, depth + 1)
+            if depth >= DEEPEST:
+                return
+            if not name.lower().endswith(_ZIP_ENDS) or isinstance(opened, zipfile.ZipExtFile):
+                yield from self._archive(opened, name, depth + 1)
+                return
+            packed, more = taken(iter(lambda: opened.read(BLOCK), b""), LARGEST_HELD)
+            if more:
+                self._add(f"{name} has more than {LARGEST_HELD} bytes; no more were read")
+            yield from self._archive(io.BytesIO(packed), name, depth + 1)
         elif self.wanted(name):
             yield Member(name, self._blocks(opened, name))
 
@@ -182,15 +236,155 @@ class Walker:
         try:
             while block := file.read(BLOCK):
                 count += len(block)
+                if self._room is not None and not self._room.takes(len(block)):
+                    self._add(f"{name} {_TOO_MUCH}; what came before was read")
+                    return
                 yield block
         except _BROKEN as error:
             self._complain(name, count, error)
 
     def _complain(self, name: str, offset: int, error: Exception) -> None:
-        self.problems.append(
+        self._add(
             f"{name} is damaged at byte {offset}: {str(error) or type(error).__name__}; "
             "what came before was read"
         )
+
+    def _count(self) -> None:
+        """Count one more member.
+
+        Raises:
+            _RoomError: these are too many for an archive of this size.
+        """
+        if self._room is not None:
+            self._room.members -= 1
+            if self._room.members < 0:
+                raise _RoomError("has more members than an archive of its size may have")
+
+    def _add(self, problem: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
+
+_TOO_MUCH: Final = "unpacks to more than an archive of its size may"
+
+
+class _RoomError(Exception):
+    """More comes of an archive than may; says what, to follow the archive's name."""
+
+
+class _Room:
+    """What may still come of an archive.
+
+    Args:
+        size: bytes of the packed file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._unpacked = max(LEAST_UNPACKED, MOST_UNPACKED * size)
+        self.members = max(LEAST_MEMBERS, size // BYTES_A_MEMBER)
+
+    def takes(self, size: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        self._unpacked -= size
+        return self._unpacked >= 0
+
+
+def taken(blocks: Iterable[bytes], limit: int) -> tuple[bytes, bool]:
+    """The first bytes of a file, at most ``limit``, and whether there are more.
+
+    No block is asked for once there are enough.
+    """
+    text = bytearray()
+    for block in blocks:
+        text += block[: limit - len(text) + 1]
+        if len(text) > limit:
+            del text[limit:]
+            return bytes(text), True
+    return bytes(text), False
+
+
+class _Packed:
+    """A tar's bytes; while a member's headers are read, only so many of them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left: int | None = None
+
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Let no more be read than headers may take; those of one member are read in each other."""
+        outermost = self._left is None
+        if outermost:
+            self._left = LARGEST_HEADER
+        try:
+            yield
+        finally:
+            if outermost:
+                self._left = None
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, at most ``size``; none at the end.
+
+        Raises:
+            tarfile.ReadError: headers take too many.
+        """
+        block = self._file.read(size)
+        if self._left is not None:
+            self._left -= len(block)
+            if self._left < 0:
+                raise ReadError("a member's headers are too long")
+        return block
+
+
+class _Seekable:
+    """A zip, read in pieces that fit in memory: its directory is asked for in one piece."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Some bytes.
+
+        Raises:
+            zipfile.BadZipFile: too many are asked for.
+        """
+        if size > LARGEST_DIRECTORY:
+            raise zipfile.BadZipFile("its directory is too long")
+        return self._file.read(LARGEST_DIRECTORY if size < 0 else size)
+
+
+class _Xz:
+    """Unpacks xz, within bounded memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+    def read1(self, size: int) -> bytes:
+        """Some bytes, at most ``size``; none at the end.
+
+        Raises:
+            lzma.LZMAError: it is damaged, or asks for too much memory.
+            EOFError: it is cut short.
+        """
+        while True:
+            if self._decoder.eof:
+                rest = self._decoder.unused_data.lstrip(b"\0") or self._file.read(BLOCK).lstrip(
+                    b"\0"
+                )
+                if not rest:
+                    return b""
+                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+            elif self._decoder.needs_input:
+                rest = self._file.read(BLOCK)
+                if not rest:
+                    raise EOFError("it is cut short")
+            else:
+                rest = b""
+            block = self._decoder.decompress(rest, size)
+            if block:
+                return block
 
 
 class _Unpacking:
@@ -200,7 +394,7 @@ class _Unpacking:
     cut gzip header end in a TypeError.
     """
 
-    def __init__(self, packed: gzip.GzipFile | lzma.LZMAFile) -> None:
+    def __init__(self, packed: gzip.GzipFile | _Xz) -> None:
         self._packed = packed
 
     def read(self, size: int) -> bytes:
@@ -213,7 +407,7 @@ def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
     lower = name.lower()
     if lower.endswith((".gz", ".tgz")):
         return cast("IO[bytes]", _Unpacking(gzip.GzipFile(fileobj=file)))
-    return cast("IO[bytes]", _Unpacking(lzma.LZMAFile(file))) if lower.endswith(".xz") else file
+    return cast("IO[bytes]", _Unpacking(_Xz(file))) if lower.endswith(".xz") else file
 
 
 def is_archive(name: str) -> bool:

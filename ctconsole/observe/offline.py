@@ -23,7 +23,7 @@ from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_p
 from ctconsole.model.records import data as record_data
 from ctconsole.model.records.table import is_known
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.archive import Walker
+from ctconsole.observe.archive import Walker, taken
 from ctconsole.observe.offline_nodes import (
     RUNTIME_CONFIG,
     NodeFiles,
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 _HEAD: Final = 1 << 16
+LARGEST_ANSWER: Final = 1 << 26
+"""Bytes of what an agent or bpftool tells in one file: ten thousand endpoints are 40 MB."""
+
 _DUMP_NAME: Final = re.compile(
     r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
 )
@@ -182,9 +185,9 @@ def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
     error = tool_error(head)
     node = str(folder_of(member.name))
     if is_debuginfo(member.name):
-        nodes.debuginfo(node, b"".join(blocks)[:LARGEST_FILE], member.name)
+        nodes.debuginfo(node, _whole(member.name, blocks, LARGEST_ANSWER, nodes), member.name)
     elif is_show(member.name):
-        nodes.show(node, b"".join(blocks)[:LARGEST_FILE])
+        nodes.show(node, _whole(member.name, blocks, LARGEST_ANSWER, nodes))
     elif looks_like_ct_text(head):
         for one in _text(member.name, blocks):
             nodes.text(one.node, one.layout)
@@ -198,7 +201,7 @@ def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
             "it with bpftool -j"
         )
     elif is_per_cpu(head):
-        yield _per_cpu(member.name, blocks)
+        yield _per_cpu(member.name, _whole(member.name, blocks, LARGEST_FILE, nodes))
     elif not _TEXT_NAME.search(member.name):
         yield _dump(member.name, blocks)
 
@@ -228,8 +231,15 @@ def _text(name: str, blocks: Iterator[bytes]) -> Iterator[OfflineMap]:
         problem = ""
 
 
-def _per_cpu(name: str, blocks: Iterator[bytes]) -> OfflineMap:
-    text = b"".join(blocks)[:LARGEST_FILE]
+def _whole(name: str, blocks: Iterator[bytes], limit: int, nodes: Nodes) -> bytes:
+    """A file's bytes up to a limit; that there are more is a problem."""
+    text, more = taken(blocks, limit)
+    if more:
+        nodes.problems.append(f"{name} has more than {limit} bytes; no more were read")
+    return text
+
+
+def _per_cpu(name: str, text: bytes) -> OfflineMap:
     dump = read_per_cpu(text, name)
     error = dump.error()
     info = _info(name, dump.map_name, dump.keys.shape[1], dump.values.shape[-1])

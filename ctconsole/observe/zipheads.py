@@ -5,6 +5,7 @@ Source: sections 4.3.7 (local file header) and 4.3.9 (data descriptor) of PKWARE
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from typing import IO, TYPE_CHECKING, Final
@@ -24,11 +25,16 @@ def members(file: IO[bytes], most: int) -> Iterator[tuple[str, bytes]]:
     Ends where a member begins that cannot be passed over.
 
     Args:
-        file: the zip; its first ``most`` bytes are held in memory.
+        file: the zip; where it is no file of its own, its first ``most`` bytes are held.
         most: bytes of a member that are unpacked.
     """
     file.seek(0)
-    data = file.read(most)
+    data: bytes | mmap.mmap
+    try:
+        # The kernel holds a file; what lies in another archive is held here.
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):
+        data = file.read(most)
     place = 0
     while (start := data.find(_MAGIC, place)) >= 0 and start + _HEAD.size <= len(data):
         _, _, flags, method, _, _, _, size, _, name_size, extra = _HEAD.unpack_from(data, start)

@@ -60,6 +60,8 @@ After 1.18 the sizes of the conntrack and NAT tables are no more in it (``BPFMap
 
 _DURATION = re.compile(r"ConntrackGC|CTMapEntriesTimeout")
 _NANOSECONDS = 1e9
+_MOST_MEMORY = 160 << 20
+"""Bytes that the values of one document may take: ten thousand endpoints take some 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,13 @@ def document(body: bytes, where: str) -> Any:  # noqa: ANN401 - JSON is anything
     """A body as JSON.
 
     Raises:
-        FormatError: it is none; names ``where`` and the offset.
+        FormatError: it is none; names ``where`` and the offset. Or it would take too much memory.
     """
+    cost = memory_of(body)
+    if cost > _MOST_MEMORY:
+        raise FormatError(
+            f"{where} is not read: its {len(body)} bytes may take {cost >> 20} MiB of memory"
+        )
     try:
         return json.loads(body)
     except UnicodeDecodeError as error:
@@ -151,6 +158,17 @@ def document(body: bytes, where: str) -> Any:  # noqa: ANN401 - JSON is anything
         raise FormatError(f"{where} is no JSON at offset {error.pos}: {error.msg}") from error
     except (RecursionError, ValueError) as error:
         raise FormatError(f"{where} is no JSON that can be read: {error}") from error
+
+
+def memory_of(body: bytes) -> int:
+    """Bytes that a document takes at most once it is read, the text among them.
+
+    Counted before it is read: one byte of text may be an object of 64, and text with one
+    character beyond the others takes four bytes for each.
+    """
+    wide = 1 if body.isascii() else 4
+    objects = 64 * body.count(b"{") + 120 * body.count(b":") + 64 * body.count(b"[")
+    return wide * len(body) + objects + 40 * body.count(b",")
 
 
 def version(health: object) -> str | None:

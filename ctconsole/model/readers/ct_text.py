@@ -29,7 +29,7 @@ from ctconsole.model.ct.layout import (
     Protocol,
     value_dtype,
 )
-from ctconsole.model.readers.dump import Damage
+from ctconsole.model.readers.dump import MOST_DAMAGE, Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +64,7 @@ class CtText:
         layout: the version that printed it; None where no entry was found.
         maps: keys and values, u1 of shape (n, 14 or 38) and (n, 56), by the name of the map that
             holds such entries.
-        damage: lines that are no entries, in the file's order.
+        damage: lines that are no entries, in the file's order; the first `MOST_DAMAGE`.
     """
 
     source: str
@@ -147,7 +147,7 @@ class _Reader:
         found = self._pattern(text).fullmatch(text.rstrip())
         numbers = _protocol_numbers()
         if found is None or (found[1] not in numbers and not found[1].isdigit()):
-            self.damage.append(Damage(offset, "a line that is no conntrack entry"))
+            self._complain(offset, "a line that is no conntrack entry")
             return
         kind = "ct" if found[1] == "TCP" else "ct_any"
         family = 6 if ":" in found[3] else 4
@@ -157,6 +157,10 @@ class _Reader:
         self._count += 1
         if self._count >= _CHUNK:
             self.flush()
+
+    def _complain(self, offset: int, reason: str) -> None:
+        if len(self.damage) < MOST_DAMAGE:
+            self.damage.append(Damage(offset, reason))
 
     def _pattern(self, text: str) -> re.Pattern[str]:
         """The layout's pattern; the first entry tells the layout, a later one may refine it."""
@@ -191,8 +195,7 @@ class _Reader:
             except (ValueError, OverflowError):
                 if stop - start == 1:
                     good[start] = False
-                    reason = "an entry with a number out of its range"
-                    self.damage.append(Damage(lines[start][0], reason))
+                    self._complain(lines[start][0], "an entry with a number out of its range")
                 else:
                     middle = (start + stop) // 2
                     fill(start, middle)

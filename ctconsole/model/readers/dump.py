@@ -29,6 +29,15 @@ LARGEST_ENTRY: Final = 1 << 16
 """Bytes of text within which an entry must end; the longest in a Cilium map has some 2,000."""
 
 _FEWEST_ALIKE: Final = 4
+_FIRST_ALIKE: Final = 32
+"""Rows that are tried at first: where lengths differ all the time, no more are decoded in vain."""
+
+_LONGEST_START: Final = 1 << 20
+"""Bytes within which the first entry must begin, behind whatever was written above it."""
+
+MOST_DAMAGE: Final = 1000
+"""Damaged places of a file that are remembered; there may be as many as there are bytes."""
+
 # Possessive and unambiguous throughout: a damaged file must not make a pattern try again.
 _ANNOTATIONS = rb"(?:\s|\#[^\n]*\n|`+[^\n]*\n)*+"
 _HEX_LIST = rb'\s*+("0x[0-9a-fA-F]{2}"(?:\s*+,\s*+"0x[0-9a-fA-F]{2}")*+)\s*+\]'
@@ -110,7 +119,7 @@ class Dump:
         keys: u1 of shape (n, key size); (0, 0) for a file without entries.
         values: u1 of shape (n, value size).
         vanished: entries bpftool could not look up any more, left out.
-        damage: what could not be read, in the file's order.
+        damage: what could not be read, in the file's order; the first `MOST_DAMAGE` places.
     """
 
     source: str
@@ -126,6 +135,8 @@ class Dump:
             return None
         first, more = self.damage[0], len(self.damage) - 1
         also = f", and {more} more damaged places" if more else ""
+        if len(self.damage) == MOST_DAMAGE:
+            also = f", and at least {more} more damaged places"
         return FormatError(
             f"{self.source} is damaged at byte {first.offset}: {first.reason}{also}; "
             f"{len(self.keys)} entries could be read"
@@ -185,6 +196,8 @@ def read_dump(blocks: Iterable[bytes], source: str) -> Dump:
     reader = _Reader()
     for block in blocks:
         reader.feed(block)
+        if reader.hopeless:
+            break
     reader.finish()
     keys = np.concatenate(reader.keys) if reader.keys else np.empty((0, 0), np.uint8)
     values = np.concatenate(reader.values) if reader.values else np.empty((0, 0), np.uint8)
@@ -204,6 +217,11 @@ class _Reader:
         self._offset = 0
         self._flavour: _Flavour | None = None
         self._lost = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no entry began where one must have begun."""
+        return self._flavour is None and len(self._text) > _LONGEST_START
 
     def feed(self, block: bytes) -> None:
         self._text += block
@@ -288,7 +306,8 @@ class _Reader:
         return None if final else max(position + 1, len(self._text) - LARGEST_ENTRY // 2)
 
     def _complain(self, position: int, reason: str) -> None:
-        self.damage.append(Damage(self._offset + position, reason))
+        if len(self.damage) < MOST_DAMAGE:
+            self.damage.append(Damage(self._offset + position, reason))
 
     def _rows(self, flavour: _Flavour, found: re.Match[bytes], end: int) -> int:
         """Keep an entry and those after it that differ in their digits only."""
@@ -302,16 +321,15 @@ class _Reader:
         count = (len(self._text) - start) // stride
         if count < _FEWEST_ALIKE:
             stride, count = end - start, 1
-        lines = np.frombuffer(self._text, np.uint8, count * stride, start).reshape(count, stride)
-        keys, bad_keys = _decode(lines, key_at)
-        values, bad_values = _decode(lines, value_at)
-        alike = lines == lines[0]
-        for columns in (key_at, value_at):
-            alike[:, columns] = alike[:, columns + 1] = True
-        wrong = ~alike.all(axis=1) | bad_keys | bad_values
-        sound = int(wrong.argmax()) if wrong.any() else count
-        self.keys.append(keys[:sound])
-        self.values.append(values[:sound])
+        for tried in {min(count, _FIRST_ALIKE): None, count: None}:
+            lines = np.frombuffer(self._text, np.uint8, tried * stride, start)
+            keys, values, wrong = _alike(lines.reshape(tried, stride), key_at, value_at)
+            if wrong.any():
+                break
+        sound = int(wrong.argmax()) if wrong.any() else tried
+        # A view would keep all rows that were tried.
+        self.keys.append(keys[:sound].copy() if sound < tried else keys)
+        self.values.append(values[:sound].copy() if sound < tried else values)
         return start + sound * stride if sound > 1 else end
 
     def _fits(self, key: int, value: int, position: int) -> bool:
@@ -326,6 +344,18 @@ class _Reader:
             f"an entry of {key} and {value} bytes among entries of {expected[0]} and {expected[1]}",
         )
         return False
+
+
+def _alike(
+    lines: Bytes, key_at: npt.NDArray[np.intp], value_at: npt.NDArray[np.intp]
+) -> tuple[Bytes, Bytes, npt.NDArray[np.bool_]]:
+    """Keys and values of lines, and which lines are not like the first but for their digits."""
+    keys, bad_keys = _decode(lines, key_at)
+    values, bad_values = _decode(lines, value_at)
+    alike = lines == lines[0]
+    for columns in (key_at, value_at):
+        alike[:, columns] = alike[:, columns + 1] = True
+    return keys, values, ~alike.all(axis=1) | bad_keys | bad_values
 
 
 def _end_of(found: re.Match[bytes], text: bytes) -> int | None:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
-from ctconsole.model.readers.dump import Damage, map_name_of
+from ctconsole.model.readers.dump import MOST_DAMAGE, Damage, map_name_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-LARGEST_FILE: Final = 1 << 26
+LARGEST_FILE: Final = 1 << 25
+"""Bytes of text: a hundred entries of 1,000 CPUs are 15 MB."""
 
 # Possessive throughout: a damaged file must not make a pattern try again.
 _BYTES = rb'\s*+("0x[0-9a-f]{2}"(?:\s*+,\s*+"0x[0-9a-f]{2}")*+)\s*+\]'
@@ -107,7 +108,7 @@ def read_per_cpu(text: bytes, source: str) -> PerCpuDump:
             keys.append(key)
             values.append(value)
         else:
-            damage.append(Damage(found.start(), "an entry of other sizes than the ones before"))
+            _complain(damage, found.start(), "an entry of other sizes than the ones before")
     _gap(text, position, len(text), damage)
     shape = (len(keys), len(values[0]), len(values[0][0])) if values else (0, 0, 0)
     return PerCpuDump(
@@ -139,4 +140,9 @@ def _gap(text: bytes, start: int, end: int, damage: list[Damage]) -> None:
     found = _BETWEEN.match(text, start, end)
     offset = found.end() if found else start
     if offset < end:
-        damage.append(Damage(offset, "no entry where one should be"))
+        _complain(damage, offset, "no entry where one should be")
+
+
+def _complain(damage: list[Damage], offset: int, reason: str) -> None:
+    if len(damage) < MOST_DAMAGE:
+        damage.append(Damage(offset, reason))

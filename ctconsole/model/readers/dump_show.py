@@ -6,10 +6,11 @@ Source of the formats: ``show_map_close_plain`` and ``show_map_close_json`` of
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.errors import FormatError
+from ctconsole.model.readers import agentjson
 from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def read_show(text: bytes) -> tuple[MapInfo, ...]:
         text: the whole file; a list of maps or, as of one pin, one map.
     """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = agentjson.document(text, "the list of maps")
+    except FormatError:
         return tuple(_plain(text))
     items = found if isinstance(found, list) else [found]
     return tuple(info for item in items if isinstance(item, dict) and (info := _json(item)))
