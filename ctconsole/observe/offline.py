@@ -189,7 +189,7 @@ def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
     elif is_show(member.name):
         nodes.show(node, _whole(member.name, blocks, LARGEST_ANSWER, nodes))
     elif looks_like_ct_text(head):
-        for one in _text(member.name, blocks):
+        for one in _text(member.name, blocks, nodes):
             nodes.text(one.node, one.layout)
             yield one
     elif error is not None:
@@ -218,13 +218,15 @@ def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(taken)[:_HEAD], chain(taken, blocks)
 
 
-def _text(name: str, blocks: Iterator[bytes]) -> Iterator[OfflineMap]:
+def _text(name: str, blocks: Iterator[bytes], nodes: Nodes) -> Iterator[OfflineMap]:
     found = read_ct_text(blocks, name)
     problem = ""
     if found.damage:
         first, more = found.damage[0], len(found.damage) - 1
         also = f", and {more} more such lines" if more else ""
         problem = f"{name} is damaged at byte {first.offset}: {first.reason}{also}"
+    if problem and not found.maps:
+        nodes.problems.append(problem)
     for label, (keys, values) in found.maps.items():
         info = _info(name, label, keys.shape[1], VALUE_SIZE)
         yield OfflineMap(info, keys, values, found.layout, problem, from_text=True)

@@ -22,11 +22,12 @@ MOST_RESIDENT = 300 << 20
 LARGEST_FILE = 3 << 20
 MIB = 1 << 20
 READ = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from ctconsole.observe.offline import read_offline
 found = read_offline([Path(sys.argv[1])])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+# Of this program alone: getrusage() counts what the process was before it became this one.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 told = [*found.problems, *(one.problem for one in found.maps if one.problem)]
 print(json.dumps([peak, told]))
 """
