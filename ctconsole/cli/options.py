@@ -144,7 +144,7 @@ class FilterOption(click.Option):
         record = super().get_help_record(ctx)
         if record is None:
             return None
-        from ctconsole.model.ct.query import fields_help
+        from ctconsole.model.ct.asking import fields_help
 
         # Click wraps paragraphs but for those behind a backspace.
         return record[0], f"{record[1]}\n\n\b\n{fields_help()}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import UsageError
+from ctconsole.model.ct.asking import ASKED
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.ct.asking import Asked
     from ctconsole.model.ct.table import CtTable
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -71,11 +73,8 @@ class FilterRule:
     """How one field is asked for.
 
     Attributes:
-        names: what stands before the operator; the first one is told to people.
+        asked: what it is called and explained by.
         test: makes a test from the operator, one value and the whole term (for errors).
-        example: a value that can be meant.
-        about: what is asked for, in a few words.
-        operator: the one it is mostly asked with.
         words: values that are words, for whoever completes them.
         ordered: whether ``<`` and ``>`` can be meant.
         bare: whether one of its words may stand without the field's name.
@@ -83,25 +82,12 @@ class FilterRule:
             is known beside the entries (`Knowledge`).
     """
 
-    names: tuple[str, ...]
+    asked: Asked
     test: Reader
-    example: str
-    about: str
-    operator: str = ":"
     words: tuple[str, ...] = ()
     ordered: bool = False
     bare: bool = False
     judges: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name that is told to people."""
-        return self.names[0]
-
-    @property
-    def sample(self) -> str:
-        """A whole term."""
-        return f"{self.name}{self.operator}{self.example}"
 
 
 _SECONDS: Final = MappingProxyType({"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
@@ -147,13 +133,12 @@ def protocols() -> FilterRule:
             number = _number(value, term, _ONES, 255)
         return lambda table: np.asarray(table.keys["nexthdr"] == number)
 
-    return FilterRule(("proto", "protocol"), test, "tcp", "IP protocol", words=words, bare=True)
+    return FilterRule(ASKED["proto"], test, words=words, bare=True)
 
 
 def states() -> FilterRule:
     """The life of a connection."""
     known = codes(STATES)
-    about = "life of the connection"
     words = (ALIVE, UNANSWERED, *(text for word in STATES for text in word.every))
 
     def test(_compare: Compare, value: str, term: str) -> Test:
@@ -169,7 +154,7 @@ def states() -> FilterRule:
             raise _wrong(term, value, ", ".join(words))
         return lambda table: np.asarray(table.state == code)
 
-    return FilterRule(("state",), test, "established", about, words=words, bare=True)
+    return FilterRule(ASKED["state"], test, words=words, bare=True)
 
 
 def directions() -> FilterRule:
@@ -186,8 +171,7 @@ def directions() -> FilterRule:
             raise _wrong(term, value, ", ".join(words))
         return lambda table: np.asarray(table.direction == code)
 
-    about = "which way the entry looks"
-    return FilterRule(("dir", "direction"), test, "in", about, words=words, bare=True)
+    return FilterRule(ASKED["dir"], test, words=words, bare=True)
 
 
 def flags() -> FilterRule:
@@ -207,7 +191,7 @@ def flags() -> FilterRule:
         mask = np.uint16(bit)
         return lambda table: np.asarray((table.values["flags"] & mask) == mask)
 
-    return FilterRule(("flag", "flags"), test, "dsr", "flag of the entry", words=words)
+    return FilterRule(ASKED["flag"], test, words=words)
 
 
 def _bits(text: str) -> int:
@@ -227,11 +211,10 @@ def risks() -> FilterRule:
             raise _wrong(term, value, ", ".join(words))
         return lambda table: np.asarray(judge(table, Change.RECREATE).risk == code)
 
-    about = "fate when the table is lost"
-    return FilterRule(("risk",), test, "breaks", about, words=words, judges=True)
+    return FilterRule(ASKED["risk"], test, words=words, judges=True)
 
 
-def addresses(names: tuple[str, ...], about: str, example: str, *sides: str) -> FilterRule:
+def addresses(asked: Asked, *sides: str) -> FilterRule:
     """Addresses or networks at one end, or at any of two."""
 
     def make(_compare: Compare, value: str, term: str) -> Test:
@@ -252,7 +235,7 @@ def addresses(names: tuple[str, ...], about: str, example: str, *sides: str) -> 
 
         return test
 
-    return FilterRule(names, make, example, about, bare=len(sides) > 1)
+    return FilterRule(asked, make, bare=len(sides) > 1)
 
 
 def _within(
@@ -266,7 +249,7 @@ def _within(
     return found
 
 
-def ports(name: str, about: str, example: str, *sides: str) -> FilterRule:
+def ports(asked: Asked, *sides: str) -> FilterRule:
     """Ports, or ranges of them, at one end or at any of two."""
 
     def make(compare: Compare, value: str, term: str) -> Test:
@@ -288,7 +271,7 @@ def ports(name: str, about: str, example: str, *sides: str) -> FilterRule:
 
         return test
 
-    return FilterRule((name,), make, example, about, ordered=True)
+    return FilterRule(asked, make, ordered=True)
 
 
 def _measure(column: Callable[[CtTable], Numbers], units: Mapping[str, int]) -> Reader:
@@ -301,23 +284,21 @@ def _measure(column: Callable[[CtTable], Numbers], units: Mapping[str, int]) -> 
     return make
 
 
-def seconds(names: tuple[str, ...], about: str, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def seconds(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """A time, with the units s, m, h and d."""
-    return FilterRule(names, _measure(column, _SECONDS), "30s", about, "<", ordered=True)
+    return FilterRule(asked, _measure(column, _SECONDS), ordered=True)
 
 
-def counts(name: str, about: str, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def counts(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """How many, with the units k, m and g of thousands."""
-    return FilterRule((name,), _measure(column, _COUNTS), "10k", about, ">", ordered=True)
+    return FilterRule(asked, _measure(column, _COUNTS), ordered=True)
 
 
-def sizes(name: str, about: str, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def sizes(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """Bytes, with the units k, m and g of 1,024."""
-    return FilterRule((name,), _measure(column, _SIZES), "1M", about, ">", ordered=True)
+    return FilterRule(asked, _measure(column, _SIZES), ordered=True)
 
 
-def ids(
-    name: str, about: str, example: str, column: Callable[[CtTable], Numbers], *, ordered: bool
-) -> FilterRule:
+def ids(asked: Asked, column: Callable[[CtTable], Numbers], *, ordered: bool) -> FilterRule:
     """A number without a unit."""
-    return FilterRule((name,), _measure(column, _ONES), example, about, ordered=ordered)
+    return FilterRule(asked, _measure(column, _ONES), ordered=ordered)

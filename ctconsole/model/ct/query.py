@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import UsageError
+from ctconsole.model.ct.asking import fields_line
 from ctconsole.model.ct.filters import Compare
 from ctconsole.model.ct.show import rules
 from ctconsole.model.ct.words import fold
@@ -108,9 +109,9 @@ def _term(word: str) -> Term:
     else:
         raise UsageError(f"The filter term {word!r} cannot be meant", hint=fields_line())
     compare = Compare(operator.replace(":", "="))
-    example = f"Write {rule.name}:{rule.example}"
+    example = f"Write {rule.asked.name}:{rule.asked.example}"
     if compare is not Compare.IS and not rule.ordered:
-        raise UsageError(f"{rule.name} is no number in {word!r}", hint=example)
+        raise UsageError(f"{rule.asked.name} is no number in {word!r}", hint=example)
     parts = values.split(",")
     if not all(parts):
         raise UsageError(f"A value is missing in {word!r}", hint=example)
@@ -136,18 +137,6 @@ def _can_be(rule: FilterRule, value: str) -> bool:
     return True
 
 
-def fields_line() -> str:
-    """What can be asked for, in one line."""
-    return "Fields: " + ", ".join(sorted({rule.name for rule in rules().values()}))
-
-
-def fields_help() -> str:
-    """What can be asked for: a line for each field, with what it means and an example."""
-    told = {rule.name: rule for rule in rules().values()}
-    width = max(len(rule.sample) for rule in told.values())
-    return "\n".join(f"{rule.sample:<{width}}  {rule.about}" for rule in told.values())
-
-
 def completions(text: str) -> list[str]:
     """What a filter that is being typed may go on as: the whole text, with its last term ended.
 
@@ -158,7 +147,7 @@ def completions(text: str) -> list[str]:
     sign, body = ("!", word[1:]) if word.startswith("!") else ("", word)
     matched = _TERM.fullmatch(body)
     if matched is None:
-        names = sorted({rule.name for rule in rules().values()})
+        names = sorted({rule.asked.name for rule in rules().values()})
         ended = [f"{name}:" for name in names if name.startswith(body.lower())]
     else:
         rule = rules().get(matched["field"].lower())

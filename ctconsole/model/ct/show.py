@@ -1,7 +1,8 @@
 """The fields of a conntrack entry: one row each, read by all that sorts, filters, lists and shows.
 
 A field added to `FIELDS` is sorted by, filtered by, listed, shown in the console and its details,
-completed and explained; nothing else has to be told.
+completed and explained; nothing else has to be told, but for the words of a filter, which stand
+in `asking` so that help need not load this.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from ctconsole.model.ct import facts, filters, listed, shown
+from ctconsole.model.ct.asking import ASKED
 from ctconsole.model.ct.field import Field, InDetails, InTable, OnScreen, Section
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.text.columns import decimal, signed
@@ -65,10 +67,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "ends",
         rules=(
-            filters.addresses(
-                ("ip",), "address at either end", "10.0.0.1", "source", "destination"
-            ),
-            filters.ports("port", "port at either end", "443", "source_port", "destination_port"),
+            filters.addresses(ASKED["ip"], "source", "destination"),
+            filters.ports(ASKED["port"], "source_port", "destination_port"),
         ),
         in_details=InDetails(Section.CONNECTION, facts.connection),
     ),
@@ -86,8 +86,8 @@ FIELDS: Final[tuple[Field, ...]] = (
         "source",
         _end("source"),
         (
-            filters.addresses(("src", "source"), "opener's address", "10.0.0.0/8", "source"),
-            filters.ports("sport", "port of the source", "40000", "source_port"),
+            filters.addresses(ASKED["src"], "source"),
+            filters.ports(ASKED["sport"], "source_port"),
         ),
         listed.end("source"),
         listed.SOURCE,
@@ -97,8 +97,8 @@ FIELDS: Final[tuple[Field, ...]] = (
         "destination",
         _end("destination"),
         (
-            filters.addresses(("dst", "destination"), "address reached", "10.0.0.1", "destination"),
-            filters.ports("dport", "port of the destination", "443", "destination_port"),
+            filters.addresses(ASKED["dst"], "destination"),
+            filters.ports(ASKED["dport"], "destination_port"),
         ),
         listed.end("destination"),
         listed.DESTINATION,
@@ -116,7 +116,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "left",
         lambda table: (table.remaining,),
-        (filters.seconds(("left",), "left of its lifetime", lambda one: one.remaining),),
+        (filters.seconds(ASKED["left"], lambda one: one.remaining),),
         listed.left,
         listed.number("EXPIRES", 8, lambda table: signed(table.remaining)),
         OnScreen("LEFT", 7, shown.left, "dim", right=True, rank=1),
@@ -124,14 +124,12 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     Field(
         "idle",
-        rules=(
-            filters.seconds(("idle", "age"), "since its last report", lambda table: table.idle),
-        ),
+        rules=(filters.seconds(ASKED["idle"], lambda table: table.idle),),
     ),
     Field(
         "packets",
         lambda table: (table.packets,),
-        (filters.counts("packets", "packets both ways", lambda table: table.packets),),
+        (filters.counts(ASKED["packets"], lambda table: table.packets),),
         listed.packets,
         listed.number("PACKETS", 10, lambda table: decimal(table.packets)),
         OnScreen("PKTS", 7, shown.packets, right=True, rank=2),
@@ -139,7 +137,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "bytes",
         lambda table: (table.bytes,),
-        (filters.sizes("bytes", "bytes both ways", lambda table: table.bytes),),
+        (filters.sizes(ASKED["bytes"], lambda table: table.bytes),),
         listed.size,
         listed.number("BYTES", 13, lambda table: decimal(table.bytes)),
         OnScreen("BYTES", 8, shown.sizes, right=True),
@@ -163,7 +161,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "revnat",
         lambda table: (_rev_nat(table),),
-        (filters.ids("revnat", "number of its service", "1", _rev_nat, ordered=True),),
+        (filters.ids(ASKED["revnat"], _rev_nat, ordered=True),),
         listed.rev_nat,
         listed.number("REVNAT", 7, lambda table: decimal(_rev_nat(table))),
         OnScreen("REVNAT", 6, shown.rev_nats, "dim", right=True, grow=1, most=14, rank=5),
@@ -172,7 +170,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "backend",
         lambda table: (table.backend,),
-        (filters.ids("backend", "backend chosen", "3", lambda one: one.backend, ordered=True),),
+        (filters.ids(ASKED["backend"], lambda one: one.backend, ordered=True),),
         listed.backend,
         listed.number("BACKEND", 8, lambda table: decimal(table.backend)),
         OnScreen(
@@ -183,7 +181,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "identity",
         lambda table: (_identity(table),),
-        (filters.ids("identity", "identity of the source", "2", _identity, ordered=False),),
+        (filters.ids(ASKED["identity"], _identity, ordered=False),),
         listed.identity,
         listed.number("IDENTITY", 9, lambda table: decimal(_identity(table))),
         OnScreen("IDENTITY", 8, shown.numbers(_identity), "dim", right=True, rank=4, after="flags"),
@@ -209,7 +207,7 @@ def sortable() -> Mapping[str, Callable[[CtTable], tuple[Numbers, ...]]]:
 
 def rules() -> Mapping[str, FilterRule]:
     """What can be asked for, by every name a filter may call it."""
-    return {name: rule for field in FIELDS for rule in field.rules for name in rule.names}
+    return {name: rule for field in FIELDS for rule in field.rules for name in rule.asked.names}
 
 
 def table_columns() -> list[InTable]:

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import UsageError
-from ctconsole.model.ct import filters, listed, show, shown
+from ctconsole.model.ct import asking, filters, listed, show, shown
+from ctconsole.model.ct.asking import ASKED, Asked
 from ctconsole.model.ct.field import Field, InDetails, OnScreen, Section
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.ct.order import sort_order
@@ -42,22 +43,24 @@ def _sizes(table: CtTable) -> npt.NDArray[np.uint64]:
     return table.bytes // np.maximum(table.packets, 1).astype(np.uint64)
 
 
+WORDS: Final = Asked(("mean",), "1M", "bytes of a packet", ">")
 MEAN: Final = Field(
     SIZE,
     lambda table: (_sizes(table),),
-    (filters.sizes("mean", "bytes of a packet", _sizes),),
+    (filters.sizes(WORDS, _sizes),),
     lambda table, _style: [("mean_size", decimal(_sizes(table)))],
     listed.number("MEAN", 8, lambda table: decimal(_sizes(table))),
     OnScreen("MEAN", 6, shown.numbers(_sizes), right=True, after="bytes"),
     InDetails(Section.COUNTED, lambda one, _: [("mean size", f"{_sizes(one)[0]} bytes")]),
 )
-"""A field that nothing in the package knows of."""
+"""A field that nothing in the package knows of, and what a filter calls it."""
 
 
 def test_one_addition_is_found_by_all_that_sorts_filters_lists_and_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(show, "FIELDS", (*show.FIELDS, MEAN))
+    monkeypatch.setattr(asking, "ASKED", {**ASKED, "mean": WORDS})
     table = ct_table(Entry(bytes=400), Entry(source="10.0.1.2:1", bytes=200))
     assert list(sort_order(table, SIZE)) == [1, 0]
     assert list(Query.parse("mean>60").rows(table)) == [True, False]
@@ -77,12 +80,16 @@ def test_one_addition_is_found_by_all_that_sorts_filters_lists_and_shows(
     assert "mean>1M" in told
 
 
+def test_what_is_told_of_filters_is_what_the_fields_can_be_asked_for() -> None:
+    assert list(ASKED.values()) == [rule.asked for field in show.FIELDS for rule in field.rules]
+
+
 def test_the_help_names_every_field_with_an_example_that_is_a_filter() -> None:
     told = CliRunner().invoke(cli, ["ct", "list", "--help"], standalone_mode=False).stdout
     for rule in show.rules().values():
-        assert f"{rule.sample} " in told
-        assert Query.parse(rule.sample).terms
-        assert rule.about in told
+        assert f"{rule.asked.sample} " in told
+        assert Query.parse(rule.asked.sample).terms
+        assert rule.asked.about in told
 
 
 def test_a_filter_that_is_being_typed_is_completed() -> None:
@@ -93,7 +100,7 @@ def test_a_filter_that_is_being_typed_is_completed() -> None:
     assert completions("dport:") == []
     assert completions("colour:r") == []
     for rule in show.rules().values():
-        for text in completions(f"{rule.name}:"):
+        for text in completions(f"{rule.asked.name}:"):
             assert Query.parse(text).terms
 
 
@@ -101,7 +108,7 @@ def test_a_filter_that_is_being_typed_is_completed() -> None:
 def test_a_field_of_an_empty_table_is_shown_and_listed(field: Field) -> None:
     table = strange_table(0)
     for rule in field.rules:
-        assert not Query.parse(rule.sample).rows(table).any()
+        assert not Query.parse(rule.asked.sample).rows(table).any()
     if field.on_screen:
         assert not field.on_screen.texts(table, None)
     if field.numbers:
