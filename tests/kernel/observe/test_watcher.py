@@ -234,7 +234,7 @@ def test_stop_does_not_wait_for_a_look_under_way(
 
     def slow(*_: object) -> list[Event]:
         begun.set()
-        go_on.wait(30)
+        go_on.wait(5)
         return [Event(1.0, EventKind.WARNING, "test", "", "too late")]
 
     monkeypatch.setattr(watcher, "PATIENCE", 0.01)
@@ -244,7 +244,7 @@ def test_stop_does_not_wait_for_a_look_under_way(
     one.start(patience=0)
     assert begun.wait(30)
     one.stop()
-    assert not go_on.is_set()
+    assert any(loop.alive for loop in one._loops)
     go_on.set()
     assert until(lambda: not any(loop.alive for loop in one._loops))
     assert seen.events == []
