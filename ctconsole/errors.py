@@ -8,6 +8,7 @@
     ├── FormatError             bytes or text that are not what they should be
     ├── BpfError(OSError)       a system call of bpf(2) or bpffs that failed
     │   ├── NoSuchMapError      the pin or the id is not there
+    │   ├── NoMapError          something else than a map is pinned there
     │   └── DeniedError         the kernel wants a capability this process lacks
     ├── OutputLostError(OSError) what was to be printed cannot be: the disk is full, ...
     ├── MissingFeatureError     this node lacks something, with the remedy
@@ -92,6 +93,10 @@ class BpfError(CtconsoleError, OSError):
 
 class NoSuchMapError(BpfError):
     """The pin, map id or program id does not exist (ENOENT)."""
+
+
+class NoMapError(BpfError):
+    """There is something, and it is no map (EINVAL)."""
 
 
 class DeniedError(BpfError):

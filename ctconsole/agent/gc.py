@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.agent import natgc
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, NoMapError, NoSuchMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -95,6 +95,7 @@ class GcReport:
         seconds: wall time.
         time: when the pass ended, seconds since the Unix epoch.
         nat: what became of the NAT table; None where there is none.
+        passed_over: a sentence of each pin that is no map of its name.
     """
 
     maps: tuple[MapGc, ...]
@@ -105,6 +106,7 @@ class GcReport:
     seconds: float
     time: float
     nat: NatGc | None = None
+    passed_over: tuple[str, ...] = ()
 
     @property
     def evicted(self) -> int | None:
@@ -138,6 +140,9 @@ class GcReport:
             reason: why now: ``interval``, ``signal`` or ``request``.
         """
         complete = all(one.complete for one in self.maps)
+        fields = {**self.as_fields(), "interval": interval, "reason": reason}
+        if self.passed_over:
+            fields["passed_over"] = "; ".join(self.passed_over)
         return Event(
             time=self.time,
             kind=EventKind.GC_PASS,
@@ -146,8 +151,8 @@ class GcReport:
             message="completed ctmap gc pass"
             if complete
             else "Garbage collection CT map failed to finish",
-            level=Level.INFO if complete else Level.WARNING,
-            fields={**self.as_fields(), "interval": interval, "reason": reason},
+            level=Level.INFO if complete and not self.passed_over else Level.WARNING,
+            fields=fields,
         )
 
 
@@ -164,8 +169,8 @@ def collect(
 
     Args:
         gate: the write gate.
-        paths: the maps' pins; one that is not there (any more) is passed over. The NAT table
-            is looked for beside the first.
+        paths: the maps' pins; one that is not there (any more), or is no map, is passed over.
+            The NAT table is looked for beside the first.
         stopped: asked now and then; ends the pass early.
         evictions: what is known from the passes before.
         created: connections given an entry since the start, see `Evictions.estimate`.
@@ -177,7 +182,8 @@ def collect(
     started = time.perf_counter()
     maps = []
     paths = list(paths)
-    nat = open_nat(paths[0].parent, KEY4.itemsize) if paths else None
+    passed_over: list[str] = []
+    nat = _nat_beside(paths[0], passed_over) if paths else None
     with nat or nullcontext():
         for path in paths:
             # Counted before it is read: an entry that comes in between is not taken for evicted.
@@ -186,6 +192,9 @@ def collect(
                 with BpfMap.open(path) as live:
                     done = _collect(gate, live, path, stopped, nat)
             except NoSuchMapError:
+                continue
+            except (NoMapError, FormatError) as error:
+                passed_over.append(str(error))
                 continue
             if evictions:
                 found = done.alive + done.deleted
@@ -203,7 +212,17 @@ def collect(
         nat=natgc.collect(gate, paths[0].parent, sum(one.nat_deleted for one in maps), nat_rules)
         if nat and not stopped()
         else None,
+        passed_over=tuple(passed_over),
     )
+
+
+def _nat_beside(path: Path, passed_over: list[str]) -> BpfMap | None:
+    """The NAT table in the folder of a conntrack map; without it only its entries stay."""
+    try:
+        return open_nat(path.parent, KEY4.itemsize)
+    except (NoMapError, FormatError) as error:
+        passed_over.append(str(error))
+        return None
 
 
 def _collect(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import NoMapError, NoSuchMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import NAT_MAPS
@@ -166,7 +166,9 @@ class NatRules:
 
 
 def collect(gate: Gate, folder: Path, deleted: int, rules: NatRules | None) -> NatGc | None:
-    """Find orphans in ``tc/globals``, and delete those that are due; None without NAT.
+    """Find orphans in ``tc/globals``, and delete those that are due.
+
+    None where one of them is missing, or is no map.
 
     Args:
         gate: the write gate.
@@ -182,6 +184,6 @@ def collect(gate: Gate, folder: Path, deleted: int, rules: NatRules | None) -> N
             BpfMap.open(folder / CT_ANY4) as other,
         ):
             alive, orphans, purged = collect_orphans(gate, nat, {True: tcp, False: other}, due)
-    except NoSuchMapError:
+    except (NoSuchMapError, NoMapError):
         return None
     return NatGc(alive, deleted, orphans, purged)

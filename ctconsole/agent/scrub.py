@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import FormatError, NoMapError, NoSuchMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 
@@ -25,7 +25,7 @@ def scrub(gate: Gate, paths: Iterable[Path], addresses: Sequence[Address]) -> in
 
     Args:
         gate: the write gate.
-        paths: pins of conntrack maps; one that is not there is passed over.
+        paths: pins of conntrack maps; one that is not there, or is no map, is passed over.
         addresses: of the endpoint that is gone.
 
     Returns:
@@ -34,10 +34,12 @@ def scrub(gate: Gate, paths: Iterable[Path], addresses: Sequence[Address]) -> in
     gone = 0
     for path in paths:
         try:
-            with BpfMap.open(path) as live:
-                gone += _scrub(gate, live, addresses)
-        except NoSuchMapError:
+            live = BpfMap.open(path)
+        except (NoSuchMapError, NoMapError, FormatError):
+            # Gone, or no map at all: neither holds an entry of these addresses.
             continue
+        with live:
+            gone += _scrub(gate, live, addresses)
     return gone
 
 

@@ -7,7 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
+from ctconsole.errors import (
+    BpfError,
+    DeniedError,
+    FormatError,
+    NoMapError,
+    NoSuchMapError,
+    bpf_error,
+)
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mounts import mounted, on_bpffs
 
@@ -54,11 +61,10 @@ def pinned_maps(
         try:
             with BpfMap.open(path) as live:
                 found[path] = live.info
-        except NoSuchMapError:
+        except (NoSuchMapError, NoMapError):
             continue
         except BpfError as error:
-            if error.errno != errno.EINVAL:
-                failures.append(error)
+            failures.append(error)
         except FormatError as error:
             # A link on the bpffs may lead anywhere.
             passed_over(f"Passed over: {error}")

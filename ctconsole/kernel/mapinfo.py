@@ -7,7 +7,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import bpf_error
+from ctconsole.errors import NoMapError
 from ctconsole.kernel.syscall import Cmd, InfoAttr, MapInfoStruct, bpf
 from ctconsole.model.spec import MapInfo, MapType
 
@@ -24,7 +24,7 @@ def map_info(fd: int, pin: PurePath | None = None, *, memory: bool = True) -> Ma
         memory: read fdinfo, which takes longer than the rest.
 
     Raises:
-        BpfError: ``fd`` is no map (EINVAL).
+        NoMapError: ``fd`` is no map.
     """
     subject = str(pin) if pin else f"fd {fd}"
     memlock = _memlock(fd, subject) if memory else None
@@ -50,7 +50,7 @@ def _memlock(fd: int, subject: str) -> int | None:
     Also tells maps from programs, whose pins BPF_OBJ_GET opens just as well.
 
     Raises:
-        BpfError: ``fd`` is no map (EINVAL).
+        NoMapError: ``fd`` is no map.
     """
     try:
         lines = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii").splitlines()
@@ -58,5 +58,5 @@ def _memlock(fd: int, subject: str) -> int | None:
         return None
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     if "map_type" not in facts:
-        raise bpf_error(errno.EINVAL, Cmd.BPF_OBJ_GET_INFO_BY_FD.name, subject, "It is no map")
+        raise NoMapError(errno.EINVAL, Cmd.BPF_OBJ_GET_INFO_BY_FD.name, subject, "It is no map")
     return int(facts["memlock"]) if "memlock" in facts else None

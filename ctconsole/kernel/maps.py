@@ -104,7 +104,7 @@ class BpfMap(Handle):
         Raises:
             NoSuchMapError: nothing is pinned there.
             FormatError: the file is not on a bpffs.
-            BpfError: what is pinned there is no map (EINVAL).
+            NoMapError: what is pinned there is a program, a link or something else.
         """
         name = ctypes.create_string_buffer(os.fsencode(path))
         attr = ObjAttr(pathname=ctypes.addressof(name), file_flags=F_RDONLY)

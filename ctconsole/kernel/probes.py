@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import CtconsoleError, NoSuchMapError
 from ctconsole.kernel import libbpf, links, mapwrite, netns, pins, tc
-from ctconsole.kernel.bpffs import find_bpffs
+from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.hooks import HOOKS, known
@@ -137,6 +137,19 @@ def _bpffs() -> str:
             pins.unmount_bpffs(gate, root)
     mounted = ", ".join(str(path) for path in find_bpffs())
     return f"mounted at {mounted}" if mounted else "works; none is mounted on this node"
+
+
+def _pinned() -> str:
+    """Every pin of the bpffs mounted here can be opened."""
+    passed_over: list[str] = []
+    found = 0
+    for root in find_bpffs():
+        with suppress(NoSuchMapError):
+            found += len(pinned_maps(root, passed_over.append))
+    if passed_over:
+        more = f"; {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
+        raise _Missing(f"{passed_over[0]}{more}")
+    return f"{found} maps, all readable" if found else "none on this node"
 
 
 def _batch() -> str:
@@ -263,6 +276,7 @@ _TRIALS = (
     _Trial("kernel", _kernel, "", needed=True),
     _Trial("capabilities", _capabilities, _ROOT, needed=True),
     _Trial("bpffs", _bpffs, "Run as root on Linux 4.4 or later", needed=True),
+    _Trial("pinned maps", _pinned, "Remove the pin, or mend what it leads to", needed=False),
     _Trial("batch operations", _batch, "Linux 5.6 or later has them", needed=False),
     _Trial("network namespaces", _namespaces, _ROOT, needed=True),
     _Trial("tc clsact", _clsact, "Linux 4.5 or later with CONFIG_NET_CLS_BPF", needed=True),

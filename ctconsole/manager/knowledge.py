@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import FormatError, NoMapError, NoSuchMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
@@ -27,7 +27,7 @@ NAT_MAPS: Final[Mapping[int, str]] = MappingProxyType(
 
 
 def read_knowledge(folder: Path) -> Knowledge:
-    """Read the service maps pinned in ``tc/globals``; one that is missing tells nothing.
+    """Read the service maps pinned in ``tc/globals``; one that is missing or no map tells nothing.
 
     Whether policy is enforced cannot be told from maps: an agent writes rules into them that
     allow everything where no policy is.
@@ -46,11 +46,11 @@ def _services(folder: Path, family: int) -> Mapping[int, ServiceFacts]:
         with BpfMap.open(folder / f"cilium_lb{family}_services_v2") as live:
             dump = live.read()
             table = RecordTable.from_raw(live.info, dump.keys, dump.values)
-    except (NoSuchMapError, FormatError):
+    except (NoSuchMapError, NoMapError, FormatError):
         return {}
     try:
         maglev = frozenset(read_rows(folder / f"cilium_lb{family}_maglev"))
-    except NoSuchMapError:
+    except (NoSuchMapError, NoMapError):
         maglev = frozenset()
     return service_facts(table, maglev)
 

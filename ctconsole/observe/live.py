@@ -104,7 +104,8 @@ class LiveSource:
         """
         self._facts.start()
         started, taken_at = time.perf_counter(), time.time()
-        infos = pinned_maps(self._root)
+        passed_over: list[str] = []
+        infos = pinned_maps(self._root, passed_over.append)
         counts = self._counts(infos.values())
         users = Counter(
             number for program in self._inventory.programs() for number in program.map_ids
@@ -121,7 +122,8 @@ class LiveSource:
                     programs=users[info.id],
                 )
             )
-        return NodeSnapshot(tuple(rows), taken_at, time.perf_counter() - started)
+        cost = time.perf_counter() - started
+        return NodeSnapshot(tuple(rows), taken_at, cost, tuple(passed_over))
 
     def table(self, where: PurePath | int) -> CtTable:
         """Read a CT map whole.

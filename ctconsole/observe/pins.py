@@ -92,6 +92,7 @@ class Pins:
         self._held: dict[Path, _Held] = {}
         self._gone: dict[Path, tuple[_Held, float, bool]] = {}
         self._counter = open_counter()
+        self._told: frozenset[str] = frozenset()
         self._first = True
 
     @property
@@ -102,15 +103,23 @@ class Pins:
     def look(self) -> tuple[list[Event], list[Replacement]]:
         """Compare with the last look; the first one only remembers.
 
+        A pin that cannot be opened is a warning when that is seen first.
+
         Raises:
             BpfError: a pin may not be opened; what was seen last stays so.
         """
         now = self._clock()
+        passed_over: list[str] = []
         try:
-            found = pinned_maps(self._root)
+            found = pinned_maps(self._root, passed_over.append)
         except NoSuchMapError:
             found = {}
-        events: list[Event] = []
+        events = [
+            _event(EventKind.WARNING, self._root, text, {}, now, level=Level.WARNING)
+            for text in passed_over
+            if text not in self._told
+        ]
+        self._told = frozenset(passed_over)
         replaced: list[Replacement] = []
         for path in [path for path in self._held if path not in found]:
             self._gone[path] = (self._held.pop(path), now, False)

@@ -84,11 +84,13 @@ class NodeSnapshot:
         rows: in no particular order.
         taken_at: seconds since the Unix epoch when reading began.
         cost_seconds: wall-clock seconds the reading took.
+        passed_over: a sentence of each pin that could not be opened.
     """
 
     rows: tuple[MapRow, ...]
     taken_at: float
     cost_seconds: float
+    passed_over: tuple[str, ...] = ()
 
     def row(self, key: str) -> MapRow | None:
         """The row of a `MapRow.key`, None when the map is gone."""

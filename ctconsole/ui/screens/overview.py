@@ -21,7 +21,7 @@ from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.map_rows import MapRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual.widget import Widget
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def alert(sample: Sample) -> tuple[str, Level]:
-    """One sentence about a split brain, else about the fullest map above the first threshold."""
+    """One sentence about what most needs a look.
+
+    A split brain, else the fullest map above the first threshold, else a pin that is not shown.
+    """
     split = next((one for one in sample.usage if one.split), None)
     if split:
         return f"▲ {clean(split.verdict)} · 5 shows which", Level.CRIT
@@ -39,7 +42,7 @@ def alert(sample: Sample) -> tuple[str, Level]:
         row for row in rows if row.fill is not None and row.fill >= WARN and row.info.type.is_hash
     ]
     if not full:
-        return "", Level.OK
+        return _not_shown(sample.node.passed_over if sample.node else ())
     row = max(full, key=lambda row: row.fill or 0)
     fill = row.fill or 0.0
     text = f"▲ {clean(row.info.label)} is {percent(fill)} full"
@@ -50,6 +53,14 @@ def alert(sample: Sample) -> tuple[str, Level]:
     if len(full) > 1:
         text += f"; {len(full) - 1} more above {percent(WARN)}"
     return text, level_of(fill)
+
+
+def _not_shown(passed_over: Sequence[str]) -> tuple[str, Level]:
+    """That some pins could not be opened, and why the first of them."""
+    if not passed_over:
+        return "", Level.OK
+    more = f"; {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
+    return f"▲ {clean(passed_over[0])}{more}", Level.WARN
 
 
 def _ages(sample: Sample) -> dict[str, float]:

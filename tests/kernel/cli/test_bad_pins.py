@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from ctconsole.agent import gc
+from ctconsole.agent.scrub import scrub
 from ctconsole.cli.main import root as cli
-from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel import mapwrite, pins, probes
+from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
+from ctconsole.manager.knowledge import read_knowledge
+from ctconsole.model.event import Level as EventLevel
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.pins import Pins as CtPins
 from ctconsole.node.pins import ReadAhead
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.pins import Pins
+from ctconsole.observe.sampler import Sample
 from ctconsole.paths import GLOBALS
+from ctconsole.ui.levels import Level
+from ctconsole.ui.screens.overview import alert
 from tests.support.bpf_insns import returning
 from tests.support.ct_entries import ct4_rows
 
@@ -58,9 +67,15 @@ def test_a_loop_of_links_blinds_neither_the_console_nor_the_watcher(node: Path) 
     (node / GLOBALS / "loop").symlink_to("loop")
     source, watched = LiveSource(node), Pins(node)
     try:
-        assert {row.info.label for row in source.maps().rows} == {TCP4, LOCAL}
-        watched.look()
+        node_now = source.maps()
+        assert {row.info.label for row in node_now.rows} == {TCP4, LOCAL}
+        assert ["loop: Too many" in text for text in node_now.passed_over] == [True]
+        text, level = alert(Sample(node=node_now))
+        assert (level, "loop: Too many" in text) == (Level.WARN, True)
+        (warning,), _ = watched.look()
+        assert "loop: Too many levels of symbolic links" in warning.message
         assert {path.name for path in watched.infos} == {TCP4, LOCAL}
+        assert watched.look() == ([], [])
     finally:
         source.close()
         watched.close()
@@ -70,9 +85,7 @@ def test_a_loop_of_links_blinds_neither_the_console_nor_the_watcher(node: Path) 
 def test_a_program_under_the_name_of_a_conntrack_map_is_passed_over(
     gate: Gate, node: Path, verb: tuple[str, str]
 ) -> None:
-    program = load_program(gate, returning(0))
-    pins.pin_fd(gate, program, node / GLOBALS / ANY4)
-    os.close(program)
+    pin_program(gate, node / GLOBALS / ANY4)
     result = run(*verb, "--bpf-root", node)
     assert result.exit_code == 0, result.output
     assert f"{ANY4}: Invalid argument. It is no map" in result.stderr
@@ -137,3 +150,51 @@ def test_other_maps_are_listed_beside_a_program_under_a_maps_name(gate: Gate, bp
     assert result.exit_code == 0, result.output
     assert "00002: Invalid argument. It is no map" in result.stderr
     assert "cilium_policy_v2_00003" in result.stderr + result.stdout
+
+
+def pin_program(gate: Gate, path: Path) -> None:
+    program = load_program(gate, returning(0))
+    pins.pin_fd(gate, program, path)
+    os.close(program)
+
+
+def test_the_doctor_names_a_pin_that_leads_nowhere(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "find_bpffs", lambda: [node])
+    (node / GLOBALS / "loop").symlink_to("loop")
+    result = run("doctor")
+    (line,) = [line for line in result.stdout.splitlines() if "pinned maps" in line]
+    assert line.startswith("miss")
+    assert "loop: Too many levels of symbolic links" in line
+
+
+@pytest.mark.parametrize("name", [ANY4, "cilium_snat_v4_external"])
+def test_the_garbage_collection_goes_past_what_is_no_map(gate: Gate, node: Path, name: str) -> None:
+    pin_program(gate, node / GLOBALS / name)
+    paths = [node / GLOBALS / name, node / GLOBALS / TCP4]
+    report = gc.collect(gate, paths)
+    assert report.deleted == 10
+    event = report.event(10.0)
+    assert event.level is EventLevel.WARNING
+    assert f"{name}: Invalid argument. It is no map" in str(event.fields["passed_over"])
+
+
+def test_a_scrub_goes_past_what_is_no_map(gate: Gate, node: Path) -> None:
+    pin_program(gate, node / GLOBALS / ANY4)
+    paths = [node / GLOBALS / ANY4, node / GLOBALS / TCP4]
+    with BpfMap.open(paths[1]) as live:
+        address = ip_address(live.read().keys[0][:4].tobytes())
+        assert scrub(gate, paths, [address]) > 0
+
+
+@pytest.mark.parametrize("name", ["cilium_lb4_services_v2", "cilium_lb4_maglev"])
+def test_a_program_under_a_service_maps_name_tells_nothing(
+    gate: Gate, node: Path, name: str
+) -> None:
+    pin_program(gate, node / GLOBALS / name)
+    services = MapSpec("cilium_lb4_serv", MapType.HASH, 12, 12, 16)
+    if name != "cilium_lb4_services_v2":
+        with mapwrite.create(gate, services) as live:
+            pins.pin(gate, live, node / GLOBALS / "cilium_lb4_services_v2")
+    assert not read_knowledge(node / GLOBALS).services
