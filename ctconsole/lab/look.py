@@ -80,7 +80,11 @@ def table(lab: Lab, name: str = TCP_MAP) -> CtTable:
 
 def entries(lab: Lab, flow: Flow, name: str = TCP_MAP) -> CtTable:
     """The entries of one flow, whichever direction they take it for."""
-    whole = table(lab, name)
+    return entries_in(table(lab, name), flow)
+
+
+def entries_in(whole: CtTable, flow: Flow) -> CtTable:
+    """The entries of one flow in a table that was read."""
     ends = whole.ends
     forward = _is(ends.source, ends.source_port, flow.source)
     forward &= _is(ends.destination, ends.destination_port, flow.destination)

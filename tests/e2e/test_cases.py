@@ -74,3 +74,24 @@ def test_map_full() -> None:
     assert re.match(r"1024 entries, \d+ packets dropped with reason 155 ", refused)
     evicted = seen["the agent estimates how many entries were evicted"]
     assert 2976 <= int(evicted.removeprefix("about ")) <= 5024
+
+
+def test_resize_up() -> None:
+    seen = tour("resize-up")
+    assert seen["each entry counts exactly what its socket sent"] == "40 of 40"
+    assert seen["every connection goes on"].endswith("none missing")
+
+
+def test_resize_down() -> None:
+    seen = tour("resize-down")
+    assert "none lost" in seen["the tables are resized to 32768"]
+
+
+def test_kill_during_resize() -> None:
+    seen = tour("kill-during-resize")
+    assert "switch: " in seen["the command is killed in the middle"]
+
+
+def test_recreate_forecast() -> None:
+    seen = tour("recreate-forecast")
+    assert re.match(r"\d+ of 24: ", seen["of those forecast to break, some did"])

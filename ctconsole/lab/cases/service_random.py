@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent import wire
 from ctconsole.agent.state import StateDir
-from ctconsole.lab import pods, server, talk, topology
-from ctconsole.lab.server import PORT, ServerKind
+from ctconsole.lab import talk, topology
+from ctconsole.lab.server import PORT
+from ctconsole.lab.talkers import serve_in_more_pods
 from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ AFFINITY_SECONDS = 600
 
 def run(lab: Lab, report: Report) -> None:
     """Open connections through each kind of service, restart, see which live on."""
-    backends = [f"{topology.SERVER_IPV4}:{PORT}", *_more_backends(lab)]
+    backends = [f"{topology.SERVER_IPV4}:{PORT}", *serve_in_more_pods(lab, MORE_BACKENDS)]
     report.step(
         "four pods serve", ok=len(backends) == len(MORE_BACKENDS) + 1, seen=", ".join(backends)
     )
@@ -67,15 +68,6 @@ def _maglev(lab: Lab, report: Report) -> None:
         talk.resize(lab, report)
         alive = sum(map(talk.is_alive, clients))
     report.step("with Maglev all live on", ok=alive == CONNECTIONS, seen=_tally(alive))
-
-
-def _more_backends(lab: Lab) -> list[str]:
-    addresses = []
-    for name in MORE_BACKENDS:
-        endpoint = pods.add(lab, name)
-        server.start(ServerKind.SMALL, lab.namespace(name), lab.root / "servers" / name)
-        addresses.append(f"{endpoint.ipv4}:{PORT}")
-    return addresses
 
 
 def _add(lab: Lab, name: str, backends: list[str], affinity: int = 0) -> None:
