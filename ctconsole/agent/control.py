@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any
 from ctconsole import private
 from ctconsole.agent import wire
 from ctconsole.agent.options import change_options
-from ctconsole.agent.startup import pinned
-from ctconsole.agent.state import AgentSettings, StateDir, default_state_dir
+from ctconsole.agent.state import AgentSettings, StateDir, agent_of
 from ctconsole.agent.ticket import AgentTicket
-from ctconsole.errors import AgentError, ConfigError, CtconsoleError, FormatError
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.loops import LoopState
 from ctconsole.manager.changing import changing
 from ctconsole.model.ct.knowledge import PolicyFacts
-from ctconsole.paths import labs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -200,6 +198,9 @@ def _put_back(change: OptionChange, state: StateDir, before: Mapping[str, int]) 
 
 def _pinned_ids(settings: AgentSettings) -> dict[str, int]:
     """Kernel ids of the maps pinned now, by name; none where there is no bpffs yet."""
+    # What starts an agent up is much to load for whoever only asks one.
+    from ctconsole.agent.startup import pinned
+
     try:
         return {name: info.id for name, (_, info) in pinned(settings.bpf_root).items()}
     except CtconsoleError:
@@ -288,25 +289,6 @@ def policy(settings: AgentSettings) -> PolicyFacts:
         )
 
     return PolicyFacts(unless("enforce_ingress"), unless("enforce_egress"))
-
-
-def agent_of(path: Path) -> AgentSettings | None:
-    """The settings of the running agent that looks after the map pinned at ``path``.
-
-    Looks at the default state folder and at those of labs; None where none of them does.
-    """
-    candidates = [default_state_dir(), *sorted(labs_dir().glob("*/state"))]
-    for folder in candidates:
-        state = StateDir(folder)
-        with suppress(FormatError):
-            settings = state.load_settings()
-            if (
-                settings is not None
-                and path.absolute().is_relative_to(settings.bpf_root)
-                and state.running_pid() is not None
-            ):
-                return settings
-    return None
 
 
 def _spawn(settings: AgentSettings, state: StateDir, lock: Changing | None) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from ctconsole.agent.uplink import find_uplink, masquerade
 from ctconsole.errors import DatapathError, MissingFeatureError
 from ctconsole.kernel import links
-from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
+from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.mounts import is_bpffs
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.init_maps import InitReport, init_maps
 from ctconsole.manager.mapinfo import MapAttributes, MapKind, init_map_info

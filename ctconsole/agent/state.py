@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from ctconsole.config import AgentConfig, ConfigDir, read_dir
 from ctconsole.errors import AgentError, FormatError
 from ctconsole.kernel import files, locks
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.paths import DEFAULT_BPF_ROOT, run_dir
+from ctconsole.paths import DEFAULT_BPF_ROOT, labs_dir, run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,6 +185,25 @@ class StateDir:
 def default_state_dir() -> Path:
     """Where an agent keeps its state unless told otherwise."""
     return run_dir() / "agent"
+
+
+def agent_of(path: Path) -> AgentSettings | None:
+    """The settings of the running agent that looks after the map pinned at ``path``.
+
+    Looks at the default state folder and at those of labs; None where none of them does.
+    """
+    candidates = [default_state_dir(), *sorted(labs_dir().glob("*/state"))]
+    for folder in candidates:
+        state = StateDir(folder)
+        with suppress(FormatError):
+            settings = state.load_settings()
+            if (
+                settings is not None
+                and path.absolute().is_relative_to(settings.bpf_root)
+                and state.running_pid() is not None
+            ):
+                return settings
+    return None
 
 
 def write_whole(path: Path, text: str) -> None:

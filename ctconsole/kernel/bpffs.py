@@ -1,4 +1,4 @@
-"""bpffs: where it is mounted, what is pinned there, what changes."""
+"""bpffs: what is pinned there, and what changes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,12 @@ from ctconsole.errors import (
     bpf_error,
 )
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.mounts import mounted, on_bpffs
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from ctconsole.model.spec import MapInfo
-
-
-def is_bpffs(path: Path) -> bool:
-    """Whether ``path`` exists and lies on a bpffs."""
-    try:
-        return on_bpffs(path)
-    except OSError:
-        return False
-
-
-def find_bpffs() -> list[Path]:
-    """Where a bpffs is mounted in this mount namespace, in mount order."""
-    return mounted("bpf")
 
 
 def pinned_maps(

@@ -49,6 +49,19 @@ def on_bpffs(path: Path | str) -> bool:
     return ctypes.c_uint32.from_buffer(buffer).value == BPF_FS_MAGIC
 
 
+def is_bpffs(path: Path) -> bool:
+    """Whether ``path`` exists and lies on a bpffs."""
+    try:
+        return on_bpffs(path)
+    except OSError:
+        return False
+
+
+def find_bpffs() -> list[Path]:
+    """Where a bpffs is mounted in this mount namespace, in mount order."""
+    return mounted("bpf")
+
+
 def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
     """Mount a file system in the mount namespace of this process (mount(2)).
 

@@ -22,10 +22,11 @@ import numpy as np
 
 from ctconsole.errors import CtconsoleError, NoSuchMapError
 from ctconsole.kernel import libbpf, links, mapwrite, netns, pins, tc
-from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
+from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.hooks import HOOKS, known
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects

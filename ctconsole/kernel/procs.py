@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel.procstat import process_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psutil
 
 AGENT_NAMES = ("cilium-agent",)
@@ -17,6 +19,9 @@ AGENT_NAMES = ("cilium-agent",)
 
 _INITIAL_USER_NAMESPACE = "user:[4026531837]"
 """``PROC_USER_INIT_INO`` of ``include/linux/proc_ns.h``."""
+
+_NAME_BYTES = 15
+"""How much of a program's name the kernel keeps (``TASK_COMM_LEN`` less the end)."""
 
 _LARGEST_ENVIRONMENT = 8 << 20
 """Bytes; the kernel gives arguments and environment together 6 MiB (``fs/exec.c``)."""
@@ -81,16 +86,28 @@ def is_same(process: Process) -> bool:
 
 def named(*names: str) -> list[Process]:
     """Every process of one of these names, oldest first; anybody may call one so."""
-    import psutil
+    wanted = {name.encode()[:_NAME_BYTES] for name in names}
+    found = [find(pid) for pid in _pids() if _name(pid) in wanted]
+    return sorted(filter(None, found), key=lambda process: process.ticks)
 
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.name() in names:
-                found.append(_process(process))
-        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            continue
-    return sorted(found, key=lambda process: process.ticks)
+
+def _pids() -> Iterator[int]:
+    with os.scandir("/proc") as entries:
+        yield from (int(entry.name) for entry in entries if entry.name.isdigit())
+
+
+def _name(pid: int) -> bytes:
+    """What a process is called, without all that psutil learns of it first; empty once gone."""
+    try:
+        fd = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _NAME_BYTES + 1).removesuffix(b"\n")
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def agents() -> list[Process]:

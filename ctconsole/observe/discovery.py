@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ctconsole.errors import AgentRefusedError, CtconsoleError, FormatError
 from ctconsole.kernel import procs
-from ctconsole.kernel.bpffs import find_bpffs, is_bpffs
+from ctconsole.kernel.mounts import find_bpffs, is_bpffs
 from ctconsole.model.ct.clock import KTIME, ClockSource
-from ctconsole.model.ct.layout import LAYOUTS, Layout
 from ctconsole.model.readers import agentjson
 from ctconsole.observe import agentapi, agentflags, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS, run_dir
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ctconsole.kernel.procs import Process
+    from ctconsole.model.ct.layout import Layout
 
 T = TypeVar("T")
 
@@ -218,6 +218,8 @@ def layout_of(version: str) -> Layout | None:
     wanted = _release(version)
     if wanted is None:
         return None
+    from ctconsole.model.ct.layout import LAYOUTS
+
     older = [(found, layout) for layout in LAYOUTS if (found := _release(layout)) is not None]
     fitting = [(found, layout) for found, layout in older if found <= wanted]
     return max(fitting)[1] if fitting else None

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ctconsole.errors import BpfError, FormatError, NoSuchMapError
 from ctconsole.kernel.attachments import IN_NAMESPACES, Attachments, attachments, link_ids
-from ctconsole.kernel.bpffs import find_bpffs, pin_entries
+from ctconsole.kernel.bpffs import pin_entries
 from ctconsole.kernel.maps import BpfMap, all_map_ids, map_of
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import all_program_ids, program_by_id
 from ctconsole.model.spec import MapType
 

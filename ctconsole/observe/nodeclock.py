@@ -8,10 +8,7 @@ from pathlib import Path
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import clock
-from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.clock import ClockSource, guess_clock
-from ctconsole.model.ct.layout import Layout, value_dtype
-from ctconsole.observe.source import is_conntrack
 
 _SAMPLE = 4096
 
@@ -25,6 +22,13 @@ def clock_of_entries(folder: Path) -> tuple[ClockSource, str] | None:
         paths = sorted(folder.glob("cilium_ct*"))
     except OSError:
         return None
+    if not paths:
+        return None
+    # Most nodes tell their clock: what reads maps is loaded where none does.
+    from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.ct.layout import Layout, value_dtype
+    from ctconsole.observe.source import is_conntrack
+
     for path in paths:
         try:
             with BpfMap.open(path) as live:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import control
 from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import links, netns, tc
-from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
+from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import all_maps
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import all_programs
 from ctconsole.lab import lifecycle, look, topology
 from ctconsole.lab.names import PREFIX

@@ -13,8 +13,8 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.errors import ConfigError, LabError
 from ctconsole.kernel import netns
-from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.links import links
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.lab import lifecycle, look, pods, server, topology
 from ctconsole.lab.names import PREFIX
 from ctconsole.lab.server import ServerKind

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel import links, netns, tc
-from ctconsole.kernel.bpffs import find_bpffs, pinned_maps
+from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import all_map_ids, all_programs
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.lab import topology
 from ctconsole.lab.names import namespace
 

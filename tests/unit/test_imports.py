@@ -41,6 +41,7 @@ RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
     ("agent", "--help"): EVERYTHING,
     ("ct", "list", "--help"): EVERYTHING,
     ("lab", "list"): {*SCREEN, "bcc", "watchfiles"},
+    ("node", "--bpf-root", "/nowhere"): {*SCREEN, *STORES, "bcc", "numpy", "pyroute2"},
     ("map", "list", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("ct", "list", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
     ("events", "--history", "/nowhere"): {*SCREEN, *KERNEL, "structlog", "numpy"},

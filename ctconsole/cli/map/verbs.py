@@ -84,7 +84,8 @@ def list_(
         return
     as_json = as_json or output == "json"
     from ctconsole.cli.map import files as map_offline
-    from ctconsole.kernel.bpffs import is_bpffs, pinned_maps
+    from ctconsole.kernel.bpffs import pinned_maps
+    from ctconsole.kernel.mounts import is_bpffs
 
     rows = (
         map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root, message).values())

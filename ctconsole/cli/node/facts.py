@@ -76,10 +76,14 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
 
 def _own_loops(facts: NodeFacts) -> tuple[LoopState, ...]:
     """How the threads of our own agent are doing, where one looks after these maps."""
-    from ctconsole.agent.control import agent_of, status
+    from ctconsole.agent.state import agent_of
 
     own = agent_of(facts.globals / "any")
-    return status(own).loops if own is not None else ()
+    if own is None:
+        return ()
+    from ctconsole.agent.control import status
+
+    return status(own).loops
 
 
 def _told(fact: Fact[Any] | None, otherwise: str = "not known") -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 
@@ -70,6 +69,9 @@ def guess_clock(lifetimes: npt.NDArray[np.uint32], ktime: int, jiffies: int) -> 
         ktime: CLOCK_MONOTONIC seconds now.
         jiffies: jiffies / 256 now; a unit is up to 2.56 s and at least 0.256 s.
     """
+    # Whoever only names a clock does without numpy, which takes long to load.
+    import numpy as np
+
     if not len(lifetimes):
         return None
     stored = lifetimes.astype(np.int64)

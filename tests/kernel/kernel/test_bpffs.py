@@ -8,7 +8,8 @@ import pytest
 
 from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel import mapwrite, pins
-from ctconsole.kernel.bpffs import find_bpffs, is_bpffs, pinned_maps, watch
+from ctconsole.kernel.bpffs import pinned_maps, watch
+from ctconsole.kernel.mounts import find_bpffs, is_bpffs
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import returning

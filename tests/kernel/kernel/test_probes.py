@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.kernel import netns, probes
-from ctconsole.kernel.bpffs import find_bpffs
 from ctconsole.kernel.maps import all_maps, all_programs
+from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.probes import Probe, probe_all
 
 if TYPE_CHECKING:
