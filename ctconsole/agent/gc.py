@@ -21,8 +21,8 @@ from ctconsole.errors import BpfError, FormatError, NoMapError, NoSuchMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.mapwrite import NOEXIST
 from ctconsole.manager.knowledge import open_nat
+from ctconsole.manager.revived import Revived
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.event import Event, EventKind, Level
 
@@ -233,6 +233,7 @@ def _collect(
     # Cilium's filter: an entry in its last second is kept (`doGC4`: Lifetime < Time).
     expired = np.flatnonzero(_lifetimes(dump.values) < ktime())
     deleted = revived = seen = nat_deleted = 0
+    back = Revived(gate, live, len(dump.keys))
     if live.info.key_size != KEY4.itemsize:
         nat = None
     for start in range(0, len(expired), BATCH):
@@ -240,29 +241,31 @@ def _collect(
             break
         for row in expired[start : start + BATCH]:
             key = dump.keys[row].tobytes()
-            gone = delete_expired(gate, live, key)
+            gone = delete_expired(gate, live, key, back)
             if gone and nat:
                 nat_deleted += natgc.delete_mapping(gate, nat, key)
             deleted += gone
+            back.deleted += gone
             revived += not gone
             seen += 1
+    lost = back.finish()
     return MapGc(
         path=path,
         max_entries=live.info.max_entries,
-        alive=len(dump.keys) - deleted,
-        deleted=deleted,
-        revived=revived,
+        alive=len(dump.keys) - deleted - lost,
+        deleted=deleted + lost,
+        revived=revived - lost,
         complete=dump.walk.complete and seen == len(expired),
         seconds=time.perf_counter() - started,
         nat_deleted=nat_deleted,
     )
 
 
-def delete_expired(gate: Gate, live: BpfMap, key: bytes) -> bool:
+def delete_expired(gate: Gate, live: BpfMap, key: bytes, back: Revived) -> bool:
     """Delete one entry if it is still expired; whether it is gone.
 
     Between the look and the deletion a packet may revive the entry. What was taken out tells;
-    it is put back then, unless the next packet has already made a new entry.
+    ``back`` gets it then, which puts it back unless the next packet has already made a new one.
     """
     value = live.lookup(key)
     if value is None:
@@ -279,11 +282,7 @@ def delete_expired(gate: Gate, live: BpfMap, key: bytes) -> bool:
         return True
     if taken is None or _expired(taken):
         return True
-    try:
-        mapwrite.update(gate, live, key, taken, NOEXIST)
-    except BpfError:
-        # A new entry is there, or the table is full of others: as if it had just been evicted.
-        return live.lookup(key) is None
+    back.put_back(key, taken)
     return False
 
 

@@ -19,12 +19,12 @@ from ctconsole.errors import BpfError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.mapwrite import NOEXIST
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.catalogue import classify
 from ctconsole.manager.changing import changing
 from ctconsole.manager.knowledge import nat_owners, open_nat
+from ctconsole.manager.revived import Revived
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.reading import PLAIN
@@ -259,6 +259,7 @@ def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
         deletion = _Deletion(gate, live, nat, plan)
         for start in range(0, plan.chosen, BATCH):
             deletion.delete(plan.keys[start : start + BATCH])
+        deletion.finish()
     fields: dict[str, Scalar] = {
         "filter": plan.query.text,
         "deleted": deletion.deleted,
@@ -290,6 +291,7 @@ class _Deletion:
     def __init__(self, gate: Gate, live: BpfMap, nat: BpfMap | None, plan: FlushPlan) -> None:
         self._gate, self._live, self._nat, self._plan = gate, live, nat, plan
         self.deleted = self.kept = self.vanished = self.mappings = 0
+        self._back = Revived(gate, live, plan.entries)
 
     def delete(self, keys: Bytes) -> None:
         """Look at some entries again and delete those that still match."""
@@ -315,19 +317,19 @@ class _Deletion:
             mapwrite.delete(self._gate, self._live, key)
         # A packet may have come between the look and the deletion: what was taken out tells.
         if taken is not None and not self._matches([(key, taken)])[0]:
-            self._put_back(key, taken)
+            self._back.put_back(key, taken)
             self.kept += 1
             return
         self.deleted += 1
+        self._back.deleted += 1
         if self._nat is not None:
             self.mappings += natgc.delete_mapping(self._gate, self._nat, key)
 
-    def _put_back(self, key: bytes, value: bytes) -> None:
-        try:
-            mapwrite.update(self._gate, self._live, key, value, NOEXIST)
-        except BpfError as error:
-            if error.errno != errno.EEXIST:
-                raise
+    def finish(self) -> None:
+        """Put back what had no room while the deletion went on."""
+        lost = self._back.finish()
+        self.kept -= lost
+        self.deleted += lost
 
     def _matches(self, rows: list[tuple[bytes, bytes]]) -> Bools:
         """Which entries the query still chooses, as they are now."""

@@ -10,6 +10,7 @@ from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mapwrite import EXIST
+from ctconsole.manager.revived import Revived
 from ctconsole.model.event import EventKind
 from tests.support.ct_entries import ALIVE, DEAD, ct4_rows
 
@@ -48,7 +49,9 @@ def test_entry_revived_between_look_and_deletion_is_put_back(
     keys, values = ct4_rows(1, lifetime=ktime() + 100)
     clock = itertools.chain([ktime() + 1000], iter(ktime, None))
     monkeypatch.setattr(gc, "ktime", lambda: next(clock))
-    assert not gc.delete_expired(gate, table, keys[0].tobytes())
+    assert not gc.delete_expired(
+        gate, table, keys[0].tobytes(), Revived(gate, table, table.count())
+    )
     assert table.lookup(keys[0].tobytes()) is not None
     del values
 
