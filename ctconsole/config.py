@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_
 
 from ctconsole.errors import ConfigError, CtconsoleError
 from ctconsole.kernel.files import write_whole
+from ctconsole.model.catalogue import LIMIT_TABLE_MIN, TABLE_LIMITS
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-LIMIT_TABLE_MIN = 1 << 10
-"""Fewest entries of a CT or NAT table (``LimitTableMin``)."""
-
-LIMIT_TABLE_MAX = 1 << 24
-"""Most entries of a CT or NAT table (``LimitTableMax``)."""
 
 NAT_DEFAULT = 524288
 """``NATMapEntriesGlobalDefault``: two thirds of the default CT tables together."""
@@ -117,7 +112,7 @@ class Rule:
 
 
 _BOOL = ("true", "false")
-_TABLE = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
+_TABLE = TABLE_LIMITS
 _SIDE = (1 << 8, 1 << 16)
 _U32 = (1 << 32) - 1
 

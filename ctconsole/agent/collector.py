@@ -11,7 +11,7 @@ from ctconsole.agent.evictions import Evictions
 from ctconsole.agent.listener import Listener
 from ctconsole.agent.natgc import NatRules, Orphans
 from ctconsole.errors import AgentError
-from ctconsole.manager.catalogue import classify
+from ctconsole.model.catalogue import classify
 from ctconsole.model.packets.monitor import Signal
 from ctconsole.model.packets.samples import to_wire
 from ctconsole.paths import GLOBALS

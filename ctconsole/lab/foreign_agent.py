@@ -31,7 +31,7 @@ from ctconsole.kernel.programs import load_program
 from ctconsole.lab import foreign_api
 from ctconsole.lab.foreign_api import AgentApiServer
 from ctconsole.lab.foreign_program import holding, tracking
-from ctconsole.manager.catalogue import Generation, find
+from ctconsole.model.catalogue import Generation, find
 from ctconsole.model.readers.agentjson import CONFIG_NAMES
 from ctconsole.model.spec import MapSpec, MapType, differences
 from ctconsole.paths import GLOBALS

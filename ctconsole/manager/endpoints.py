@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event
-from ctconsole.manager.catalogue import find
 from ctconsole.manager.rows import sync_rows
+from ctconsole.model.catalogue import find
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.address_rows import lxc_rows
 from ctconsole.paths import GLOBALS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ctconsole.manager.catalogue import find
+from ctconsole.model.catalogue import find
 from ctconsole.model.ct.layout import KEY4, KEY6, Layout, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
 

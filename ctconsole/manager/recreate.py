@@ -10,17 +10,16 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.kernel import procs
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
-from ctconsole.manager.catalogue import Group, classify
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.swap import Swap, pin_over
 from ctconsole.manager.users import left_on, users
+from ctconsole.model.catalogue import RECREATABLE, check_size, classify
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
@@ -30,7 +29,6 @@ from ctconsole.model.spec import (
     Difference,
     MapInfo,
     MapSpec,
-    MapType,
     differences,
     spec_of,
 )
@@ -44,19 +42,6 @@ if TYPE_CHECKING:
     from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event
-
-RESIZABLE = frozenset(
-    {
-        MapType.HASH,
-        MapType.LRU_HASH,
-        MapType.PERCPU_HASH,
-        MapType.LRU_PERCPU_HASH,
-        MapType.LPM_TRIE,
-        MapType.ARRAY,
-        MapType.PERCPU_ARRAY,
-    }
-)
-"""Types whose capacity can be chosen and whose entries are not programs, maps or sockets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +264,7 @@ def plan_replacement(
         established = int((table.established & table.alive).sum())
         verdicts = tuple(judge(table, Change.RECREATE).reasons())
     else:
-        entries = live.count() if info.type in RESIZABLE else 0
+        entries = live.count() if info.type in RECREATABLE else 0
     return RecreatePlan(
         path=path,
         info=info,
@@ -381,18 +366,12 @@ def _swap_events(plan: RecreatePlan, new: MapInfo, lost: int) -> list[Event]:
 
 
 def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
-    if info.type not in RESIZABLE:
+    if info.type not in RECREATABLE:
         raise UsageError(
             f"{path.name} is a {info.type.name}, which cannot be re-created while in use",
             hint="Restart the agent instead",
         )
-    entry = classify(path.name)
-    strict = entry is not None and entry.group in {Group.CONNTRACK, Group.NAT}
-    low, high = (LIMIT_TABLE_MIN if strict else 1), LIMIT_TABLE_MAX
-    if not low <= max_entries <= high:
-        raise UsageError(
-            f"{max_entries} entries for {path.name} is out of range", hint=f"Give {low} to {high}"
-        )
+    check_size(path.name, max_entries)
 
 
 def _warnings(plan: RecreatePlan) -> list[str]:

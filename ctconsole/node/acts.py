@@ -17,6 +17,7 @@ from ctconsole.manager.changing import changing
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.recreate import RecreateReport, recreate
 from ctconsole.manager.restart import plan_restart as plan_start
+from ctconsole.model.catalogue import option_of, twins_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,26 +33,10 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R", "RecreateReport", "FlushReport", "ResizeReport")
 
-_OPTION_OF = {
-    "cilium_ct4_global": "bpf-ct-global-tcp-max",
-    "cilium_ct6_global": "bpf-ct-global-tcp-max",
-    "cilium_ct_any4_global": "bpf-ct-global-any-max",
-    "cilium_ct_any6_global": "bpf-ct-global-any-max",
-    "cilium_snat_v4_external": "bpf-nat-global-max",
-    "cilium_snat_v6_external": "bpf-nat-global-max",
-    "cilium_ipv4_frag_datagrams": "bpf-fragments-map-max",
-}
-
-
 _NO_AGENT = (
     "No agent of ours looks after this map: attached programs keep using the old one until "
     "whoever attached them replaces them"
 )
-
-
-def option_of(pin_name: str) -> str | None:
-    """The option a map's capacity follows, None where it is fixed or per endpoint."""
-    return _OPTION_OF.get(pin_name)
 
 
 def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[str, ...]:
@@ -70,15 +55,12 @@ def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[
         return (
             f"No option sizes {plan.path.name}: the agent's next start makes it as it was, empty",
         )
-    twins = [
-        name
-        for name, same in _OPTION_OF.items()
-        if same == option and name != plan.path.name and plan.path.with_name(name).exists()
-    ]
+    if plan.wish.max_entries == plan.info.max_entries:
+        return ()
     return tuple(
         f"{option} sizes {twin} as well, which the agent's next start will re-create"
-        for twin in twins
-        if plan.wish.max_entries != plan.info.max_entries
+        for twin in twins_of(plan.path.name)
+        if plan.path.with_name(twin).exists()
     )
 
 

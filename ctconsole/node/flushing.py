@@ -21,10 +21,10 @@ from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
-from ctconsole.manager.catalogue import classify
 from ctconsole.manager.changing import changing
 from ctconsole.manager.knowledge import nat_owners, open_nat
 from ctconsole.manager.revived import Revived
+from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.reading import PLAIN

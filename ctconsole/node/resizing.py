@@ -19,8 +19,8 @@ from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.plan import RESIZABLE, MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.manager.resize.run import Options, Watching, resize
+from ctconsole.model.catalogue import option_of
 from ctconsole.model.spec import differences
-from ctconsole.node.acts import option_of
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.tables import read_table
-from ctconsole.manager.catalogue import group_of
+from ctconsole.model.catalogue import group_of
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls

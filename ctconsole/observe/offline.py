@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError
-from ctconsole.manager.catalogue import CATALOGUE, classify
+from ctconsole.model.catalogue import CATALOGUE, classify
 from ctconsole.model.ct.layout import VALUE_SIZE, Layout
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
 from ctconsole.model.readers.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError
-from ctconsole.manager.catalogue import group_of
+from ctconsole.model.catalogue import group_of
 from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import CtTable

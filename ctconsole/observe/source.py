@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ctconsole.manager.catalogue import Group, classify
+from ctconsole.model.catalogue import Group, classify
 from ctconsole.model.ct.layout import KEYS, VALUE_SIZE
 from ctconsole.model.spec import MapType
 

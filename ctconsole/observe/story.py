@@ -12,6 +12,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ctconsole.model.catalogue import option_of
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -38,16 +39,6 @@ _TOLD = _OPENING | {
     EventKind.ENDPOINT_REGENERATED,
 }
 
-OPTION_OF = {
-    "cilium_ct4_global": "bpf-ct-global-tcp-max",
-    "cilium_ct6_global": "bpf-ct-global-tcp-max",
-    "cilium_ct_any4_global": "bpf-ct-global-any-max",
-    "cilium_ct_any6_global": "bpf-ct-global-any-max",
-    "cilium_snat_v4_external": "bpf-nat-global-max",
-    "cilium_snat_v6_external": "bpf-nat-global-max",
-}
-"""The option that decides a map's size."""
-
 
 @dataclass
 class MapStory:
@@ -68,7 +59,7 @@ class MapStory:
     def clauses(self, name: str, options: Mapping[str, tuple[Scalar, Scalar]]) -> list[str]:
         """The parts of the sentence that are about this map."""
         ids = f"{self.old_id} -> {self.new_id}" if self.new_id is not None else ""
-        told = self.new_max is None or OPTION_OF.get(name) in options
+        told = self.new_max is None or option_of(name) in options
         sizes = "" if told else f"{self.property or 'size'} {self.old_max} -> {self.new_max}"
         inside = ", ".join(part for part in (ids, sizes) if part)
         found = [f"{name} re-created ({inside})" if inside else f"{name} re-created"]
@@ -220,7 +211,7 @@ class Restart:
         return {
             option: (story.old_max, story.new_max)
             for name, story in self.maps.items()
-            if name in self.configured and (option := OPTION_OF.get(name))
+            if name in self.configured and (option := option_of(name))
         }
 
     def _fields(self, begin: float, end: float, changed: Iterable[str]) -> dict[str, Any]:

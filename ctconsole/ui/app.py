@@ -18,8 +18,7 @@ from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
-from ctconsole.manager.catalogue import group_of
-from ctconsole.manager.recreate import RESIZABLE
+from ctconsole.model.catalogue import RECREATABLE, group_of
 from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.screens.base import View
@@ -348,7 +347,7 @@ class ConsoleApp(App[None]):
         """Open the dialogue for a map, or say why not."""
         if self.actions is None:
             self.flash(self.read_only)
-        elif row.info.pin is None or row.info.type not in RESIZABLE:
+        elif row.info.pin is None or row.info.type not in RECREATABLE:
             kind = row.info.type.name.lower()
             self.flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
         else:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctconsole.errors import NoSuchMapError, UsageError
-from ctconsole.manager.catalogue import group_of
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
 from ctconsole.manager.restart import RestartPlan, RestartReport
+from ctconsole.model.catalogue import group_of
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
 from ctconsole.model.ct.reading import Reading

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctconsole.kernel import mapwrite, pins
-from ctconsole.manager.catalogue import classify
+from ctconsole.model.catalogue import classify
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.support.record_maps import raw, record

@@ -7,6 +7,7 @@ import pytest
 from textual.widgets import Button, Input
 
 from ctconsole.errors import AgentError, BpfError, UsageError
+from ctconsole.model.catalogue import TABLE_LIMITS
 from ctconsole.ui.screens.recreate import RecreateScreen, table_size
 from ctconsole.ui.screens.restart import RestartScreen
 from tests.support.fakes import CT4, FakeActions, FakeSource
@@ -130,13 +131,29 @@ async def test_a_bad_size_is_named_and_nothing_can_be_done(
     [("1024", 1024), ("512k", 524288), ("1M", 1 << 20), ("16M", 1 << 24), ("262,144", 262144)],
 )
 def test_sizes_as_people_type_them(typed: str, size: int) -> None:
-    assert table_size(typed) == size
+    assert table_size(typed, TABLE_LIMITS) == size
+
+
+async def test_a_map_that_tracks_no_connections_may_be_small(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        row = actions.source.rows[CT4.with_name("cilium_lxc")]
+        console.recreate(row)
+        await until(pilot, lambda: isinstance(pilot.app.screen, RecreateScreen))
+        await type_into(pilot, "#size", "12")
+        assert text_of(pilot, "#problem") == ""
+        await type_into(pilot, "#name", "cilium_lxc")
+        await pilot.click("#go")
+        await settle(pilot)
+        assert actions.done == [(CT4.with_name("cilium_lxc"), 12)]
 
 
 @pytest.mark.parametrize("typed", ["", "-5", "1.5M", "1023", "16777217", "0x400"])
 def test_sizes_that_are_refused(typed: str) -> None:
     with pytest.raises(UsageError):
-        table_size(typed)
+        table_size(typed, TABLE_LIMITS)
 
 
 async def test_a_failed_recreation_is_told_in_one_sentence(

@@ -23,7 +23,7 @@ def describe(paths: Sequence[Path]) -> list[dict[str, Any]]:
         FormatError: there is no map in any of them.
         UsageError: a path cannot be read at all.
     """
-    from ctconsole.manager.catalogue import Group, classify
+    from ctconsole.model.catalogue import Group, classify
     from ctconsole.observe.offline import read_offline
 
     offline = read_offline(paths)

@@ -197,7 +197,7 @@ def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
 
     from ctconsole.kernel.counts import count_maps, open_counter
     from ctconsole.kernel.maps import all_programs
-    from ctconsole.manager.catalogue import Group, classify, use_of
+    from ctconsole.model.catalogue import Group, classify, use_of
 
     maps = list(maps)
     counter = open_counter()

@@ -11,13 +11,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.config import LIMIT_TABLE_MAX
 from ctconsole.errors import UsageError
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.procs import memory
-from ctconsole.manager.catalogue import classify
 from ctconsole.manager.resize.look import Look
 from ctconsole.manager.users import users
+from ctconsole.model.catalogue import check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change
@@ -340,11 +339,7 @@ def _check(path: Path, info: MapInfo, max_entries: int) -> None:
             f"{info.value_size} bytes, whose entries cannot be carried over",
             hint="Re-create it, or restart its agent with another size",
         )
-    if not 1 <= max_entries <= LIMIT_TABLE_MAX:
-        raise UsageError(
-            f"{max_entries} entries for {path.name} is out of range",
-            hint=f"Give 1 to {LIMIT_TABLE_MAX}",
-        )
+    check_size(path.name, max_entries)
 
 
 def _warnings(plan: ResizePlan) -> Iterator[str]:

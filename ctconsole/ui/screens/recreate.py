@@ -8,8 +8,8 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
-from ctconsole.config import LIMIT_TABLE_MAX, LIMIT_TABLE_MIN
 from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.model.catalogue import size_limits
 from ctconsole.model.units import parse_size
 from ctconsole.ui.screens.confirm import ConfirmScreen
 
@@ -24,24 +24,26 @@ if TYPE_CHECKING:
     from ctconsole.ui.actions import Actions
 
 
-def table_size(text: str) -> int:
+def table_size(text: str, limits: tuple[int, int]) -> int:
     """A table size as a person types it: ``524288``, ``524,288``, ``512k``, ``1M``.
 
     Raises:
-        UsageError: not a number, or outside Cilium's limits; says which.
+        UsageError: not a number, or outside its limits; says which.
     """
     try:
         size = parse_size(text)
     except CtconsoleError as error:
         raise UsageError("Not a size: type a number such as 524288, 512k or 1M") from error
-    if not LIMIT_TABLE_MIN <= size <= LIMIT_TABLE_MAX:
-        raise UsageError(f"{size:,} is outside {LIMIT_TABLE_MIN:,} to {LIMIT_TABLE_MAX:,}")
+    low, high = limits
+    if not low <= size <= high:
+        raise UsageError(f"{size:,} is outside {low:,} to {high:,}")
     return size
 
 
-def _proposal(size: int) -> int:
+def _proposal(size: int, limits: tuple[int, int]) -> int:
     """Twice the size, within the limits."""
-    return max(LIMIT_TABLE_MIN, min(2 * size, LIMIT_TABLE_MAX))
+    low, high = limits
+    return max(low, min(2 * size, high))
 
 
 class RecreateScreen(ConfirmScreen):
@@ -58,12 +60,13 @@ class RecreateScreen(ConfirmScreen):
     def __init__(self, row: MapRow, actions: Actions) -> None:
         super().__init__(actions, f"Recreate {row.info.label}", row.info.label)
         self.row = row
+        self._limits = size_limits(row.info.label)
 
     def fields(self) -> Iterable[Widget]:
         """The size wished for."""
         with Horizontal(classes="field"):
             yield Label("New size")
-            yield Input(str(_proposal(self.row.info.max_entries)), id="size")
+            yield Input(str(_proposal(self.row.info.max_entries, self._limits)), id="size")
             yield Static("512k and 1M work too", classes="hint")
 
     @on(Input.Changed, "#size")
@@ -75,7 +78,7 @@ class RecreateScreen(ConfirmScreen):
         """Plan for the size typed, or say what is wrong with it."""
         path = cast("PurePath", self.row.info.pin)
         try:
-            size = table_size(self.query_one("#size", Input).value)
+            size = table_size(self.query_one("#size", Input).value, self._limits)
         except UsageError as error:
             self.complain(error.message)
         else:

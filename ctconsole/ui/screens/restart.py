@@ -12,6 +12,7 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
 from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.model.catalogue import TABLE_LIMITS
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.recreate import table_size
 
@@ -87,7 +88,7 @@ class RestartScreen(ConfirmScreen):
             UsageError: a field holds no size.
         """
         typed = {
-            option: table_size(self.query_one(f"#{option}", Input).value)
+            option: table_size(self.query_one(f"#{option}", Input).value, TABLE_LIMITS)
             for option in SIZES
             if option in sizes
         }

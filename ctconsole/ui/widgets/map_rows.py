@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.manager.catalogue import NOT_USED, Group
+from ctconsole.model.catalogue import NOT_USED, Group
 from ctconsole.model.units import duration, short_size
 from ctconsole.ui.levels import bar, level_of, percent
 from ctconsole.ui.text import clean

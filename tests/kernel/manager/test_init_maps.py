@@ -7,8 +7,8 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.errors import UsageError
 from ctconsole.kernel.bpffs import pinned_maps
-from ctconsole.manager.catalogue import classify
 from ctconsole.manager.init_maps import InitReport, init_maps, wishes
+from ctconsole.model.catalogue import classify
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.model.spec import MapFlag, MapType

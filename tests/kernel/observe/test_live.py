@@ -10,7 +10,7 @@ from ctconsole.errors import FormatError, NoSuchMapError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
-from ctconsole.manager.catalogue import Group
+from ctconsole.model.catalogue import Group
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe.live import LiveSource

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from ctconsole.manager.catalogue import (
+from ctconsole.errors import UsageError
+from ctconsole.model.catalogue import (
     CATALOGUE,
     Generation,
     Group,
+    check_size,
     classify,
     find,
     group_of,
+    option_of,
+    size_limits,
+    twins_of,
     use_of,
 )
 from ctconsole.model.spec import MapSpec, MapType
@@ -93,3 +98,26 @@ def test_only_tables_of_tuples_are_decoded_as_conntrack() -> None:
 )
 def test_who_uses_a_map_is_said_in_words(programs: int | None, words: str) -> None:
     assert use_of(programs) == words
+
+
+def test_maps_of_one_option_are_each_others_twins() -> None:
+    for entry in CATALOGUE:
+        for twin in twins_of(entry.name):
+            assert option_of(twin) == option_of(entry.name)
+            assert entry.name in twins_of(twin)
+    assert twins_of("cilium_ct4_global") == ("cilium_ct6_global",)
+    assert option_of("cilium_lxc") is None
+    assert twins_of("cilium_lxc") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("cilium_ct_any6_global", 1024), ("cilium_ct4_00012", 1024), ("cilium_lxc", 1), ("other", 1)],
+)
+def test_a_map_takes_a_size_within_its_limits_and_no_other(name: str, least: int) -> None:
+    assert size_limits(name) == (least, 1 << 24)
+    for size in (least, 1 << 24):
+        check_size(name, size)
+    for size in (least - 1, (1 << 24) + 1):
+        with pytest.raises(UsageError, match="out of range"):
+            check_size(name, size)

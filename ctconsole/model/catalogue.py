@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ctconsole.errors import UsageError
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
@@ -41,6 +42,27 @@ class Generation(StrEnum):
     V1_9 = "1.9"
     V1_18 = "1.18"
 
+
+LIMIT_TABLE_MIN = 1 << 10
+"""Fewest entries of a CT or NAT table (``LimitTableMin``)."""
+
+LIMIT_TABLE_MAX = 1 << 24
+"""Most entries of a CT or NAT table (``LimitTableMax``), and of any map that is given a size."""
+
+TABLE_LIMITS = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
+
+RECREATABLE = frozenset(
+    {
+        MapType.HASH,
+        MapType.LRU_HASH,
+        MapType.PERCPU_HASH,
+        MapType.LRU_PERCPU_HASH,
+        MapType.LPM_TRIE,
+        MapType.ARRAY,
+        MapType.PERCPU_ARRAY,
+    }
+)
+"""Types whose capacity can be chosen and whose entries are not programs, maps or sockets."""
 
 BOTH = (Generation.V1_9, Generation.V1_18)
 
@@ -205,6 +227,47 @@ def classify(name: str, live: MapInfo | MapSpec | None = None) -> CatalogueEntry
     found = [entry for entry in CATALOGUE if _pattern(entry.name).fullmatch(name)]
     fitting = [entry for entry in found if live is not None and entry.matches(live)]
     return next(iter(fitting or found), None)
+
+
+_SIZED = {
+    "bpf-ct-global-tcp-max": ("cilium_ct4_global", "cilium_ct6_global"),
+    "bpf-ct-global-any-max": ("cilium_ct_any4_global", "cilium_ct_any6_global"),
+    "bpf-nat-global-max": ("cilium_snat_v4_external", "cilium_snat_v6_external"),
+    "bpf-fragments-map-max": ("cilium_ipv4_frag_datagrams",),
+}
+
+_OPTION_OF = {name: option for option, names in _SIZED.items() for name in names}
+
+
+def option_of(pin_name: str) -> str | None:
+    """The option a map's capacity follows, None where it is fixed or per endpoint."""
+    return _OPTION_OF.get(pin_name)
+
+
+def twins_of(pin_name: str) -> tuple[str, ...]:
+    """The other maps that the same option sizes."""
+    same = _SIZED.get(_OPTION_OF.get(pin_name, ""), ())
+    return tuple(name for name in same if name != pin_name)
+
+
+def size_limits(pin_name: str) -> tuple[int, int]:
+    """Fewest and most entries that a map may be given, whoever asks and by whatever way."""
+    strict = group_of(pin_name) in {Group.CONNTRACK, Group.NAT}
+    return LIMIT_TABLE_MIN if strict else 1, LIMIT_TABLE_MAX
+
+
+def check_size(pin_name: str, max_entries: int) -> None:
+    """See that a map may be given a size.
+
+    Raises:
+        UsageError: it may not; says what it may.
+    """
+    low, high = size_limits(pin_name)
+    if not low <= max_entries <= high:
+        raise UsageError(
+            f"{max_entries} entries for {pin_name} is out of range",
+            hint=f"Give {low} to {high}",
+        )
 
 
 NOT_USED = "not used by this datapath"
