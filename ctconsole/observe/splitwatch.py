@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapType
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 10.0
 """Between two looks; one costs a few milliseconds unless something is suspicious."""
+
+INNOCENT_SECONDS = 300.0
+"""For so long a suspicion that proved to be nothing is not looked into again.
+
+Maps that somebody holds without a pin keep it up for good, and looking at every hook takes seconds
+of a core on a large node. Other programs or maps make it another suspicion.
+"""
+
+Suspicion: TypeAlias = frozenset[tuple[str, int]]
+"""Pins that nobody uses, maps used in their stead, and the programs that do, by their ids."""
 
 
 class SplitWatch:
@@ -37,6 +47,8 @@ class SplitWatch:
         self._inventory = Inventory(stale=0.0)
         self._next = 0.0
         self._alarmed: frozenset[Path] = frozenset()
+        self._innocent: Suspicion = frozenset()
+        self._innocent_until = 0.0
 
     def step(self, pinned: Mapping[Path, MapInfo]) -> list[Event]:
         """Alarms that are new, and those that are over.
@@ -52,12 +64,18 @@ class SplitWatch:
             return []
         self._next = now + EVERY_SECONDS
         # Looking at every hook of a large node takes seconds, so it is done on suspicion only.
-        found = self._look() if self._suspicious(pinned) else []
+        suspicion = self._suspicion(pinned)
+        if suspicion == self._innocent and now < self._innocent_until:
+            return []
+        found = self._look() if suspicion else []
         split = {usage.path: usage for usage in found if usage.split}
         # An alarm is over when it is seen to be, not when it cannot be seen.
         doubtful = frozenset(usage.path for usage in found if usage.in_doubt) & self._alarmed
         events = list(self._changes(split, doubtful))
         self._alarmed = frozenset(split) | doubtful
+        told = suspicion and not self._alarmed and not any(usage.in_doubt for usage in found)
+        self._innocent = suspicion if told else frozenset()
+        self._innocent_until = now + INNOCENT_SECONDS if told else 0.0
         return events
 
     def _look(self) -> list[MapUsage]:
@@ -79,16 +97,18 @@ class SplitWatch:
         for path in sorted(self._alarmed - split.keys() - doubtful):
             yield _event(path, f"Programs use the pinned {path.name} again", Level.INFO, {})
 
-    def _suspicious(self, pinned: Mapping[Path, MapInfo]) -> bool:
-        """Whether some pinned map is used by no program while another one like it is."""
-        used = {number for program in self._inventory.programs() for number in program.map_ids}
-        idle = {
-            (info.name, info.type, info.key_size, info.value_size)
+    def _suspicion(self, pinned: Mapping[Path, MapInfo]) -> Suspicion:
+        """Pinned maps that no program uses while others like them are used; empty if none."""
+        programs = list(self._inventory.programs())
+        used = {number for program in programs for number in program.map_ids}
+        unused = [
+            info
             for info in pinned.values()
             if info.id not in used and info.type is not MapType.PROG_ARRAY
-        }
+        ]
+        idle = {(info.name, info.type, info.key_size, info.value_size) for info in unused}
         if not idle:
-            return False
+            return frozenset()
         twins = {
             info.id
             for info in self._inventory.maps().values()
@@ -96,7 +116,13 @@ class SplitWatch:
         }
         # Labs and other datapaths have maps of the same names, pinned elsewhere.
         lost = twins - {info.id for info in pinned.values()}
-        return bool(lost) and bool(lost - self._inventory.pinned_anywhere())
+        if lost:
+            lost -= self._inventory.pinned_anywhere()
+        if not lost:
+            return frozenset()
+        users = {program.id for program in programs if not lost.isdisjoint(program.map_ids)}
+        numbers = {"pinned": {info.id for info in unused}, "map": lost, "program": users}
+        return frozenset((kind, number) for kind, ids in numbers.items() for number in ids)
 
 
 def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:

@@ -28,6 +28,31 @@ def test_the_alarm_names_the_generation_that_packets_meet(monkeypatch: pytest.Mo
     others = (generation(11, loaded=2), generation(10, attached=2))
     usage = MapUsage(PIN, generation(12), others, Level.ERROR, "split")
     monkeypatch.setattr(splitwatch, "map_usage", lambda *_, **__: [usage])
-    monkeypatch.setattr(SplitWatch, "_suspicious", lambda *_: True)
+    monkeypatch.setattr(SplitWatch, "_suspicion", lambda *_: frozenset({("map", 10)}))
     (alarm,) = SplitWatch(PIN.parent).step({})
     assert (alarm.fields["used_id"], alarm.fields["left"]) == (10, 2)
+
+
+def test_a_suspicion_that_was_nothing_is_not_looked_into_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[Level] = []
+    level, suspicion = Level.INFO, frozenset({("map", 10)})
+
+    def look(*_: object, **__: object) -> list[MapUsage]:
+        looks.append(level)
+        return [MapUsage(PIN, generation(12), (generation(10, attached=1),), level, "said")]
+
+    monkeypatch.setattr(splitwatch, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(splitwatch, "map_usage", look)
+    monkeypatch.setattr(SplitWatch, "_suspicion", lambda *_: suspicion)
+    watch = SplitWatch(PIN.parent)
+    assert [watch.step({}) for _ in range(3)] == [[], [], []]
+    assert looks == [Level.INFO]
+    # Another program uses the lost map: this may be another story, and an alarm is followed.
+    level, suspicion = Level.ERROR, suspicion | {("program", 7)}
+    assert [len(watch.step({})) for _ in range(3)] == [1, 0, 0]
+    level = Level.INFO
+    (over,) = watch.step({})
+    assert over.level is Level.INFO
+    assert len(looks) == 1 + 3 + 1
