@@ -5,6 +5,7 @@ Each row is a command and the errno an older kernel, or one that refuses, gives 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from contextlib import contextmanager
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ctconsole.errors import BpfError, DeniedError, MissingFeatureError
-from ctconsole.kernel import attachments, hooks, mapwrite, pins, probes, syscall, walk
+from ctconsole.errors import BpfError, DatapathError, DeniedError, MissingFeatureError
+from ctconsole.kernel import attachments, counts, hooks, mapwrite, pins, probes, syscall, walk
 from ctconsole.kernel import ids as kernel_ids
 from ctconsole.kernel.counts import count_maps
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.programs import load_program
+from ctconsole.kernel.programs import load_program, program_info
 from ctconsole.kernel.syscall import ENOTSUPP, Cmd
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.rows import read_rows
@@ -27,7 +28,6 @@ from ctconsole.observe.inventory import Inventory
 from tests.support.bpf_insns import returning
 
 if TYPE_CHECKING:
-    import ctypes
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -243,14 +243,98 @@ def test_the_manager_says_what_the_kernel_refused_to_create(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("number", [errno.EINVAL, ENOTSUPP, errno.EPERM])
-def test_doctor_survives_a_kernel_that_lacks_every_batch(
+def probed(name: str) -> probes.Probe:
+    """What the doctor says of one feature."""
+    (trial,) = [one for one in probes._TRIALS if one.name == name]
+    return probes._tried(trial)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, ENOTSUPP])
+def test_doctor_says_what_a_kernel_without_batches_does_instead(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    with answering({Cmd.BPF_MAP_UPDATE_BATCH: number}, monkeypatch):
-        found = probes.probe_all()
-    (batch,) = [one for one in found if one.name == "batch operations"]
-    assert batch
+    lacking = {Cmd.BPF_MAP_UPDATE_BATCH: number, Cmd.BPF_MAP_LOOKUP_BATCH: number}
+    with answering(lacking, monkeypatch):
+        found = probed("batch operations")
+    assert not found.ok
+    assert not found.needed
+    assert found.detail == "maps are read key by key, six times slower"
+    assert found.remedy == "Linux 5.6 or later has them"
+
+
+def test_doctor_says_what_refused_it_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering({Cmd.BPF_MAP_UPDATE_BATCH: errno.EPERM}, monkeypatch):
+        found = probed("batch operations")
+    assert not found.ok
+    assert "BPF_MAP_UPDATE_BATCH" in found.detail
+    assert "Operation not permitted" in found.detail
+
+
+def test_without_the_counting_kfunc_maps_are_walked_and_the_doctor_says_so(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        log = f"libbpf: extern (func ksym) '{counts.KFUNC}': not found in kernel or module BTFs"
+        raise DatapathError("the iterator was refused", log=log)
+
+    monkeypatch.setattr(counts, "BpfObject", refused)
+    with pytest.raises(MissingFeatureError, match=f"it has no {counts.KFUNC}"):
+        counts.ElementCounter()
+    assert counts.open_counter() is None
+    with mapwrite.create(gate, HASH) as live:
+        fill(gate, live)
+        found = count_maps([live.info], counts.open_counter())[live.info.id]
+    assert (found.entries, found.walked) == (10, True)
+    monkeypatch.setattr(probes, "_btf_bytes", lambda: b"")
+    told = probed("element count")
+    assert (told.ok, told.needed) == (False, False)
+    assert "slower walks" in told.detail
+
+
+@contextmanager
+def knowing(size: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the kernel fill only so many bytes of what it says of an object."""
+    real = syscall.call
+
+    def call(cmd: Cmd, attr: ctypes.Structure) -> int:
+        result = real(cmd, attr)
+        if isinstance(attr, syscall.InfoAttr) and attr.info_len > size:
+            ctypes.memset(attr.info + size, 0, attr.info_len - size)
+            attr.info_len = size
+        return result
+
+    with monkeypatch.context() as patched:
+        for module in ROOM:
+            patched.setattr(module, "call", call)
+        yield
+
+
+def test_before_linux_4_15_a_map_has_no_name(
+    gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bpffs / "tc/globals/cilium_lxc"
+    with mapwrite.create(gate, HASH) as live:
+        pins.pin(gate, live, path)
+    with knowing(syscall.MapInfoStruct.name.offset, monkeypatch), BpfMap.open(path) as live:
+        assert live.info.name == ""
+        assert live.info.label == "cilium_lxc"
+        assert (live.info.type, live.info.max_entries) == (MapType.HASH, 32)
+    with (
+        knowing(syscall.MapInfoStruct.name.offset, monkeypatch),
+        open_or_create_map(gate, path, HASH).map as again,
+    ):
+        assert again.info.id == live.info.id
+
+
+def test_before_linux_5_1_a_program_has_not_counted_its_runs(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = load_program(gate, returning(0), name="p")
+    with knowing(syscall.ProgInfoStruct.run_time_ns.offset, monkeypatch):
+        found = program_info(program)
+    os.close(program)
+    assert (found.name, found.run_cnt, found.run_time_ns) == ("p", 0, 0)
+    assert found.id > 0
 
 
 def test_a_machine_without_numbers_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
