@@ -194,16 +194,24 @@ def agent_of(path: Path) -> AgentSettings | None:
     """
     candidates = [default_state_dir(), *sorted(labs_dir().glob("*/state"))]
     for folder in candidates:
-        state = StateDir(folder)
         with suppress(FormatError):
-            settings = state.load_settings()
-            if (
-                settings is not None
-                and path.absolute().is_relative_to(settings.bpf_root)
-                and state.running_pid() is not None
-            ):
+            settings = agent_at(folder, path)
+            if settings is not None:
                 return settings
     return None
+
+
+def agent_at(folder: Path, path: Path) -> AgentSettings | None:
+    """The settings of the agent that runs on a state folder, if the map at ``path`` is its own.
+
+    Raises:
+        FormatError: the folder's ``agent.json`` is damaged.
+    """
+    state = StateDir(folder)
+    settings = state.load_settings()
+    if settings is None or not path.absolute().is_relative_to(settings.bpf_root):
+        return None
+    return settings if state.running_pid() is not None else None
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,22 +18,15 @@ from ctconsole.cli.options import (
     from_dump_option,
     layout_option,
 )
-from ctconsole.errors import AgentError, UsageError
+from ctconsole.errors import UsageError
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import PurePath
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import FrameType
 
-    from ctconsole.agent.state import AgentSettings
-    from ctconsole.kernel.gate import Gate
-    from ctconsole.manager.recreate import RecreatePlan, RecreateReport
-    from ctconsole.manager.restart import RestartPlan, RestartReport
     from ctconsole.model.ct.layout import Layout
-    from ctconsole.model.ct.query import Query
-    from ctconsole.model.plan import Plan, Report
-    from ctconsole.node.flushing import FlushPlan, FlushReport
 
     Leave = Callable[[], None]
 
@@ -139,6 +129,7 @@ def open_console(
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.knowledge import read_translated
+    from ctconsole.node.actions import NodeActions
     from ctconsole.node.names import names_of_node
     from ctconsole.node.owner import agent_of
     from ctconsole.node.reading import own_policy
@@ -154,9 +145,10 @@ def open_console(
     history = StateDir(state_dir).history
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
     gate = Gate.open(read_only=bool(closed))
+    source = LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
     app = ConsoleApp(
-        LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root)),
-        NodeActions(gate, state_dir, layout) if gate else None,
+        source,
+        NodeActions(gate, state_dir, source.reading) if gate else None,
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),
@@ -190,129 +182,3 @@ def _ending(leave: Leave) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class NodeActions:
-    """What the console may do: the manager's and the agent's changes, through the write gate.
-
-    Args:
-        gate: the write gate.
-        state_dir: state folder of the agent that `restart_agent` restarts.
-        layout: of the entries; None finds out.
-    """
-
-    def __init__(self, gate: Gate, state_dir: Path, layout: Layout | None = None) -> None:
-        self._gate = gate
-        self._layout = layout
-        self._state_dir = state_dir
-
-    def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
-        """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.manager.recreate import plan_recreate
-        from ctconsole.node.acts import agent_warnings
-        from ctconsole.node.owner import agent_of
-        from ctconsole.node.reading import reading_of_node
-
-        pin = Path(path)
-        plan = plan_recreate(pin, max_entries, reading_of_node(pin.parent, self._layout))
-        more = agent_warnings(plan, agent_of(plan.path, self._state_dir))
-        return replace(plan, warnings=(*plan.warnings, *more), lasting=more)
-
-    def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
-        """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.node.flushing import plan_flush
-        from ctconsole.node.reading import reading_of_node
-
-        pin = Path(path)
-        return plan_flush(pin, query, key, reading=reading_of_node(pin.parent, self._layout))
-
-    def plan_restart(self, changes: Mapping[str, str]) -> RestartPlan:
-        """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.node.acts import plan_restart
-        from ctconsole.node.reading import reading_of_node
-
-        settings = self._settings()
-        reading = partial(reading_of_node, settings.bpf_root, self._layout)
-        return plan_restart(settings, changes, reading)
-
-    def carry_out(self, plan: Plan) -> Report:
-        """See `ctconsole.ui.actions.Actions`."""
-        from ctconsole.manager.recreate import RecreatePlan
-        from ctconsole.manager.restart import RestartPlan
-        from ctconsole.node.flushing import FlushPlan
-
-        match plan:
-            case RecreatePlan():
-                return self.recreate(plan)
-            case FlushPlan():
-                return self.flush(plan)
-            case RestartPlan():
-                return self.restart(plan)
-            case _:
-                raise TypeError(plan)
-
-    def recreate(self, plan: RecreatePlan) -> RecreateReport:
-        """Remove the map with all its entries and create it anew, as planned."""
-        from ctconsole.node.acts import record, recreate_map
-        from ctconsole.node.owner import agent_of
-
-        settings = agent_of(plan.path, self._state_dir)
-        report = recreate_map(self._gate, plan, settings)
-        if settings is None:
-            report = record(self._state_dir, report)
-        report.check()
-        return report
-
-    def flush(self, plan: FlushPlan) -> FlushReport:
-        """Delete what was planned, as far as it still matches."""
-        from ctconsole.node.acts import record
-        from ctconsole.node.flushing import flush
-        from ctconsole.node.owner import agent_of
-
-        report = flush(self._gate, plan)
-        settings = agent_of(plan.path, self._state_dir)
-        return record(settings.state_dir if settings else self._state_dir, report)
-
-    def agent_sizes(self) -> Mapping[str, int]:
-        """See `ctconsole.ui.actions.Actions`."""
-        config, _ = self._settings().read_config()
-        return {
-            "bpf-ct-global-tcp-max": config.bpf_ct_global_tcp_max,
-            "bpf-ct-global-any-max": config.bpf_ct_global_any_max,
-        }
-
-    def restart(self, plan: RestartPlan) -> RestartReport:
-        """Restart our agent.
-
-        A changed option goes where it was set: into the config folder, if the agent has one and
-        no flag overrides it there.
-        """
-        from ctconsole.agent import control
-        from ctconsole.manager.restart import RestartReport
-
-        settings = self._settings()
-        before = control.status(settings)
-        started = time.monotonic()
-        after = control.restart(settings, plan.changes)
-        return RestartReport(
-            pid=after.pid,
-            seconds=time.monotonic() - started,
-            renewed={
-                name: number
-                for name, number in after.maps.items()
-                if before.maps.get(name, number) != number
-            },
-            known=bool(before.maps),
-        )
-
-    def _settings(self) -> AgentSettings:
-        """Those of the last start of our agent."""
-        from ctconsole.agent.state import StateDir
-
-        settings = StateDir(self._state_dir).load_settings()
-        if settings is None:
-            raise AgentError(
-                f"No agent of ours was ever started on {self._state_dir}",
-                hint="Start one with ctconsole agent start, or name its folder with --state-dir",
-            )
-        return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -15,9 +16,11 @@ from ctconsole.history import History
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
 from ctconsole.manager.interrupts import Interrupts
-from ctconsole.manager.recreate import RecreateReport, recreate
+from ctconsole.manager.recreate import RecreateReport, plan_recreate, recreate
+from ctconsole.manager.restart import RestartReport
 from ctconsole.manager.restart import plan_restart as plan_start
 from ctconsole.model.catalogue import option_of, twins_of
+from ctconsole.node.flushing import flush
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.report import ResizeReport
     from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.node.flushing import FlushReport
+    from ctconsole.node.flushing import FlushPlan, FlushReport
 
 _R = TypeVar("_R", "RecreateReport", "FlushReport", "ResizeReport")
 
@@ -37,6 +40,22 @@ _NO_AGENT = (
     "No agent of ours looks after this map: attached programs keep using the old one until "
     "whoever attached them replaces them"
 )
+
+
+def plan_recreation(
+    pin: Path, max_entries: int, reading: Reading, settings: AgentSettings | None
+) -> RecreatePlan:
+    """Say what another capacity of a map costs; see `ctconsole.manager.recreate.plan_recreate`.
+
+    Args:
+        pin: the map's.
+        max_entries: its new capacity.
+        reading: how its entries are read and judged.
+        settings: of the running agent that looks after the map, None where there is none.
+    """
+    plan = plan_recreate(pin, max_entries, reading)
+    more = agent_warnings(plan, settings)
+    return replace(plan, warnings=(*plan.warnings, *more), lasting=more)
 
 
 def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[str, ...]:
@@ -64,16 +83,22 @@ def agent_warnings(plan: RecreatePlan, settings: AgentSettings | None) -> tuple[
     )
 
 
-def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None) -> RecreateReport:
+def recreate_map(
+    gate: Gate, plan: RecreatePlan, settings: AgentSettings | None, state_dir: Path
+) -> RecreateReport:
     """Re-create a map and have the agent that looks after it move its programs over.
 
     The size is written where the agent's next start finds it, so that it is not undone then; it
-    is put back exactly if the old map stays pinned. The agent's history gets the events.
+    is put back exactly if the old map stays pinned. The history gets the events.
 
     Args:
         gate: the write gate.
-        plan: of `plan_recreate`.
+        plan: of `plan_recreation`.
         settings: of the running agent that looks after the map; None leaves the programs.
+        state_dir: whose history gets the events where there is no such agent.
+
+    Returns:
+        What was done; see `RecreateReport.check`.
 
     Raises:
         ConfigError: the agent's option cannot take this size; nothing was changed.
@@ -85,7 +110,7 @@ def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None)
     """
     with changing(plan.path.parent, f"re-creates {plan.path.name}"):
         if settings is None:
-            return recreate(gate, plan)
+            return record(state_dir, recreate(gate, plan))
         control.check_ready(settings)
         option = option_of(plan.path.name)
         # Nobody is torn away between the option and the map; `recreate` hears who asks.
@@ -98,6 +123,38 @@ def recreate_map(gate: Gate, plan: RecreatePlan, settings: AgentSettings | None)
                 if pinned_id(plan.path) == plan.info.id:
                     change.undo()
             return record(settings.state_dir, report)
+
+
+def flush_map(gate: Gate, plan: FlushPlan, state_dir: Path) -> FlushReport:
+    """Delete what was planned, as far as it still matches; see `ctconsole.node.flushing.flush`.
+
+    Args:
+        gate: the write gate.
+        plan: of `ctconsole.node.flushing.plan_flush`.
+        state_dir: whose history gets the events.
+    """
+    return record(state_dir, flush(gate, plan))
+
+
+def restart_agent(settings: AgentSettings, changes: Mapping[str, str]) -> RestartReport:
+    """Restart our agent, with other options where wished; see `ctconsole.agent.control.restart`.
+
+    Returns:
+        What became of its maps, as far as the agents before and after told.
+    """
+    before = control.status(settings)
+    started = time.monotonic()
+    after = control.restart(settings, changes)
+    return RestartReport(
+        pid=after.pid,
+        seconds=time.monotonic() - started,
+        renewed={
+            name: number
+            for name, number in after.maps.items()
+            if before.maps.get(name, number) != number
+        },
+        known=bool(before.maps and after.maps),
+    )
 
 
 def plan_restart(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctconsole.agent import control
-from ctconsole.agent.state import StateDir
+from ctconsole.agent import state
+from ctconsole.agent.state import StateDir, agent_at
+from ctconsole.errors import AgentError, UsageError
 from ctconsole.observe.discovery import find_agent, find_globals
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS
 
@@ -15,15 +16,32 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
 
 
-def agent_of(path: Path, state_dir: Path | None) -> AgentSettings | None:
-    """The running agent of ours that looks after the map pinned at ``path``."""
-    if state_dir is not None:
-        state = StateDir(state_dir)
-        settings = state.load_settings()
-        ours = settings is not None and path.absolute().is_relative_to(settings.bpf_root)
-        if ours and state.running_pid() is not None:
-            return settings
-    return control.agent_of(path)
+def agent_of(path: Path, state_dir: Path | None = None) -> AgentSettings | None:
+    """The running agent of ours that looks after the map pinned at ``path``.
+
+    Args:
+        path: the pin.
+        state_dir: a state folder to look at before the usual ones.
+    """
+    found = agent_at(state_dir, path) if state_dir is not None else None
+    return found or state.agent_of(path)
+
+
+def named_agent(path: Path, state_dir: Path | None) -> AgentSettings | None:
+    """The same, for whoever named a folder and means the agent there and no other.
+
+    Raises:
+        AgentError: no agent runs on the folder named.
+        UsageError: the one that does looks after other maps.
+    """
+    if state_dir is None:
+        return agent_of(path)
+    found = agent_at(state_dir.absolute(), path)
+    if found is not None:
+        return found
+    if StateDir(state_dir).running_pid() is None:
+        raise AgentError(f"No agent runs on {state_dir}", hint="Start it, or drop --state-dir")
+    raise UsageError(f"The agent on {state_dir} does not look after {path}")
 
 
 def is_foreign(bpf_root: Path) -> bool:
@@ -33,7 +51,7 @@ def is_foreign(bpf_root: Path) -> bool:
     Cilium's pins count as another's unless our agent looks after them.
     """
     folder = find_globals(bpf_root)
-    if control.agent_of(folder / "any") is not None:
+    if state.agent_of(folder / "any") is not None:
         return False
     if find_agent(folder) is not None:
         return True

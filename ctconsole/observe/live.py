@@ -134,7 +134,7 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            return read_table(live, self._reading(), self._take_guess)
+            return read_table(live, self.reading(), self._take_guess)
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""
@@ -153,6 +153,18 @@ class LiveSource:
         """See `tail_calls`."""
         return tail_calls(self._root, history=self._history_path, inventory=self._inventory)
 
+    def reading(self) -> Reading:
+        """How entries are to be read, as far as it is known by now.
+
+        The first table waits a moment for the agent's answer, the later ones never.
+        """
+        self._facts.start()
+        if not self._waited:
+            self._waited = True
+            self._facts.wait(_FIRST_ANSWER)
+        found = self._facts.reading
+        return replace(found, layout=self._layout or found.layout or self._guessed)
+
     def close(self) -> None:
         """Close the counter and the history."""
         self._facts.stop()
@@ -167,18 +179,6 @@ class LiveSource:
         """What is certain need not be guessed again."""
         if guess.certain:
             self._guessed = guess.layout
-
-    def _reading(self) -> Reading:
-        """How entries are to be read, as far as it is known by now.
-
-        The first table waits a moment for the agent's answer, the later ones never.
-        """
-        self._facts.start()
-        if not self._waited:
-            self._waited = True
-            self._facts.wait(_FIRST_ANSWER)
-        found = self._facts.reading
-        return replace(found, layout=self._layout or found.layout or self._guessed)
 
     def _counts(self, infos: Iterable[MapInfo]) -> dict[int, Count]:
         if not self._counter_tried:

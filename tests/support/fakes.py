@@ -247,11 +247,13 @@ class FakeActions:
         source: what is changed.
         done: paths and sizes of the maps recreated, and the changes of restarts.
         error: raised by every action while it is set.
+        unrecorded: why deeds are not in the history, empty where they are.
     """
 
     source: FakeSource
     done: list[object] = field(default_factory=list)
     error: CtconsoleError | None = None
+    unrecorded: str = ""
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         row = self.source.rows[path]
@@ -298,6 +300,7 @@ class FakeActions:
             failure="",
             events=(),
             seconds=0.41,
+            unrecorded=self.unrecorded,
         )
 
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
@@ -330,7 +333,9 @@ class FakeActions:
         going = {row.tobytes() for row in plan.keys}
         keep = np.array([key.tobytes() not in going for key in table.keys], np.bool_)
         self.source.tables[plan.path] = table.take(keep)
-        return FlushReport(plan.path, plan.chosen, 0, 0, plan.mappings, 0.02, ())
+        return FlushReport(
+            plan.path, plan.chosen, 0, 0, plan.mappings, 0.02, (), unrecorded=self.unrecorded
+        )
 
     def agent_sizes(self) -> Mapping[str, int]:
         if self.error:

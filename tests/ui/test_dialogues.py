@@ -97,6 +97,20 @@ async def test_the_right_name_recreates_and_shows_the_report(
         assert len(actions.done) == 1
 
 
+async def test_a_deed_that_could_not_be_recorded_is_told_with_the_reason(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    actions.unrecorded = "What was done is not in the history: no space left"
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_recreate(pilot)
+        await type_into(pilot, "#name", NAME)
+        await pilot.click("#go")
+        await settle(pilot)
+        done, told = text_of(pilot, "#outcome").splitlines()
+        assert "476,102 entries lost" in done
+        assert told == "history: What was done is not in the history: no space left"
+
+
 async def test_enter_in_the_name_does_what_the_button_does(
     console: ConsoleApp, actions: FakeActions
 ) -> None:

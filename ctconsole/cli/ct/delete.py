@@ -145,26 +145,23 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
 
 
 def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
-    from ctconsole.agent.control import agent_of
     from ctconsole.agent.state import default_state_dir
     from ctconsole.errors import CtconsoleError
-    from ctconsole.node.acts import record
-    from ctconsole.node.flushing import flush as run_flush
+    from ctconsole.node.acts import flush_map
+    from ctconsole.node.owner import agent_of
 
     reports = []
     exit_code = 0
     for plan in plans:
         for warning in plan.lasting:
             message(f"warning: {plan.path.name}: {warning}")
+        settings = agent_of(plan.path) if state_dir is None else None
+        folder = settings.state_dir if settings else state_dir or default_state_dir()
         try:
-            report = run_flush(gate, plan)
+            reports.append(flush_map(gate, plan, folder))
         except CtconsoleError as error:
             message(f"ctconsole: {error}")
             exit_code = exit_code or error.exit_code
-            continue
-        settings = agent_of(plan.path) if state_dir is None else None
-        folder = settings.state_dir if settings else state_dir or default_state_dir()
-        reports.append(record(folder, report))
     print_reports(reports, as_json=as_json)
     return exit_code
 

@@ -1,32 +1,16 @@
-"""Which map, and which agent, the words of a command line mean."""
+"""Which map the words of a command line mean."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import AgentError, UsageError
+from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ctconsole.agent.state import AgentSettings
     from ctconsole.model.spec import MapInfo
-
-
-def running_agent(path: Path, state_dir: Path | None) -> AgentSettings | None:
-    """The running agent that looks after a map."""
-    from ctconsole.agent import control
-    from ctconsole.agent.state import AgentSettings
-
-    if state_dir is None:
-        return control.agent_of(path)
-    found = control.status(AgentSettings(state_dir.absolute()))
-    if not found.running or found.settings is None:
-        raise AgentError(f"No agent runs on {state_dir}", hint="Start it, or drop --state-dir")
-    if not path.absolute().is_relative_to(found.settings.bpf_root):
-        raise UsageError(f"The agent on {state_dir} does not look after {path}")
-    return found.settings
 
 
 def find_map(name: str, pinned: Mapping[Path, MapInfo]) -> MapInfo:

@@ -10,7 +10,7 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
-from ctconsole.cli.map.naming import find_map, running_agent
+from ctconsole.cli.map.naming import find_map
 from ctconsole.cli.options import bpf_root_option, json_option, layout_option
 from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import UsageError
@@ -80,11 +80,12 @@ def resize(  # noqa: PLR0917 - click hands every option over
     from ctconsole.manager.resize.plan import MapWish
     from ctconsole.model.units import parse_size
     from ctconsole.node.acts import record
+    from ctconsole.node.owner import named_agent
     from ctconsole.node.reading import reading_of_node
     from ctconsole.node.resizing import plan_resizing, resize_maps
 
     pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
-    settings = running_agent(pin, state_dir)
+    settings = named_agent(pin, state_dir)
     wish = MapWish(parse_size(entries), _FLAGS[lru])
     plan = plan_resizing(pin, wish, reading_of_node(bpf_root, layout), settings)
     if not yes:

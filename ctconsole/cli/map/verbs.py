@@ -11,7 +11,7 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_columns, print_json
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.calls import calls
-from ctconsole.cli.map.naming import find_map, running_agent
+from ctconsole.cli.map.naming import find_map
 from ctconsole.cli.map.resize import resize
 from ctconsole.cli.map.users import users
 from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
@@ -160,29 +160,23 @@ def recreate(  # noqa: PLR0917 - click hands every option over
       ctconsole map recreate cilium_ct4_global --entries 1048576
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
-    from dataclasses import replace
-
     from ctconsole.agent.state import default_state_dir
     from ctconsole.kernel.bpffs import pinned_maps
-    from ctconsole.manager.recreate import plan_recreate
     from ctconsole.model.units import parse_size
-    from ctconsole.node.acts import agent_warnings, record, recreate_map
+    from ctconsole.node.acts import plan_recreation, recreate_map
+    from ctconsole.node.owner import named_agent
     from ctconsole.node.reading import reading_of_node
 
-    pin = find_map(name, pinned_maps(bpf_root, message)).pin
-    plan = plan_recreate(Path(str(pin)), parse_size(size), reading_of_node(bpf_root))
-    settings = running_agent(plan.path, state_dir)
-    more = agent_warnings(plan, settings)
-    plan = replace(plan, warnings=(*plan.warnings, *more), lasting=more)
+    pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
+    settings = named_agent(pin, state_dir)
+    plan = plan_recreation(pin, parse_size(size), reading_of_node(bpf_root), settings)
     if not yes:
         print_plan(plan, as_json=as_json)
         return 1
     gate = open_gate("Re-creating a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     for warning in plan.lasting:
         message(f"warning: {warning}")
-    report = recreate_map(gate, plan, settings)
-    if settings is None:
-        report = record(state_dir or default_state_dir(), report)
+    report = recreate_map(gate, plan, settings, state_dir or default_state_dir())
     print_report(report, as_json=as_json)
     if report.interrupted and report.failure:
         message(f"ctconsole: {report.failure}")

@@ -42,7 +42,7 @@ def run(lab: Lab, report: Report) -> None:
             ),
         )
         plan = plan_recreate(lab.globals / look.TCP_MAP, 131072, reading)
-        done = recreate_map(gate, plan, lab.settings)
+        done = recreate_map(gate, plan, lab.settings, lab.state_dir)
         report.step(
             "the table is re-created, Cilium's way", ok=not done.failure, seen=done.sentence
         )

@@ -89,7 +89,7 @@ def meanwhile(settings: AgentSettings, gate: Gate, happens: Callable[[], None]) 
 
     thread = threading.Thread(target=watch)
     thread.start()
-    report = recreate_map(gate, plan, settings)
+    report = recreate_map(gate, plan, settings, settings.state_dir)
     thread.join()
     return report
 
@@ -132,7 +132,7 @@ def test_the_wait_between_two_endpoints_is_no_silence(
     assert running.config_dir
     write_option(running.config_dir, DELAY, "4s")
     monkeypatch.setattr(ticket, "SILENCE", 3.0)
-    report = recreate_map(gate, plan_recreate(pin(running), 4096), running)
+    report = recreate_map(gate, plan_recreate(pin(running), 4096), running, running.state_dir)
     report.check()
     assert report.seconds > 4
     assert report.old_users == ()
@@ -192,7 +192,7 @@ def test_maps_are_changed_by_one_at_a_time(settings: AgentSettings, gate: Gate) 
     with changing(settings.bpf_root, "resizes cilium_ct4_global"):
         busy = f"process {os.getpid()} resizes cilium_ct4_global. Try again"
         deeds: tuple[Callable[[], object], ...] = (
-            lambda: recreate_map(gate, plan, settings),
+            lambda: recreate_map(gate, plan, settings, settings.state_dir),
             lambda: control.restart(settings),
             lambda: flush(gate, plan_flush(pin(settings))),
         )
@@ -200,7 +200,7 @@ def test_maps_are_changed_by_one_at_a_time(settings: AgentSettings, gate: Gate) 
             with pytest.raises(BusyError, match=busy):
                 change()
         assert control.status(settings).ready
-    recreate_map(gate, plan, settings).check()
+    recreate_map(gate, plan, settings, settings.state_dir).check()
     control.restart(settings)
 
 
@@ -216,7 +216,7 @@ def test_a_start_holds_the_lock_until_it_is_ready(running: AgentSettings, gate: 
         time.sleep(0.02)
     plan = plan_recreate(pin(running), 4096)
     with pytest.raises(BusyError, match=f"process {pid} starts an agent"):
-        recreate_map(gate, plan, running)
+        recreate_map(gate, plan, running, running.state_dir)
     control.stop(running)
     starting.join()
 

@@ -74,7 +74,7 @@ def test_programs_move_to_the_new_map_and_the_next_start_keeps_it(
         mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
     plan = plan_recreate(pin(running), 4096)
     assert len(plan.users) == 2
-    report = recreate_map(gate, plan, running)
+    report = recreate_map(gate, plan, running, running.state_dir)
     report.check()
     assert (report.lost, report.old_users) == (50, ())
     assert users(report.new_id) == PROGRAMS
@@ -100,7 +100,7 @@ def test_programs_stay_when_the_agent_leaves_and_are_replaced_when_it_returns(
 def test_agent_that_cannot_regenerate_means_roll_back(running: AgentSettings, gate: Gate) -> None:
     plan = plan_recreate(pin(running), 4096)
     (running.state_dir / "endpoints" / "10.json").write_text("{")
-    report = recreate_map(gate, plan, running)
+    report = recreate_map(gate, plan, running, running.state_dir)
     assert report.pinned_id == plan.info.id
     assert size_in_folder(running) == "2048"
     assert users(plan.info.id) == PROGRAMS
@@ -115,7 +115,7 @@ def test_size_the_agent_s_configuration_cannot_take_changes_nothing(
     write_option(running.config_dir, "bpf-nat-global-max", "3000")
     plan = plan_recreate(pin(running), 1024)
     with pytest.raises(ConfigError, match="bpf-nat-global-max=3000 is larger"):
-        recreate_map(gate, plan, running)
+        recreate_map(gate, plan, running, running.state_dir)
     assert size_in_folder(running) == "2048"
     with BpfMap.open(pin(running)) as live:
         assert live.info.id == plan.info.id
@@ -127,7 +127,7 @@ def test_agent_that_vanished_since_the_plan_changes_nothing(
     plan = plan_recreate(pin(running), 4096)
     control.stop(running)
     with pytest.raises(AgentError, match="No agent answers"):
-        recreate_map(gate, plan, running)
+        recreate_map(gate, plan, running, running.state_dir)
     assert size_in_folder(running) == "2048"
     with BpfMap.open(pin(running)) as live:
         assert live.info.id == plan.info.id
@@ -136,7 +136,7 @@ def test_agent_that_vanished_since_the_plan_changes_nothing(
 def test_option_given_as_a_flag_follows_the_new_size(settings: AgentSettings, gate: Gate) -> None:
     made = replace(settings, options={"bpf-ct-global-tcp-max": "1024"})
     control.start(made)
-    recreate_map(gate, plan_recreate(pin(made), 4096), made).check()
+    recreate_map(gate, plan_recreate(pin(made), 4096), made, made.state_dir).check()
     kept = StateDir(made.state_dir).load_settings()
     assert kept
     assert kept.options["bpf-ct-global-tcp-max"] == "4096"

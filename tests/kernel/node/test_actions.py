@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from ctconsole.agent import control
 from ctconsole.agent.state import AgentSettings
-from ctconsole.cli.console import NodeActions
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError
 from ctconsole.history import History
@@ -19,6 +21,10 @@ from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.node.actions import NodeActions
+from ctconsole.node.reading import reading_of_node
+from ctconsole.observe import discovery, facts
+from ctconsole.observe.live import LiveSource
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 
@@ -43,8 +49,8 @@ def agent(bpffs: Path, tmp_path: Path) -> Iterator[AgentSettings]:
 
 
 @pytest.fixture
-def actions(gate: Gate, tmp_path: Path) -> NodeActions:
-    return NodeActions(gate, tmp_path / "state")
+def actions(gate: Gate, bpffs: Path, tmp_path: Path) -> NodeActions:
+    return NodeActions(gate, tmp_path / "state", partial(reading_of_node, bpffs))
 
 
 def test_restart_writes_the_sizes_and_names_the_maps_made_anew(
@@ -115,3 +121,44 @@ def test_flush_is_journaled_by_the_agent_that_looks_after_the_map(
     with History(agent.state_dir / "history.db") as history:
         told = [event for _, event in history.read(kinds=[EventKind.ENTRIES_DELETED])]
     assert [event.fields["filter"] for event in told] == ["left<500s"]
+
+
+def table(gate: Gate, path: Path) -> Path:
+    """A conntrack table with two entries, pinned."""
+    with mapwrite.create(gate, MapSpec(path.name, MapType.LRU_HASH, 14, 56, 1024)) as made:
+        mapwrite.update_batch(gate, made, *ct4_rows(2, lifetime=ktime() + 100))
+        pins.pin(gate, made, path)
+    return path
+
+
+def test_plans_go_by_what_the_console_knows_and_ask_nobody_again(
+    gate: Gate, bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Mock(wraps=discovery.discover)
+    for module in (facts, discovery):
+        monkeypatch.setattr(module, "discover", asked)
+    path = table(gate, bpffs / "cilium_ct4_global")
+    with closing(LiveSource(bpffs)) as source:
+        actions = NodeActions(gate, tmp_path / "state", source.reading)
+        for size in (2048, 4096, 8192):
+            assert actions.plan_recreate(path, size).alive == 2
+        assert actions.plan_flush(path, Query.parse(""), None).chosen == 2
+    asked.assert_called_once()
+
+
+def test_what_is_done_is_told_where_it_cannot_be_recorded(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    (state / "history.db").mkdir(parents=True)
+    actions = NodeActions(gate, state, partial(reading_of_node, bpffs))
+    path = table(gate, bpffs / "cilium_ct4_global")
+    flushed = actions.carry_out(actions.plan_flush(path, Query.parse(""), None))
+    remade = actions.carry_out(actions.plan_recreate(path, 2048))
+    for report in (flushed, remade):
+        assert not report.failure
+        (row,) = report.rows
+        assert row.label == "history"
+        assert row.text.startswith("What was done is not in the history: ")
+    with BpfMap.open(path) as live:
+        assert (live.info.max_entries, live.count()) == (2048, 0)
