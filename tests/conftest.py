@@ -18,9 +18,13 @@ from ctconsole.model.spec import MapSpec, MapType
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
 pytest_plugins = ["tests.support.guard", "tests.support.leaks"]
 
 PRIVILEGED_FOLDERS = ("kernel", "e2e")
+"""Each is one row of tests that share the machine's kernel; the others go where there is room."""
 
 
 @cache
@@ -40,6 +44,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in PRIVILEGED_FOLDERS:
             item.add_marker(pytest.mark.privileged)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Where tests run in parallel: each privileged folder is one row, any other file another."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Rows(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0])
+            folder = file.parts[1] if len(file.parts) > 1 else ""
+            return folder if folder in PRIVILEGED_FOLDERS else str(file)
+
+    return Rows(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

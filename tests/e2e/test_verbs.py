@@ -31,7 +31,7 @@ def test_traffic_is_answered_and_every_connection_is_in_the_table(lab: Lab) -> N
     flags = ("--connections", "300", "--rate", "400", "--duration", "2")
     tally = as_json("lab", "traffic", "--lab", lab.name, *flags)
     assert tally["failed"] == 0
-    assert tally["opened"] > tally["open_most"] == 300
+    assert tally["opened"] > tally["open_most"] >= 300
     assert tally["requests"] == tally["answers"] >= tally["opened"]
     assert tally["datagrams"] == tally["echoes"] > 0
     assert tally["pings"] == tally["pongs"] > 0
