@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     MAP_REMOVED = "map-removed"
     MAP_RECREATED = "map-recreated"
     MAP_RESIZED = "map-resized"
+    MAP_CARRIED = "map-carried"
     MAP_PINNED = "map-pinned"
     MAP_UNPINNED = "map-unpinned"
     MAP_FULL = "map-full"

@@ -95,3 +95,8 @@ def test_kill_during_resize() -> None:
 def test_recreate_forecast() -> None:
     seen = tour("recreate-forecast")
     assert re.match(r"\d+ of 24: ", seen["of those forecast to break, some did"])
+
+
+def test_guard() -> None:
+    seen = tour("guard")
+    assert "200 entries carried over" in seen["every entry is in the new one"]

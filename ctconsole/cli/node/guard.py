@@ -1,0 +1,77 @@
+"""``ctconsole guard``: hold the conntrack tables, and carry them over when an agent drops them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import message
+from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.node.events import print_event
+from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
+from ctconsole.errors import NoSuchMapError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.model.ct.layout import Layout
+
+
+@click.command(name="guard")
+@bpf_root_option
+@layout_option
+@gate_options
+@click.option(
+    "--for",
+    "seconds",
+    type=Seconds(min=0.0),
+    metavar="SECONDS",
+    help="End after so long instead of with Ctrl-C.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+def command(  # noqa: PLR0917 - click hands every option over
+    bpf_root: Path,
+    layout: Layout | None,
+    read_only: bool,
+    allow_writes: bool,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Keep the entries of conntrack tables that an agent re-creates.
+
+    Holds the tables pinned now. When the node's agent, Cilium's or ours, puts a new and empty
+    table in the place of one, every entry is carried over within a fraction of a second, what
+    the programs add to the old table until they are replaced follows, and counts are added up
+    at the end. A table whose keys or values have another size is told and left alone.
+
+    \b
+    Examples:
+      ctconsole guard --allow-writes
+      ctconsole guard --allow-writes --for 300 --json
+    """
+    from ctconsole.manager.interrupts import Interrupts
+    from ctconsole.node.guard import PACE, Guard
+    from ctconsole.node.reading import reading_of_node
+    from ctconsole.observe.discovery import find_globals
+
+    gate = open_gate("Guarding", bpf_root, read_only=read_only, allow_writes=allow_writes)
+    folder = find_globals(bpf_root)
+    reading = reading_of_node(bpf_root, layout)
+    end = None if seconds is None else time.monotonic() + seconds
+    with Guard(gate, folder, reading) as guard, Interrupts() as heard:
+        if not guard.held:
+            raise NoSuchMapError(
+                2, "BPF_OBJ_GET", f"of a conntrack table in {folder}", hint="Name the --bpf-root"
+            )
+        message(
+            f"Guarding {guard.held} tables in {folder}, layout "
+            f"{reading.layout or 'by their entries'}; Ctrl-C ends"
+        )
+        while not heard.noted and (end is None or time.monotonic() < end):
+            for event in guard.look():
+                print_event(event, as_json=as_json)
+            time.sleep(PACE)
+        for event in guard.close():
+            print_event(event, as_json=as_json)

@@ -1,0 +1,102 @@
+"""A foreign agent drops its table as Cilium does, beneath a guard: nothing is lost.
+
+The test agent acts in Cilium's order and pace: new pin 1.6 s after its start, programs 4 s later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ctconsole.errors import LabError
+from ctconsole.kernel.gate import Gate
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.lab import look
+from ctconsole.lab.foreign_agent import TCP_MAX
+from ctconsole.lab.foreign_node import answered, connections, foreign_node
+from ctconsole.lab.tour import Case
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.reading import Reading
+from ctconsole.node.guard import PACE, Guard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.tour import Report
+    from ctconsole.model.event import Event
+
+FLOWS = 200
+NEW = 65536
+
+
+class _Watch:
+    """A guard that looks all the time, in a thread of its own."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.told: list[Event] = []
+        self._guard = guard
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="guard", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._stop.is_set():
+            self.told += self._guard.look()
+            time.sleep(PACE)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join()
+
+
+def run(lab: Lab, report: Report) -> None:
+    """Restart the agent with another size while the guard holds the table."""
+    gate = Gate.open(read_only=False)
+    if gate is None:
+        raise LabError("The lab's maps cannot be changed here")
+    with foreign_node(lab) as node, connections(lab, FLOWS) as clients:
+        answered(clients)
+        look.until(lambda: node.table()[1] >= FLOWS)
+        before, old = _keys(node.pin), node.table()[0]
+        report.step(
+            "a foreign agent tracks connections",
+            ok=len(before) == FLOWS,
+            seen=f"{len(before)} entries in map {old.id}",
+        )
+        with Guard(gate, node.pin.parent, Reading(layout=Layout.V1_18)) as guard:
+            watch = _Watch(guard)
+            try:
+                node.agent.configure(TCP_MAX, NEW)
+                node.agent.restart()
+                look.until(lambda: bool(watch.told), 20)
+            finally:
+                watch.end()
+        new, after = node.table()[0], _keys(node.pin)
+        report.step(
+            "it is restarted with another size and drops its table",
+            ok=new.id != old.id and new.max_entries == NEW,
+            seen=f"map {old.id} with {old.max_entries} -> map {new.id} with {new.max_entries}",
+        )
+        report.step(
+            "every entry is in the new one",
+            ok=before <= after,
+            seen="\n".join(event.message for event in watch.told) or "the guard told nothing",
+        )
+        alive = answered(clients)
+        report.step("the connections go on", ok=alive == FLOWS, seen=f"{alive} of {FLOWS} answered")
+
+
+def _keys(pin: Path) -> set[bytes]:
+    with BpfMap.open(pin) as live:
+        return {key.tobytes() for key in live.read().keys}
+
+
+CASE = Case(
+    name="guard",
+    summary="a foreign agent re-creates its table, and a guard carries every entry over",
+    section="",
+    run=run,
+)

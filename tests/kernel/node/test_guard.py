@@ -1,0 +1,150 @@
+"""A guard beside an agent that drops its tables: entries, counts and order of events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.reading import Reading
+from ctconsole.model.event import EventKind, Level
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.node.guard import Guard
+from tests.support.ct_entries import ct4_rows
+from tests.support.map_users import PinnedUsers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.model.event import Event
+
+NAME = "cilium_ct4_global"
+READING = Reading(layout=Layout.V1_9)
+
+
+def table(entries: int, value_size: int = 56) -> MapSpec:
+    return MapSpec(NAME, MapType.LRU_HASH, 14, value_size, entries)
+
+
+@pytest.fixture
+def pin(gate: Gate, bpffs: Path) -> Path:
+    path = bpffs / "globals" / NAME
+    with open_or_create_map(gate, path, table(4096)).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(1000, lifetime=ktime() + 500))
+    return path
+
+
+@pytest.fixture
+def programs(gate: Gate, pin: Path) -> PinnedUsers:
+    made = PinnedUsers(gate, pin)
+    made.load_all()
+    return made
+
+
+@pytest.fixture
+def guard(gate: Gate, pin: Path) -> Iterator[Guard]:
+    with Guard(gate, pin.parent, READING) as made:
+        yield made
+
+
+def recreated(gate: Gate, pin: Path, spec: MapSpec) -> None:
+    """What Cilium does: the pin goes, then an empty map is pinned there."""
+    pins.unpin(gate, pin)
+    open_or_create_map(gate, pin, spec).map.close()
+
+
+def events_of(guard: Guard, seconds: float = 20.0) -> list[Event]:
+    """What the guard tells next."""
+    end = time.monotonic() + seconds
+    found: list[Event] = []
+    while not found and time.monotonic() < end:
+        found = list(guard.look())
+    return found
+
+
+def entries_at(pin: Path) -> dict[bytes, bytes]:
+    with BpfMap.open(pin) as live:
+        dump = live.read()
+    return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
+
+
+def test_nothing_is_lost_while_the_programs_are_replaced_one_by_one(
+    gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
+) -> None:
+    before = entries_at(pin)
+    with BpfMap.open(pin) as old:
+        recreated(gate, pin, table(8192))
+        assert list(guard.look()) == []
+        # At once, and without counts: the old programs still add to them.
+        assert set(entries_at(pin)) == set(before)
+        mapwrite.update_batch(gate, old, *ct4_rows(10, lifetime=ktime() + 500, first=9000))
+    programs.begin()
+    programs.wait()
+    [event] = events_of(guard)
+    assert event.kind is EventKind.MAP_CARRIED
+    assert (event.fields["carried"], event.fields["dropped"]) == (1010, 0)
+    assert event.fields["layout"] == "1.9"
+    after = entries_at(pin)
+    assert {key: after[key] for key in before} == before
+    assert len(after) == 1010
+
+
+def test_the_same_size_again_is_carried_too(
+    gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
+) -> None:
+    before = entries_at(pin)
+    for _ in range(2):
+        recreated(gate, pin, table(4096))
+        assert list(guard.look()) == []
+        programs.begin()
+        programs.wait()
+        [event] = events_of(guard)
+        assert event.kind is EventKind.MAP_CARRIED
+    assert entries_at(pin) == before
+
+
+def test_a_smaller_table_keeps_those_with_most_time_left(
+    gate: Gate, pin: Path, guard: Guard
+) -> None:
+    with BpfMap.open(pin) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(600, lifetime=1, first=20_000))
+    recreated(gate, pin, table(1536))
+    [event] = events_of(guard)
+    dropped = event.fields["dropped"]
+    assert isinstance(dropped, int)
+    assert 300 <= dropped <= 600
+    alive = {key.tobytes() for key in ct4_rows(1000, lifetime=0)[0]}
+    assert alive <= set(entries_at(pin))
+
+
+def test_other_sizes_are_told_and_nothing_is_touched(gate: Gate, pin: Path, guard: Guard) -> None:
+    recreated(gate, pin, MapSpec(NAME, MapType.LRU_HASH, 38, 56, 1024))
+    [event] = events_of(guard)
+    assert event.level is Level.ERROR
+    assert "keys and values had (14, 56) bytes and have (38, 56) now" in event.message
+    assert entries_at(pin) == {}
+    # The new one is held from now on.
+    recreated(gate, pin, MapSpec(NAME, MapType.LRU_HASH, 38, 56, 2048))
+    [event] = events_of(guard)
+    assert event.kind is EventKind.MAP_CARRIED
+
+
+def test_whoever_ends_the_guard_hears_of_programs_that_have_not_moved(
+    gate: Gate, pin: Path, programs: PinnedUsers
+) -> None:
+    assert programs
+    with Guard(gate, pin.parent, READING) as guard:
+        recreated(gate, pin, table(8192))
+        assert list(guard.look()) == []
+        [event] = guard.close()
+    assert event.fields["moved_after"] is None
+    assert "programs still use the old map" in event.message
+    assert len(entries_at(pin)) == 1000
