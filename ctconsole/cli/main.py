@@ -14,18 +14,18 @@ _VERBS: Final = {
     "console": ("console", "Open the console (the default)."),
     "ct": ("ct.list", "List, count and delete conntrack entries."),
     "doctor": ("node.doctor", "Say what this node can and cannot do."),
-    "endpoint": ("records.endpoint", "List the node's endpoints."),
+    "endpoint": ("records.lists", "List the node's endpoints."),
     "events": ("node.events", "Show what happened to maps and agent."),
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),
-    "ipcache": ("records.ipcache", "List the identities of addresses."),
+    "ipcache": ("records.lists", "List the identities of addresses."),
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),
-    "lb": ("records.lb", "List services and their backends."),
+    "lb": ("records.lists", "List services and their backends."),
     "map": ("map.verbs", "List, show, resize and recreate maps."),
-    "metrics": ("records.metrics", "List packets and bytes by reason."),
+    "metrics": ("records.lists", "List packets and bytes by reason."),
     "monitor": ("node.monitor", "Follow drops and connections as the datapath tells of them."),
-    "nat": ("records.nat", "List address translations."),
+    "nat": ("records.lists", "List address translations."),
     "node": ("node.facts", "Say what is known of this node's agent, clock and layout, and how."),
-    "policy": ("records.policy", "List what endpoints allow."),
+    "policy": ("records.lists", "List what endpoints allow."),
     "watch": ("node.watch", "Follow a node's agent, maps and log, and tell each restart."),
 }
 
@@ -48,12 +48,13 @@ class LazyGroup(click.Group):
         return sorted(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of the verb and take its ``command``."""
+        """Import the module of the verb and take its ``command``, or it of its ``commands``."""
         del ctx
         if cmd_name not in _VERBS:
             return None
         module = import_module(f"ctconsole.cli.{_VERBS[cmd_name][0]}")
-        command = module.command
+        several = getattr(module, "commands", None)
+        command = several()[cmd_name] if several else module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
         return command
 

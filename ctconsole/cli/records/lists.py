@@ -1,10 +1,11 @@
-"""What ``nat``, ``lb``, ``metrics``, ``policy``, ``ipcache`` and ``endpoint list`` share."""
+"""``nat``, ``lb``, ``policy``, ``ipcache``, ``endpoint``, ``metrics``: lists of Cilium's maps."""
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -31,17 +32,130 @@ if TYPE_CHECKING:
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 
-def list_command(
-    kinds: Collection[Kind], doc: str, views: Mapping[View, str] | None = None
-) -> click.Command:
-    """A ``list`` command for maps of some kinds.
+@dataclass(frozen=True, slots=True)
+class _List:
+    """One of the verbs that list maps.
 
-    Args:
-        kinds: what to list.
-        doc: the command's help, with examples.
+    Attributes:
+        verb: its name.
+        about: what it is, in a line.
+        kinds: the maps it lists.
+        doc: the help of its ``list``, with examples.
         views: flags that list one kind of map only, and their help.
     """
 
+    verb: str
+    about: str
+    kinds: tuple[Kind, ...]
+    doc: str
+    views: Mapping[View, str] = field(default_factory=dict)
+
+
+_LISTS: Final = (
+    _List(
+        "nat",
+        "List address translations.",
+        (Kind.NAT,),
+        """List the translations of the node's NAT maps: who leaves with which address and port.
+
+    \b
+    Examples:
+      ctconsole nat list
+      ctconsole nat list --output cilium      as Cilium's own tool prints it
+      ctconsole nat list --from-dump cilium-sysdump.zip -o json
+    """,
+    ),
+    _List(
+        "lb",
+        "List services and their backends.",
+        (
+            Kind.SERVICE,
+            Kind.BACKEND,
+            Kind.REVERSE_NAT,
+            Kind.SOURCE_RANGE,
+            Kind.AFFINITY,
+            Kind.AFFINITY_MATCH,
+        ),
+        """List services, backends, reverse NAT, source ranges and session affinity.
+
+    \b
+    Examples:
+      ctconsole lb list
+      ctconsole lb list --output cilium      as Cilium's own tool prints it
+      ctconsole lb list --revnat             which service each id in an entry stands for
+      ctconsole lb list --from-dump cilium-sysdump.zip -o json
+    """,
+        {
+            View.FRONTENDS: "Only services, a line for each slot.",
+            View.BACKENDS: "Only backends.",
+            View.REVNAT: "Only reverse NAT.",
+            View.SOURCE_RANGES: "Only the source ranges of services.",
+        },
+    ),
+    _List(
+        "policy",
+        "List what endpoints allow.",
+        (Kind.POLICY, Kind.POLICY_STATS),
+        """List the policy map of every endpoint: identity, port, protocol, verdict.
+
+    \b
+    Examples:
+      ctconsole policy list
+      ctconsole policy list --output cilium      as Cilium's own tool prints it
+      ctconsole policy list --from-dump cilium-sysdump.zip -o json
+    """,
+    ),
+    _List(
+        "ipcache",
+        "List the identities of addresses.",
+        (Kind.IPCACHE,),
+        """List prefixes and the security identity behind each.
+
+    \b
+    Examples:
+      ctconsole ipcache list
+      ctconsole ipcache list --output cilium      as Cilium's own tool prints it
+      ctconsole ipcache list --from-dump cilium-sysdump.zip -o json
+    """,
+    ),
+    _List(
+        "endpoint",
+        "List the node's endpoints.",
+        (Kind.ENDPOINT,),
+        """List the local endpoints by address: id, interface, identity, link addresses.
+
+    \b
+    Examples:
+      ctconsole endpoint list
+      ctconsole endpoint list --output cilium      as Cilium's own tool prints it
+      ctconsole endpoint list --from-dump cilium-sysdump.zip -o json
+    """,
+    ),
+    _List(
+        "metrics",
+        "List packets and bytes by reason.",
+        (Kind.METRICS,),
+        """List packets and bytes forwarded and dropped, by reason, summed over all processors.
+
+    \b
+    Examples:
+      ctconsole metrics list
+      ctconsole metrics list --output cilium      as Cilium's own tool prints it
+      ctconsole metrics list --from-dump cilium-sysdump.zip -o json
+    """,
+    ),
+)
+
+
+def commands() -> dict[str, click.Command]:
+    """The verbs, each a group with ``list`` in it."""
+    return {
+        one.verb: click.Group(one.verb, commands=[_list_command(one)], help=one.about)
+        for one in _LISTS
+    }
+
+
+def _list_command(one: _List) -> click.Command:
     def run(
         *,
         layout: Layout | None,
@@ -52,13 +166,13 @@ def list_command(
         view: View | None = None,
     ) -> int:
         check_now(now, dumps)
-        listing = _Listing((view.kind,) if view else kinds, layout, output, view)
+        listing = _Listing((view.kind,) if view else one.kinds, layout, output, view)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return listing.exit_code
 
-    run.__doc__ = doc
+    run.__doc__ = one.doc
     options = (
         layout_option,
         click.option(
@@ -73,7 +187,7 @@ def list_command(
         now_option,
         *(
             click.option(f"--{view}", "view", flag_value=view, type=View, help=text)
-            for view, text in (views or {}).items()
+            for view, text in one.views.items()
         ),
         bpf_root_option,
     )
