@@ -49,7 +49,6 @@ class Job:
         self._changed = threading.Condition()
         self._state = State.RUNNING
         self._progress = (0, 0, "waiting for its turn")
-        self._steps = 0
         self._alive = time.monotonic()
         self._error = ""
         self._told_to_end = ""
@@ -62,7 +61,6 @@ class Job:
         """
         with self._changed:
             self._progress, self._alive = (done, of, now), time.monotonic()
-            self._steps += 1
             self._changed.notify_all()
             self._check()
         if self._pin is not None and (found := pinned_id(self._pin)) != self._map_id:

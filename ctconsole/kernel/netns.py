@@ -180,29 +180,6 @@ def popen(
         )
 
 
-def run_in(
-    name: str | None,
-    argv: Sequence[str | os.PathLike[str]],
-    *,
-    text: str | None = None,
-    timeout: float | None = None,
-    check: bool = False,
-) -> subprocess.CompletedProcess[str]:
-    """Run a program in a namespace to its end, with its output.
-
-    Args:
-        name: the namespace; None is this thread's own.
-        argv: program and arguments.
-        text: standard input.
-        timeout: seconds until it is killed and subprocess.TimeoutExpired raised.
-        check: raise subprocess.CalledProcessError on another exit code than 0.
-    """
-    with inside(name):
-        return subprocess.run(
-            argv, input=text, capture_output=True, text=True, timeout=timeout, check=check
-        )
-
-
 def set_sysctl(_gate: Gate, name: str | None, key: str, value: str) -> None:
     """Write a setting below /proc/sys/net, e.g. ``ipv4.ip_forward``, of a namespace.
 

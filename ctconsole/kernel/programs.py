@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from ctconsole.errors import DatapathError, NoSuchMapError, bpf_error
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
     Cmd,
-    EnableStatsAttr,
     InfoAttr,
     ProgInfoStruct,
     ProgLoadAttr,
@@ -25,8 +23,6 @@ from ctconsole.kernel.syscall import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ctconsole.kernel.gate import Gate
 
 INSN_SIZE = 8
@@ -257,30 +253,3 @@ def program_by_id(number: int) -> ProgramInfo:
         return program_info(fd)
     finally:
         os.close(fd)
-
-
-@contextmanager
-def run_statistics(_gate: Gate) -> Iterator[None]:
-    """Let the kernel count runs and time of every program meanwhile (Linux 5.8).
-
-    The counts are `ProgramInfo.run_cnt` and `ProgramInfo.run_time_ns`. Every program of the
-    machine becomes a little slower by it.
-
-    Raises:
-        DeniedError: without CAP_SYS_ADMIN.
-    """
-    fd = bpf(Cmd.BPF_ENABLE_STATS, EnableStatsAttr(), "run statistics")
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
-def has_program(number: int) -> bool:
-    """Whether the program of this id still lives."""
-    try:
-        fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
-    except NoSuchMapError:
-        return False
-    os.close(fd)
-    return True

@@ -181,26 +181,6 @@ class ProgQueryAttr(ctypes.Structure):
     )
 
 
-class ProgAttachAttr(ctypes.Structure):
-    """``BPF_PROG_ATTACH`` up to ``attach_flags`` (Linux 4.10); see `ProgQueryAttr.target_fd`."""
-
-    _fields_ = (
-        ("target_fd", _u32),
-        ("attach_bpf_fd", _u32),
-        ("attach_type", _u32),
-        ("attach_flags", _u32),
-    )
-
-
-class LinkCreateAttr(ctypes.Structure):
-    """``BPF_LINK_CREATE`` up to ``flags`` (Linux 5.7); see `ProgQueryAttr.target_fd`.
-
-    For ``BPF_STRUCT_OPS`` a map takes the program's place (Linux 6.4).
-    """
-
-    _fields_ = (("prog_fd", _u32), ("target_fd", _u32), ("attach_type", _u32), ("flags", _u32))
-
-
 class LinkInfoStruct(ctypes.Structure):
     """``struct bpf_link_info`` (Linux 5.8); ``target`` is the start of its union."""
 

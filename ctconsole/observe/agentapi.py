@@ -6,7 +6,6 @@ all, so whoever samples takes what was read last and never waits.
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -110,68 +109,3 @@ def endpoints(socket: Path, seconds: float = 2.0) -> tuple[ApiEndpoint, ...]:
         return agentjson.endpoints(ask(socket, "endpoint", seconds)).items
     except CtconsoleError:
         return ()
-
-
-class AgentApi:
-    """Keeps an `ApiSnapshot` fresh in the background.
-
-    Args:
-        socket: finds the agent's socket each time, None while there is none.
-        interval: seconds between two readings.
-        seconds: patience for one answer.
-        warn: told a sentence when it is new; called in the reader's thread.
-    """
-
-    def __init__(
-        self,
-        socket: Callable[[], Path | None],
-        *,
-        interval: float = 10.0,
-        seconds: float = 2.0,
-        warn: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._socket = socket
-        self._interval = interval
-        self._seconds = seconds
-        self._warn = warn
-        self._latest = ApiSnapshot()
-        self._warned: frozenset[str] = frozenset()
-        self._stop = threading.Event()
-        self._read = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="agent-api", daemon=True)
-
-    @property
-    def latest(self) -> ApiSnapshot:
-        """What was read last; answers at once."""
-        return self._latest
-
-    def start(self) -> None:
-        """Begin reading."""
-        self._thread.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for the first reading; False where it has not ended in time."""
-        return self._read.wait(seconds)
-
-    def stop(self) -> None:
-        """End; a question under way ends by its own patience."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=4 * self._seconds)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                socket = self._socket()
-                if socket is None:
-                    raise AgentError("No agent socket was found")
-                self._latest = read(socket, self._latest, self._seconds)
-                warnings = self._latest.warnings
-            except CtconsoleError as error:
-                warnings = (str(error),)
-            for text in warnings:
-                if text not in self._warned:
-                    self._warn(text)
-            self._warned = frozenset(warnings)
-            self._read.set()
-            self._stop.wait(self._interval)

@@ -23,13 +23,13 @@ from ctconsole.kernel.programs import (
     load_program,
     program_info,
     run_program,
-    run_statistics,
 )
 from ctconsole.kernel.tc import Hook
 from ctconsole.model.ct.layout import KEY4
 from tests.support.bpf_insns import TC_ACT_OK, returning
 from tests.support.packets import ACK, SYN, tcp
 from tests.support.pods import SECOND_IP, TwoPods, two_pods
+from tests.support.programs import run_statistics
 from tests.support.tables import put_service
 from tests.support.wire import SPECS, pin_maps, wire
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from ctconsole.kernel import netns
 from ctconsole.kernel.attachments import attachments
 from ctconsole.kernel.maps import all_maps, all_programs
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
-from ctconsole.kernel.syscall import Cmd, LinkCreateAttr, ProgAttachAttr, bpf
+from ctconsole.kernel.syscall import Cmd, bpf
 from tests.support.bpf_insns import returning
 
 if TYPE_CHECKING:
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
 
 TCX_INGRESS, TCX_EGRESS, XDP, STRUCT_OPS = 46, 47, 37, 44
 """``enum bpf_attach_type``."""
+
+
+class ProgAttachAttr(ctypes.Structure):
+    """``BPF_PROG_ATTACH`` up to ``attach_flags`` (Linux 4.10).
+
+    ``target_fd`` may be the number of an interface.
+    """
+
+    _fields_ = (
+        ("target_fd", ctypes.c_uint32),
+        ("attach_bpf_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("attach_flags", ctypes.c_uint32),
+    )
+
+
+class LinkCreateAttr(ctypes.Structure):
+    """``BPF_LINK_CREATE`` up to ``flags`` (Linux 5.7); see `ProgAttachAttr`.
+
+    For ``BPF_STRUCT_OPS`` a map takes the program's place (Linux 6.4).
+    """
+
+    _fields_ = (
+        ("prog_fd", ctypes.c_uint32),
+        ("target_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    )
 
 
 def attached(number: int) -> list[Attachment]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Records: TypeAlias = npt.NDArray[Any]
 
-_HEADER: Final = [
+HEADER: Final = [
     ("type", "u1"),
     ("subtype", "u1"),
     ("source", "u2"),
@@ -33,18 +33,16 @@ _HEADER: Final = [
     ("len_cap", "u2"),
     ("version", "u2"),
 ]
-
-HEADER: Final = np.dtype(_HEADER)
 """``struct capture_header`` (``NOTIFY_CAPTURE_HDR``), 16 bytes."""
 
 DROP: Final = np.dtype(
-    [*_HEADER, ("src_label", "u4"), ("dst_label", "u4"), ("dst_id", "u4"), ("unused", "u4")]
+    [*HEADER, ("src_label", "u4"), ("dst_label", "u4"), ("dst_id", "u4"), ("unused", "u4")]
 )
 """``struct drop_notify``, 32 bytes; the packet follows."""
 
 TRACE: Final = np.dtype(
     [
-        *_HEADER,
+        *HEADER,
         ("src_label", "u4"),
         ("dst_label", "u4"),
         ("dst_id", "u2"),

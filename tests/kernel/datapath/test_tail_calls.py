@@ -12,11 +12,11 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader, parts
 from ctconsole.kernel import mapwrite, netns, tc
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.programs import has_program
 from ctconsole.kernel.tc import Hook
 from tests.support.attached import Attached, veth
 from tests.support.packets import SYN, tcp
 from tests.support.packets6 import tcp6
+from tests.support.programs import has_program
 from tests.support.wire import EGRESS, INGRESS, POD, Wire, pin_maps
 
 if TYPE_CHECKING:

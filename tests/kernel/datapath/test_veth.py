@@ -15,7 +15,6 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.errors import DatapathError
 from ctconsole.kernel import links, netns, tc
-from ctconsole.kernel.programs import has_program
 from ctconsole.kernel.tc import Hook
 from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.table import Direction
@@ -23,6 +22,7 @@ from ctconsole.model.event import EventKind
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, POD_LINK, Attached, veth
 from tests.support.namespaces import namespace
 from tests.support.packets import SYN, TCP, ethernet, ipv4, tcp_header
+from tests.support.programs import has_program
 from tests.support.wire import EGRESS, INGRESS
 
 if TYPE_CHECKING:

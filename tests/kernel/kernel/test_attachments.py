@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,7 +98,8 @@ def test_xdp_programs_are_found_with_their_mode(
         pins.pin_fd(gate, fd, bpffs / "prog")
         # iproute2 mounts a bpffs on /sys/fs/bpf where none is: not in the machine's mounts.
         argv = ["unshare", "--mount", "ip", "link", "set", "left0"]
-        netns.run_in(left, [*argv, flag, "pinned", str(bpffs / "prog")], check=True)
+        with netns.inside(left):
+            subprocess.run([*argv, flag, "pinned", str(bpffs / "prog")], check=True)
         assert attached(number) == [Attachment("xdp", f"{mode} of left0 in {left}", number)]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,8 +99,9 @@ def test_threads_may_be_in_different_namespaces_at_once(gate: Gate) -> None:
 
 def test_a_child_runs_in_the_namespace(gate: Gate) -> None:
     with namespace(gate) as name:
-        result = netns.run_in(name, ["readlink", "/proc/self/ns/net"], check=True)
-        assert result.stdout.strip() != own_namespace()
+        link = netns.popen(name, ["readlink", "/proc/self/ns/net"], stdout=subprocess.PIPE)
+        told, _ = link.communicate(timeout=30)
+        assert told.decode().strip() not in {"", own_namespace()}
         child = netns.popen(name, ["sleep", "30"])
         try:
             assert netns.pids(name) == [child.pid]

@@ -10,13 +10,13 @@ from ctconsole.kernel import mapwrite
 from ctconsole.kernel.programs import (
     ProgramType,
     all_programs,
-    has_program,
     load_program,
     program_info,
     run_program,
 )
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import EXIT, TC_ACT_SHOT, returning, using_map
+from tests.support.programs import has_program
 
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate

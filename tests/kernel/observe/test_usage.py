@@ -219,7 +219,8 @@ def test_xdp_programs_and_loaded_ones_are_told_apart(gate: Gate, bpffs: Path) ->
         # iproute2 mounts a bpffs on /sys/fs/bpf where none is: not in the machine's mounts.
         argv = ["unshare", "--mount", "ip", "link", "set", "left0"]
         argv += ["xdpgeneric", "pinned", str(bpffs / "prog")]
-        assert netns.run_in(left, argv).returncode == 0
+        with netns.inside(left):
+            subprocess.run(argv, check=True)
         os.close(fd)
         found = {user.program.name: user for user in usage(bpffs, "x").pinned.users}
         os.close(idle)

@@ -9,6 +9,7 @@ import pytest
 from ctconsole.kernel import counts, syscall
 from ctconsole.kernel.syscall import Cmd, object_name
 from ctconsole.paths import bpf_sources
+from tests.support import hooks
 
 if TYPE_CHECKING:
     import ctypes
@@ -24,8 +25,8 @@ ATTRIBUTES: dict[type[ctypes.Structure], tuple[str, str]] = {
     syscall.ProgLoadAttr: ("union bpf_attr", ""),
     syscall.TestRunAttr: ("union bpf_attr", "test."),
     syscall.ProgQueryAttr: ("union bpf_attr", "query."),
-    syscall.ProgAttachAttr: ("union bpf_attr", ""),
-    syscall.LinkCreateAttr: ("union bpf_attr", "link_create."),
+    hooks.ProgAttachAttr: ("union bpf_attr", ""),
+    hooks.LinkCreateAttr: ("union bpf_attr", "link_create."),
     syscall.MapInfoStruct: ("struct bpf_map_info", ""),
     syscall.ProgInfoStruct: ("struct bpf_prog_info", ""),
 }

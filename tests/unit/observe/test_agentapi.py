@@ -15,7 +15,7 @@ from ctconsole.errors import AgentError, CtconsoleError, FormatError
 from ctconsole.lab import foreign_api
 from ctconsole.lab.foreign_api import AgentApiServer
 from ctconsole.observe import agentapi
-from ctconsole.observe.agentapi import AgentApi, ApiSnapshot
+from ctconsole.observe.agentapi import ApiSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,44 +142,6 @@ def test_a_server_that_drips_gets_no_more_time_than_one_that_hangs(tmp_path: Pat
         with pytest.raises(AgentError):
             agentapi.ask(path, "endpoint", seconds=0.3)
         assert time.monotonic() - started < 10
-
-
-def test_nobody_waits_for_the_background_reader(tmp_path: Path) -> None:
-    warned: list[str] = []
-    asked: list[Path] = []
-
-    def where() -> Path:
-        asked.append(path)
-        return path
-
-    with answering(tmp_path / "s", b"HTTP/1.1", each_byte=60) as path:
-        api = AgentApi(where, interval=0.05, seconds=0.2, warn=warned.append)
-        api.start()
-        assert api.latest == ApiSnapshot()
-        deadline = time.monotonic() + 20
-        while len(asked) < 4 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        api.stop()
-    assert len(asked) >= 4
-    assert len(warned) == 1
-
-
-def test_the_background_reader_warns_once_and_takes_up_an_agent_that_comes(tmp_path: Path) -> None:
-    warned: list[str] = []
-    path = tmp_path / "cilium.sock"
-    api = AgentApi(lambda: path, interval=0.02, warn=warned.append)
-    api.start()
-    try:
-        assert api.wait(5)
-        time.sleep(0.1)
-        with AgentApiServer(path, DOCUMENTS):
-            deadline = time.monotonic() + 5
-            while not api.latest.services and time.monotonic() < deadline:
-                time.sleep(0.01)
-        assert [service.ip for service in api.latest.services] == ["10.96.0.10"]
-    finally:
-        api.stop()
-    assert 1 <= len(warned) <= 2  # once more where the reader met the server leaving
 
 
 @settings(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STRUCTS = {
-    "capture_header": HEADER,
+    "capture_header": np.dtype(HEADER),
     "drop_notify": DROP,
     "trace_notify": TRACE,
     "signal_msg": SIGNAL,
@@ -55,7 +55,7 @@ CONSTANTS = {
 
 
 def c_name(struct: str, field: str) -> str:
-    nested = struct in {"drop_notify", "trace_notify"} and field in (HEADER.names or ())
+    nested = struct in {"drop_notify", "trace_notify"} and field in dict(HEADER)
     return f"header.{field}" if nested else field
 
 
