@@ -7,7 +7,6 @@ is looked at once more: a revived connection keeps its entry.
 
 from __future__ import annotations
 
-import errno
 import struct
 import time
 from contextlib import nullcontext
@@ -45,9 +44,6 @@ MIN_SIGNAL_GAP = 1.0
 
 BATCH = 256
 """Deletions between two looks at whether to stop."""
-
-_CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
-"""What Linux before 5.14 answers; 524 is ENOTSUPP, which user space has no name for."""
 
 _U32 = struct.Struct("=I")
 _LIFETIME = value_dtype(Layout.V1_9).fields
@@ -275,7 +271,7 @@ def delete_expired(gate: Gate, live: BpfMap, key: bytes, back: Revived) -> bool:
     try:
         taken = mapwrite.take(gate, live, key)
     except BpfError as error:
-        if error.errno not in _CANNOT_TAKE:
+        if error.errno not in mapwrite.CANNOT_TAKE:
             raise
         # The window of some microseconds stays open on such a kernel.
         mapwrite.delete(gate, live, key)

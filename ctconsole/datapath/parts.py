@@ -16,6 +16,7 @@ from ctconsole.errors import NoSuchMapError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import program_by_id
+from ctconsole.model.catalogue import CALL_SIZE, PENDING
 from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.programs import ProgramInfo
     from ctconsole.model.plane.endpoint import Endpoint
-
-CALL_SIZE = 25
-"""``CILIUM_CALL_SIZE`` of 1.9: places in ``cilium_calls_%05d``."""
 
 CALLS = {
     "tail_handle_ipv4": 7,
@@ -42,7 +40,6 @@ POLICY_FUNCTION = "handle_policy"
 
 POLICY_CALL_MAP = "cilium_call_policy"
 
-_PENDING = ":pending"
 _STALE = ":stale"
 
 
@@ -104,7 +101,7 @@ def pin_pending(gate: Gate, array: BpfMap, pin: Path) -> None:
     One still pending is of an exchange that was broken off, and programs may call through it:
     it keeps a pin until `pin_over`.
     """
-    pending = _aside(pin, _PENDING)
+    pending = _aside(pin, PENDING)
     if pending.exists():
         pins.rename(gate, pending, _aside(pin, _STALE))
     pins.pin(gate, array, pending)
@@ -112,7 +109,7 @@ def pin_pending(gate: Gate, array: BpfMap, pin: Path) -> None:
 
 def pin_over(gate: Gate, pin: Path) -> None:
     """Move the pending array to its place; the kernel empties those it replaces."""
-    pins.rename(gate, _aside(pin, _PENDING), pin)
+    pins.rename(gate, _aside(pin, PENDING), pin)
     stale = _aside(pin, _STALE)
     if stale.exists():
         pins.unpin(gate, stale)
@@ -126,7 +123,7 @@ def remove(gate: Gate, endpoint: Endpoint, folder: Path) -> None:
     except NoSuchMapError:
         pass
     pin = folder / calls_name(endpoint)
-    for path in (_aside(pin, _PENDING), _aside(pin, _STALE), pin):
+    for path in (_aside(pin, PENDING), _aside(pin, _STALE), pin):
         if path.exists():
             pins.unpin(gate, path)
 

@@ -36,6 +36,10 @@ NOEXIST = 1
 EXIST = 2
 """``BPF_ANY``, ``BPF_NOEXIST``, ``BPF_EXIST``: flags of `update`."""
 
+CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
+"""What Linux before 5.14 answers to a deletion that hands out the value; 524 is ENOTSUPP, which
+user space has no name for."""
+
 _BUSY = {-errno.EINTR, -errno.EAGAIN, -errno.EBUSY}
 
 

@@ -13,6 +13,7 @@ from ctconsole.kernel.maps import possible_cpus
 from ctconsole.manager.bpfmap import ManagedMap
 from ctconsole.manager.mapinfo import MapKind, catalogue_spec, init_map_info, nat_global_maps
 from ctconsole.manager.services import maglev_table_spec
+from ctconsole.model.catalogue import CALL_SIZE
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ctconsole.model.plane.endpoint import Endpoint
     from ctconsole.model.spec import MapInfo, MapSpec
 
-
-CALL_SIZE = 25
-"""``CILIUM_CALL_SIZE`` of 1.9: places in a program array of tail calls."""
 
 HOST_ENDPOINT = 1
 """The id that the host's own endpoint has here; Cilium gives it any."""

@@ -10,6 +10,7 @@ from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.switch import Ending
 from ctconsole.manager.users import left_on, users
+from ctconsole.model.catalogue import PENDING
 from ctconsole.model.event import EventKind, Level
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ctconsole.manager.switch import Switch, Ticket
     from ctconsole.model.event import Event
 
-PENDING = ":pending"
 """Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
 
 

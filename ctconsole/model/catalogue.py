@@ -49,6 +49,12 @@ LIMIT_TABLE_MIN = 1 << 10
 LIMIT_TABLE_MAX = 1 << 24
 """Most entries of a CT or NAT table (``LimitTableMax``), and of any map that is given a size."""
 
+CALL_SIZE = 25
+"""``CILIUM_CALL_SIZE`` of 1.9: places in a program array of tail calls."""
+
+PENDING = ":pending"
+"""What Cilium puts behind a pin's name for the map that is to take its place."""
+
 TABLE_LIMITS = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
 
 RECREATABLE = frozenset(

@@ -6,7 +6,6 @@ leaves alone (``purgeCtEntry`` in ``pkg/maps/ctmap/ctmap.go``): the plan says wh
 
 from __future__ import annotations
 
-import errno
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Entries looked at again together: what is then deleted was looked at a millisecond before."""
-
-_CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
-"""What Linux before 5.14 answers to a deletion that hands out the value."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +307,7 @@ class _Deletion:
         try:
             taken = mapwrite.take(self._gate, self._live, key)
         except BpfError as error:
-            if error.errno not in _CANNOT_TAKE:
+            if error.errno not in mapwrite.CANNOT_TAKE:
                 raise
             taken = None
             mapwrite.delete(self._gate, self._live, key)

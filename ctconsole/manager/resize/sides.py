@@ -11,7 +11,7 @@ from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.passes import Heat, Passes, Tally
-from ctconsole.manager.swap import PENDING
+from ctconsole.model.catalogue import PENDING
 from ctconsole.model.ct.joining import joining_of
 
 if TYPE_CHECKING:

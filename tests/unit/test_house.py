@@ -1,0 +1,77 @@
+"""The house drawn from the code: no module imports one that imports it, by however many steps."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ctconsole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(ctconsole.__file__).parent
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """What a module imports when it is imported: not in functions, not for types alone."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                pass
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                pass
+            case _:
+                yield from imported(child)
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of one circle, empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    modules = {name_of(path): path for path in ROOT.rglob("*.py") if "_data" not in path.parts}
+    graph = {}
+    for name, path in modules.items():
+        found = set(imported(ast.parse(path.read_text("utf-8"))))
+        graph[name] = (found & modules.keys()) - {name}
+    # A package is imported before its modules, which import nothing of it.
+    packages = {name for name, path in modules.items() if path.name == "__init__.py"}
+    assert len(graph) > len(packages) > 10
+    assert circle({name: found - packages for name, found in graph.items()}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from a import b", ["a", "a.b"]),
+        ("try:\n  import a\nexcept ImportError:\n  import b", ["a", "b"]),
+        ("def later():\n  import a", []),
+        ("if TYPE_CHECKING:\n  import a", []),
+    ],
+)
+def test_only_what_an_import_runs_is_drawn(source: str, found: list[str]) -> None:
+    assert list(imported(ast.parse(source))) == found
+
+
+def test_a_circle_is_found() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
