@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ctconsole.manager.switch import Switch, Ticket
     from ctconsole.model.event import Event
 
-"""Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
-
 
 class Swap:
     """A map that has taken another's place, while programs are moved to it.

@@ -53,7 +53,7 @@ CALL_SIZE = 25
 """``CILIUM_CALL_SIZE`` of 1.9: places in a program array of tail calls."""
 
 PENDING = ":pending"
-"""What Cilium puts behind a pin's name for the map that is to take its place."""
+"""Added to a pin's name while the map that will take it waits; bpffs reserves dots."""
 
 TABLE_LIMITS = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
 
