@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import MissingFeatureError, bpf_error
+from ctconsole.model.ct.clock import Moment
 
 if TYPE_CHECKING:
     from ctconsole.model.ct.clock import ClockSource
@@ -97,6 +98,16 @@ def ct_now(clock: ClockSource) -> int:
         MissingFeatureError: the node counts jiffies and this kernel does not tell them.
     """
     return jiffies() >> JIFFIES_SHIFT if clock.uses_jiffies else ktime()
+
+
+def moment(clock: ClockSource) -> Moment:
+    """Now, by the clock that a node's entries are stamped with and by the others.
+
+    Raises:
+        MissingFeatureError: the node counts jiffies and this kernel does not tell them.
+    """
+    counted = ct_now(clock) if clock.uses_jiffies else 0
+    return Moment(ktime(), counted, clock.stamp_hertz, time.time())
 
 
 def measured_hertz(seconds: float = 0.1) -> int | None:

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
 from ctconsole.handles import Handle
+from ctconsole.kernel.clock import moment
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.mapinfo import map_info
@@ -31,6 +32,7 @@ from ctconsole.kernel.syscall import (
 )
 from ctconsole.kernel.walk import LOOKUPS_PER_ENTRY, BatchWalk, Progress, repeated, walk_keys
 from ctconsole.model.ct.table import Walk
+from ctconsole.model.raw import Raw, check_conntrack
 from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
@@ -40,11 +42,11 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.walk import Bytes
+    from ctconsole.model.ct.reading import Reading
 
 __all__ = [
     "BpfMap",
     "ProgramInfo",
-    "RawDump",
     "all_map_ids",
     "all_maps",
     "all_programs",
@@ -64,21 +66,6 @@ _SLOTTED = {
     MapType.CGROUP_ARRAY,
 }
 """Types that list every index as a key, whether something is stored there or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawDump:
-    """All entries of a map as the kernel gave them.
-
-    Attributes:
-        keys: u1[n, key size].
-        values: u1[n, value size], or u1[n, possible CPUs, value size rounded up to 8].
-        walk: whether this is the whole map, what came twice, how long it took.
-    """
-
-    keys: Bytes
-    values: Bytes
-    walk: Walk
 
 
 class BpfMap(Handle):
@@ -187,7 +174,7 @@ class BpfMap(Handle):
                 f"A key of {self.subject} has {self.info.key_size} bytes, not {len(key)}"
             )
 
-    def read(self, chunk: int = DEFAULT_CHUNK) -> RawDump:
+    def read(self, chunk: int = DEFAULT_CHUNK) -> Raw:
         """All entries, each key once: of a key met twice the later value is kept.
 
         Entries changed while the walk runs may be missed or old. The rows are views of buffers
@@ -219,10 +206,23 @@ class BpfMap(Handle):
             seconds=time.perf_counter() - started,
             note=note,
         )
-        return RawDump(keys, values.reshape(len(values), *self.value_shape), walk)
+        problem = f"{self.info.label} was read in part: {note}" if note else ""
+        return Raw(self.info, keys, values.reshape(len(values), *self.value_shape), walk, problem)
+
+    def read_conntrack(self, reading: Reading) -> Raw:
+        """All entries of a conntrack map, with what is known of its node.
+
+        Raises:
+            FormatError: it is no conntrack map.
+            MissingFeatureError: the node counts jiffies and this kernel does not tell them.
+            BpfError: see `read`.
+        """
+        at = moment(reading.clock)
+        check_conntrack(self.info)
+        return self.read().known(reading, at)
 
     def read_chunks(self, chunk: int = DEFAULT_CHUNK) -> Iterator[tuple[Bytes, Bytes]]:
-        """Entries in batches of about ``chunk``, as pairs of the arrays of `RawDump`.
+        """Entries in batches of about ``chunk``, as pairs of the arrays of `Raw`.
 
         Keeps one batch in memory. Hash maps hand out each bucket once; where other types start
         over after a concurrent deletion, keys may come again.
@@ -248,7 +248,7 @@ class BpfMap(Handle):
             raise batches.failure
 
     def no_entries(self) -> tuple[Bytes, Bytes]:
-        """The arrays of `RawDump` with no rows."""
+        """The arrays of `Raw` with no rows."""
         keys, values = self._buffers(0)
         return keys, values.reshape(0, *self.value_shape)
 

@@ -14,7 +14,6 @@ from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.kernel import procs
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.swap import Swap, pin_over
@@ -258,7 +257,7 @@ def plan_replacement(
     alive = established = None
     verdicts: tuple[Verdict, ...] = ()
     if entry is not None and entry.is_ct and entry.matches(info):
-        table = read_table(live, reading())
+        table = live.read_conntrack(reading()).table()
         entries = len(table)
         alive = int(table.alive.sum())
         established = int((table.established & table.alive).sum())

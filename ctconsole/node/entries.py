@@ -1,29 +1,29 @@
-"""Entries as ``ct list`` and its kin get them: raw, with all that is known; those of files."""
+"""Where verbs get the raw entries of maps from: pins, ids and files; and conntrack's as tables."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-
+from ctconsole.errors import BpfError, FormatError
+from ctconsole.model.ct.clock import KTIME
 from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN
-from ctconsole.model.ct.layout import KEYS, VALUE_SIZE, Layout
-from ctconsole.model.ct.table import UNWALKED, CtTable, Walk
+from ctconsole.model.raw import settled
+from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
-    from ctconsole.model.ct.knowledge import Knowledge
-    from ctconsole.model.spec import MapInfo
+    from ctconsole.model.ct.clock import ClockSource
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.raw import Raw
     from ctconsole.observe.offline import Offline
 
-    Bytes: TypeAlias = npt.NDArray[np.uint8]
     Tell: TypeAlias = Callable[[str], None]
 
 GLOBAL_MAPS: Final = (
@@ -35,92 +35,71 @@ GLOBAL_MAPS: Final = (
 """The maps Cilium's tool lists, in its order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The raw entries of one map or file.
+def readable(
+    names: Iterable[str], read: Callable[[str], Iterable[Raw]], tell: Tell
+) -> Iterator[Raw]:
+    """Maps one after the other; one that cannot be read is passed over.
 
-    Attributes:
-        info: the map; for a file what its name and entries tell.
-        keys: u1 of shape (n, key size).
-        values: u1 of shape (n, value size).
-        walk: how the reading went.
-        now: see `CtTable`.
-        taken_at: see `CtTable`.
-        problem: what could not be read, in words; empty where everything was.
-        layout: the version that printed the text it was read from, else None.
-        hertz: see `CtTable`.
-        knowledge: see `CtTable`.
-        last: whether the map ends with these entries.
+    Args:
+        names: which.
+        read: the parts of the map of a name.
+        tell: takes why a map was passed over.
+
+    Raises:
+        BpfError: none can be read.
+        FormatError: none is a map of the sort.
     """
-
-    info: MapInfo
-    keys: Bytes
-    values: Bytes
-    walk: Walk = UNWALKED
-    now: int = 0
-    taken_at: float = 0.0
-    problem: str = ""
-    layout: Layout | None = None
-    hertz: int = 0
-    knowledge: Knowledge = NOTHING_KNOWN
-    last: bool = True
-
-    @property
-    def is_conntrack(self) -> bool:
-        """Whether the sizes are those of a conntrack map and the name is not another map's.
-
-        ``cilium_snat_v6_external`` has the sizes of an IPv6 conntrack map.
-        """
-        return self._may_be_conntrack and self.info.value_size == VALUE_SIZE
-
-    @property
-    def is_short(self) -> bool:
-        """Whether it is a conntrack map but for its values, which are shorter."""
-        return self._may_be_conntrack and self.info.value_size < VALUE_SIZE
-
-    @property
-    def _may_be_conntrack(self) -> bool:
-        label = self.info.label
-        other = label.startswith("cilium_") and not label.startswith(
-            ("cilium_ct", "cilium_per_cluster_ct")
-        )
-        return not other and self.info.key_size in KEYS
-
-    def part(self) -> Sample:
-        """As one of several samples of its map, and not the last."""
-        return replace(self, last=False)
-
-    def filled(self) -> Sample:
-        """With zeros behind short values (`LayoutSpec.fills_short_values`)."""
-        values = np.zeros((len(self.values), VALUE_SIZE), np.uint8)
-        values[:, : self.info.value_size] = self.values
-        return replace(self, values=values)
-
-    def table(self, layout: Layout) -> CtTable:
-        """The entries in a layout."""
-        return CtTable.from_raw(
-            self.info,
-            layout,
-            self.keys,
-            self.values,
-            now=self.now,
-            taken_at=self.taken_at,
-            walk=self.walk,
-            hertz=self.hertz,
-            knowledge=self.knowledge,
-        )
+    failure: BpfError | FormatError | None = None
+    opened = False
+    for name in names:
+        try:
+            yield from read(name)
+            opened = True
+        except (BpfError, FormatError) as error:
+            # Gone since it was listed, or no map at all: the others are worth showing.
+            tell(f"Passed over: {error}")
+            failure = error
+    if failure is not None and not opened:
+        raise failure
 
 
-def whole_maps(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Each map as one sample, where it comes in several."""
-    parts: list[Sample] = []
-    for sample in samples:
-        parts.append(sample)
-        if sample.last:
-            keys = np.concatenate([part.keys for part in parts])
-            values = np.concatenate([part.values for part in parts])
-            yield replace(sample, keys=keys, values=values) if parts[1:] else sample
-            parts = []
+def pinned(
+    root: Path, names: Iterable[str], clock: ClockSource | None, tell: Tell
+) -> Iterator[Raw]:
+    """Maps of any sort, each whole; conntrack maps in parts are read by `node.pins.Pins`.
+
+    Args:
+        root: the bpffs.
+        names: which of the maps pinned where Cilium pins its own.
+        clock: what the node's agent stamps entries with; None for ktime.
+        tell: takes why a map was passed over.
+
+    Raises:
+        BpfError: none can be read.
+        FormatError: none is a map.
+    """
+    from ctconsole.kernel.clock import moment
+    from ctconsole.kernel.maps import BpfMap
+
+    def read(name: str) -> Iterator[Raw]:
+        with BpfMap.open(root / GLOBALS / name) as live:
+            raw = live.read()
+        yield replace(raw, at=moment(clock or KTIME))
+
+    return readable(names, read, tell)
+
+
+def by_id(numbers: Iterable[int], reading: Reading) -> Iterator[Raw]:
+    """The conntrack maps with these kernel ids, each whole.
+
+    Raises:
+        NoSuchMapError: there is none.
+    """
+    from ctconsole.kernel.maps import BpfMap
+    from ctconsole.node.pins import ReadAhead
+
+    for number in numbers:
+        yield from ReadAhead(BpfMap.from_id(number), whole=True).parts(reading)
 
 
 def decoded(
@@ -136,7 +115,7 @@ def decoded(
 
     Args:
         dumps: files, folders and archives; none reads the pinned maps.
-        now: see `from_files`.
+        now: see `files`.
         layout: of all entries; None goes by the agent, the files or the entries.
         root: the bpffs.
         tell: takes sentences about all of them, as they become known.
@@ -149,10 +128,9 @@ def decoded(
         FormatError: there is no conntrack map in the files.
     """
     if dumps:
-        samples = [one for one in from_files(dumps, now, tell, judged=True) if one.is_conntrack]
-        guess = guess_layout(*(sample.values for sample in samples)).layout
-        for sample in samples:
-            yield sample.table(layout or sample.layout or guess), sample.problem
+        raws = [one for one in files(dumps, now, tell, judged=True) if one.is_conntrack]
+        for one in settled(raws, layout):
+            yield one.table(), one.problem
         return
     from ctconsole.node.pins import Pins
     from ctconsole.node.reading import reading_of_node, with_translations
@@ -163,15 +141,12 @@ def decoded(
             reading, warning = with_translations(reading, root)
             if warning:
                 tell(f"ctconsole: {warning}")
-        for sample in pins.samples(reading, tell, also_local=True):
-            if sample.is_conntrack:
-                found = reading.layout or guess_layout(sample.values).layout
-                yield sample.table(found), sample.problem
+        for one in pins.maps(reading, tell, also_local=True):
+            if one.is_conntrack:
+                yield one.table(), one.problem
 
 
-def from_files(
-    paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False
-) -> list[Sample]:
+def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) -> list[Raw]:
     """Read dump files, folders and archives; of each node the maps Cilium lists first in front.
 
     Out of folders and archives conntrack maps are taken, single files whatever they hold. Where
@@ -196,34 +171,34 @@ def from_files(
     singles = {str(path) for path in paths if path.is_file() and not is_archive(path.name)}
     nodes: dict[str, int] = {}
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
-    found: list[tuple[tuple[int, int], Sample]] = []
-    for one in offline.maps:
-        info = replace(one.info, id=0)
-        node = offline.node_of(one)
-        sample = Sample(
-            info,
-            one.keys,
-            one.values,
-            now=node.now(now),
-            problem=one.problem,
-            layout=one.layout,
-            hertz=node.hertz,
-            knowledge=knowledge.get(one.node, NOTHING_KNOWN),
-        )
-        if sample.is_conntrack or one.file in singles:
-            order = nodes.setdefault(one.node, len(nodes)), rank.get(info.label, len(rank))
-            found.append((order, sample))
+    found: list[tuple[tuple[int, int], Raw]] = []
+    for one in of_files(offline, now):
+        if one.is_conntrack or one.file in singles:
+            label = one.info.label
+            order = nodes.setdefault(one.node, len(nodes)), rank.get(label, len(rank))
+            known = knowledge.get(one.node, NOTHING_KNOWN)
+            found.append((order, replace(one, knowledge=known)))
     if not now:
         for sentence in times_of(offline):
             tell(sentence)
     found.sort(key=lambda pair: pair[0])
-    samples = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
-    if not samples:
+    raws = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
+    if not raws:
         raise offline.without("a conntrack map", paths)
     if problems := ". ".join(offline.problems):
-        also = f"{samples[0].problem}. {problems}" if samples[0].problem else problems
-        samples[0] = replace(samples[0], problem=also)
-    return samples
+        also = f"{raws[0].problem}. {problems}" if raws[0].problem else problems
+        raws[0] = replace(raws[0], problem=also)
+    return raws
+
+
+def of_files(offline: Offline, now: int) -> Iterator[Raw]:
+    """Every map of what was read, with the moment it was written; without the numbers.
+
+    Args:
+        offline: what was read.
+        now: the node's CLOCK_MONOTONIC in seconds; 0 takes what the files tell.
+    """
+    return (replace(offline.timed(one, now), info=replace(one.info, id=0)) for one in offline.maps)
 
 
 def times_of(offline: Offline) -> list[str]:
@@ -235,14 +210,14 @@ def times_of(offline: Offline) -> list[str]:
     ]
 
 
-def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Sample]]) -> list[Sample]:
-    """The samples of several nodes, each with the layout its node's entries are sure to have."""
+def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Raw]]) -> list[Raw]:
+    """The maps of several nodes, each with the layout its node's entries are sure to have."""
     from itertools import groupby
 
-    samples: list[Sample] = []
+    raws: list[Raw] = []
     for _, pairs in groupby(found, key=lambda pair: pair[0][0]):
-        node = [sample for _, sample in pairs]
-        guess = guess_layout(*(sample.values for sample in node if sample.is_conntrack))
+        node = [one for _, one in pairs]
+        guess = guess_layout(*(one.values for one in node if one.is_conntrack))
         known = guess.layout if guess.certain else None
-        samples += [replace(sample, layout=sample.layout or known) for sample in node]
-    return samples
+        raws += [replace(one, layout=one.layout or known) for one in node]
+    return raws

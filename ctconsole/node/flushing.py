@@ -18,7 +18,6 @@ from ctconsole.errors import BpfError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.tables import read_table
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.changing import changing
 from ctconsole.manager.knowledge import nat_owners, open_nat
@@ -207,7 +206,7 @@ def plan_flush(
         if entry is None or not entry.is_ct or not entry.matches(info):
             raise UsageError(f"{path.name} is no conntrack map: its entries are not deleted here")
         knowledge = replace(reading.knowledge, translated=_translated(path, info))
-        table = read_table(live, replace(reading, knowledge=knowledge))
+        table = live.read_conntrack(replace(reading, knowledge=knowledge)).table()
     rows = wanted.rows(table)
     if key is not None:
         rows &= table.key_rows == np.array([_checked(key, info)], f"V{info.key_size}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ctconsole.node.records import RecordSample
+    from ctconsole.model.raw import Raw
 
 KINDS: Final = (Kind.IPCACHE, Kind.ENDPOINT, Kind.SERVICE, Kind.REVERSE_NAT)
 
@@ -23,11 +23,11 @@ def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:
     Returns:
         The names, and in words what could not be asked.
     """
-    from ctconsole.node import records as samples
+    from ctconsole.node.records import from_pins
 
     warnings: tuple[str, ...] = ()
     try:
-        names = _of(samples.from_pins(root, KINDS))
+        names = _of(from_pins(root, KINDS))
     except CtconsoleError as error:
         warnings = (f"no names from the maps: {error}",)
         names = Names()
@@ -49,16 +49,15 @@ def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
     Returns:
         The names, and in words why there are none.
     """
-    from ctconsole.node import records as samples
+    from ctconsole.node.records import wanted
     from ctconsole.observe.offline import read_offline
     from ctconsole.observe.offline_nodes import NodeFiles
 
     offline = read_offline(paths)
-    tables: dict[str, list[RecordSample]] = {}
+    tables: dict[str, list[Raw]] = {}
     for one in offline.maps:
-        if samples.wanted(one.info.label, KINDS):
-            sample = samples.RecordSample(one.info, one.keys, one.values)
-            tables.setdefault(one.node, []).append(sample)
+        if wanted(one.info.label, KINDS):
+            tables.setdefault(one.node, []).append(one)
     folders = [*offline.nodes, *(folder for folder in tables if folder not in offline.nodes)]
     nodes = [
         _of(tables.get(folder, ())).merged(offline.nodes.get(folder, NodeFiles()).names())
@@ -71,6 +70,8 @@ def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
     return names_of_nodes(nodes), warnings
 
 
-def _of(found: Iterable[RecordSample]) -> Names:
-    tables = (sample.table(None) for sample in found)
+def _of(found: Iterable[Raw]) -> Names:
+    from ctconsole.node.records import decoded
+
+    tables = (decoded(one) for one in found)
     return names_of_maps(table for table in tables if not isinstance(table, FormatError))

@@ -1,4 +1,4 @@
-"""Where ``ct list`` gets live entries from: pinned maps, and maps by their ids.
+"""Where ``ct list`` gets live entries from: the pinned maps.
 
 The kernel needs about as long to hand half a million entries over as Python needs to find out
 about the node and to print them. So maps are read in a thread of their own, and where the output
@@ -8,18 +8,18 @@ allows it a map comes in parts, of which the first is printed while the others a
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import BpfError, FormatError, NoSuchMapError
-from ctconsole.kernel.clock import ct_now
+from ctconsole.kernel.clock import moment
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE, Layout
 from ctconsole.model.ct.table import UNWALKED
-from ctconsole.node.entries import GLOBAL_MAPS, Sample
+from ctconsole.model.raw import Raw
+from ctconsole.node.entries import GLOBAL_MAPS, readable
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -86,52 +86,33 @@ class ReadAhead:
         self._walk = dump.walk
         yield dump.keys, dump.values
 
-    def samples(self, reading: Reading) -> Iterator[Sample]:
+    def parts(self, reading: Reading) -> Iterator[Raw]:
         """The parts of the map, at least one.
 
         Raises:
             BpfError: the map cannot be read at all.
         """
-        now, taken_at = ct_now(reading.clock), time.time()
+        at = moment(reading.clock)
 
-        def sample(keys: Bytes, values: Bytes, walk: Walk = UNWALKED, problem: str = "") -> Sample:
-            return Sample(
-                self.info,
-                keys,
-                values,
-                walk,
-                now,
-                taken_at,
-                problem,
-                hertz=reading.clock.stamp_hertz,
-                knowledge=reading.knowledge,
-            )
+        def part(keys: Bytes, values: Bytes, walk: Walk = UNWALKED, problem: str = "") -> Raw:
+            return Raw(self.info, keys, values, walk, problem).known(reading, at)
 
         held: tuple[Bytes, Bytes] | None = None
-        while (part := self._parts.get()) is not None:
+        while (found := self._parts.get()) is not None:
             if held is not None:
-                yield sample(*held).part()
-            held = part
+                yield part(*held).part()
+            held = found
         if self._failure is not None and (held is None or not isinstance(self._failure, BpfError)):
             raise self._failure
         note = str(self._failure or self._walk.note)
         problem = f"{self.info.label} was read in part: {note}" if note else ""
         keys, values = held or self._live.no_entries()
-        yield sample(keys, values, self._walk, problem)
+        yield part(keys, values, self._walk, problem)
 
     def close(self) -> None:
         """Stop reading; the parts not taken are lost."""
         self._given_up = True
         self._thread.join()
-
-
-def from_id(number: int, reading: Reading) -> Iterator[Sample]:
-    """Read the map with this kernel id.
-
-    Raises:
-        NoSuchMapError: there is none.
-    """
-    return ReadAhead(BpfMap.from_id(number), whole=True).samples(reading)
 
 
 class Pins:
@@ -161,7 +142,7 @@ class Pins:
         while self._readers:
             self._readers.popitem()[1].close()
 
-    def samples(self, reading: Reading, tell: Tell, *, also_local: bool) -> Iterator[Sample]:
+    def maps(self, reading: Reading, tell: Tell, *, also_local: bool) -> Iterator[Raw]:
         """The maps that exist, in Cilium's order.
 
         Args:
@@ -185,22 +166,11 @@ class Pins:
                 hint="Name the bpffs with --bpf-root, a map with --map-id or a file with "
                 "--from-dump",
             )
-        failure: BpfError | FormatError | None = None
-        opened = False
-        for name in names:
-            try:
-                yield from self._open(name).samples(reading)
-                opened = True
-            except (BpfError, FormatError) as error:
-                # Gone since it was listed, or no map at all: the others are worth showing.
-                tell(f"Passed over: {error}")
-                failure = error
-        if failure is not None and not opened:
-            raise failure
+        yield from readable(names, lambda name: self._open(name).parts(reading), tell)
 
-    def samples_as_cilium(
+    def maps_as_cilium(
         self, reading: Reading, layout: Layout, tell: Tell, *, at_once: bool
-    ) -> Iterator[Sample]:
+    ) -> Iterator[Raw]:
         """The four global maps; about odd ones is done what that version's tool does.
 
         About a missing one 1.9 says so and goes on; 1.18 ends there with an error. Where both
@@ -222,7 +192,7 @@ class Pins:
         names = GLOBAL_MAPS if ipv6 or LAYOUTS[layout].skips_missing_maps else GLOBAL_MAPS[:2]
         listed = (name for name in names if self._is_listed(name, layout, tell))
         for name in list(listed) if at_once else listed:
-            yield from self._open(name).samples(reading)
+            yield from self._open(name).parts(reading)
 
     def _is_listed(self, name: str, layout: Layout, tell: Tell) -> bool:
         path, spec = self._folder / name, LAYOUTS[layout]

@@ -13,8 +13,8 @@ from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.tables import read_table
 from ctconsole.model.catalogue import group_of
+from ctconsole.model.raw import settled
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
@@ -134,7 +134,9 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            return read_table(live, self.reading(), self._take_guess)
+            raw = live.read_conntrack(self.reading())
+        [raw] = settled([raw], guessed=self._take_guess)
+        return raw.table()
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""

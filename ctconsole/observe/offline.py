@@ -12,11 +12,12 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import FormatError
 from ctconsole.model.catalogue import CATALOGUE, classify
-from ctconsole.model.ct.layout import VALUE_SIZE, Layout
+from ctconsole.model.ct.layout import VALUE_SIZE
+from ctconsole.model.raw import Raw
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
 from ctconsole.model.readers.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error
 from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
@@ -38,12 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from ctconsole.model.ct.layout import Layout
     from ctconsole.observe.archive import Member
-
-    Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 _HEAD: Final = 1 << 16
 LARGEST_ANSWER: Final = 1 << 26
@@ -56,52 +53,27 @@ _TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
 
 
 @dataclass(frozen=True)
-class OfflineMap:
-    """One map out of a file.
-
-    Attributes:
-        info: what the file's name and entries tell: the pin is the file's folder and the map's
-            name, so that maps of several nodes can be told apart; ids count from 1.
-        keys: u1 of shape (n, key size).
-        values: u1 of shape (n, value size), or (n, CPUs, value size).
-        layout: of conntrack values, where other files of the node tell: its agent's release, or
-            the text that its tool printed.
-        problem: what could not be read, in words; empty where everything was.
-        from_text: whether it was read from a tool's text.
-        file: the path of the file, inside archives behind the archive's.
-    """
-
-    info: MapInfo
-    keys: Bytes
-    values: Bytes
-    layout: Layout | None = None
-    problem: str = ""
-    from_text: bool = False
-    file: str = ""
-
-    @property
-    def node(self) -> str:
-        """The folder the file was in."""
-        return str(self.info.pin.parent) if self.info.pin else ""
-
-
-@dataclass(frozen=True)
 class Offline:
     """All that was found.
 
     Attributes:
-        maps: the maps, in the order of their files.
+        maps: the maps, in the order of their files; ids count from 1. When they were written is
+            in `timed`.
         problems: files that could not be read to the end, one sentence each.
         nodes: what else is known of the nodes, by the folders of their files.
     """
 
-    maps: tuple[OfflineMap, ...]
+    maps: tuple[Raw, ...]
     problems: tuple[str, ...]
     nodes: Mapping[str, NodeFiles] = field(default_factory=lambda: MappingProxyType({}))
 
-    def node_of(self, one: OfflineMap) -> NodeFiles:
+    def node_of(self, one: Raw) -> NodeFiles:
         """What is known of the node a map belongs to."""
         return self.nodes.get(one.node, NodeFiles())
+
+    def timed(self, one: Raw, now: int = 0, taken_at: float = 0.0) -> Raw:
+        """A map with the moment at which it was written (see `NodeFiles.at`)."""
+        return replace(one, at=self.node_of(one).at(now, taken_at))
 
     def without(self, sought: str, paths: Iterable[Path]) -> FormatError:
         """The error for files that hold nothing of what is sought, with what went wrong in them.
@@ -138,10 +110,10 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     """
     walker = Walker(is_interesting)
     nodes = Nodes()
-    found: list[OfflineMap] = []
+    found: list[Raw] = []
     for path in paths:
         for member in walker.members(path):
-            found += (replace(one, file=member.name) for one in _read(member, nodes))
+            found += _read(member, nodes)
     kept = _best(found, {str(path) for path in paths})
     for one in kept:
         if one.info.label == RUNTIME_CONFIG:
@@ -157,9 +129,9 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     return Offline(tuple(numbered), (*walker.problems, *nodes.problems), nodes.found)
 
 
-def _best(found: Iterable[OfflineMap], named: Collection[str]) -> list[OfflineMap]:
+def _best(found: Iterable[Raw], named: Collection[str]) -> list[Raw]:
     """Of each node's map the best that was read, and every dump that was asked for by name."""
-    groups: dict[tuple[str, str], list[OfflineMap]] = {}
+    groups: dict[tuple[str, str], list[Raw]] = {}
     for one in found:
         groups.setdefault((one.node, one.info.label), []).append(one)
     kept = []
@@ -173,13 +145,13 @@ def _best(found: Iterable[OfflineMap], named: Collection[str]) -> list[OfflineMa
     return kept
 
 
-def _rank(one: OfflineMap) -> tuple[bool, int, bool]:
+def _rank(one: Raw) -> tuple[bool, int, bool]:
     """Sound ones first, of these dumps; of damaged ones what has most entries."""
     sound = not one.problem
     return sound, 0 if sound else len(one.keys), not one.from_text
 
 
-def _read(member: Member, nodes: Nodes) -> Iterator[OfflineMap]:
+def _read(member: Member, nodes: Nodes) -> Iterator[Raw]:
     """The maps in one file; what else it tells goes to ``nodes``."""
     head, blocks = _peek(member.blocks)
     error = tool_error(head)
@@ -218,7 +190,7 @@ def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(taken)[:_HEAD], chain(taken, blocks)
 
 
-def _text(name: str, blocks: Iterator[bytes], nodes: Nodes) -> Iterator[OfflineMap]:
+def _text(name: str, blocks: Iterator[bytes], nodes: Nodes) -> Iterator[Raw]:
     found = read_ct_text(blocks, name)
     problem = ""
     if found.damage:
@@ -229,7 +201,15 @@ def _text(name: str, blocks: Iterator[bytes], nodes: Nodes) -> Iterator[OfflineM
         nodes.problems.append(problem)
     for label, (keys, values) in found.maps.items():
         info = _info(name, label, keys.shape[1], VALUE_SIZE)
-        yield OfflineMap(info, keys, values, found.layout, problem, from_text=True)
+        yield Raw(
+            info,
+            keys,
+            values,
+            problem=problem,
+            layout=found.layout,
+            file=name,
+            from_text=True,
+        )
         problem = ""
 
 
@@ -241,14 +221,14 @@ def _whole(name: str, blocks: Iterator[bytes], limit: int, nodes: Nodes) -> byte
     return text
 
 
-def _per_cpu(name: str, text: bytes) -> OfflineMap:
+def _per_cpu(name: str, text: bytes) -> Raw:
     dump = read_per_cpu(text, name)
     error = dump.error()
     info = _info(name, dump.map_name, dump.keys.shape[1], dump.values.shape[-1])
-    return OfflineMap(info, dump.keys, dump.values, problem=str(error) if error else "")
+    return Raw(info, dump.keys, dump.values, problem=str(error) if error else "", file=name)
 
 
-def _dump(name: str, blocks: Iterator[bytes]) -> OfflineMap:
+def _dump(name: str, blocks: Iterator[bytes]) -> Raw:
     dump = read_dump(blocks, name)
     keys, values = dump.keys, dump.values
     if not len(keys):
@@ -256,7 +236,7 @@ def _dump(name: str, blocks: Iterator[bytes]) -> OfflineMap:
         keys, values = keys.reshape(0, key), values.reshape(0, value)
     error = dump.error()
     info = _info(name, dump.map_name, keys.shape[1], values.shape[1])
-    return OfflineMap(info, keys, values, problem=str(error) if error else "")
+    return Raw(info, keys, values, problem=str(error) if error else "", file=name)
 
 
 def _sizes(label: str) -> tuple[int, int]:

@@ -13,13 +13,13 @@ from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, ct_keys_of
 from ctconsole.model.plane.service_rows import service_facts
 from ctconsole.model.readers.agentjson import policy_facts
-from ctconsole.model.records.table import RecordTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ctconsole.model.ct.knowledge import Keys
-    from ctconsole.observe.offline import Offline, OfflineMap
+    from ctconsole.model.raw import Raw
+    from ctconsole.observe.offline import Offline
     from ctconsole.observe.offline_nodes import NodeFiles
 
 _SERVICES: Final = re.compile(r"cilium_lb([46])_services_v2")
@@ -27,14 +27,14 @@ _MAGLEV: Final = re.compile(r"cilium_lb([46])_maglev")
 
 
 def knowledge_by_node(offline: Offline) -> dict[str, Knowledge]:
-    """What the files tell of each node that is in them (see `OfflineMap.node`)."""
-    nodes: dict[str, list[OfflineMap]] = defaultdict(list)
+    """What the files tell of each node that is in them (see `Raw.node`)."""
+    nodes: dict[str, list[Raw]] = defaultdict(list)
     for one in offline.maps:
         nodes[one.node].append(one)
     return {node: knowledge_of(found, offline.node_of(found[0])) for node, found in nodes.items()}
 
 
-def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
+def knowledge_of(maps: Iterable[Raw], node: NodeFiles) -> Knowledge:
     """What the maps of one node tell; a map that is missing or damaged tells nothing.
 
     Args:
@@ -44,7 +44,7 @@ def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
     services: dict[int, ServiceFacts] = {}
     translated: dict[int, Keys] = {}
     maglev: dict[str, set[bytes]] = defaultdict(set)
-    fronts: list[tuple[str, OfflineMap]] = []
+    fronts: list[tuple[str, Raw]] = []
     for one in maps:
         label = one.info.label
         if found := _MAGLEV.fullmatch(label):
@@ -57,7 +57,7 @@ def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
             )
     for family, one in fronts:
         try:
-            table = RecordTable.from_raw(one.info, one.keys, one.values)
+            table = one.records()
         except FormatError:
             continue
         services |= service_facts(table, maglev[family])
@@ -68,6 +68,6 @@ def knowledge_of(maps: Iterable[OfflineMap], node: NodeFiles) -> Knowledge:
     )
 
 
-def _is_nat(one: OfflineMap) -> bool:
+def _is_nat(one: Raw) -> bool:
     """Whether the values are as long as those of a NAT table of their family."""
     return one.values.shape[1:] == (NAT_VALUE_SIZES[one.info.key_size],)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError
-from ctconsole.model.ct.clock import jiffies_at
+from ctconsole.model.ct.clock import Moment, jiffies_at
 from ctconsole.model.names import Names, names_of_agent
 from ctconsole.model.readers import agentjson
 from ctconsole.model.readers.agentjson import DebugInfo
@@ -94,14 +94,16 @@ class NodeFiles:
         clock = self.told.clock
         return clock.hertz if clock is not None and clock.uses_jiffies else 0
 
-    def now(self, seconds: int = 0) -> int:
-        """When the files were written, in the units that entries are stamped in; 0 if unknown.
+    def at(self, seconds: int = 0, taken_at: float = 0.0) -> Moment:
+        """When the files were written, as far as that is known.
 
         Args:
             seconds: the node's CLOCK_MONOTONIC as the operator knows it; 0 takes the agent's.
+            taken_at: seconds since the Unix epoch; 0 where unknown.
         """
         seconds = seconds or self.alive_at
-        return jiffies_at(seconds, self.hertz) if seconds and self.hertz else seconds
+        jiffies = jiffies_at(seconds, self.hertz) if seconds and self.hertz else 0
+        return Moment(seconds, jiffies, self.hertz, taken_at)
 
     def described(self, info: MapInfo) -> MapInfo:
         """A dumped map with what the kernel said of it.

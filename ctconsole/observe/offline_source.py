@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoSuchMapError
 from ctconsole.model.catalogue import group_of
-from ctconsole.model.ct.guess import guess_layout
-from ctconsole.model.ct.layout import Layout
-from ctconsole.model.ct.table import CtTable
+from ctconsole.model.raw import settled
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_knowledge import knowledge_of
 from ctconsole.observe.offline_nodes import NodeFiles
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path, PurePath
 
     from ctconsole.model.ct.knowledge import Knowledge
+    from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.raw import Raw
     from ctconsole.observe.calls import CallArray
-    from ctconsole.observe.offline import OfflineMap
     from ctconsole.observe.usage import MapUsage
 
 
@@ -85,18 +86,16 @@ class OfflineSource:
                 return self._tables[one.info.id]
         raise NoSuchMapError(2, "open", str(where), hint="It is not in the files")
 
-    def decode(self, one: OfflineMap) -> CtTable:
+    def decode(self, one: Raw) -> CtTable:
         """A map as a table (see `table`)."""
-        node = self.offline.node_of(one)
-        return CtTable.from_raw(
-            one.info,
-            self.layout_of(one),
-            one.keys,
-            one.values,
-            now=node.now(self._now),
-            taken_at=self._taken_at,
-            hertz=node.hertz,
-            knowledge=self._knowledge_of(one.node),
+        [one] = settled([one], self._layout, peers=self._peers(one))
+        one = self.offline.timed(one, self._now, self._taken_at)
+        return replace(one, knowledge=self._knowledge_of(one.node)).table()
+
+    def _peers(self, one: Raw) -> Iterator[Raw]:
+        """The conntrack maps of the same node."""
+        return (
+            peer for peer in self.offline.maps if peer.node == one.node and is_conntrack(peer.info)
         )
 
     def _knowledge_of(self, node: str) -> Knowledge:
@@ -105,17 +104,6 @@ class OfflineSource:
             told = self.offline.nodes.get(node, NodeFiles())
             self._knowledge[node] = knowledge_of(peers, told)
         return self._knowledge[node]
-
-    def layout_of(self, one: OfflineMap) -> Layout:
-        """The layout asked for, the one the node's files tell, or what its entries say."""
-        if self._layout is not None or one.layout is not None:
-            return self._layout or one.layout or Layout.V1_18
-        peers = (
-            peer.values
-            for peer in self.offline.maps
-            if peer.node == one.node and is_conntrack(peer.info)
-        )
-        return guess_layout(*peers).layout
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """Files hold no events."""

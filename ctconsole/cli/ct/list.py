@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ctconsole.model.ct.guess import Guess
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
-    from ctconsole.node.entries import Sample
+    from ctconsole.model.raw import Raw
     from ctconsole.node.pins import Pins
     from ctconsole.observe.discovery import NodeFacts
 
@@ -109,12 +110,10 @@ def list_entries(
     query = Query.parse(where or "")
     with ExitStack() as opened:
         if dumps:
-            from ctconsole.node import entries as ct_samples
+            from ctconsole.node.entries import files
 
-            samples: Iterable[Sample] = ct_samples.from_files(
-                dumps, now or 0, message, judged=query.judges
-            )
-            if time_diff and any(len(sample.keys) and not sample.now for sample in samples):
+            raws: Iterable[Raw] = files(dumps, now or 0, message, judged=query.judges)
+            if time_diff and any(len(one.keys) and not one.at.stamp for one in raws):
                 raise click.UsageError("A dump does not tell the time; give it with --now.")
         else:
             from ctconsole.node.pins import Pins
@@ -126,10 +125,10 @@ def list_entries(
             if layout is None and facts.layout is not None:
                 layout = facts.layout.value
                 message(f"layout {layout}: {facts.layout.origin}")
-            samples = _samples(_reading(facts, query), layout, output, pins, ids)
+            raws = _live(_reading(facts, query), layout, output, pins, ids)
         names = _names(dumps, bpf_root) if with_names else None
         listing = _Listing(layout, output, names, query, time_diff=time_diff)
-        for chunk in listing.render(samples):
+        for chunk in listing.render(raws):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     return listing.exit_code
@@ -176,25 +175,30 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
     return reading_of(facts, own_policy(facts.bpf_root))
 
 
-def _samples(
+def _live(
     reading: Reading,
     layout: Layout | None,
     output: str,
     pins: Pins | None,
     ids: tuple[int, ...],
-) -> Iterable[Sample]:
+) -> Iterable[Raw]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     if pins is None:
-        from ctconsole.node.pins import from_id
+        from ctconsole.node.entries import by_id
 
-        return (sample for number in ids for sample in from_id(number, reading))
+        return by_id(ids, reading)
     if output.startswith("cilium") and layout is not None:
-        return pins.samples_as_cilium(reading, layout, message, at_once=output == "cilium-json")
-    return pins.samples(reading, message, also_local=not output.startswith("cilium"))
+        return pins.maps_as_cilium(reading, layout, message, at_once=output == "cilium-json")
+    return pins.maps(reading, message, also_local=not output.startswith("cilium"))
+
+
+def _say_guess(guess: Guess) -> None:
+    sure = "" if guess.certain else "; name it with --layout if you know better"
+    message(f"layout {guess.layout}: {guess.reason}{sure}")
 
 
 class _Listing:
-    """Renders samples in one of the outputs; says on stderr what is to be said.
+    """Renders maps in one of the outputs; says on stderr what is to be said.
 
     Attributes:
         exit_code: 1 once something could not be read, else 0.
@@ -216,128 +220,123 @@ class _Listing:
         self._output = output
         self._time_diff = time_diff
 
-    def render(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+    def render(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
         """The whole output, in chunks."""
         from ctconsole.model.cilium import ct_json as cilium_json
         from ctconsole.model.listing import ct as listing
 
         match self._output:
             case "cilium":
-                yield from self._as_cilium(samples)
+                yield from self._as_cilium(raws)
             case "table":
-                yield from self._for_people(samples)
+                yield from self._for_people(raws)
             case "cilium-json":
-                yield from cilium_json.render_json(self._with_warning(self._whole(samples)))
+                yield from cilium_json.render_json(self._with_warning(self._whole(raws)))
             case "json":
-                yield from listing.render_listing_json(self._tables(samples), self._names)
+                yield from listing.render_listing_json(self._tables(raws), self._names)
             case "ndjson":
-                yield from listing.render_listing_ndjson(self._tables(samples), self._names)
+                yield from listing.render_listing_ndjson(self._tables(raws), self._names)
             case _:
-                yield from listing.render_listing_csv(self._tables(samples), self._names)
+                yield from listing.render_listing_csv(self._tables(raws), self._names)
 
-    def _as_cilium(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+    def _as_cilium(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
         from ctconsole.model.cilium.ct_text import text_jobs
         from ctconsole.model.text.chunks import in_order
 
         jobs = (
             job
-            for sample, table in self._listed(samples)
-            for job in text_jobs(table, time_diff=self._time_diff, last=sample.last)
+            for raw, table in self._listed(raws)
+            for job in text_jobs(table, time_diff=self._time_diff, last=raw.last)
         )
         return (text.data for text in in_order(jobs))
 
-    def _for_people(self, samples: Iterable[Sample]) -> Iterator[memoryview]:
+    def _for_people(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
         """Tables; where the layout is not known, the bytes."""
         from ctconsole.model.listing.ct_table import render_listing_table
         from ctconsole.model.listing.hex import render_hex
 
-        for sample, table in self._decoded(samples):
+        for raw, table in self._decoded(raws):
             if table is None:
-                self._say_unknown(sample, "shown as hexadecimal")
-                yield from render_hex(sample.info.label, sample.keys, sample.values)
+                self._say_unknown(raw, "shown as hexadecimal")
+                yield from render_hex(raw.info.label, raw.keys, raw.values)
             else:
                 yield from render_listing_table(table, self._names)
 
-    def _tables(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+    def _tables(self, raws: Iterable[Raw]) -> Iterator[CtTable]:
         """See `_listed`."""
-        return (table for _, table in self._listed(samples))
+        return (table for _, table in self._listed(raws))
 
-    def _listed(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable]]:
-        """The samples as tables; what is no conntrack map is said and left out."""
-        for sample, table in self._decoded(samples):
+    def _listed(self, raws: Iterable[Raw]) -> Iterator[tuple[Raw, CtTable]]:
+        """The maps as tables; what is no conntrack map is said and left out."""
+        for raw, table in self._decoded(raws):
             if table is None:
-                self._say_unknown(sample, "left out; --output table shows it as hexadecimal")
+                self._say_unknown(raw, "left out; --output table shows it as hexadecimal")
                 # Maps of another sort were not asked for; a conntrack map was.
-                if sample.info.label.startswith("cilium_ct"):
+                if raw.info.label.startswith("cilium_ct"):
                     self.exit_code = 1
             else:
-                yield sample, table
+                yield raw, table
 
-    def _decoded(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, CtTable | None]]:
-        if self._layout is None:
-            samples = list(samples)
-        layout = self._decide(samples)
-        for sample in samples:
-            if sample.problem:
-                message(f"ctconsole: {sample.problem}")
+    def _decoded(self, raws: Iterable[Raw]) -> Iterator[tuple[Raw, CtTable | None]]:
+        for raw in self._settled(raws):
+            if raw.problem:
+                message(f"ctconsole: {raw.problem}")
                 self.exit_code = 1
-            chosen = self._layout or sample.layout or layout
-            table = self._table(sample, chosen)
+            table = self._table(raw)
             if table is not None and self._query:
                 table = table.take(self._query.rows(table))
-            yield sample, table
+            yield raw, table
 
-    def _table(self, sample: Sample, layout: Layout) -> CtTable | None:
-        """The sample in a layout; None where it is no conntrack map of a known size."""
+    def _table(self, raw: Raw) -> CtTable | None:
+        """The entries in their layout; None where it is no conntrack map of a known size."""
         from ctconsole.model.ct.layout import LAYOUTS
 
-        if sample.is_conntrack:
-            return sample.table(layout)
+        if raw.is_conntrack:
+            return raw.table()
+        layout = raw.layout
         as_cilium = self._output.startswith("cilium")
-        if not (as_cilium and sample.is_short and LAYOUTS[layout].fills_short_values):
+        if not (as_cilium and raw.is_short and layout and LAYOUTS[layout].fills_short_values):
             return None
         message(
-            f"{sample.info.label} has values of {sample.info.value_size} bytes; what Cilium "
+            f"{raw.info.label} has values of {raw.info.value_size} bytes; what Cilium "
             f"{layout}'s tool takes the missing ones for is printed: zeros"
         )
-        return sample.filled().table(layout)
+        return raw.filled().table()
 
-    def _decide(self, samples: Iterable[Sample]) -> Layout:
-        """The layout asked for, or the one that fits all samples best."""
-        from ctconsole.model.ct.guess import guess_layout
+    def _settled(self, raws: Iterable[Raw]) -> Iterable[Raw]:
+        """Each with the layout asked for, or its own, or the one that fits all of them best."""
         from ctconsole.model.ct.layout import LAYOUTS
+        from ctconsole.model.raw import settled
 
-        if self._layout is not None:
-            if not LAYOUTS[self._layout].confirmed:
-                message(f"layout {self._layout} was read from Cilium's sources, not tried on a map")
-            return self._layout
-        told = {sample.layout for sample in samples if sample.layout}
-        if told and all(sample.layout for sample in samples):
+        asked = self._layout
+        if asked is not None:
+            if not LAYOUTS[asked].confirmed:
+                message(f"layout {asked} was read from Cilium's sources, not tried on a map")
+            return (one for raw in raws for one in settled([raw], asked))
+        raws = list(raws)
+        told = {raw.layout for raw in raws if raw.layout}
+        if told and all(raw.layout for raw in raws):
             message(
                 f"layout {', '.join(sorted(told))}: told by the text or the agent in the files, "
                 "or by each node's entries"
             )
-            return min(told)
-        guess = guess_layout(*(sample.values for sample in samples if sample.is_conntrack))
-        sure = "" if guess.certain else "; name it with --layout if you know better"
-        message(f"layout {guess.layout}: {guess.reason}{sure}")
-        return guess.layout
+        return settled(raws, guessed=_say_guess)
 
-    def _say_unknown(self, sample: Sample, what: str) -> None:
-        info = sample.info
+    def _say_unknown(self, raw: Raw, what: str) -> None:
+        info = raw.info
         message(
             f"ctconsole: {info.label} has keys of {info.key_size} and values of "
             f"{info.value_size} bytes: no conntrack map of a known layout, {what}"
         )
 
-    def _whole(self, samples: Iterable[Sample]) -> Iterator[CtTable]:
+    def _whole(self, raws: Iterable[Raw]) -> Iterator[CtTable]:
         """The tables, each whole where the JSON repeats its last key."""
         from ctconsole.model.ct.layout import LAYOUTS
-        from ctconsole.node.entries import whole_maps
+        from ctconsole.model.raw import whole_maps
 
         if self._layout is None or LAYOUTS[self._layout].json_repeats_key:
-            samples = whole_maps(samples)
-        return self._tables(samples)
+            raws = whole_maps(raws)
+        return self._tables(raws)
 
     def _with_warning(self, tables: Iterable[CtTable]) -> Iterator[CtTable]:
         warned = False

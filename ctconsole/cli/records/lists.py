@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ctconsole.node.records import Decoded, RecordSample
+    from ctconsole.model.raw import Raw
+    from ctconsole.node.records import Decoded
     from ctconsole.observe.discovery import Fact
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
@@ -198,7 +199,7 @@ def _list_command(one: _List) -> click.Command:
 
 
 class _Listing:
-    """Renders samples; says on stderr what is to be said.
+    """Renders maps; says on stderr what is to be said.
 
     Attributes:
         exit_code: 1 once something could not be read, else 0.
@@ -219,13 +220,13 @@ class _Listing:
 
     def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
         """The whole output, in chunks."""
-        from ctconsole.node import records as samples
+        from ctconsole.node import records
         from ctconsole.observe.discovery import Fact, discover
 
-        found: Iterable[RecordSample]
+        found: Iterable[Raw]
         told: Fact[Layout] | None = None
         if dumps:
-            found, offline = samples.from_files(dumps, self._kinds, now)
+            found, offline = records.from_files(dumps, self._kinds, now)
             names = [one.info.label for one in offline.maps]
             if offline.layout is not None:
                 told = Fact(offline.layout, "told by the text or the agent in the files")
@@ -234,14 +235,14 @@ class _Listing:
         else:
             facts = discover(root)
             told = facts.layout
-            found = samples.from_pins(root, self._kinds, facts.clock.value, message)
-            names = samples.pin_names(root)
+            found = records.from_pins(root, self._kinds, facts.clock.value, message)
+            names = records.pin_names(root)
         if self._layout is None and self._output.startswith("cilium"):
-            self._layout, reason = (told.value, told.origin) if told else samples.generation(names)
+            self._layout, reason = (told.value, told.origin) if told else records.generation(names)
             message(f"layout {self._layout}: {reason}")
         yield from self._rendered(found)
 
-    def _rendered(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+    def _rendered(self, found: Iterable[Raw]) -> Iterator[memoryview]:
         from ctconsole.model.listing import records as ours
 
         match self._output:
@@ -261,27 +262,27 @@ class _Listing:
                 as_json = self._output == "cilium-json"
                 yield from as_cilium(tables, layout, as_json=as_json, view=self._view)
 
-    def _for_people(self, found: Iterable[RecordSample]) -> Iterator[memoryview]:
+    def _for_people(self, found: Iterable[Raw]) -> Iterator[memoryview]:
         from ctconsole.model.listing.hex import render_hex
         from ctconsole.model.listing.records import render_records_table
 
-        for sample, table in self._decoded(found):
+        for raw, table in self._decoded(found):
             if isinstance(table, RecordTable):
                 yield from render_records_table(table)
             else:
                 message(f"ctconsole: {table}, shown as hexadecimal")
-                width = math.prod(sample.values.shape[1:])
-                values = sample.values.reshape(len(sample.keys), width)
-                yield from render_hex(sample.info.label, sample.keys, values)
+                width = math.prod(raw.values.shape[1:])
+                values = raw.values.reshape(len(raw.keys), width)
+                yield from render_hex(raw.info.label, raw.keys, values)
 
-    def _tables(self, found: Iterable[RecordSample]) -> Iterator[RecordTable]:
+    def _tables(self, found: Iterable[Raw]) -> Iterator[RecordTable]:
         for _, table in self._decoded(found):
             if isinstance(table, RecordTable):
                 yield table
             else:
                 message(f"ctconsole: {table}, left out; --output table shows it as hexadecimal")
 
-    def _decoded(self, found: Iterable[RecordSample]) -> Iterable[Decoded]:
+    def _decoded(self, found: Iterable[Raw]) -> Iterable[Decoded]:
         decoded = self._each_decoded(found)
         if Kind.POLICY not in self._kinds:
             return decoded
@@ -289,11 +290,13 @@ class _Listing:
 
         return with_counters(list(decoded))
 
-    def _each_decoded(self, found: Iterable[RecordSample]) -> Iterator[Decoded]:
-        for sample in found:
-            if sample.problem:
-                self._complain(sample.problem)
-            yield sample, sample.table(self._layout)
+    def _each_decoded(self, found: Iterable[Raw]) -> Iterator[Decoded]:
+        from ctconsole.node.records import decoded
+
+        for raw in found:
+            if raw.problem:
+                self._complain(raw.problem)
+            yield raw, decoded(raw, self._layout)
 
     def _complain(self, problem: str) -> None:
         message(f"ctconsole: {problem}")

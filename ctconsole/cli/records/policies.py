@@ -23,22 +23,22 @@ def with_counters(found: Sequence[Decoded]) -> list[Decoded]:
     has none, a message says so.
     """
     statistics = {
-        sample.node: table
-        for sample, table in found
+        raw.node: table
+        for raw, table in found
         if isinstance(table, RecordTable) and table.kind is Kind.POLICY_STATS
     }
     uncounted = {
-        sample.node
-        for sample, table in found
+        raw.node
+        for raw, table in found
         if isinstance(table, RecordTable) and table.kind is Kind.POLICY and not is_counted(table)
     }
     for node in sorted(uncounted - statistics.keys()):
         where = f" in {node}" if node else ""
         message(f"There is no cilium_policystats{where}, so packets and bytes are not known")
     return [
-        (sample, _counted(table, statistics.get(sample.node)))
-        for sample, table in found
-        if sample.node not in uncounted or table is not statistics.get(sample.node)
+        (raw, _counted(table, statistics.get(raw.node)))
+        for raw, table in found
+        if raw.node not in uncounted or table is not statistics.get(raw.node)
     ]
 
 

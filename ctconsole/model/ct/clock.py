@@ -36,6 +36,32 @@ class ClockSource:
 KTIME: Final = ClockSource("ktime")
 """What agents count by default."""
 
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by the clocks of a node, as far as they are known.
+
+    Attributes:
+        seconds: CLOCK_MONOTONIC, whole seconds; 0 where unknown.
+        jiffies: jiffies / 256 where entries are stamped with these, else 0.
+        hertz: the kernel's HZ where entries are stamped with jiffies, else 0.
+        taken_at: seconds since the Unix epoch; 0 where unknown.
+    """
+
+    seconds: int = 0
+    jiffies: int = 0
+    hertz: int = 0
+    taken_at: float = 0.0
+
+    @property
+    def stamp(self) -> int:
+        """The moment in the units that conntrack entries are stamped in; 0 where unknown."""
+        return self.jiffies or self.seconds
+
+
+UNKNOWN: Final = Moment()
+"""Where nothing tells the time."""
+
 LONGEST_LIFE: Final = 21600
 """Seconds an entry lives at most by default: service and regular TCP of 1.9 (``ct_timeout``)."""
 

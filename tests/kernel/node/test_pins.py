@@ -15,6 +15,7 @@ from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.pins import pin
+from ctconsole.model.ct.clock import Moment
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.node import pins as ct_pins
 from ctconsole.node.pins import Pins
@@ -62,8 +63,7 @@ def test_parts_print_what_the_whole_prints(
     # Filtered, so that a second going by between two lists changes nothing.
     arguments = ("-o", output, "--layout", layout, "--filter", "left>1m")
     if output in {"json", "ndjson", "csv", "table"}:
-        monkeypatch.setattr(ct_pins, "ct_now", lambda _: 5)
-        monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+        monkeypatch.setattr(ct_pins, "moment", lambda _: Moment(5, taken_at=1_700_000_000.0))
     whole = printed(root, *arguments)
     monkeypatch.setattr(ct_pins, "_PART", PART)
     assert printed(root, *arguments) == whole
@@ -74,7 +74,7 @@ def test_a_map_comes_in_parts_of_which_one_is_the_last(
 ) -> None:
     monkeypatch.setattr(ct_pins, "_PART", PART)
     pins = Pins(root, whole=False)
-    found = list(pins.samples(PLAIN, print, also_local=True))
+    found = list(pins.maps(PLAIN, print, also_local=True))
     pins.close()
     *parts, last, empty = found
     assert len(parts) >= ROWS // (2 * PART)
@@ -91,7 +91,7 @@ def test_whoever_stops_early_leaves_no_thread_behind(
     monkeypatch.setattr(ct_pins, "_PART", PART)
     before = threading.active_count()
     pins = Pins(root, whole=False)
-    next(pins.samples(PLAIN, print, also_local=True))
+    next(pins.maps(PLAIN, print, also_local=True))
     pins.close()
     unread = Pins(root, whole=False)
     unread.close()
@@ -125,5 +125,5 @@ def test_a_map_that_cannot_be_read_at_all_is_an_error(
     monkeypatch.setattr(BpfMap, "read_chunks", refuses)
     pins = Pins(root, whole=False)
     with pytest.raises(BpfError, match="Operation not permitted"):
-        list(pins.samples(PLAIN, print, also_local=True))
+        list(pins.maps(PLAIN, print, also_local=True))
     pins.close()
