@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
 from ctconsole.lab import lifecycle, look
+from ctconsole.manager.resize.journal import journal_of
 from ctconsole.paths import run_dir
-from tests.crash.node import quietly_down, remains_of
+from tests.crash.node import quietly_down, remains_of, run
 from tests.support.terminals import console, read
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tests.crash.node import Node
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+TRAFFIC = ("--connections", "20", "--rate", "20", "--duration", "5")
+"""What runs through the lab while a resize is killed: few enough for the smallest table."""
 
 WAIT = 120.0
 """Seconds in which whatever was begun must have ended."""
@@ -81,10 +85,20 @@ def restart(node: Node, random: random.Random) -> tuple[str, ...]:
 
 def recreate(node: Node, random: random.Random) -> tuple[str, ...]:
     """The TCP table in another size."""
-    now = look.map_info(node.lab, look.TCP_MAP).max_entries
-    size = random.choice([size for size in (2048, 4096, 8192) if size != now])
     where = ("--bpf-root", str(node.lab.bpf_root))
-    return ("map", "recreate", look.TCP_MAP, "--entries", str(size), "--yes", *where)
+    return ("map", "recreate", look.TCP_MAP, "--entries", other_size(node, random), "--yes", *where)
+
+
+def resize(node: Node, random: random.Random) -> tuple[str, ...]:
+    """The TCP table in another size, with everything in it."""
+    where = ("--bpf-root", str(node.lab.bpf_root), *node.flags)
+    return ("map", "resize", look.TCP_MAP, other_size(node, random), "--yes", *where)
+
+
+def other_size(node: Node, random: random.Random) -> str:
+    """A capacity that the TCP table does not have."""
+    now = look.map_info(node.lab, look.TCP_MAP).max_entries
+    return str(random.choice([size for size in (2048, 4096, 8192) if size != now]))
 
 
 def flush(node: Node, random: random.Random) -> tuple[str, ...]:
@@ -99,7 +113,15 @@ VERBS: dict[str, Callable[[Node, random.Random], tuple[str, ...]]] = {
     "flush": flush,
 }
 
-SPANS = {"restart": 4.0, "recreate": 3.0, "flush": 1.5, "up": 5.0, "demo": 9.0, "console": 4.0}
+SPANS = {
+    "restart": 4.0,
+    "recreate": 3.0,
+    "flush": 1.5,
+    "resize": 4.0,
+    "up": 5.0,
+    "demo": 9.0,
+    "console": 4.0,
+}
 """Seconds within which a deed is broken off; on a quiet machine it is done by then."""
 
 
@@ -117,6 +139,35 @@ def broken_off(node: Node, random: random.Random, verb: str) -> Tried:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return Tried(what, [*begun.end(), *node.faults()])
+
+
+def cut_resize(node: Node, random: random.Random) -> Tried:
+    """A resize that is killed; the agent's restart or the next resize ends it and loses nothing."""
+    delay = random.uniform(0.05, SPANS["resize"])
+    after = random.choice([restart, resize])
+    before = flows_of(node)
+    traffic = Begun(("lab", "traffic", "--lab", node.lab.name, *TRAFFIC))
+    begun = Begun(resize(node, random))
+    time.sleep(delay)
+    begun.process.kill()
+    found = begun.end()
+    done = run(*after(node, random))
+    if done.returncode:
+        found.append(f"{after.__name__}: after a killed resize: {done.stderr.strip()[-300:]}")
+    found += [f"entry: {flow} is gone" for flow in sorted(before - flows_of(node))]
+    found += traffic.end()
+    journal = journal_of(node.lab.globals)
+    if journal.path.exists():
+        found.append(f"journal: {journal.path} is left")
+    what = f"resize, SIGKILL after {delay:.2f} s, then {after.__name__}"
+    return Tried(what, [*found, *node.faults()])
+
+
+def flows_of(node: Node) -> set[str]:
+    """The node's open connections that have an entry in the TCP table."""
+    table = look.table(node.lab)
+    flows = (look.Flow.of(client) for client in node.clients)
+    return {str(flow) for flow in flows if len(look.entries_in(table, flow))}
 
 
 def two_at_once(node: Node, random: random.Random) -> Tried:
@@ -206,6 +257,7 @@ DEEDS: dict[str, Callable[[Node, random.Random], Tried]] = {
     "restart": lambda node, random: broken_off(node, random, "restart"),
     "recreate": lambda node, random: broken_off(node, random, "recreate"),
     "flush": lambda node, random: broken_off(node, random, "flush"),
+    "resize": cut_resize,
     "pairs": two_at_once,
     "up": lab_up,
     "labs": two_labs,
