@@ -65,9 +65,10 @@ def command(
 ) -> int:
     """Open the console: the node's maps, their entries, and what happens to them.
 
-    Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, r
-    recreates a map, R restarts the agent, space freezes, ? lists all keys, q leaves. Maps of an
-    agent that is not ours are only looked at unless --allow-writes is given.
+    Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, z
+    resizes a map, u undoes that, r recreates a map, R restarts the agent, space freezes, ? lists
+    all keys, q leaves. Maps of an agent that is not ours are only looked at unless
+    --allow-writes is given.
 
     \b
     Examples:

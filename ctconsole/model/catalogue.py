@@ -57,6 +57,9 @@ PENDING = ":pending"
 
 TABLE_LIMITS = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
 
+RESIZABLE: Final = frozenset({MapType.HASH, MapType.LRU_HASH})
+"""Types whose entries can be carried over."""
+
 RECREATABLE = frozenset(
     {
         MapType.HASH,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError, CtconsoleError
 from ctconsole.manager.recreate import RecreatePlan
+from ctconsole.manager.resize.plan import MapWish, ResizePlan
 from ctconsole.manager.restart import RestartPlan
 from ctconsole.node import acts
 from ctconsole.node.flushing import FlushPlan, plan_flush
 from ctconsole.node.owner import agent_of
+from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreateReport
+    from ctconsole.manager.resize.report import ResizeReport
     from ctconsole.manager.restart import RestartReport
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
@@ -49,6 +52,16 @@ class NodeActions:
         settings = agent_of(pin, self._state_dir)
         return acts.plan_recreation(pin, max_entries, self._reading(), settings)
 
+    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        pin = Path(path)
+        settings = agent_of(pin, self._state_dir)
+        return plan_resizing(pin, MapWish(max_entries), self._reading(), settings)
+
+    def plan_undo(self, path: PurePath) -> ResizePlan:
+        """See `ctconsole.ui.actions.Actions`."""
+        return plan_undoing(Path(path), self._reading())
+
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
         """See `ctconsole.ui.actions.Actions`."""
         return plan_flush(Path(path), query, key, reading=self._reading())
@@ -57,11 +70,18 @@ class NodeActions:
         """See `ctconsole.ui.actions.Actions`."""
         return acts.plan_restart(self._settings(), changes, self._reading)
 
-    def carry_out(self, plan: Plan) -> Report:
+    def carry_out(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None] = lambda _: None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Report:
         """See `ctconsole.ui.actions.Actions`."""
         match plan:
             case RecreatePlan():
                 return self.recreate(plan)
+            case ResizePlan():
+                return self.resize(plan, tell, is_cancelled)
             case FlushPlan():
                 return self.flush(plan)
             case RestartPlan():
@@ -73,6 +93,20 @@ class NodeActions:
         """Remove the map with all its entries and create it anew, as planned."""
         settings = agent_of(plan.path, self._state_dir)
         report = acts.recreate_map(self._gate, plan, settings, self._state_dir)
+        if report.failure and report.unrecorded:
+            raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
+        report.check()
+        return report
+
+    def resize(
+        self, plan: ResizePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
+    ) -> ResizeReport:
+        """Give the maps another capacity with everything in them, or lead back."""
+        settings = agent_of(plan.maps[0].path, self._state_dir)
+        report = resize_maps(
+            self._gate, plan, settings, lambda progress: tell(progress.text), is_cancelled
+        )
+        report = acts.record(settings.state_dir if settings else self._state_dir, report)
         if report.failure and report.unrecorded:
             raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
         report.check()

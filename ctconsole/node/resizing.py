@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
@@ -16,16 +17,16 @@ from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.resize.journal import journal_of
-from ctconsole.manager.resize.plan import RESIZABLE, MapWish, plan_resize
+from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.manager.resize.run import Options, Watching, resize
-from ctconsole.model.catalogue import option_of
+from ctconsole.manager.resize.undo import Undos
+from ctconsole.model.catalogue import RESIZABLE, option_of
 from ctconsole.model.spec import differences
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
@@ -73,6 +74,24 @@ def plan_resizing(
     return replace(plan, warnings=(*plan.warnings, *more))
 
 
+def plan_undoing(pin: Path, reading: Reading) -> ResizePlan:
+    """Say what restoring the sizes before the last resize of a map would change and need.
+
+    All maps that were resized together get the sizes they had, as losslessly.
+
+    Args:
+        pin: the map's.
+        reading: how entries are read and judged.
+
+    Raises:
+        UsageError: it was not resized, that was too long ago, or a map was changed since.
+        NoSuchMapError: nothing is pinned there.
+    """
+    undo = Undos(journal_of(pin.parent).path).of(pin)
+    wishes = {Path(one.path): MapWish(one.max_entries, one.flags) for one in undo.maps}
+    return replace(plan_resize(wishes, reading), undoes=True)
+
+
 def resize_maps(
     gate: Gate,
     plan: ResizePlan,
@@ -86,7 +105,7 @@ def resize_maps(
 
     Args:
         gate: the write gate.
-        plan: of `plan_resizing`.
+        plan: of `plan_resizing` or `plan_undoing`.
         settings: of the running agent that looks after the maps, which moves its programs.
         tell: hears how far it is.
         is_cancelled: asked again and again; True leads back.

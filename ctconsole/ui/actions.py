@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import PurePath
 
     from ctconsole.model.ct.query import Query
@@ -25,6 +25,18 @@ class Actions(Protocol):
         """Say what recreating the map at ``path`` with that maximum costs."""
         ...
 
+    def plan_resize(self, path: PurePath, max_entries: int) -> Plan:
+        """Say what giving the map at ``path`` that maximum needs, with everything in it."""
+        ...
+
+    def plan_undo(self, path: PurePath) -> Plan:
+        """Say what restoring the size before the last resize of the map needs.
+
+        Raises:
+            UsageError: there is nothing to undo, or it is too late.
+        """
+        ...
+
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> Plan:
         """Say what deleting entries costs: those the query lets through, or that of the key."""
         ...
@@ -33,8 +45,20 @@ class Actions(Protocol):
         """Say what restarting the agent with these options changed costs."""
         ...
 
-    def carry_out(self, plan: Plan) -> Report:
-        """Do what was planned, as far as it is still as it was when it was planned."""
+    def carry_out(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None] = ...,
+        is_cancelled: Callable[[], bool] = ...,
+    ) -> Report:
+        """Do what was planned, as far as it is still as it was when it was planned.
+
+        Args:
+            plan: what was planned.
+            tell: hears how far a resize is; must return at once.
+            is_cancelled: asked again and again by a resize; True leads back to the old map,
+                which is told by the error raised. Everything else is done whole.
+        """
         ...
 
     def agent_sizes(self) -> Mapping[str, int]:

@@ -18,7 +18,7 @@ from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.catalogue import RECREATABLE, group_of
+from ctconsole.model.catalogue import RECREATABLE, RESIZABLE, group_of
 from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.screens.base import View
@@ -31,6 +31,7 @@ from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.recreate import RecreateScreen
+from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
 from ctconsole.ui.screens.restart import RestartScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
@@ -171,6 +172,14 @@ class ConsoleApp(App[None]):
                 lambda view=tab.view: self.show_view(view),
             )
         yield SystemCommand("Restart agent", "With other table sizes", self.restart_agent)
+        if isinstance(screen, OverviewScreen) and screen.selected:
+            name = screen.selected.info.label
+            yield SystemCommand(
+                f"Resize {name}", "Another size, and nothing is lost", screen.action_resize
+            )
+            yield SystemCommand(
+                f"Undo the resize of {name}", "Restore the size before", screen.action_undo
+            )
 
     def on_mount(self) -> None:
         """Load the themes and start sampling."""
@@ -343,6 +352,23 @@ class ConsoleApp(App[None]):
         else:
             self.push_screen(FlushScreen(row, self.actions, query, key), self._done)
 
+    def resize(self, row: MapRow) -> None:
+        """Open the dialogue for a map, or say why not."""
+        self._change_size(row, ResizeScreen)
+
+    def undo_resize(self, row: MapRow) -> None:
+        """Open the dialogue for a map, or say why not."""
+        self._change_size(row, UndoScreen)
+
+    def _change_size(self, row: MapRow, dialogue: type[ResizeScreen | UndoScreen]) -> None:
+        if self.actions is None:
+            self.flash(self.read_only)
+        elif row.info.pin is None or row.info.type not in RESIZABLE:
+            kind = row.info.type.name.lower()
+            self.flash(f"{row.info.label} is a {kind}: its entries cannot be carried over")
+        else:
+            self.push_screen(dialogue(row, self.actions), self._done)
+
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue for a map, or say why not."""
         if self.actions is None:
@@ -384,7 +410,9 @@ class ConsoleApp(App[None]):
     def action_help(self) -> None:
         """Show the keys that are in force here."""
         if isinstance(self.screen, View):
-            notes = [f"Recreate and restart: {self.read_only}."] if self.actions is None else []
+            notes = (
+                [f"Resize, recreate and restart: {self.read_only}."] if self.actions is None else []
+            )
             self.push_screen(
                 HelpScreen(
                     [active.binding for active in self.screen.active_bindings.values()], notes

@@ -100,6 +100,14 @@ class Console(Protocol):
         """Show names, or numbers again."""
         ...
 
+    def resize(self, row: MapRow) -> None:
+        """Open the dialogue that gives a map another size without a loss, or say why not."""
+        ...
+
+    def undo_resize(self, row: MapRow) -> None:
+        """Open the dialogue that restores the size before, or say why not."""
+        ...
+
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue that re-creates a map, or say why not."""
         ...

@@ -11,6 +11,7 @@ RISK_WORDS = {
     Risk.AT_RISK: (Risk.AT_RISK.word, "fill-warn"),
     Risk.COMES_BACK: (Risk.COMES_BACK.word, "fill-ok"),
     Risk.DEAD: (Risk.DEAD.word, "text-quiet"),
+    Risk.UNTOUCHED: (Risk.UNTOUCHED.word, "fill-ok"),
 }
 """What becomes of a connection: the word, and the theme's variable for its colour."""
 

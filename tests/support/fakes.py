@@ -6,19 +6,23 @@ Everything comes from one seed and one clock, so that two runs show the same cha
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ctconsole.errors import NoSuchMapError, UsageError
+from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+from ctconsole.manager.resize.plan import MapPlan, ResizePlan
+from ctconsole.manager.resize.report import MapReport, ResizeReport
+from ctconsole.manager.resize.undo import Before, Undoable
 from ctconsole.manager.restart import RestartPlan, RestartReport
 from ctconsole.model.catalogue import group_of
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
 from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
-from ctconsole.model.ct.reading import Reading
+from ctconsole.model.ct.reading import PLAIN, Reading
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
@@ -28,12 +32,12 @@ from ctconsole.node.flushing import FlushPlan, FlushReport
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import PurePath
 
     import numpy.typing as npt
 
-    from ctconsole.errors import CtconsoleError
     from ctconsole.model.ct.query import Query
     from ctconsole.model.event import Scalar
     from ctconsole.model.plan import Plan, Report
@@ -248,12 +252,89 @@ class FakeActions:
         done: paths and sizes of the maps recreated, and the changes of restarts.
         error: raised by every action while it is set.
         unrecorded: why deeds are not in the history, empty where they are.
+        held: while it is there and not set, a resize goes on moving programs until cancelled.
+        undo: what `plan_undo` restores: the last resize that was done.
     """
 
     source: FakeSource
     done: list[object] = field(default_factory=list)
     error: CtconsoleError | None = None
     unrecorded: str = ""
+    held: threading.Event | None = None
+    undo: Undoable | None = None
+
+    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan:
+        row = self.source.rows[path]
+        entries = row.entries or 0
+        wish = spec_of(row.info, max_entries=max_entries)
+        missing = max(0, entries - max_entries)
+        kept = Counter({(Risk.UNTOUCHED, Reason.NONE): entries - missing})
+        if missing:
+            kept[Risk.BREAKS, Reason.RANDOM_BACKEND] = missing
+        verdicts = {
+            Change.RESIZE: tuple((*what, number) for what, number in reversed(kept.items())),
+            Change.RECREATE: ((Risk.COMES_BACK, Reason.ONE_BACKEND, entries),),
+            Change.FLUSH: ((Risk.COMES_BACK, Reason.ONE_BACKEND, entries),),
+        }
+        one = MapPlan(
+            path=Path(path),
+            info=row.info,
+            wish=wish,
+            layout=Layout.V1_9,
+            differences=differences(row.info, wish),
+            entries=entries,
+            alive=entries * 9 // 10,
+            expired=entries - entries * 9 // 10,
+            closing=entries // 100,
+            room=max_entries,
+            growth=0,
+            smallest=entries,
+            dropped={"alive": missing} if missing else {},
+            memory_old=row.info.memlock or 0,
+            memory_new=map_memory(wish, CPUS),
+            forecasts=verdicts,
+        )
+        return ResizePlan(
+            maps=(one,),
+            memory_free=6_550_000_000,
+            seconds=0.9,
+            users=(322, 323),
+            clock=PLAIN.clock,
+        )
+
+    def plan_undo(self, path: PurePath) -> ResizePlan:
+        if self.undo is None or not self.undo.has(Path(path)):
+            raise UsageError(f"{path.name} was not resized of late: there is nothing to undo")
+        plan = self.plan_resize(path, self.undo.maps[0].max_entries)
+        return replace(plan, undoes=True)
+
+    def resize(
+        self, plan: ResizePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
+    ) -> ResizeReport:
+        if self.error:
+            raise self.error
+        one = plan.maps[0]
+        tell("switch: 1 of 3 endpoints, loading")
+        while self.held and not self.held.wait(0.01):
+            if is_cancelled():
+                raise CtconsoleError(f"{one.path.name} was not resized: it was cancelled")
+        self.done.append(("resize", one.path, one.wish.max_entries))
+        row = self.source.rows[one.path]
+        new_id = max(row.info.id for row in self.source.rows.values()) + 1
+        info = replace(row.info, id=new_id, max_entries=one.wish.max_entries)
+        self.source.rows[one.path] = replace(row, info=info)
+        before = Before(str(one.path), new_id, row.info.max_entries, row.info.flags)
+        self.undo = Undoable("boot", EPOCH + 3600, (before,))
+        did = MapReport(
+            path=one.path,
+            old_id=row.info.id,
+            new_id=new_id,
+            pinned_id=new_id,
+            old_entries=row.info.max_entries,
+            new_entries=one.wish.max_entries,
+            carried=row.entries or 0,
+        )
+        return ResizeReport((did,), {"stage": 0.2, "switch": 0.6}, seconds=0.9, undo=self.undo)
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         row = self.source.rows[path]
@@ -354,7 +435,14 @@ class FakeActions:
         ]
         return RestartPlan(Path("/run/ctconsole/agent"), changes, tuple(maps))
 
-    def carry_out(self, plan: Plan) -> Report:
+    def carry_out(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None] = lambda _: None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Report:
+        if isinstance(plan, ResizePlan):
+            return self.resize(plan, tell, is_cancelled)
         if isinstance(plan, RecreatePlan):
             return self.recreate(plan)
         if isinstance(plan, FlushPlan):

@@ -342,3 +342,16 @@ async def test_a_fault_is_shown_beside_what_fails_later_and_goes_when_it_works_a
         await resample(pilot)
         console.run_worker(lambda: None, name="job", thread=True, exit_on_error=False)
         await until(pilot, lambda: not status(pilot).error)
+
+
+async def test_a_fault_in_a_dialogue_is_shown(
+    console: ConsoleApp, actions: FakeActions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> RecreatePlan:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(actions, "plan_recreate", fail)
+    async with console.run_test(size=(160, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "internal error in _make_plan" in status(pilot).error)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.argument("entries", metavar="ENTRIES")
+@click.argument("entries", metavar="[ENTRIES]", required=False)
+@click.option(
+    "--undo", is_flag=True, help="Restore the size before the last resize, as losslessly."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Say what it would change, and stop.")
 @click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 @click.option(
@@ -45,7 +48,8 @@ if TYPE_CHECKING:
 @json_option
 def resize(  # noqa: PLR0917 - click hands every option over
     name: str,
-    entries: str,
+    entries: str | None,
+    undo: bool,
     only_plan: bool,
     yes: bool,
     drop: bool,
@@ -65,6 +69,9 @@ def resize(  # noqa: PLR0917 - click hands every option over
     Ctrl-C, the old maps are pinned again with all that has come since; a process that is killed
     is made up for by the next one.
 
+    For an hour the size before can be restored with --undo, in the same way and with all that
+    has come since, as long as nobody has changed the map.
+
     Without --yes it prints what it would change, what the other ways would cost, and changes
     nothing (exit code 1; 0 with --plan).
 
@@ -73,28 +80,44 @@ def resize(  # noqa: PLR0917 - click hands every option over
       ctconsole map resize cilium_ct4_global 1M --plan
       ctconsole map resize cilium_ct4_global 1M --yes
       ctconsole map resize cilium_ct4_global 65536 --yes --drop
+      ctconsole map resize cilium_ct4_global --undo --yes
     """
     if only_plan and yes:
         raise UsageError("--plan and --yes exclude each other")
+    if undo == (entries is not None):
+        raise UsageError(
+            "Give either the number of entries wished for or --undo",
+            hint=f"ctconsole map resize {name} 1M, or ctconsole map resize {name} --undo",
+        )
+    if undo and lru:
+        raise UsageError("--undo restores what the map was; it takes no --lru")
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.resize.plan import MapWish
     from ctconsole.model.units import parse_size
     from ctconsole.node.acts import record
     from ctconsole.node.owner import named_agent
     from ctconsole.node.reading import reading_of_node
-    from ctconsole.node.resizing import plan_resizing, resize_maps
+    from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 
     pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
     settings = named_agent(pin, state_dir)
-    wish = MapWish(parse_size(entries), _FLAGS[lru])
-    plan = plan_resizing(pin, wish, reading_of_node(bpf_root, layout), settings)
+    reading = reading_of_node(bpf_root, layout)
+    if entries is None:
+        plan = plan_undoing(pin, reading)
+    else:
+        wish = MapWish(parse_size(entries), _FLAGS[lru])
+        plan = plan_resizing(pin, wish, reading, settings)
     if not yes:
         print_plan(plan, as_json=as_json)
         return 0 if only_plan else 1
     if plan.drops_living and not drop:
         raise UsageError(
             f"{plan.drops_living} living entries do not fit; nothing was changed",
-            hint=f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind",
+            hint=(
+                "Give --drop to leave them behind"
+                if undo
+                else f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind"
+            ),
         )
     gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     report = resize_maps(gate, plan, settings, _teller())
@@ -111,11 +134,7 @@ def _teller() -> Callable[[Progress], None]:
 
     def tell(progress: Progress) -> None:
         nonlocal said
-        text = str(progress.stage)
-        if progress.moved:
-            text += (
-                f": {progress.moved.done} of {progress.moved.of} endpoints, {progress.moved.now}"
-            )
+        text = progress.text
         if text != said:
             said = text
             message(text)

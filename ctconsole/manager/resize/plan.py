@@ -16,13 +16,13 @@ from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.procs import memory
 from ctconsole.manager.resize.look import Look
 from ctconsole.manager.users import users
-from ctconsole.model.catalogue import check_size, classify
+from ctconsole.model.catalogue import RESIZABLE, check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change
 from ctconsole.model.memory import LRU_BATCH, map_memory, room, rounded_entries, smallest
 from ctconsole.model.plan import Memory, Row
-from ctconsole.model.spec import MapType, differences, spec_of
+from ctconsole.model.spec import differences, spec_of
 from ctconsole.model.units import count, duration, size
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.risk import Reason, Risk
     from ctconsole.model.plan import Verdict
     from ctconsole.model.spec import Difference, MapInfo, MapSpec
-
-RESIZABLE: Final = frozenset({MapType.HASH, MapType.LRU_HASH})
-"""Types whose entries can be carried over."""
 
 _GROWTH: Final = 16
 """A table may grow by a sixteenth while it is resized."""
@@ -128,6 +125,7 @@ class ResizePlan:
         users: ids of the programs that use one of the maps.
         clock: what the entries' lifetimes are counted in.
         warnings: sentences for whoever decides.
+        undoes: whether it gives back the sizes that a resize has changed.
     """
 
     maps: tuple[MapPlan, ...]
@@ -136,11 +134,13 @@ class ResizePlan:
     users: tuple[int, ...]
     clock: ClockSource
     warnings: tuple[str, ...] = ()
+    undoes: bool = False
 
     @property
     def title(self) -> str:
         """What is to be done, to what."""
-        return f"Resize {self.maps[0].path.name}"
+        deed = "Undo the resize of" if self.undoes else "Resize"
+        return f"{deed} {self.maps[0].path.name}"
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -20,6 +20,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.resize.journal import Stage
 from ctconsole.manager.resize.sides import Side, old_pin, pending_pin
+from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.event import EventKind, Level
@@ -138,6 +139,10 @@ class Recovery:
                 side.finish()
             for side in sides:
                 side.release()
+            if sides and self._way is Way.FORWARD:
+                # What it began is done, whether it can be undone by a word or not.
+                with suppress(OSError):
+                    Undos(self._journal.path).keep(undoable(sides))
         self._journal.clear()
         how = (
             "every program uses the new map, which has everything"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ctconsole.manager.resize.undo import Undoable
     from ctconsole.model.event import Event
 
 _DOUBTS: Final = (
@@ -70,6 +71,8 @@ class ResizeReport:
         events: in the order they happened.
         seconds: wall time of it all.
         unrecorded: why the events are not in the history, empty where they are.
+        undo: what restores the sizes before, None after a roll back.
+        no_undo: why that could not be kept, empty where it was.
     """
 
     maps: tuple[MapReport, ...]
@@ -80,6 +83,8 @@ class ResizeReport:
     events: tuple[Event, ...] = ()
     seconds: float = 0.0
     unrecorded: str = ""
+    undo: Undoable | None = None
+    no_undo: str = ""
 
     @property
     def sentence(self) -> str:
@@ -108,6 +113,15 @@ class ResizeReport:
         for what, text in _DOUBTS:
             if totals[what]:
                 found.append(Row("doubt", f"{count(totals[what])} {text}"))
+        if self.undo:
+            name = self.maps[0].path.name
+            text = (
+                f"can be undone until {self.undo.until_when}: u in the console, or "
+                f"ctconsole map resize {name} --undo"
+            )
+            found.append(Row("undo", text))
+        if self.no_undo:
+            found.append(Row("undo", f"cannot be undone by a word: {self.no_undo}"))
         if self.unrecorded:
             found.append(Row("history", self.unrecorded))
         if self.left:
@@ -123,6 +137,7 @@ class ResizeReport:
             "gap": round(self.gap, 6),
             "left_programs": list(self.left),
             "seconds": round(self.seconds, 6),
+            "undo_until": self.undo.until if self.undo else None,
         }
 
     @property

@@ -28,6 +28,7 @@ from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.resize.journal import Entry, Moving, Stage
 from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.sides import Side
+from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.resize.waiting import Waiting
 from ctconsole.manager.switch import Ending
 from ctconsole.manager.users import left_on, users
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ctconsole.manager import switch
     from ctconsole.manager.resize.journal import Journal
     from ctconsole.manager.resize.plan import ResizePlan
+    from ctconsole.manager.resize.undo import Undoable
     from ctconsole.manager.switch import Switch, Ticket
     from ctconsole.model.event import Event
 
@@ -86,6 +88,22 @@ class Progress:
 
     stage: Stage
     moved: switch.Progress | None = None
+
+    @property
+    def text(self) -> str:
+        """``switch: 3 of 10 endpoints, loading``, for a person."""
+        if not self.moved:
+            return f"{self.stage}: {_DOING[self.stage]}"
+        return f"{self.stage}: {self.moved.done} of {self.moved.of} endpoints, {self.moved.now}"
+
+
+_DOING: Final = {
+    Stage.STAGE: "the new map is made and gets every entry",
+    Stage.SWITCH: "the programs are moved to the new map",
+    Stage.SETTLE: "the counts are moved",
+    Stage.RELEASE: "the old map is let go of",
+    Stage.ROLL_BACK: "everything goes back to the old map",
+}
 
 
 class CancelledError(CtconsoleError):
@@ -157,6 +175,8 @@ class _Resize:
         self._gap = 0.0
         self._left_behind: dict[int, int] = {}
         self._ticket: Ticket | None = None
+        self._undo: Undoable | None = None
+        self._no_undo = ""
 
     def run(self) -> ResizeReport:
         """Go through the stages."""
@@ -164,6 +184,9 @@ class _Resize:
         with ExitStack() as stack:
             try:
                 self._stage(stack)
+            except CancelledError as error:
+                self._unstage()
+                raise CancelledError(f"{error} before anything was changed") from error
             except BaseException:
                 self._unstage()
                 raise
@@ -249,8 +272,19 @@ class _Resize:
             left = users(*(side.old.info.id for side in self._sides), but=self._own)
             for side in self._sides:
                 side.release()
+            self._keep_undo()
         self._journal.clear()
         return left
+
+    def _keep_undo(self) -> None:
+        """Let the sizes before be known; a resize is done whether they are or not."""
+        undo = undoable(self._sides)
+        try:
+            Undos(self._journal.path).keep(undo)
+        except OSError as error:
+            self._no_undo = str(error)
+        else:
+            self._undo = undo
 
     def _roll_back(self, why: str) -> tuple[str, tuple[int, ...]]:
         """Give the old maps their pins again, with what has come since; the failure in words."""
@@ -374,4 +408,6 @@ class _Resize:
             failure=failure,
             events=tuple(self._events),
             seconds=time.perf_counter() - started,
+            undo=self._undo,
+            no_undo=self._no_undo,
         )

@@ -6,7 +6,8 @@ only says how it is planned and done, and what is asked before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import threading
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
 from textual import on, work
@@ -14,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
+from textual.worker import Worker
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.ui.console import console_of
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from ctconsole.model.plan import Plan, Report
     from ctconsole.observe.sampler import Sample
     from ctconsole.ui.actions import Actions
+
+
+_GLANCE: Final = 0.1
+"""Seconds between two looks at how far the act is."""
 
 
 class ConfirmScreen(ModalScreen["Report | None"]):
@@ -51,6 +57,8 @@ class ConfirmScreen(ModalScreen["Report | None"]):
     """What the button says, and what it says while the act is done."""
     PLANNING: ClassVar[str]
     """What stands in the place of the costs until they are known."""
+    CAN_CANCEL: ClassVar[bool] = False
+    """Whether the act can be cancelled while it is done, which leads back to where it began."""
 
     def __init__(self, actions: Actions, title: str, name: str = "") -> None:
         super().__init__()
@@ -62,6 +70,9 @@ class ConfirmScreen(ModalScreen["Report | None"]):
         self._now: int | None = None
         self._busy = False
         self._asked = 0
+        self._cancelled = threading.Event()
+        # Set by the worker, which is not made to wait for the screen; read by a timer.
+        self._progress = ""
 
     def fields(self) -> Iterable[Widget]:
         """What is asked before the costs can be known."""
@@ -96,6 +107,7 @@ class ConfirmScreen(ModalScreen["Report | None"]):
                 with Horizontal(classes="field", id="confirm"):
                     yield Label("Type the name")
                     yield Input(id="name")
+                yield Static(id="progress", markup=False)
                 yield Static(id="outcome", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(self.VERB[0], variant="error", id="go", disabled=True)
@@ -106,6 +118,11 @@ class ConfirmScreen(ModalScreen["Report | None"]):
         self.want_name(self._wanted_name)
         self.refresh_dialogue()
         self.start_planning()
+        self.set_interval(_GLANCE, self._follow)
+
+    def on_unmount(self) -> None:
+        """Whoever leaves the console in the middle of an act that can be cancelled cancels it."""
+        self._cancelled.set()
 
     def want_name(self, name: str) -> None:
         """Have this typed before anything is done; nothing where it is empty."""
@@ -148,14 +165,22 @@ class ConfirmScreen(ModalScreen["Report | None"]):
     def _go(self) -> None:
         if self.confirmed and self._plan is not None:
             self._busy = True
+            self._progress = ""
+            self._cancelled.clear()
+            self._say("#outcome", "")
             self.refresh_dialogue()
+            if self.CAN_CANCEL:
+                self.query_one("#cancel").focus()
             self._act(self._plan)
 
     @on(Button.Pressed, "#cancel")
     def action_close(self) -> None:
-        """Leave, unless something is being changed right now."""
+        """Leave; while something is being changed, have it cancelled if it can be."""
         if not self._busy:
             self.dismiss(self._report)
+        elif self.CAN_CANCEL:
+            self._cancelled.set()
+            self.refresh_dialogue()
 
     def action_plan_again(self) -> None:
         """Look anew what it costs."""
@@ -200,11 +225,23 @@ class ConfirmScreen(ModalScreen["Report | None"]):
     @work(thread=True, exclusive=True, group="act", exit_on_error=False)
     def _act(self, plan: Plan) -> None:
         try:
-            report = self.actions.carry_out(plan)
+            report = self.actions.carry_out(plan, self._hear, self._cancelled.is_set)
         except (CtconsoleError, OSError) as error:
             self.app.call_from_thread(self._failed, str(error))
         else:
             self.app.call_from_thread(self._done, report)
+
+    def _hear(self, text: str) -> None:
+        self._progress = text
+
+    def _follow(self) -> None:
+        if self._busy:
+            self._say("#progress", clean(self._progress))
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, message: Worker.StateChanged) -> None:
+        # Textual tells only whoever started a worker; the console tells the person of a fault.
+        self.app.post_message(Worker.StateChanged(message.worker, message.state))
 
     def _failed(self, sentence: str) -> None:
         self._busy = False
@@ -225,7 +262,9 @@ class ConfirmScreen(ModalScreen["Report | None"]):
         self.refresh_dialogue()
         self.query_one("#confirm").display = False
         self.query_one("#outcome").set_class(bool(report.failure), "-failed")
-        self._say("#outcome", report_text(report))
+        # What was asked for and what happened are not the same here.
+        late = "It was too late to cancel.\n" if self._cancelled.is_set() else ""
+        self._say("#outcome", late + report_text(report))
         self.query_one("#cancel", Button).label = "Close"
         self.query_one(f"#{self.BOX}").border_subtitle = "esc closes"
         self.query_one("#cancel").focus()
@@ -254,7 +293,12 @@ class ConfirmScreen(ModalScreen["Report | None"]):
         go.disabled = not self.confirmed
         go.label = self.VERB[self._busy]
         go.variant = "primary" if self._plan and not self._plan.data_loss else "error"
-        self.query_one("#cancel", Button).disabled = self._busy
+        cancel = self.query_one("#cancel", Button)
+        asked = self._busy and self._cancelled.is_set()
+        cancel.disabled = self._busy and (asked or not self.CAN_CANCEL)
+        if self._report is None:
+            cancel.label = "Cancelling …" if asked else "Cancel"
+        self.query_one("#progress").display = self._busy and bool(self._progress)
         plan, done = self._plan, self._report is not None
         self.query_one("#costs", Static).update(
             plan_table(plan, self.app.theme_variables, done=done, now=self._now)

@@ -75,6 +75,10 @@ class OverviewScreen(SortableView):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "info", "Info", id="map.info", tooltip="Everything about the map"),
+        Binding("z", "resize", "Resize", id="map.resize",
+                tooltip="Give the map another size; nothing in it is lost"),
+        Binding("u", "undo", "Undo resize", id="map.undo", show=False,
+                tooltip="Restore the size before the last resize; nothing is lost"),
         Binding("r", "recreate", "Recreate", id="map.recreate",
                 tooltip="Recreate the map with another size; its entries are lost"),
         Binding("R", "restart", "Restart", id="agent.restart",
@@ -138,6 +142,16 @@ class OverviewScreen(SortableView):
         """Show everything about the map."""
         if self.selected:
             self.app.push_screen(MapDetails(self.selected))
+
+    def action_resize(self) -> None:
+        """Open the dialogue, or say why not."""
+        if self.selected:
+            self.console.resize(self.selected)
+
+    def action_undo(self) -> None:
+        """Open the dialogue, or say why not."""
+        if self.selected:
+            self.console.undo_resize(self.selected)
 
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 def table_size(text: str, limits: tuple[int, int]) -> int:
     """A table size as a person types it: ``524288``, ``524,288``, ``512k``, ``1M``.
 
+    Args:
+        text: what was typed.
+        limits: the smallest size and the largest.
+
     Raises:
         UsageError: not a number, or outside its limits; says which.
     """
@@ -40,7 +44,7 @@ def table_size(text: str, limits: tuple[int, int]) -> int:
     return size
 
 
-def _proposal(size: int, limits: tuple[int, int]) -> int:
+def proposal(size: int, limits: tuple[int, int]) -> int:
     """Twice the size, within the limits."""
     low, high = limits
     return max(low, min(2 * size, high))
@@ -66,7 +70,7 @@ class RecreateScreen(ConfirmScreen):
         """The size wished for."""
         with Horizontal(classes="field"):
             yield Label("New size")
-            yield Input(str(_proposal(self.row.info.max_entries, self._limits)), id="size")
+            yield Input(str(proposal(self.row.info.max_entries, self._limits)), id="size")
             yield Static("512k and 1M work too", classes="hint")
 
     @on(Input.Changed, "#size")

@@ -22,7 +22,7 @@ from ctconsole.manager.resize.plan import MapWish
 from ctconsole.manager.users import users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.node.resizing import plan_resizing, resize_maps
+from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair
@@ -117,6 +117,48 @@ def test_the_next_start_of_the_agent_ends_a_killed_resize(
         assert str(live.info.max_entries) == size_in_folder(running)
         assert len(users(live.info.id)) == 2
     assert not [path for path in pinned_maps(running.bpf_root) if ":" in path.name]
+
+
+def test_an_undo_restores_size_option_and_everything_that_has_come_since(
+    running: AgentSettings, gate: Gate
+) -> None:
+    before = entries_of(running)
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+    done = resize_maps(gate, plan, running)
+    assert any("--undo" in row.text for row in done.rows)
+    with BpfMap.open(pin_of(running)) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(9, lifetime=ktime() + 1000, first=9000))
+    undone = resize_maps(gate, plan_undoing(pin_of(running), PLAIN), running)
+    undone.check()
+    after = entries_of(running)
+    assert after.items() >= before.items()
+    assert len(after) == len(before) + 9
+    assert size_in_folder(running) == "2048"
+    with BpfMap.open(pin_of(running)) as live:
+        assert live.info.max_entries == 2048
+        assert len(users(live.info.id)) == 2
+
+
+def test_what_a_killed_resize_leaves_to_the_agent_can_be_undone_as_well(
+    running: AgentSettings, gate: Gate
+) -> None:
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+
+    def die(progress: Progress) -> None:
+        if progress.stage is Stage.SETTLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            resize_maps(gate, plan, running, die)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    control.restart(running)
+    plan = plan_undoing(pin_of(running), PLAIN)
+    assert plan.maps[0].wish.max_entries == 2048
+    assert plan.title == "Undo the resize of cilium_ct4_global"
 
 
 def test_nobody_else_may_change_maps_meanwhile(running: AgentSettings, gate: Gate) -> None:

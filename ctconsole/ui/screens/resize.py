@@ -1,0 +1,105 @@
+"""The dialogues that give a map another size with everything in it, and that take it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, cast
+
+from textual import on
+from textual.containers import Horizontal
+from textual.widgets import Input, Label, Static
+
+from ctconsole.errors import UsageError
+from ctconsole.model.catalogue import LIMIT_TABLE_MAX
+from ctconsole.ui.screens.confirm import ConfirmScreen
+from ctconsole.ui.screens.recreate import proposal, table_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import PurePath
+
+    from textual.widget import Widget
+
+    from ctconsole.observe.sampler import Sample
+    from ctconsole.observe.source import MapRow
+    from ctconsole.ui.actions import Actions
+
+
+_LIMITS: Final = (1, LIMIT_TABLE_MAX)
+"""What a map can be resized to; an agent's option may take less, which the plan says."""
+
+
+class _SizeScreen(ConfirmScreen):
+    """What a resize and its undo have in common; plans anew where another map is pinned."""
+
+    BOX: ClassVar[str] = "resize"
+    PLANNING: ClassVar[str] = "Reading the table …"
+    CAN_CANCEL: ClassVar[bool] = True
+
+    def __init__(self, row: MapRow, actions: Actions, title: str) -> None:
+        super().__init__(actions, title)
+        self.row = row
+
+    @property
+    def path(self) -> PurePath:
+        """The map's pin."""
+        return cast("PurePath", self.row.info.pin)
+
+    def entries_now(self, sample: Sample) -> int | None:
+        """Nothing is lost that would have to be counted; the map may be another by now."""
+        row = sample.node.row(self.row.key) if sample.node else None
+        if row is not None:
+            was, self.row = self.row.info, row
+            if was.id != row.info.id:
+                self.forget_plan()
+                self.start_planning()
+        return None
+
+
+class ResizeScreen(_SizeScreen):
+    """Returns the report when the map was resized, else None."""
+
+    VERB: ClassVar[tuple[str, str]] = ("Resize", "Resizing …")
+
+    def __init__(self, row: MapRow, actions: Actions) -> None:
+        super().__init__(row, actions, f"Resize {row.info.label}")
+
+    def fields(self) -> Iterable[Widget]:
+        """The size wished for."""
+        with Horizontal(classes="field"):
+            yield Label("New size")
+            yield Input(str(proposal(self.row.info.max_entries, _LIMITS)), id="size")
+            yield Static("512k and 1M work too", classes="hint")
+
+    @on(Input.Changed, "#size")
+    def _size_changed(self) -> None:
+        self.forget_plan()
+        self.start_planning()
+
+    def start_planning(self) -> None:
+        """Plan for the size typed, or say what is wrong with it."""
+        path = self.path
+        try:
+            size = table_size(self.query_one("#size", Input).value, _LIMITS)
+        except UsageError as error:
+            self.complain(error.message)
+        else:
+            self.complain("")
+            self.make_plan(lambda: self.actions.plan_resize(path, size))
+
+    @on(Input.Submitted, "#size")
+    def _size_submitted(self) -> None:
+        self.query_one("#name" if self.query_one("#confirm").display else "#go").focus()
+
+
+class UndoScreen(_SizeScreen):
+    """Returns the report when the map has the size before its last resize again, else None."""
+
+    VERB: ClassVar[tuple[str, str]] = ("Undo", "Undoing …")
+
+    def __init__(self, row: MapRow, actions: Actions) -> None:
+        super().__init__(row, actions, f"Undo the resize of {row.info.label}")
+
+    def start_planning(self) -> None:
+        """Plan for the size before."""
+        path = self.path
+        self.make_plan(lambda: self.actions.plan_undo(path))

@@ -1,0 +1,95 @@
+"""``ctconsole map resize`` on maps that no program uses, and its undo."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from ctconsole.cli.main import root as cli
+from ctconsole.errors import UsageError
+from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.paths import GLOBALS
+from tests.support.ct_entries import CT4, ct4_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from ctconsole.kernel.gate import Gate
+
+LIVING = 1500
+
+
+@pytest.fixture
+def path(gate: Gate, bpffs: Path) -> Path:
+    path = bpffs / GLOBALS / CT4.name
+    pins.make_folder(gate, path.parent)
+    with open_or_create_map(gate, path, CT4).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(LIVING, lifetime=ktime() + 1000))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
+    return tmp_path
+
+
+def resize(bpffs: Path, *arguments: object) -> Result:
+    words = ("map", "resize", CT4.name, *arguments, "--bpf-root", bpffs)
+    done = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
+    if done.exception:
+        raise done.exception
+    return done
+
+
+def size(path: Path) -> tuple[int, int]:
+    with BpfMap.open(path) as live:
+        return live.info.max_entries, live.count()
+
+
+def test_a_resize_can_be_undone_and_says_so(path: Path, bpffs: Path) -> None:
+    done = resize(bpffs, 2 * CT4.max_entries, "--yes")
+    assert f"ctconsole map resize {CT4.name} --undo" in done.stderr
+    assert size(path) == (2 * CT4.max_entries, LIVING)
+    planned = resize(bpffs, "--undo", "--plan")
+    assert planned.return_value == 0
+    assert planned.stdout.startswith(f"Undo the resize of {CT4.name}: ")
+    assert resize(bpffs, "--undo").return_value == 1
+    assert size(path) == (2 * CT4.max_entries, LIVING)
+    told = json.loads(resize(bpffs, "--undo", "--yes", "--json").stdout)
+    assert told["ok"]
+    assert told["undo_until"] > 0
+    assert size(path) == (CT4.max_entries, LIVING)
+
+
+def test_without_a_resize_there_is_nothing_to_undo(path: Path, bpffs: Path) -> None:
+    with pytest.raises(UsageError, match="not resized of late"):
+        resize(bpffs, "--undo", "--yes")
+    assert size(path)[0] == CT4.max_entries
+
+
+@pytest.mark.parametrize("words", [(), ("4096", "--undo"), ("--undo", "--lru", "common")])
+def test_a_size_or_undo_and_not_both(path: Path, bpffs: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="--undo"):
+        resize(bpffs, *words)
+    assert size(path)[0] == CT4.max_entries
+
+
+def test_an_undo_for_which_there_is_no_room_any_more_drops_nothing_unasked(
+    gate: Gate, path: Path, bpffs: Path
+) -> None:
+    resize(bpffs, 4 * CT4.max_entries, "--yes")
+    with BpfMap.open(path) as live:
+        more = ct4_rows(CT4.max_entries, lifetime=ktime() + 1000, first=9000)
+        mapwrite.update_batch(gate, live, *more)
+    with pytest.raises(UsageError, match="living entries do not fit"):
+        resize(bpffs, "--undo", "--yes")
+    assert size(path)[0] == 4 * CT4.max_entries

@@ -1,0 +1,248 @@
+"""Giving a map another size from the console, taking that back, and cancelling it midway."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Button, Input
+
+from ctconsole.errors import BpfError
+from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
+from tests.support.fakes import CT4, FakeActions, FakeSource
+from tests.support.pilots import (
+    first_sample,
+    resample,
+    screen_text,
+    settle,
+    status,
+    text_of,
+    until,
+)
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.screens.confirm import ConfirmScreen
+
+NAME = "cilium_ct4_global"
+TALL = (120, 50)
+
+
+async def open_dialogue(
+    pilot: Pilot[None], key: str = "z", kind: type[ConfirmScreen] = ResizeScreen
+) -> None:
+    await first_sample(pilot)
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(pilot.app.screen, kind))
+    await settle(pilot)
+
+
+def go(pilot: Pilot[None]) -> Button:
+    return pilot.app.screen.query_one("#go", Button)
+
+
+def cancel(pilot: Pilot[None]) -> Button:
+    return pilot.app.screen.query_one("#cancel", Button)
+
+
+async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
+    box = pilot.app.screen.query_one(field, Input)
+    box.focus()
+    await pilot.pause()
+    box.value = ""
+    box.insert_text_at_cursor(text)
+    await settle(pilot)
+
+
+async def test_the_plan_stands_beside_what_the_other_ways_would_cost(console: ConsoleApp) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        assert pilot.app.screen.query_one("#size", Input).value == str(1 << 20)
+        shown = screen_text(pilot)
+        for told in (
+            "524,288 -> 1,048,576 entries",
+            "476,102 entries, 428,491 alive, 47,611 expired, 4,761 closing",
+            "68.0 MiB now + 136 MiB new = 204 MiB of 6.1 GiB free",
+            "about 0.90s",
+            "by recreate 476,102 comes-back",
+            "by flush 476,102 comes-back",
+            "untouched 476,102 the entry stays",
+        ):
+            assert told in " ".join(shown.split()), told
+        assert "Type the name" not in shown
+        assert not go(pilot).disabled
+
+
+async def test_one_key_resizes_and_the_report_tells_until_when_it_can_be_undone(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", "2M")
+        await pilot.press("enter", "enter")
+        await settle(pilot)
+        assert actions.done == [("resize", CT4, 1 << 21)]
+        told = text_of(pilot, "#outcome")
+        assert "524,288 to 2,097,152 entries" in told
+        assert "476,102 entries carried, none lost" in told
+        assert f"u in the console, or ctconsole map resize {NAME} --undo" in told
+        await pilot.press("escape")
+        await until(pilot, lambda: "none lost" in status(pilot).flash)
+
+
+async def test_where_living_entries_would_be_dropped_the_name_is_typed(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", "256k")
+        assert "213,958 alive; none from 476,102 on" in screen_text(pilot)
+        await pilot.click("#go")
+        await settle(pilot)
+        assert actions.done == []
+        await type_into(pilot, "#name", NAME)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert actions.done == [("resize", CT4, 1 << 18)]
+
+
+@pytest.mark.parametrize("key", ["enter", "escape"])
+async def test_cancelled_midway_it_leads_back_and_can_be_done_again(
+    console: ConsoleApp, actions: FakeActions, source: FakeSource, key: str
+) -> None:
+    """The button has the focus, so that enter is as good as escape."""
+    actions.held = threading.Event()
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await pilot.click("#go")
+        await until(pilot, lambda: "1 of 3 endpoints" in text_of(pilot, "#progress"))
+        # The console goes on meanwhile.
+        await pilot.press("space")
+        source.rows[CT4] = replace(source.rows[CT4], entries=476_200)
+        console.hurry()
+        await until(pilot, lambda: console.sample.number > 1)
+        assert not cancel(pilot).disabled
+        await pilot.press(key)
+        await settle(pilot)
+        assert "not resized: it was cancelled" in text_of(pilot, "#outcome")
+        assert actions.done == []
+        assert not pilot.app.screen.query_one("#progress").display
+        actions.held.set()
+        await pilot.click("#go")
+        await settle(pilot)
+        assert actions.done == [("resize", CT4, 1 << 20)]
+        assert "not resized" not in text_of(pilot, "#outcome")
+
+
+async def test_whoever_leaves_the_console_meanwhile_leads_back(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    actions.held = threading.Event()
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await pilot.click("#go")
+        await until(pilot, lambda: "1 of 3 endpoints" in text_of(pilot, "#progress"))
+        await pilot.press("ctrl+c")
+    assert actions.done == []
+
+
+async def test_a_resize_that_fails_is_told_and_planned_anew(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    actions.error = BpfError(12, "BPF_MAP_CREATE", NAME)
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await pilot.click("#go")
+        await settle(pilot)
+        assert "Cannot allocate memory" in text_of(pilot, "#outcome")
+        assert not go(pilot).disabled
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"), [("0", "outside 1 to 16,777,216"), ("lots", "Not a size")]
+)
+async def test_a_size_that_cannot_be_is_named(
+    console: ConsoleApp, actions: FakeActions, typed: str, problem: str
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", typed)
+        assert problem in text_of(pilot, "#problem")
+        await pilot.press("enter")
+        await settle(pilot)
+        assert actions.done == []
+
+
+async def test_another_map_at_the_pin_is_planned_for_anew(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        row = source.rows[CT4]
+        source.rows[CT4] = replace(row, info=replace(row.info, id=701), entries=12)
+        await resample(pilot)
+        assert "12 entries, 10 alive" in screen_text(pilot)
+
+
+async def test_an_undo_restores_the_size_before(
+    console: ConsoleApp, actions: FakeActions, source: FakeSource
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await pilot.click("#go")
+        await settle(pilot)
+        await pilot.press("escape")
+        await resample(pilot)
+        await open_dialogue(pilot, "u", UndoScreen)
+        assert "1,048,576 -> 524,288 entries" in screen_text(pilot)
+        await pilot.click("#go")
+        await settle(pilot)
+        assert source.rows[CT4].info.max_entries == 524_288
+        assert actions.done[-1] == ("resize", CT4, 524_288)
+
+
+async def test_where_there_is_nothing_to_undo_it_says_so(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot, "u", UndoScreen)
+        assert "was not resized of late" in text_of(pilot, "#problem")
+        assert go(pilot).disabled
+        await pilot.press("escape")
+        await pilot.pause()
+        assert actions.done == []
+        assert len(console.screen_stack) == 1
+
+
+@pytest.mark.parametrize("key", ["z", "u"])
+async def test_read_only_and_maps_without_entries_of_their_own_say_why_not(
+    console: ConsoleApp, read_only: ConsoleApp, key: str
+) -> None:
+    async with read_only.run_test(size=TALL) as pilot:
+        await first_sample(pilot)
+        await pilot.press(key)
+        await pilot.pause()
+        assert "read-only" in status(pilot).flash
+        assert len(read_only.screen_stack) == 1
+    async with console.run_test(size=TALL) as pilot:
+        await first_sample(pilot)
+        await pilot.press("end", key)
+        await pilot.pause()
+        assert "cannot be carried over" in status(pilot).flash
+        assert len(console.screen_stack) == 1
+
+
+async def test_the_palette_and_the_help_know_both(console: ConsoleApp) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await first_sample(pilot)
+        titles = {one.title for one in console.get_system_commands(console.screen)}
+        assert titles >= {f"Resize {NAME}", f"Undo the resize of {NAME}"}
+        await pilot.press("question_mark")
+        await pilot.pause()
+        shown = screen_text(pilot)
+        assert "Give the map another size; nothing in it is lost" in shown
+        assert "Restore the size before the last resize" in shown
