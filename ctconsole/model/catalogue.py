@@ -57,7 +57,7 @@ PENDING = ":pending"
 
 TABLE_LIMITS = (LIMIT_TABLE_MIN, LIMIT_TABLE_MAX)
 
-RESIZABLE: Final = frozenset({MapType.HASH, MapType.LRU_HASH})
+RESIZABLE = frozenset({MapType.HASH, MapType.LRU_HASH})
 """Types whose entries can be carried over."""
 
 RECREATABLE = frozenset(
