@@ -58,7 +58,6 @@ static __always_inline void notify_drop(struct __sk_buff *skb, __u8 reason, __u1
 				.type = CILIUM_NOTIFY_DROP,
 				.subtype = reason,
 				.source = source,
-				.hash = hash_recalc(skb),
 				.len_orig = skb->len,
 				.len_cap = captured,
 				.version = NOTIFY_CAPTURE_VER,
@@ -70,6 +69,7 @@ static __always_inline void notify_drop(struct __sk_buff *skb, __u8 reason, __u1
 
 	if (!ENABLE_MONITOR)
 		return;
+	msg.header.hash = hash_recalc(skb);
 	event_output(skb, map_of(EVENTS_MAP), captured << 32 | BPF_F_CURRENT_CPU, &msg,
 		     sizeof(msg));
 }

@@ -65,6 +65,7 @@ struct flow {
 #define TCP_HLEN	 20
 #define TCP_FLAGS_AT	 13
 #define ICMP_HLEN	 8
+#define ICMP_CSUM_AT	 2
 #define ECHO_ID_AT	 4
 #define LARGEST_IP	 0xffff /* longest packet a header can tell the length of */
 

@@ -269,26 +269,27 @@ static __always_inline int lb_assign(const enum ip_version v, const struct flow 
 }
 
 /*
- * Write one end's new address and correct every checksum over it; `l4_csum` is where that of
- * layer 4 is, 0 for one that does not cover addresses. Returns as nat_rewrite().
+ * Write one end's new address into the header at `ip_at` and correct every checksum over it;
+ * `l4_csum` is where that of layer 4 is, 0 for one that does not cover addresses, and
+ * `l4_flags` say whether it does so by a pseudo header. Returns as nat_rewrite().
  */
 static __always_inline int nat_address(struct __sk_buff *skb, const enum ip_version v,
-				       const enum nat_end end, __u32 l4_csum, __u64 l4_flags,
-				       union ip_addr *from, union ip_addr *to)
+				       const enum nat_end end, __u32 ip_at, __u32 l4_csum,
+				       __u64 l4_flags, union ip_addr *from, union ip_addr *to)
 {
 	const __u32 size = v == IPV6 ? 16 : 4;
 	__s64 diff = csum_diff(from->words, size, to->words, size, 0);
 	__u32 at;
 
 	if (v == IPV6)
-		at = ETH_HLEN + (end == NAT_SOURCE ? IPV6_SADDR_AT : IPV6_DADDR_AT);
+		at = ip_at + (end == NAT_SOURCE ? IPV6_SADDR_AT : IPV6_DADDR_AT);
 	else
-		at = ETH_HLEN + (end == NAT_SOURCE ? IPV4_SADDR_AT : IPV4_DADDR_AT);
+		at = ip_at + (end == NAT_SOURCE ? IPV4_SADDR_AT : IPV4_DADDR_AT);
 	if (skb_store(skb, at, to, size, 0) < 0)
 		return -DROP_WRITE_ERROR;
-	if (v == IPV4 && l3_csum_replace(skb, ETH_HLEN + IPV4_CSUM_AT, 0, diff, 0) < 0)
+	if (v == IPV4 && l3_csum_replace(skb, ip_at + IPV4_CSUM_AT, 0, diff, 0) < 0)
 		return -DROP_CSUM_L3;
-	if (l4_csum && l4_csum_replace(skb, l4_csum, 0, diff, l4_flags | BPF_F_PSEUDO_HDR) < 0)
+	if (l4_csum && l4_csum_replace(skb, l4_csum, 0, diff, l4_flags) < 0)
 		return -DROP_CSUM_L4;
 	return 0;
 }
@@ -316,7 +317,8 @@ static __always_inline int nat_rewrite(struct __sk_buff *skb, const enum ip_vers
 	if (flow->fragment == FRAGMENT_LATER)
 		csum = 0;
 	if (!same_addr(v, addr, &target->addr)) {
-		ret = nat_address(skb, v, end, csum, flags, addr, &target->addr);
+		ret = nat_address(skb, v, end, ETH_HLEN, csum, flags | BPF_F_PSEUDO_HDR, addr,
+				  &target->addr);
 		if (ret < 0)
 			return ret;
 		copy_addr(v, addr, &target->addr);

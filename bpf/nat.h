@@ -20,8 +20,7 @@
 #define SNAT_COLLISION_RETRIES 128
 #define SNAT_SIGNAL_THRES      64
 
-#define ICMP_CSUM_AT 2
-#define EEXIST	     17
+#define EEXIST 17
 
 /* Returns the key of a packet: its own addresses and ports. */
 static __always_inline struct ipv4_ct_tuple nat_key(const struct flow *flow, __u8 flags)
@@ -161,7 +160,7 @@ static __always_inline int nat_rewrite_echo(struct __sk_buff *skb, struct flow *
 	int ret;
 
 	if (addr->v4 != target->addr.v4) {
-		ret = nat_address(skb, IPV4, end, 0, 0, addr, &target->addr);
+		ret = nat_address(skb, IPV4, end, ETH_HLEN, 0, 0, addr, &target->addr);
 		if (ret < 0)
 			return ret;
 		addr->v4 = target->addr.v4;
@@ -215,7 +214,7 @@ static __always_inline int nat_error(struct __sk_buff *skb, const struct flow *e
 	if (skb_store(skb, inner + IPV4_SADDR_AT, &to.v4, sizeof(to.v4), 0) < 0)
 		return -DROP_WRITE_ERROR;
 	from.v4 = error->daddr.v4;
-	return nat_address(skb, IPV4, NAT_DESTINATION, 0, 0, &from, &to);
+	return nat_address(skb, IPV4, NAT_DESTINATION, ETH_HLEN, 0, 0, &from, &to);
 }
 
 /*

@@ -9,34 +9,6 @@
 
 #include "lb.h"
 
-#define ICMP_CSUM_AT 2
-
-/*
- * Write an address of the quoted packet, whose header starts at `ip_at`. In IPv4 that header's
- * own checksum takes up the difference, and the error's stays right; IPv6 has none.
- * Returns 0, -DROP_WRITE_ERROR, -DROP_CSUM_L3 or -DROP_CSUM_L4.
- */
-static __always_inline int quoted_address(struct __sk_buff *skb, const enum ip_version v,
-					  const enum nat_end end, __u32 ip_at, __u32 icmp_csum,
-					  union ip_addr *from, union ip_addr *to)
-{
-	const __u32 size = v == IPV6 ? 16 : 4;
-	__s64 diff = csum_diff(from->words, size, to->words, size, 0);
-	__u32 at;
-
-	if (v == IPV6)
-		at = ip_at + (end == NAT_SOURCE ? IPV6_SADDR_AT : IPV6_DADDR_AT);
-	else
-		at = ip_at + (end == NAT_SOURCE ? IPV4_SADDR_AT : IPV4_DADDR_AT);
-	if (skb_store(skb, at, to, size, 0) < 0)
-		return -DROP_WRITE_ERROR;
-	if (v == IPV4)
-		return l3_csum_replace(skb, ip_at + IPV4_CSUM_AT, 0, diff, 0) < 0
-			       ? -DROP_CSUM_L3
-			       : 0;
-	return l4_csum_replace(skb, icmp_csum, 0, diff, 0) < 0 ? -DROP_CSUM_L4 : 0;
-}
-
 /*
  * Give one end of the quoted packet another address and port. Its layer 4 checksum, which may
  * lie beyond the quotation, is left as it is: nobody checks it.
@@ -53,8 +25,12 @@ static __always_inline int quoted_rewrite(struct __sk_buff *skb, const enum ip_v
 	int ret;
 
 	if (!same_addr(v, addr, &target->addr)) {
-		ret = quoted_address(skb, v, end, error->l4.start + ICMP_HLEN, icmp_csum, addr,
-				     &target->addr);
+		/*
+		 * In IPv4 the quoted header's own checksum takes up the difference, and the
+		 * error's stays right; IPv6 has none.
+		 */
+		ret = nat_address(skb, v, end, error->l4.start + ICMP_HLEN,
+				  v == IPV6 ? icmp_csum : 0, 0, addr, &target->addr);
 		if (ret < 0)
 			return ret;
 	}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network
@@ -173,9 +174,7 @@ def _numbers(uplink: Uplink) -> dict[EndpointSlot, int]:
 
 
 def _in_memory(address: IPv4Address) -> int:
-    import sys
-
-    return int.from_bytes(address.packed, "big" if sys.byteorder == "big" else "little")
+    return int.from_bytes(address.packed, sys.byteorder)
 
 
 def _load(gate: Gate, program: Program, insns: bytes) -> int:
