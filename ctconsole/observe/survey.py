@@ -55,6 +55,7 @@ class Survey:
         self._due: dict[str, float] = {}
         self._usage_due = 0.0
         self._before: KeyedTable | None = None
+        self._counted: tuple[CtTable, Stats] | None = None
         self.stats: Mapping[str, Stats] = MappingProxyType({})
         self.read_at: Mapping[str, float] = MappingProxyType({})
         self.changes: Changes | None = None
@@ -77,7 +78,7 @@ class Survey:
         if watched is not None:
             self._take(node, watched, table)
         else:
-            self._before = self.changes = None
+            self._before = self.changes = self._counted = None
         if not self._begun:
             self._begun = True
             return
@@ -86,16 +87,17 @@ class Survey:
 
     def _take(self, node: NodeSnapshot, watched: PurePath | int, table: CtTable | None) -> None:
         if table is None:
-            self._before = self.changes = None
+            self._before = self.changes = self._counted = None
             return
         if self._before is not None and self._before.table is table:
             return
-        keyed = KeyedTable(table)
+        keyed = KeyedTable(table, self._before)
         self.changes = changes_between(self._before, keyed) if self._before else None
         self._before = keyed
         row = next((row for row in node.rows if _is(row, watched)), None)
         if row is not None:
-            self._put(row, table)
+            self._put(row, table, self._counted)
+            self._counted = (table, self.stats[row.key])
 
     def _read_next(self, node: NodeSnapshot, watched: PurePath | int | None) -> None:
         """Read one table that is due, but for the one that is read with every sample."""
@@ -116,8 +118,10 @@ class Survey:
         took = self._clock() - now
         self._due[row.key] = now + took + max(LEAST, REST * took)
 
-    def _put(self, row: MapRow, table: CtTable) -> None:
-        self.stats = MappingProxyType({**self.stats, row.key: stats_of(table)})
+    def _put(
+        self, row: MapRow, table: CtTable, before: tuple[CtTable, Stats] | None = None
+    ) -> None:
+        self.stats = MappingProxyType({**self.stats, row.key: stats_of(table, before)})
         self.read_at = MappingProxyType({**self.read_at, row.key: table.taken_at})
 
     def _ask_usage(self) -> None:

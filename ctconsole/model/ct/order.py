@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,10 +14,31 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
 
     Order: TypeAlias = npt.NDArray[np.intp]
+    Numbers: TypeAlias = npt.NDArray[Any]
 
 
-def sort_order(table: CtTable, column: str, *, descending: bool = False) -> Order:
-    """Row numbers in sorted order; equal entries keep the order the kernel gave them.
+class Sorted(NamedTuple):
+    """Rows in an order, and the numbers that made it.
+
+    Attributes:
+        numbers: what was sorted by, an array of a number for each row; several decide in turn.
+        order: row numbers in sorted order.
+    """
+
+    numbers: tuple[Numbers, ...]
+    order: Order
+
+
+def sort_rows(
+    table: CtTable, column: str, *, descending: bool = False, before: Sorted | None = None
+) -> Sorted:
+    """Sort a table's rows; equal entries keep the order the kernel gave them.
+
+    Args:
+        table: the rows.
+        column: what to sort by.
+        descending: the largest first.
+        before: an order made by other numbers; it serves again where they are the same.
 
     Raises:
         KeyError: ``column`` is none of `show.sortable`.
@@ -26,9 +47,21 @@ def sort_order(table: CtTable, column: str, *, descending: bool = False) -> Orde
     if descending:
         # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.
         numbers = tuple(np.invert(part) for part in numbers)
+    if before is not None and _same(numbers, before.numbers):
+        return Sorted(numbers, before.order)
     if len(numbers) == 1:
-        return np.argsort(numbers[0], kind="stable")
-    return np.lexsort(numbers)
+        return Sorted(numbers, np.argsort(numbers[0], kind="stable"))
+    return Sorted(numbers, np.lexsort(numbers))
+
+
+def sort_order(table: CtTable, column: str, *, descending: bool = False) -> Order:
+    """Row numbers in sorted order; see `sort_rows`."""
+    return sort_rows(table, column, descending=descending).order
+
+
+def _same(numbers: tuple[Numbers, ...], others: tuple[Numbers, ...]) -> bool:
+    pairs = zip(numbers, others, strict=False)
+    return len(numbers) == len(others) and all(np.array_equal(*pair) for pair in pairs)
 
 
 def find_entry(table: CtTable, key: bytes) -> int | None:

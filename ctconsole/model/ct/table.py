@@ -170,6 +170,15 @@ class CtTable:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def lives_as(self, other: CtTable) -> bool:
+        """Whether another sample shares these very arrays, and the same entries are alive in it."""
+        return (
+            self.keys is other.keys
+            and self.values is other.values
+            and self.has_clock == other.has_clock
+            and bool(np.array_equal(self.alive, other.alive))
+        )
+
     def take(self, rows: Records | slice) -> CtTable:
         """The table of some rows: a slice, a boolean mask or row numbers."""
         return replace(self, keys=self.keys[rows], values=self.values[rows])

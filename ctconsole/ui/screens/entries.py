@@ -156,7 +156,9 @@ class EntriesScreen(SortableView):
         sorting = self.sorting
         held = key if isinstance(key, bytes) else None
         changes = self._changes if table is self._arranged else None
-        arrangement = arrange(table, sorting, held, self.query_shown, changes)
+        rows = self.query_one(LineTable).rows
+        before = rows.arrangement if isinstance(rows, CtRows) else None
+        arrangement = arrange(table, sorting, held, self.query_shown, changes, before=before)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.ct.changes import dying
-from ctconsole.model.ct.order import find_entry, sort_order
+from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.show import screen_columns, sortable
 from ctconsole.model.ct.table import State
@@ -51,6 +51,7 @@ class Arrangement:
         query: what ``order`` was chosen by; it lacks the entries that do not pass.
         changes: what came and went since the sample before, None where that is not known.
         at: where the asked-for key stands in ``order``, None when it is gone or none was asked.
+        numbers: what ``order`` was made of, for the next sample.
     """
 
     table: CtTable
@@ -60,6 +61,7 @@ class Arrangement:
     query: Query = EVERYTHING
     changes: Changes | None = None
     at: int | None = None
+    numbers: Sorted | None = None
 
 
 def arrange(
@@ -68,22 +70,32 @@ def arrange(
     key: bytes | None = None,
     query: Query = EVERYTHING,
     changes: Changes | None = None,
+    *,
+    before: Arrangement | None = None,
 ) -> Arrangement:
     """Choose and sort a table's rows, find ``key`` in it, count the states.
 
-    Takes about 0.3 s for a million rows.
+    Takes about 0.3 s for a million rows; much less where they are those of ``before``.
     """
     part, rows = table, None
     if query:
         rows = np.flatnonzero(query.rows(table))
         part = table.take(rows)
-    order = sort_order(part, sorting.column, descending=sorting.descending)
-    if rows is not None:
-        order = rows[order]
-    counts = np.bincount(part.state, minlength=len(State))
-    states = {state: int(counts[state]) for state in State}
+    alike = before if before and (before.sorting, before.query) == (sorting, query) else None
+    numbers = sort_rows(
+        part,
+        sorting.column,
+        descending=sorting.descending,
+        before=alike.numbers if alike else None,
+    )
+    order = numbers.order if rows is None else rows[numbers.order]
+    if alike and not query and table.lives_as(alike.table):
+        states = alike.counts
+    else:
+        counts = np.bincount(part.state, minlength=len(State))
+        states = {state: int(counts[state]) for state in State}
     at = _place(order, find_entry(table, key) if key else None)
-    return Arrangement(table, order, sorting, states, query, changes, at)
+    return Arrangement(table, order, sorting, states, query, changes, at, numbers)
 
 
 def _place(order: npt.NDArray[np.intp], row: int | None) -> int | None:
