@@ -30,8 +30,6 @@ import errno as _errno
 import os
 from typing import ClassVar
 
-from ctconsole.privileges import hint_for
-
 
 class CtconsoleError(Exception):
     """Base of everything this program raises on purpose.
@@ -114,6 +112,9 @@ def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> Bp
     }
     kind = kinds.get(errno, BpfError)
     if kind is DeniedError and not hint:
+        # Seldom needed, and it loads more than starting up may cost.
+        from ctconsole.privileges import hint_for
+
         hint = hint_for(command, errno)
     return kind(errno, command, subject, hint)
 
