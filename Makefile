@@ -37,8 +37,8 @@ format: setup-dev ## let ruff and clang-format lay the code out
 	$(BIN)/ruff format .
 	clang-format -i bpf/*.c bpf/*.h
 
-bench: setup-dev ## figures beside their peers as ratios, also in build/bench.json (SIZE=small: quick)
-	@$(BIN)/python -m tests.bench --size $(SIZE)
+bench: setup-dev ## figures beside their peers as ratios, also in build/bench.json (SIZE=small: quick; BASE=: the build before)
+	@BASE='$(BASE)' $(BIN)/python -m tests.bench --size $(SIZE)
 
 screenshots: setup-dev ## draw the pictures under screenshots/ anew
 	@$(BIN)/python deploy/screenshots.py
