@@ -25,6 +25,11 @@ test: setup-dev ## the whole test suite, on the real kernel (ARGS="-k name" for 
 crash: setup-dev ## break off and double whatever changes a node (ARGS="--tries 500 --seed 1 restart")
 	@$(BIN)/python -m tests.crash $(ARGS)
 
+coverage: setup-dev ## how much of each room the unit tests walk, with a floor under it
+	@$(BIN)/coverage run -m pytest -q tests/unit
+	@$(BIN)/coverage json -q -o build/coverage.json
+	@$(BIN)/python deploy/coverage_by_room.py
+
 check: setup-dev ## ruff, mypy strict, the import arrows, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
