@@ -74,7 +74,7 @@ class OverviewScreen(SortableView):
     VIEW = "overview"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "info", "Info", id="map.info", tooltip="Everything about the map"),
+        Binding("i", "info", "Info", id="map.info", show=False, tooltip="Everything about the map"),
         Binding("z", "resize", "Resize", id="map.resize",
                 tooltip="Give the map another size; nothing in it is lost"),
         Binding("u", "undo", "Undo resize", id="map.undo", show=False,

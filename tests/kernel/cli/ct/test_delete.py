@@ -16,7 +16,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.event import EventKind
-from ctconsole.node import flushing
+from ctconsole.node import acts, flushing
 from ctconsole.node.owner import is_foreign
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
@@ -152,7 +152,7 @@ def test_a_map_that_cannot_be_flushed_keeps_no_other_from_it(
             raise UsageError(f"{path} is another map now")
         return really(gate, plan)
 
-    monkeypatch.setattr(flushing, "flush", flush)
+    monkeypatch.setattr(acts, "flush", flush)
     options = ("--yes", "--bpf-root", bpffs, "--state-dir", tmp_path / "state")
     done = ctconsole("ct", "flush", *options)
     assert done.return_value == UsageError.exit_code
