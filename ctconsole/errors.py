@@ -7,7 +7,7 @@
     │   └── ConfigError         an agent option out of its range
     ├── FormatError             bytes or text that are not what they should be
     ├── BpfError(OSError)       a system call of bpf(2) or bpffs that failed
-    │   ├── NoSuchMapError      the pin or the id is not there
+    │   ├── GoneError           the pin, map, program, link or namespace is not there
     │   ├── NoMapError          something else than a map is pinned there
     │   └── DeniedError         the kernel wants a capability this process lacks
     ├── OutputLostError(OSError) what was to be printed cannot be: the disk is full, ...
@@ -89,8 +89,8 @@ class BpfError(CtconsoleError, OSError):
         return CtconsoleError.__str__(self)
 
 
-class NoSuchMapError(BpfError):
-    """The pin, map id or program id does not exist (ENOENT)."""
+class GoneError(BpfError):
+    """What was named is not there: a pin, an id, a namespace (ENOENT)."""
 
 
 class NoMapError(BpfError):
@@ -106,7 +106,7 @@ class DeniedError(BpfError):
 def bpf_error(errno: int, command: str, subject: str = "", hint: str = "") -> BpfError:
     """A `BpfError` of the subclass callers tell apart for this errno (see `BpfError`)."""
     kinds: dict[int, type[BpfError]] = {
-        _errno.ENOENT: NoSuchMapError,
+        _errno.ENOENT: GoneError,
         _errno.EPERM: DeniedError,
         _errno.EACCES: DeniedError,
     }

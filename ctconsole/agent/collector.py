@@ -63,7 +63,7 @@ class Collector:
         """Read what the programs tell from now on.
 
         Raises:
-            NoSuchMapError: an event array is not pinned.
+            GoneError: an event array is not pinned.
             DeniedError: without CAP_PERFMON.
         """
         self._listener = Listener(self._gate, self._root / GLOBALS, self._record, self._hear)

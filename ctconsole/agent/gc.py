@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.agent import natgc
-from ctconsole.errors import BpfError, FormatError, NoMapError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, GoneError, NoMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -187,7 +187,7 @@ def collect(
             try:
                 with BpfMap.open(path) as live:
                     done = _collect(gate, live, path, stopped, nat)
-            except NoSuchMapError:
+            except GoneError:
                 continue
             except (NoMapError, FormatError) as error:
                 passed_over.append(str(error))

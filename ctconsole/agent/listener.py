@@ -80,7 +80,7 @@ class Listener:
             not). What was lost is missing in it.
 
     Raises:
-        NoSuchMapError: an array is not pinned there.
+        GoneError: an array is not pinned there.
         DeniedError: without CAP_PERFMON.
     """
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ctconsole.errors import NoMapError, NoSuchMapError
+from ctconsole.errors import GoneError, NoMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import NAT_MAPS
@@ -184,6 +184,6 @@ def collect(gate: Gate, folder: Path, deleted: int, rules: NatRules | None) -> N
             BpfMap.open(folder / CT_ANY4) as other,
         ):
             alive, orphans, purged = collect_orphans(gate, nat, {True: tcp, False: other}, due)
-    except (NoSuchMapError, NoMapError):
+    except (GoneError, NoMapError):
         return None
     return NatGc(alive, deleted, orphans, purged)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import FormatError, NoMapError, NoSuchMapError
+from ctconsole.errors import FormatError, GoneError, NoMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 
@@ -35,7 +35,7 @@ def scrub(gate: Gate, paths: Iterable[Path], addresses: Sequence[Address]) -> in
     for path in paths:
         try:
             live = BpfMap.open(path)
-        except (NoSuchMapError, NoMapError, FormatError):
+        except (GoneError, NoMapError, FormatError):
             # Gone, or no map at all: neither holds an entry of these addresses.
             continue
         with live:

@@ -156,7 +156,7 @@ def load(
 
     Raises:
         MissingFeatureError: bcc or kernel headers are not installed.
-        NoSuchMapError: nothing is pinned at a path.
+        GoneError: nothing is pinned at a path.
         DatapathError: the source does not compile, a map is missing in ``maps``, or the kernel
             refused a program; carries the part of the log that matters.
     """

@@ -93,7 +93,7 @@ def load_netdev(
     Raises:
         UsageError: with ``conntrack-local``, where no table knows every connection.
         MissingFeatureError: bcc or kernel headers are not installed.
-        NoSuchMapError: nothing is pinned at a path.
+        GoneError: nothing is pinned at a path.
         DatapathError: a map is missing in ``maps``, or the kernel refused a program.
     """
     if config.conntrack_local:

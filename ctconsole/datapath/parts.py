@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import program_by_id
@@ -120,7 +120,7 @@ def remove(gate: Gate, endpoint: Endpoint, folder: Path) -> None:
     try:
         with BpfMap.open(folder / POLICY_CALL_MAP) as array:
             mapwrite.delete(gate, array, struct.pack("=I", endpoint.id))
-    except NoSuchMapError:
+    except GoneError:
         pass
     pin = folder / calls_name(endpoint)
     for path in (_aside(pin, PENDING), _aside(pin, _STALE), pin):
@@ -146,7 +146,7 @@ def tail_calls(endpoint: Endpoint, folder: Path) -> list[TailCall]:
 def _places(folder: Path, name: str, indices: range | list[int]) -> Iterator[TailCall]:
     try:
         array = BpfMap.open(folder / name)
-    except NoSuchMapError:
+    except GoneError:
         return
     with array:
         for index in indices:
@@ -160,7 +160,7 @@ def _places(folder: Path, name: str, indices: range | list[int]) -> Iterator[Tai
 def _name_of(number: int) -> str:
     try:
         return program_by_id(number).name
-    except NoSuchMapError:
+    except GoneError:
         return ""
 
 

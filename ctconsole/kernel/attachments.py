@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import BpfError, NoSuchMapError, bpf_error
+from ctconsole.errors import BpfError, GoneError, bpf_error
 from ctconsole.kernel import netns
 from ctconsole.kernel.cgroups import cgroup_roots, in_cgroups
 from ctconsole.kernel.hooks import HOOKS, Asker, Attachment, Target
@@ -165,7 +165,7 @@ def links() -> Iterator[Attachment]:
     for number in link_ids():
         try:
             fd = fd_by_id(Cmd.BPF_LINK_GET_FD_BY_ID, number, f"link {number}")
-        except NoSuchMapError:
+        except GoneError:
             continue
         try:
             info = LinkInfoStruct()
@@ -228,7 +228,7 @@ def in_namespace(space: Namespace, asker: Asker) -> list[Attachment]:
     try:
         with netns.inside(str(space.path) if space.name else None):
             found += on_interfaces(inside, asker)
-    except NoSuchMapError:
+    except GoneError:
         return []
     return found
 
@@ -251,7 +251,7 @@ def in_sockmap(info: MapInfo, asker: Asker) -> list[Attachment]:
         return []
     try:
         fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, info.id, f"map {info.id}", open_flags=F_RDONLY)
-    except NoSuchMapError:
+    except GoneError:
         return []
     try:
         return asker.at(Target.SOCKMAP, fd, info.id, f"map {info.id} {info.name}")
@@ -275,7 +275,7 @@ def in_struct_ops(info: MapInfo, callbacks: Collection[int]) -> list[Attachment]
     try:
         with BpfMap.from_id(info.id) as live:
             value = live.lookup(bytes(info.key_size)) or b""
-    except NoSuchMapError:
+    except GoneError:
         return []
     if not int.from_bytes(value[:4], sys.byteorder):
         return []

@@ -11,8 +11,8 @@ from ctconsole.errors import (
     BpfError,
     DeniedError,
     FormatError,
+    GoneError,
     NoMapError,
-    NoSuchMapError,
     bpf_error,
 )
 from ctconsole.kernel.maps import BpfMap
@@ -36,18 +36,18 @@ def pinned_maps(
         passed_over: told a sentence of each pin that could not be opened.
 
     Raises:
-        NoSuchMapError: ``root`` is not there.
+        GoneError: ``root`` is not there.
         DeniedError: no pin may be opened, or a folder may not be read.
     """
     if not root.is_dir():
-        raise NoSuchMapError(errno.ENOENT, "pinned maps below", str(root))
+        raise GoneError(errno.ENOENT, "pinned maps below", str(root))
     found = {}
     failures: list[BpfError] = []
     for path in pin_paths(root):
         try:
             with BpfMap.open(path) as live:
                 found[path] = live.info
-        except (NoSuchMapError, NoMapError):
+        except (GoneError, NoMapError):
             continue
         except BpfError as error:
             failures.append(error)

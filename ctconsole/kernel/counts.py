@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import BpfError, DatapathError, MissingFeatureError, NoSuchMapError
+from ctconsole.errors import BpfError, DatapathError, GoneError, MissingFeatureError
 from ctconsole.handles import Handle
 from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.kernel.maps import BpfMap
@@ -152,7 +152,7 @@ def _walk(number: int) -> int | None:
     try:
         with BpfMap.from_id(number) as live:
             return live.count()
-    except NoSuchMapError:
+    except GoneError:
         return None
     except BpfError as error:
         if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:

@@ -33,7 +33,7 @@ def fd_by_id(command: Cmd, number: int, subject: str, open_flags: int = 0) -> in
     """A file descriptor, the caller's to close.
 
     Raises:
-        NoSuchMapError: nothing has this id any more.
+        GoneError: nothing has this id any more.
         DeniedError: without CAP_SYS_ADMIN.
     """
     return bpf(command, IdAttr(id=number, open_flags=open_flags), subject)

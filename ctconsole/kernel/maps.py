@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, bpf_error
+from ctconsole.errors import BpfError, DeniedError, FormatError, GoneError, bpf_error
 from ctconsole.handles import Handle
 from ctconsole.kernel.clock import moment
 from ctconsole.kernel.cpus import possible_cpus
@@ -89,7 +89,7 @@ class BpfMap(Handle):
         """The map pinned at ``path``.
 
         Raises:
-            NoSuchMapError: nothing is pinned there.
+            GoneError: nothing is pinned there.
             FormatError: the file is not on a bpffs.
             NoMapError: what is pinned there is a program, a link or something else.
         """
@@ -109,7 +109,7 @@ class BpfMap(Handle):
         """The map of this kernel id.
 
         Raises:
-            NoSuchMapError: no map has it any more.
+            GoneError: no map has it any more.
             DeniedError: without CAP_SYS_ADMIN.
         """
         fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, number, f"map {number}", open_flags=F_RDONLY)
@@ -373,7 +373,7 @@ def map_of(number: int) -> MapInfo:
     """Facts about the map of this id, without its memory, which is asked for in another way.
 
     Raises:
-        NoSuchMapError: no map has it any more.
+        GoneError: no map has it any more.
         DeniedError: without CAP_SYS_ADMIN.
     """
     fd = fd_by_id(Cmd.BPF_MAP_GET_FD_BY_ID, number, f"map {number}", open_flags=F_RDONLY)
@@ -394,7 +394,7 @@ def all_maps() -> list[MapInfo]:
         try:
             with BpfMap.from_id(number) as live:
                 found.append(live.info)
-        except NoSuchMapError:
+        except GoneError:
             continue
     return found
 

@@ -77,7 +77,7 @@ def update(gate: Gate, live: BpfMap, key: bytes, value: bytes, flags: int = ANY)
     Raises:
         FormatError: key or value have not the map's sizes.
         BpfError: the map is full (E2BIG), `NOEXIST` met an entry (EEXIST), ...
-        NoSuchMapError: `EXIST` met none.
+        GoneError: `EXIST` met none.
     """
     live.check_key(key)
     size = math.prod(live.value_shape)

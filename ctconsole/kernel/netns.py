@@ -119,7 +119,7 @@ def inside(name: str | None) -> Iterator[None]:
     await inside: the thread would carry other tasks along.
 
     Raises:
-        NoSuchMapError: no namespace has this name.
+        GoneError: no namespace has this name.
         DeniedError: without CAP_SYS_ADMIN.
     """
     if name is None:
@@ -142,7 +142,7 @@ def enter(name: str) -> None:
     A daemon calls it in its main thread before it starts others, which inherit it.
 
     Raises:
-        NoSuchMapError: no namespace has this name.
+        GoneError: no namespace has this name.
     """
     try:
         fd = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)

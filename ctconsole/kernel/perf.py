@@ -179,7 +179,7 @@ class PerfReader(Handle):
             pages: memory for each CPU, a power of two.
 
         Raises:
-            NoSuchMapError: nothing is pinned at ``path``.
+            GoneError: nothing is pinned at ``path``.
             UsageError: it is no perf event array.
             DeniedError: without CAP_PERFMON.
         """

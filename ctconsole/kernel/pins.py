@@ -48,7 +48,7 @@ def unpin(_gate: Gate, path: Path) -> None:
 
     Raises:
         UsageError: ``path`` is not on a bpffs; nothing was removed.
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     _require_bpffs(path.parent, "Unpinning")
     try:
@@ -62,7 +62,7 @@ def rename(_gate: Gate, old: Path, new: Path) -> None:
 
     Raises:
         UsageError: one of the two is not on a bpffs.
-        NoSuchMapError: nothing is pinned at ``old``.
+        GoneError: nothing is pinned at ``old``.
     """
     _require_bpffs(old.parent, "Renaming")
     _require_bpffs(new.parent, "Renaming")

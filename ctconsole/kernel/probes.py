@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError, NoSuchMapError
+from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel import libbpf, links, mapwrite, netns, pins, tc
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
@@ -145,7 +145,7 @@ def _pinned() -> str:
     passed_over: list[str] = []
     found = 0
     for root in find_bpffs():
-        with suppress(NoSuchMapError):
+        with suppress(GoneError):
             found += len(pinned_maps(root, passed_over.append))
     if passed_over:
         more = f"; {len(passed_over) - 1} more" if len(passed_over) > 1 else ""

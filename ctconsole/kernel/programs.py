@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import DatapathError, NoSuchMapError, bpf_error
+from ctconsole.errors import DatapathError, GoneError, bpf_error
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
     Cmd,
@@ -143,7 +143,7 @@ def all_programs() -> list[ProgramInfo]:
     for number in all_program_ids():
         try:
             fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
-        except NoSuchMapError:
+        except GoneError:
             continue
         try:
             found.append(program_info(fd))
@@ -245,7 +245,7 @@ def program_by_id(number: int) -> ProgramInfo:
     """Facts about the program of this id.
 
     Raises:
-        NoSuchMapError: no program has it any more.
+        GoneError: no program has it any more.
         DeniedError: without CAP_SYS_ADMIN.
     """
     fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")

@@ -27,7 +27,7 @@ def talk(what: str, subject: str, work: Callable[[IPRoute], T], *, netns: str | 
 
     Raises:
         BpfError: with the errno the kernel answered.
-        NoSuchMapError: no such namespace, or ENOENT from the kernel.
+        GoneError: no such namespace, or ENOENT from the kernel.
     """
     # pyroute2 drives an event loop of its own, which cannot nest in a running one.
     results: list[T] = []

@@ -317,7 +317,7 @@ def bpf(cmd: Cmd, attr: ctypes.Structure, subject: str = "") -> int:
         The file descriptor or 0.
 
     Raises:
-        BpfError: with the errno; `NoSuchMapError` or `DeniedError` where those fit.
+        BpfError: with the errno; `GoneError` or `DeniedError` where those fit.
     """
     result = retrying(cmd, attr)
     if result < 0:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel import links, netns
 from ctconsole.lab.names import namespace
 from ctconsole.model.plane.endpoint import Endpoint
@@ -264,5 +264,5 @@ def _wire_pod(gate: Gate, node: str, inside: str, pod: Pod) -> Endpoint:
 
 def _set_sysctls(gate: Gate, name: str, values: Mapping[str, str]) -> None:
     for key, value in values.items():
-        with suppress(NoSuchMapError):  # a kernel built without IPv6 has none of its settings
+        with suppress(GoneError):  # a kernel built without IPv6 has none of its settings
             netns.set_sysctl(gate, name, key, value)

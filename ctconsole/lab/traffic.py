@@ -229,7 +229,7 @@ async def generate(
 
     Raises:
         LabError: this process may not open that many sockets.
-        NoSuchMapError: a source namespace does not exist.
+        GoneError: a source namespace does not exist.
     """
     # While exchanges are under way connections may exceed the plan by as many.
     needed = plan.connections + 2 * MAX_PENDING + 256

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mapwrite import EXIST
@@ -210,7 +210,7 @@ def inner_differences(gate: Gate, live: BpfMap, spec: MapSpec) -> tuple[Differen
             mapwrite.update(
                 gate, live, bytes(spec.key_size), sample.fd.to_bytes(4, sys.byteorder), EXIST
             )
-        except NoSuchMapError:
+        except GoneError:
             return ()
         except BpfError as error:
             if error.errno != errno.EINVAL:
@@ -227,7 +227,7 @@ def first_inside(live: BpfMap) -> MapInfo | None:
         try:
             with BpfMap.from_id(int.from_bytes(value[:4], sys.byteorder)) as inside:
                 return inside.info
-        except NoSuchMapError:
+        except GoneError:
             continue
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.rows import sync_rows
@@ -53,7 +53,7 @@ def remove_own_maps(gate: Gate, root: Path, endpoint_id: int) -> list[Event]:
     events = []
     for pattern in OWN_MAPS:
         path = root / GLOBALS / find(pattern).name.replace("*", f"{endpoint_id:05d}")
-        with suppress(NoSuchMapError):
+        with suppress(GoneError):
             pins.unpin(gate, path)
             message = "Removed map of deleted endpoint"
             events.append(map_event(EventKind.MAP_REMOVED, path, message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import FormatError, NoMapError, NoSuchMapError
+from ctconsole.errors import FormatError, GoneError, NoMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
@@ -46,11 +46,11 @@ def _services(folder: Path, family: int) -> Mapping[int, ServiceFacts]:
         with BpfMap.open(folder / f"cilium_lb{family}_services_v2") as live:
             dump = live.read()
             table = RecordTable.from_raw(live.info, dump.keys, dump.values)
-    except (NoSuchMapError, NoMapError, FormatError):
+    except (GoneError, NoMapError, FormatError):
         return {}
     try:
         maglev = frozenset(read_rows(folder / f"cilium_lb{family}_maglev"))
-    except (NoSuchMapError, NoMapError):
+    except (GoneError, NoMapError):
         maglev = frozenset()
     return service_facts(table, maglev)
 
@@ -85,7 +85,7 @@ def open_nat(folder: Path, key_size: int) -> BpfMap | None:
     """
     try:
         nat = BpfMap.open(folder / NAT_MAPS[key_size])
-    except NoSuchMapError:
+    except GoneError:
         return None
     info = nat.info
     if (info.key_size, info.value_size) != (key_size, NAT_VALUE_SIZES[key_size]):

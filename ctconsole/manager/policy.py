@@ -35,7 +35,7 @@ def sync_policy(
         delete: False leaves what is no longer allowed, until programs that want it are gone.
 
     Raises:
-        NoSuchMapError: the endpoint has no policy map.
+        GoneError: the endpoint has no policy map.
         BpfError: the map is full: more rules than ``bpf-policy-map-max``.
     """
     path = root / GLOBALS / f"cilium_policy_{endpoint_id:05d}"

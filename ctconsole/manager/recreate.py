@@ -228,7 +228,7 @@ def plan_recreate(path: Path, max_entries: int, reading: Reading = PLAIN) -> Rec
 
     Raises:
         UsageError: the capacity is out of range, or this type of map has none to choose.
-        NoSuchMapError: nothing is pinned at ``path``.
+        GoneError: nothing is pinned at ``path``.
     """
     with BpfMap.open(path) as live:
         _check_limits(path, live.info, max_entries)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import first_inside
 from ctconsole.manager.init_maps import wishes
@@ -222,7 +222,7 @@ def _remade(managed: ManagedMap, reading: Callable[[], Reading]) -> RecreatePlan
     """The plan for a pinned map that is not as wished; None where it may stay."""
     try:
         live = BpfMap.open(managed.path)
-    except NoSuchMapError:
+    except GoneError:
         return None
     with live:
         wish = managed.wish

@@ -20,7 +20,7 @@ def read_rows(path: Path) -> Rows:
     """Every entry of a pinned map that is not per-CPU.
 
     Raises:
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     with BpfMap.open(path) as live:
         dump = live.read()
@@ -56,7 +56,7 @@ def sync_rows(gate: Gate, path: Path, wish: Rows) -> None:
     """Make a pinned map hold exactly ``wish``: what is new is stored, then the rest deleted.
 
     Raises:
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
         BpfError: the map is full.
     """
     change = changes(read_rows(path), wish)

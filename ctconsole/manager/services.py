@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError, UsageError
+from ctconsole.errors import GoneError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
@@ -135,7 +135,7 @@ def read_maglev(path: Path) -> Rows:
     """The tables inside a pinned Maglev map, by service id; empty where there is no such map."""
     try:
         outer = read_rows(path)
-    except NoSuchMapError:
+    except GoneError:
         return {}
     found: Rows = {}
     for key, value in outer.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, CtconsoleError, NoSuchMapError
+from ctconsole.errors import BpfError, CtconsoleError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.switch import Ending
@@ -129,7 +129,7 @@ def pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
     """Pin a map in the place of whatever is pinned at ``path``, with no gap."""
     pending = path.with_name(path.name + PENDING)
     # One that a killed run left behind.
-    with suppress(NoSuchMapError):
+    with suppress(GoneError):
         pins.unpin(gate, pending)
     pins.pin(gate, live, pending)
     try:

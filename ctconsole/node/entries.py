@@ -93,7 +93,7 @@ def by_id(numbers: Iterable[int], reading: Reading) -> Iterator[Raw]:
     """The conntrack maps with these kernel ids, each whole.
 
     Raises:
-        NoSuchMapError: there is none.
+        GoneError: there is none.
     """
     from ctconsole.kernel.maps import BpfMap
     from ctconsole.node.pins import ReadAhead
@@ -123,7 +123,7 @@ def decoded(
             dumps have them beside.
 
     Raises:
-        NoSuchMapError: none is pinned.
+        GoneError: none is pinned.
         UsageError: a path cannot be read at all.
         FormatError: there is no conntrack map in the files.
     """

@@ -196,7 +196,7 @@ def plan_flush(
         reading: how the entries are read and judged; the NAT tables are looked at here.
 
     Raises:
-        NoSuchMapError: nothing is pinned at ``path``.
+        GoneError: nothing is pinned at ``path``.
         UsageError: it is no conntrack map, or it has no entry with that key.
     """
     wanted = query or Query.parse("")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from ctconsole.errors import CtconsoleError, NoSuchMapError
+from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
@@ -252,7 +252,7 @@ def _require_same_sizes(old: BpfMap, new: BpfMap) -> None:
 
 def _layout_of(live: BpfMap) -> Layout | None:
     """What the entries look like; None where there are none."""
-    with suppress(NoSuchMapError):
+    with suppress(GoneError):
         for _, values in live.read_chunks():
             return guess_layout(values).layout
     return None

@@ -13,7 +13,7 @@ from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ctconsole.errors import BpfError, FormatError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, GoneError
 from ctconsole.kernel.clock import moment
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE, Layout
@@ -151,7 +151,7 @@ class Pins:
             also_local: list the maps of single endpoints too (``conntrack-local``).
 
         Raises:
-            NoSuchMapError: there is none.
+            GoneError: there is none.
             BpfError: there are some, of which none can be opened.
         """
         names = [name for name in GLOBAL_MAPS if (self._folder / name).exists()]
@@ -159,7 +159,7 @@ class Pins:
             every = sorted(path.name for path in self._folder.glob("cilium_ct*"))
             names += [name for name in every if name not in GLOBAL_MAPS]
         if not names:
-            raise NoSuchMapError(
+            raise GoneError(
                 2,
                 "BPF_OBJ_GET",
                 str(self._folder / GLOBAL_MAPS[0]),
@@ -185,7 +185,7 @@ class Pins:
                 of which they print nothing where one map fails.
 
         Raises:
-            NoSuchMapError: a map is missing and the layout's tool would end.
+            GoneError: a map is missing and the layout's tool would end.
             FormatError: its values are of another size and the layout's tool would end.
         """
         ipv6 = any((self._folder / name).exists() for name in GLOBAL_MAPS[2:])
@@ -199,7 +199,7 @@ class Pins:
         try:
             with BpfMap.open(path) as live:
                 size = live.info.value_size
-        except NoSuchMapError as error:
+        except GoneError as error:
             if not spec.skips_missing_maps:
                 raise
             reason = os.strerror(error.errno or 0).lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import FormatError, GoneError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.data import RECORDS
 from ctconsole.node.entries import of_files, pinned
@@ -54,13 +54,13 @@ def from_pins(
         passed_over: told a sentence of each pin that could not be read.
 
     Raises:
-        NoSuchMapError: there is none.
+        GoneError: there is none.
         BpfError: there are some, of which none can be read.
     """
     names = [name for name in pin_names(root) if wanted(name, kinds)]
     if not names:
         sought = " or ".join(sorted(kind.value for kind in kinds))
-        raise NoSuchMapError(
+        raise GoneError(
             2,
             "BPF_OBJ_GET",
             f"of a map of this kind ({sought}) in {root / GLOBALS}",

@@ -11,7 +11,7 @@ from ctconsole.agent import control
 from ctconsole.agent.options import set_values, store_options
 from ctconsole.agent.state import load_endpoints
 from ctconsole.agent.ticket import AgentTicket
-from ctconsole.errors import NoSuchMapError, UsageError
+from ctconsole.errors import GoneError, UsageError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
@@ -55,7 +55,7 @@ def plan_resizing(
     Raises:
         ConfigError: the agent's option cannot take this size.
         UsageError: the size is out of range, or the entries cannot be carried over.
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     option = option_of(pin.name) if settings else None
     if settings is None or option is None:
@@ -85,7 +85,7 @@ def plan_undoing(pin: Path, reading: Reading) -> ResizePlan:
 
     Raises:
         UsageError: it was not resized, that was too long ago, or a map was changed since.
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     undo = Undos(journal_of(pin.parent).path).of(pin)
     wishes = {Path(one.path): MapWish(one.max_entries, one.flags) for one in undo.maps}
@@ -177,7 +177,7 @@ def _sized_with(settings: AgentSettings, changes: Mapping[str, str]) -> dict[Pat
         try:
             with BpfMap.open(managed.path) as live:
                 info = live.info
-        except NoSuchMapError:
+        except GoneError:
             continue
         differs = {one.property for one in differences(info, wish)}
         if differs == {"Max entries"} and info.type in RESIZABLE and not managed.non_persistent:

@@ -66,7 +66,7 @@ def tail_calls(
         inventory: what is known from the looks before; a new one where there were none.
 
     Raises:
-        NoSuchMapError: ``root`` is not there.
+        GoneError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
     pinned = pinned_maps(root, passed_over)

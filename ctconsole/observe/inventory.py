@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ctconsole.errors import BpfError, FormatError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, GoneError
 from ctconsole.kernel.attachments import IN_NAMESPACES, Attachments, attachments, link_ids
 from ctconsole.kernel.bpffs import pin_entries
 from ctconsole.kernel.maps import BpfMap, all_map_ids, map_of
@@ -183,7 +183,7 @@ def _kept(
         if kept is None:
             try:
                 kept = read(number)
-            except NoSuchMapError:
+            except GoneError:
                 continue
         found[number] = kept
     return found
@@ -280,7 +280,7 @@ def read_slots(number: int) -> Slots:
     try:
         with BpfMap.from_id(number) as live:
             dump = live.read()
-    except NoSuchMapError:
+    except GoneError:
         return ()
     places = dump.keys.copy().view("=u4").ravel().tolist()
     numbers = dump.values.copy().view("=u4").ravel().tolist()

@@ -99,7 +99,7 @@ class LiveSource:
         """Read the facts of every pinned map and count its entries.
 
         Raises:
-            NoSuchMapError: the bpffs is not there.
+            GoneError: the bpffs is not there.
             BpfError: the kernel refuses to be asked.
         """
         self._facts.start()
@@ -129,7 +129,7 @@ class LiveSource:
         """Read a CT map whole.
 
         Raises:
-            NoSuchMapError: it is not there.
+            GoneError: it is not there.
             FormatError: it is no CT map.
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.walk import repeated
 from ctconsole.model.event import Event, EventKind, Level
@@ -148,7 +148,7 @@ class Moves:
             try:
                 with BpfMap.from_id(move.what.new.id) as live:
                     present = live.read().keys
-            except NoSuchMapError:
+            except GoneError:
                 move.counted = len(_COUNTS)
             else:
                 move.back |= repeated(np.concatenate([keys, present]))[: len(keys)]

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.model.catalogue import group_of
 from ctconsole.model.raw import settled
 from ctconsole.observe.offline import read_offline
@@ -75,7 +75,7 @@ class OfflineSource:
         """A conntrack map, found by its pin or by its number.
 
         Raises:
-            NoSuchMapError: there is none such.
+            GoneError: there is none such.
             FormatError: it is no conntrack map.
         """
         for one in self.offline.maps:
@@ -84,7 +84,7 @@ class OfflineSource:
                 if one.info.id not in self._tables:
                     self._tables[one.info.id] = self.decode(one)
                 return self._tables[one.info.id]
-        raise NoSuchMapError(2, "open", str(where), hint="It is not in the files")
+        raise GoneError(2, "open", str(where), hint="It is not in the files")
 
     def decode(self, one: Raw) -> CtTable:
         """A map as a table (see `table`)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
@@ -112,7 +112,7 @@ class Pins:
         passed_over: list[str] = []
         try:
             found = pinned_maps(self._root, passed_over.append)
-        except NoSuchMapError:
+        except GoneError:
             found = {}
         events = [
             _event(EventKind.WARNING, self._root, text, {}, now, level=Level.WARNING)

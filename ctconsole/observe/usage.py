@@ -91,7 +91,7 @@ def map_usage(
         inventory: what is known from the looks before; a new one where there were none.
 
     Raises:
-        NoSuchMapError: ``root`` is not there.
+        GoneError: ``root`` is not there.
         DeniedError: programs or maps may not be listed.
     """
     pinned = pinned_maps(root, passed_over)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
 from ctconsole.config import write_option
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.history import History
 from ctconsole.kernel.maps import all_programs
 from ctconsole.lab import look, pods
@@ -33,7 +33,7 @@ def users(*ids: int) -> tuple[int, ...]:
 
 def pinned_id(lab: Lab) -> int:
     """The map pinned now; 0 in the moment between the old pin and the new one."""
-    with suppress(NoSuchMapError):
+    with suppress(GoneError):
         return look.map_info(lab, look.TCP_MAP).id
     return 0
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
+from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
 from ctconsole.manager.resize.plan import MapPlan, ResizePlan
 from ctconsole.manager.resize.report import MapReport, ResizeReport
@@ -222,7 +222,7 @@ class FakeSource:
         if self.error:
             raise self.error
         if isinstance(where, int) or where not in self.rows:
-            raise NoSuchMapError(errno.ENOENT, "BPF_OBJ_GET", str(where))
+            raise GoneError(errno.ENOENT, "BPF_OBJ_GET", str(where))
         if where not in self.tables:
             row = self.rows[where]
             rows = min(row.entries or 0, self.most_entries)

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel.ids import fd_by_id
 from ctconsole.kernel.syscall import Cmd, EnableStatsAttr, bpf
 
@@ -34,7 +34,7 @@ def has_program(number: int) -> bool:
     """Whether the program of this id still lives."""
     try:
         fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
-    except NoSuchMapError:
+    except GoneError:
         return False
     os.close(fd)
     return True

@@ -133,14 +133,14 @@ def _plans(
 
 def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
     """The pins meant; Cilium's global conntrack maps where none is named."""
-    from ctconsole.errors import NoSuchMapError
+    from ctconsole.errors import GoneError
     from ctconsole.node.entries import GLOBAL_MAPS
 
     if maps:
         return [Path(name) if "/" in name else folder / name for name in maps]
     found = [folder / name for name in GLOBAL_MAPS if (folder / name).exists()]
     if not found:
-        raise NoSuchMapError(2, "BPF_OBJ_GET", str(folder / GLOBAL_MAPS[0]))
+        raise GoneError(2, "BPF_OBJ_GET", str(folder / GLOBAL_MAPS[0]))
     return found
 
 

@@ -11,7 +11,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.node.events import print_event
 from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     end = None if seconds is None else time.monotonic() + seconds
     with Guard(gate, folder, reading) as guard, Interrupts() as heard:
         if not guard.held:
-            raise NoSuchMapError(
+            raise GoneError(
                 2, "BPF_OBJ_GET", f"of a conntrack table in {folder}", hint="Name the --bpf-root"
             )
         message(

@@ -141,7 +141,7 @@ def _refuse_foreign(path: Path) -> None:
 
     Raises:
         UsageError: a program that is not ours writes to the array.
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     from ctconsole.datapath import loader, netdev, parts
     from ctconsole.kernel.maps import BpfMap, all_programs

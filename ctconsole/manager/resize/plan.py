@@ -242,7 +242,7 @@ def plan_resize(wishes: Mapping[Path, MapWish], reading: Reading = PLAIN) -> Res
 
     Raises:
         UsageError: a capacity is out of range, or a map's entries cannot be carried over.
-        NoSuchMapError: nothing is pinned there.
+        GoneError: nothing is pinned there.
     """
     started = time.perf_counter()
     maps = tuple(_plan_map(path, wish, reading) for path, wish in wishes.items())

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, NoSuchMapError
+from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.kernel.clock import boot_id
 from ctconsole.kernel.maps import BpfMap
@@ -180,9 +180,9 @@ class Recovery:
     def _keep_other(self, path: Path, one: Moving) -> None:
         """Pin the map that is about to lose its pin beside it: it has entries to be carried."""
         kept = old_pin(path) if self._way is Way.FORWARD else pending_pin(path)
-        with suppress(NoSuchMapError), BpfMap.open(path) as live:
+        with suppress(GoneError), BpfMap.open(path) as live:
             if live.info.id in {one.old_id, one.new_id} and _id_at(kept) != live.info.id:
-                with suppress(NoSuchMapError):
+                with suppress(GoneError):
                     pins.unpin(self._gate, kept)
                 pins.pin(self._gate, live, kept)
 
@@ -194,7 +194,7 @@ class Recovery:
             leaving, staying = staying, leaving
         try:
             old = BpfMap.from_id(leaving)
-        except NoSuchMapError:
+        except GoneError:
             return None
         try:
             new = BpfMap.from_id(staying)
@@ -218,7 +218,7 @@ def _id_at(path: Path) -> int:
     try:
         with BpfMap.open(path) as live:
             return live.info.id
-    except NoSuchMapError:
+    except GoneError:
         return 0
 
 
@@ -228,7 +228,7 @@ def _exist(entry: Entry) -> bool:
         for number in (one.old_id, one.new_id):
             try:
                 BpfMap.from_id(number).close()
-            except NoSuchMapError:
+            except GoneError:
                 continue
             return True
     return False

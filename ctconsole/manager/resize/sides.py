@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError, NoSuchMapError, UsageError
+from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.passes import Heat, Passes, Tally
@@ -100,7 +100,7 @@ class Side:
         try:
             pending = pending_pin(plan.path)
             # One that a killed run left behind.
-            with suppress(NoSuchMapError):
+            with suppress(GoneError):
                 pins.unpin(gate, pending)
             pins.pin(gate, new, pending)
         except BaseException:
@@ -168,7 +168,7 @@ class Side:
     def take_pin(self) -> None:
         """Let the new map take the pin, with no moment at which nothing is pinned there."""
         kept = old_pin(self.path)
-        with suppress(NoSuchMapError):
+        with suppress(GoneError):
             pins.unpin(self._gate, kept)
         pins.pin(self._gate, self.old, kept)
         pins.rename(self._gate, pending_pin(self.path), self.path)
@@ -179,13 +179,13 @@ class Side:
         if old_pin(self.path).exists():
             pins.rename(self._gate, old_pin(self.path), self.path)
             self.old.repinned(self.path)
-        with suppress(NoSuchMapError):
+        with suppress(GoneError):
             pins.unpin(self._gate, pending_pin(self.path))
 
     def release(self) -> None:
         """Let go of the map that no program uses any more, wherever it was kept."""
         for kept in (old_pin(self.path), pending_pin(self.path)):
-            with suppress(NoSuchMapError):
+            with suppress(GoneError):
                 pins.unpin(self._gate, kept)
 
     def reversed(self) -> Side:

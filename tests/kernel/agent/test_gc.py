@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ctconsole.agent import gc
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -70,7 +70,7 @@ def test_connection_that_sends_while_the_gc_runs_never_loses_its_entry(
             for key, value in zip(reversed(keys), reversed(values), strict=True):
                 try:
                     mapwrite.update(gate, mine, key.tobytes(), value.tobytes(), EXIST)
-                except NoSuchMapError:
+                except GoneError:
                     continue
                 revived.append(key.tobytes())
 

@@ -9,7 +9,7 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import bcc, loader
 from ctconsole.datapath.code import MapSlot, Program
-from ctconsole.errors import DatapathError, NoSuchMapError
+from ctconsole.errors import DatapathError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap
 from tests.support.packets import ACK, SYN, tcp, udp
@@ -57,7 +57,7 @@ def test_a_map_without_a_path_is_named(gate: Gate, bpffs: Path) -> None:
 
 def test_a_path_without_a_map_is_named(gate: Gate, bpffs: Path) -> None:
     maps = pin_maps(gate, bpffs) | {"cilium_metrics": bpffs / "nowhere"}
-    with pytest.raises(NoSuchMapError, match="nowhere"):
+    with pytest.raises(GoneError, match="nowhere"):
         loader.load(gate, AgentConfig(), maps, POD)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps, watch
 from ctconsole.kernel.mounts import find_bpffs, is_bpffs
@@ -45,7 +45,7 @@ def test_pinned_maps_are_listed_without_programs(gate: Gate, bpffs: Path) -> Non
     found = pinned_maps(bpffs)
     assert list(found) == [bpffs / "tc/globals/a", bpffs / "tc/globals/b"]
     assert all(info.pin == path for path, info in found.items())
-    with pytest.raises(NoSuchMapError):
+    with pytest.raises(GoneError):
         pinned_maps(bpffs / "missing")
 
 

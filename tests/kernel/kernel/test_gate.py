@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ctconsole.errors import BpfError, DeniedError, FormatError, NoSuchMapError, UsageError
+from ctconsole.errors import BpfError, DeniedError, FormatError, GoneError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.gate import Gate
@@ -42,7 +42,7 @@ def test_an_opened_map_cannot_be_written_past_the_gate(gate: Gate, bpffs: Path) 
 
 def test_update_flags_mean_what_the_kernel_means(gate: Gate) -> None:
     with mapwrite.create(gate, SPEC) as live:
-        with pytest.raises(NoSuchMapError):
+        with pytest.raises(GoneError):
             mapwrite.update(gate, live, b"key1", b"12345678", EXIST)
         mapwrite.update(gate, live, b"key1", b"12345678", NOEXIST)
         with pytest.raises(BpfError, match="File exists"):
@@ -123,9 +123,9 @@ def test_a_pinned_map_outlives_its_handle(gate: Gate, bpffs: Path) -> None:
         assert (again.info.id, again.info.pin) == (number, path)
         assert spec_of(again.info) == SPEC
     pins.unpin(gate, path)
-    with pytest.raises(NoSuchMapError):
+    with pytest.raises(GoneError):
         pins.unpin(gate, path)
-    with pytest.raises(NoSuchMapError):
+    with pytest.raises(GoneError):
         BpfMap.from_id(number)
 
 

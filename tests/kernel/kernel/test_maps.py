@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ctconsole.errors import BpfError, FormatError, NoSuchMapError
+from ctconsole.errors import BpfError, FormatError, GoneError
 from ctconsole.kernel import maps, mapwrite, pins, syscall, walk
 from ctconsole.kernel.maps import BpfMap, all_map_ids, all_maps, possible_cpus
 from ctconsole.kernel.programs import load_program
@@ -75,7 +75,7 @@ def test_info_is_what_was_asked_for(gate: Gate) -> None:
         assert info.id in all_map_ids()
         assert info in all_maps()
         number = info.id
-    with pytest.raises(NoSuchMapError, match=f"map {number}"):
+    with pytest.raises(GoneError, match=f"map {number}"):
         BpfMap.from_id(number)
 
 
@@ -159,7 +159,7 @@ def test_lookup_answers_none_for_a_missing_key_and_refuses_a_wrong_size(gate: Ga
 
 
 def test_a_pin_that_is_missing_or_no_map_is_told_apart(bpffs: Path) -> None:
-    with pytest.raises(NoSuchMapError, match="nothing"):
+    with pytest.raises(GoneError, match="nothing"):
         BpfMap.open(bpffs / "nothing")
     plain = bpffs.parent / "plain"
     plain.touch()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import BpfError, DeniedError, NoSuchMapError
+from ctconsole.errors import BpfError, DeniedError, GoneError
 from ctconsole.kernel import links, netns
 from tests.support.namespaces import namespace, unique
 
@@ -134,7 +134,7 @@ def test_loopback_of_a_new_namespace_answers(gate: Gate) -> None:
 
 def test_a_missing_namespace_is_named() -> None:
     with (
-        pytest.raises(NoSuchMapError, match="network namespace ctt-nowhere"),
+        pytest.raises(GoneError, match="network namespace ctt-nowhere"),
         netns.inside("ctt-nowhere"),
     ):
         pass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import CtconsoleError, DatapathError, NoSuchMapError, UsageError
+from ctconsole.errors import CtconsoleError, DatapathError, GoneError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ct_now, ktime
@@ -340,5 +340,5 @@ def test_types_without_a_capacity_to_choose_are_refused(gate: Gate, bpffs: Path)
 
 
 def test_missing_map_is_refused(bpffs: Path) -> None:
-    with pytest.raises(NoSuchMapError):
+    with pytest.raises(GoneError):
         plan_recreate(bpffs / "none", 2048)

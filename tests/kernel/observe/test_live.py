@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ctconsole.errors import FormatError, NoSuchMapError
+from ctconsole.errors import FormatError, GoneError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
@@ -70,7 +70,7 @@ def test_a_table_is_read_whole_with_its_clock_and_layout(source: LiveSource, bpf
 
 
 def test_tables_that_cannot_be_read_say_why(source: LiveSource, bpffs: Path) -> None:
-    with pytest.raises(NoSuchMapError):
+    with pytest.raises(GoneError):
         source.table(bpffs / "nothing")
     with pytest.raises(FormatError):
         source.table(bpffs / "cilium_ipcache")

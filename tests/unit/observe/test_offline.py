@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pytest
 
-from ctconsole.errors import FormatError, NoSuchMapError, UsageError
+from ctconsole.errors import FormatError, GoneError, UsageError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.observe.offline import is_interesting, read_offline
 from ctconsole.observe.offline_source import OfflineSource
@@ -163,7 +163,7 @@ class TestOfflineSource:
         assert source.table(1).layout is Layout.V1_16
 
     def test_a_map_that_is_not_in_the_files(self) -> None:
-        with pytest.raises(NoSuchMapError):
+        with pytest.raises(GoneError):
             OfflineSource([FOLDER]).table(99)
 
     def test_files_without_a_map(self, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
-from ctconsole.errors import NoSuchMapError
+from ctconsole.errors import GoneError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
@@ -137,7 +137,7 @@ def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
 
 def test_a_node_without_the_map_says_where_it_looked(bpffs: Path) -> None:
     result = CliRunner().invoke(cli, ["nat", "list", "--bpf-root", str(bpffs)])
-    assert isinstance(result.exception, NoSuchMapError)
+    assert isinstance(result.exception, GoneError)
 
 
 def test_conntrack_entries_get_names_from_the_maps(node: Path, gate: Gate) -> None:
