@@ -45,7 +45,7 @@ class LoopStatus(TypedDict):
     since: float
 
 
-class Status(TypedDict):
+class StatusAnswer(TypedDict):
     """What an agent says of itself (see `control.AgentStatus`)."""
 
     pid: int
@@ -70,7 +70,7 @@ class SwitchState(TypedDict):
     error: str
 
 
-class Service(TypedDict):
+class ServiceAnswer(TypedDict):
     """A service (see `ctconsole.model.plane.service.Service`)."""
 
     name: str
@@ -108,13 +108,13 @@ class EndpointRow(TypedDict):
 class MadeService(TypedDict):
     """The service as it was made."""
 
-    service: Service
+    service: ServiceAnswer
 
 
 class Services(TypedDict):
     """All services."""
 
-    services: list[Service]
+    services: list[ServiceAnswer]
 
 
 class Policy(TypedDict):
@@ -135,7 +135,7 @@ class Nothing(TypedDict):
 
 
 ANSWERS: Mapping[str, type] = {
-    "status": Status,
+    "status": StatusAnswer,
     "gc": Collected,
     "stop": Nothing,
     "switch-begin": SwitchState,

@@ -24,7 +24,7 @@ _KEPT = 32
 """Jobs that are remembered."""
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """How a job stands; but for the first they are for good."""
 
     RUNNING = "running"
@@ -47,7 +47,7 @@ class Job:
         self.id = number
         self._pin, self._map_id = pin, map_id
         self._changed = threading.Condition()
-        self._state = State.RUNNING
+        self._state = JobState.RUNNING
         self._progress = (0, 0, "waiting for its turn")
         self._alive = time.monotonic()
         self._error = ""
@@ -77,18 +77,18 @@ class Job:
         """
         with self._changed:
             self._check()
-            self._end(State.DONE, "")
+            self._end(JobState.DONE, "")
 
     def run(self, work: Callable[[Job], None]) -> None:
         """Do the work, which calls `step` and at last `finish`; whatever it raises is kept."""
         try:
             work(self)
         except EndedEarlyError as error:
-            self._fail(State.CANCELLED, str(error))
+            self._fail(JobState.CANCELLED, str(error))
         except CtconsoleError as error:
-            self._fail(State.FAILED, str(error))
+            self._fail(JobState.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whoever waits is to hear of it
-            self._fail(State.FAILED, f"{type(error).__name__}: {error}")
+            self._fail(JobState.FAILED, f"{type(error).__name__}: {error}")
 
     def cancel(self, reason: str) -> None:
         """Have it end before its next step; `answer` tells when it has."""
@@ -99,7 +99,7 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether it will load nothing more."""
-        return self._state is not State.RUNNING
+        return self._state is not JobState.RUNNING
 
     def answer(self, seconds: float = 0.0) -> SwitchState:
         """How it stands, after waiting so long for it to end."""
@@ -120,12 +120,12 @@ class Job:
         if self._told_to_end:
             raise EndedEarlyError(self._told_to_end)
 
-    def _fail(self, state: State, error: str) -> None:
+    def _fail(self, state: JobState, error: str) -> None:
         with self._changed:
             if not self.ended:
                 self._end(state, error)
 
-    def _end(self, state: State, error: str) -> None:
+    def _end(self, state: JobState, error: str) -> None:
         self._state, self._error = state, error
         self._changed.notify_all()
 

@@ -25,7 +25,7 @@ from ctconsole.model.packets.monitor import (
     TRACE,
     Columns,
     Signal,
-    State,
+    TraceState,
     columns,
     signals,
 )
@@ -160,7 +160,7 @@ class Listener:
         self._count(samples, found)
 
     def _count(self, samples: Samples, found: Columns) -> None:
-        new = found.traces["reason"] == State.NEW
+        new = found.traces["reason"] == TraceState.NEW
         total = int(new.sum())
         if not total:
             return

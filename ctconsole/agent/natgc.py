@@ -17,7 +17,7 @@ from ctconsole.errors import GoneError, NoMapError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import NAT_MAPS
-from ctconsole.model.ct.layout import KEY4, Protocol
+from ctconsole.model.ct.layout import KEY4, IpProtocol
 from ctconsole.model.ct.natpairs import answer_key, ct_keys_of, packet_key
 
 if TYPE_CHECKING:
@@ -127,14 +127,14 @@ def collect_orphans(
     wanted = ct_keys_of(dump.keys, dump.values)
     known = np.zeros(len(keys), bool)
     for tcp, table in tables.items():
-        rows = np.flatnonzero((wanted["nexthdr"] == Protocol.TCP) == tcp)
+        rows = np.flatnonzero((wanted["nexthdr"] == IpProtocol.TCP) == tcp)
         if len(rows):
             known[rows] = np.isin(wanted[rows].view(_ROW), table.read().keys.view(_ROW).ravel())
     orphans = np.flatnonzero(~known)
     deleted = 0
     for row in orphans[due(dump.keys[orphans])]:
         # Its connection may have spoken since.
-        table = tables[bool(wanted["nexthdr"][row] == Protocol.TCP)]
+        table = tables[bool(wanted["nexthdr"][row] == IpProtocol.TCP)]
         if table.lookup(wanted[row].tobytes()) is None:
             deleted += mapwrite.delete(gate, nat, keys[row].tobytes())
     return len(keys) - deleted, len(orphans), deleted
@@ -160,7 +160,7 @@ class NatRules:
         """Which of these orphans, u1[n, 14], are to be deleted now."""
         ages = self.orphans.ages(keys, time.monotonic())
         protocols = np.ascontiguousarray(keys).view(KEY4).reshape(-1)["nexthdr"]
-        lifetimes = np.where(protocols == Protocol.TCP, self.tcp_lifetime, self.any_lifetime)
+        lifetimes = np.where(protocols == IpProtocol.TCP, self.tcp_lifetime, self.any_lifetime)
         found: Bools = (ages >= lifetimes) | self.purge
         return found
 

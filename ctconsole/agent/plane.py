@@ -19,7 +19,7 @@ from ctconsole.manager.ipcache import sync_ipcache
 from ctconsole.manager.policy import sync_policy
 from ctconsole.manager.services import algorithm_of, check_service, sync_services
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.plane.policy import EndpointPolicy, Rule, policy_of
+from ctconsole.model.plane.policy import EndpointPolicy, PolicyRule, policy_of
 from ctconsole.model.plane.service import ServiceTable
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Plane:
         self._state = state
         self._record = record
         self.services = ServiceTable()
-        self.rules: tuple[Rule, ...] = ()
+        self.rules: tuple[PolicyRule, ...] = ()
 
     def load(self) -> None:
         """Read what was kept in the state folder.
@@ -66,7 +66,9 @@ class Plane:
         """
         self.services = _load(self._state.services, ServiceTable.from_dict, self.services)
         self.rules = _load(
-            self._state.policy, lambda found: tuple(map(Rule.parse, found["rules"])), self.rules
+            self._state.policy,
+            lambda found: tuple(map(PolicyRule.parse, found["rules"])),
+            self.rules,
         )
 
     def prepare(self, config: AgentConfig, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
@@ -121,7 +123,7 @@ class Plane:
 
     def set_rules(
         self,
-        rules: Iterable[Rule],
+        rules: Iterable[PolicyRule],
         endpoints: Sequence[Endpoint],
         reload: Callable[[Sequence[Endpoint]], None],
     ) -> list[Endpoint]:
@@ -162,7 +164,7 @@ class Plane:
         if left != self.rules:
             self._keep_rules(left)
 
-    def _keep_rules(self, rules: tuple[Rule, ...]) -> None:
+    def _keep_rules(self, rules: tuple[PolicyRule, ...]) -> None:
         self.rules = rules
         write_whole(self._state.policy, json.dumps({"rules": list(map(str, rules))}, indent=2))
         event = Event(
@@ -234,7 +236,7 @@ def _flagged(endpoint: Endpoint, policy: EndpointPolicy) -> Endpoint:
     )
 
 
-def _check_rules(rules: Iterable[Rule], endpoints: Sequence[Endpoint]) -> None:
+def _check_rules(rules: Iterable[PolicyRule], endpoints: Sequence[Endpoint]) -> None:
     known = [endpoint.name for endpoint in endpoints]
     for rule in rules:
         if rule.endpoint not in known:

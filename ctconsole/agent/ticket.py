@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from ctconsole.agent import wire
-from ctconsole.agent.jobs import State
+from ctconsole.agent.jobs import JobState
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError, AgentRefusedError, RequestFailedError
-from ctconsole.manager.switch import Ending, Progress
+from ctconsole.manager.switch import Ending, SwitchProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,10 +53,10 @@ class AgentTicket:
             self._refused = True
             raise
 
-    def progress(self) -> Progress:
+    def progress(self) -> SwitchProgress:
         """See `Ticket`."""
         found = self._ask("switch-progress")
-        return Progress(found["done"], found["of"], found["now"])
+        return SwitchProgress(found["done"], found["of"], found["now"])
 
     def wait(self) -> None:
         """See `Ticket`."""
@@ -64,9 +64,9 @@ class AgentTicket:
             found = self._look("switch-progress")
             if found is None:
                 raise AgentError("the agent ended while it moved the programs")
-            if found["state"] == State.DONE:
+            if found["state"] == JobState.DONE:
                 return
-            if found["state"] != State.RUNNING:
+            if found["state"] != JobState.RUNNING:
                 raise AgentError(found["error"])
             if found["age"] > SILENCE:
                 raise AgentError(
@@ -84,9 +84,9 @@ class AgentTicket:
                 return Ending.UNKNOWN
             if found is None:
                 return Ending.STOPPED
-            if found["state"] == State.DONE:
+            if found["state"] == JobState.DONE:
                 return Ending.DONE
-            if found["state"] != State.RUNNING:
+            if found["state"] != JobState.RUNNING:
                 return Ending.STOPPED
             if found["age"] > SILENCE:
                 return Ending.UNKNOWN

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ctconsole.agent.state import load_endpoints, remove_endpoint
 from ctconsole.errors import UsageError
-from ctconsole.model.plane.policy import Rule
+from ctconsole.model.plane.policy import PolicyRule
 from ctconsole.model.plane.service import Algorithm, Service
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _policy(host: Host) -> dict[str, Any]:
 
 
 def _add_rules(host: Host, asked: Asked) -> dict[str, Any]:
-    added = tuple(map(Rule.parse, asked["rules"]))
+    added = tuple(map(PolicyRule.parse, asked["rules"]))
     with host.changing():
         _set_rules(host, (*host.plane.rules, *added))
     return _policy(host)
@@ -105,7 +105,7 @@ def _add_rules(host: Host, asked: Asked) -> dict[str, Any]:
 
 def _import_rules(host: Host, asked: Asked) -> dict[str, Any]:
     with host.changing():
-        _set_rules(host, tuple(map(Rule.parse, asked["rules"])))
+        _set_rules(host, tuple(map(PolicyRule.parse, asked["rules"])))
     return _policy(host)
 
 
@@ -114,7 +114,7 @@ def _delete_rules(host: Host, asked: Asked) -> dict[str, Any]:
     with host.changing():
         rules = host.plane.rules
         if "rules" in asked:
-            gone = set(map(Rule.parse, asked["rules"]))
+            gone = set(map(PolicyRule.parse, asked["rules"]))
             for rule in gone - set(rules):
                 raise UsageError(f"There is no rule {rule}", hint="See lab policy list")
         else:
@@ -128,7 +128,7 @@ def _delete_rules(host: Host, asked: Asked) -> dict[str, Any]:
     return _policy(host)
 
 
-def _set_rules(host: Host, rules: tuple[Rule, ...]) -> None:
+def _set_rules(host: Host, rules: tuple[PolicyRule, ...]) -> None:
     host.plane.set_rules(rules, host.endpoints, lambda moved: host.reload(list(moved)))
 
 

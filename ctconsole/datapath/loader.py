@@ -29,7 +29,7 @@ from ctconsole.handles import Handle
 from ctconsole.kernel import rcu, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramInfo, ProgramType, load_program, program_info
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.event import Event, EventKind
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ __all__ = [
 
 SOURCE = "lxc.c"
 
-FUNCTIONS: Mapping[Hook, str] = {Hook.INGRESS: "from_container", Hook.EGRESS: "to_container"}
+FUNCTIONS: Mapping[TcHook, str] = {TcHook.INGRESS: "from_container", TcHook.EGRESS: "to_container"}
 """Which program runs at which side of the host end: what it receives, the pod has sent."""
 
 
-def filter_name(hook: Hook) -> str:
+def filter_name(hook: TcHook) -> str:
     """The name of our filter on a hook; by it a filter is known to be ours."""
     return f"ctconsole:[{FUNCTIONS[hook].replace('_', '-')}]"
 
@@ -76,7 +76,7 @@ class LoadedProgram:
         info: what the kernel says of it.
     """
 
-    hook: Hook
+    hook: TcHook
     fd: int
     info: ProgramInfo
 
@@ -107,7 +107,7 @@ class LoadedPrograms(Handle):
         self.calls_pin = calls_pin
         self._calls = calls
 
-    def on(self, hook: Hook) -> LoadedProgram:
+    def on(self, hook: TcHook) -> LoadedProgram:
         """The program of one hook."""
         return next(program for program in self.programs if program.hook is hook)
 
@@ -227,7 +227,7 @@ def replace(gate: Gate, endpoint: Endpoint, programs: LoadedPrograms) -> list[Ev
     """
     with _about(endpoint):
         attached = _attached(endpoint)
-    if set(attached) != set(Hook):
+    if set(attached) != set(TcHook):
         raise DatapathError(
             f"Endpoint {endpoint.id} ({endpoint.ifname}) has no programs to replace"
         )
@@ -323,7 +323,7 @@ def _require_maps(info: ProgramInfo, wanted: set[int]) -> None:
         )
 
 
-def _attached(endpoint: Endpoint) -> dict[Hook, int]:
+def _attached(endpoint: Endpoint) -> dict[TcHook, int]:
     """Program id of each of our filters on the endpoint's interface."""
     return {
         found.hook: found.prog_id
@@ -345,7 +345,7 @@ def _attached_event(endpoint: Endpoint, program: LoadedProgram, old: int | None)
 
 
 def _event(
-    kind: EventKind, endpoint: Endpoint, hook: Hook, verb: str, fields: Mapping[str, Scalar]
+    kind: EventKind, endpoint: Endpoint, hook: TcHook, verb: str, fields: Mapping[str, Scalar]
 ) -> Event:
     about: dict[str, Scalar] = {
         "endpoint": endpoint.id,

@@ -21,7 +21,7 @@ from ctconsole.handles import Handle
 from ctconsole.kernel import tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.event import Event, EventKind
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 SOURCE = "netdev.c"
 
-FUNCTIONS: Mapping[Hook, str] = MappingProxyType(
-    {Hook.EGRESS: "to_netdev", Hook.INGRESS: "from_netdev"}
+FUNCTIONS: Mapping[TcHook, str] = MappingProxyType(
+    {TcHook.EGRESS: "to_netdev", TcHook.INGRESS: "from_netdev"}
 )
 """Which program runs at which side of the uplink."""
 
@@ -56,7 +56,7 @@ MAP_NAMES: Mapping[MapSlot, str] = MappingProxyType(
 _NOWHERE = IPv4Network("0.0.0.0/32")
 
 
-def filter_name(hook: Hook) -> str:
+def filter_name(hook: TcHook) -> str:
     """The name of our filter on a hook; by it a filter is known to be ours."""
     return f"ctconsole:[{FUNCTIONS[hook].replace('_', '-')}]"
 
@@ -64,7 +64,7 @@ def filter_name(hook: Hook) -> str:
 class LoadedNetdev(Handle):
     """Both programs of the uplink, by hook. Close it when they are attached."""
 
-    def __init__(self, fds: Mapping[Hook, int]) -> None:
+    def __init__(self, fds: Mapping[TcHook, int]) -> None:
         self.fds = dict(fds)
 
     @property
@@ -186,7 +186,7 @@ def _load(gate: Gate, program: Program, insns: bytes) -> int:
         ) from error
 
 
-def _attached(uplink: Uplink) -> dict[Hook, int]:
+def _attached(uplink: Uplink) -> dict[TcHook, int]:
     return {
         found.hook: found.prog_id
         for found in tc.filters(uplink.ifindex)
@@ -194,7 +194,7 @@ def _attached(uplink: Uplink) -> dict[Hook, int]:
     }
 
 
-def _event(uplink: Uplink, hook: Hook, new: int, old: int | None) -> Event:
+def _event(uplink: Uplink, hook: TcHook, new: int, old: int | None) -> Event:
     kind = EventKind.PROGRAM_LOADED if old is None else EventKind.PROGRAM_REPLACED
     verb = "attached to" if old is None else "replaced on"
     if not new:

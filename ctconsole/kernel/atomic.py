@@ -27,7 +27,7 @@ _ACQUIRE, _RELEASE = 2, 3
 """``__ATOMIC_ACQUIRE`` and ``__ATOMIC_RELEASE``."""
 
 
-class Word(Protocol):
+class Word64(Protocol):
     """64 bits at an address that must stay valid."""
 
     def load(self) -> int:
@@ -44,11 +44,11 @@ class PlainWord:
         self._word = ctypes.c_uint64.from_address(address)
 
     def load(self) -> int:
-        """See `Word`."""
+        """See `Word64`."""
         return int(self._word.value)
 
     def store(self, value: int) -> None:
-        """See `Word`."""
+        """See `Word64`."""
         self._word.value = value
 
 
@@ -64,15 +64,15 @@ class AtomicWord:
         self._address = ctypes.c_void_p(address)
 
     def load(self) -> int:
-        """See `Word`."""
+        """See `Word64`."""
         return int(self._load(self._address, _ACQUIRE))
 
     def store(self, value: int) -> None:
-        """See `Word`."""
+        """See `Word64`."""
         self._store(self._address, ctypes.c_uint64(value), _RELEASE)
 
 
-def word_at(address: int) -> Word:
+def word_at(address: int) -> Word64:
     """The word at an address, 8 bytes aligned, in the way this machine wants.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import BpfError
 from ctconsole.kernel.hooks import Attachment, Target
 from ctconsole.kernel.netlink import Netlink, attributes, number, text
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ Several may be there at once, and then there is no ``IFLA_XDP_PROG_ID``.
 """
 
 _KIND, _OPTIONS, _BPF_ID = 1, 2, 11
-_SIDES = {"clsact": tuple(Hook), "ingress": (Hook.INGRESS,)}
+_SIDES = {"clsact": tuple(TcHook), "ingress": (TcHook.INGRESS,)}
 """The hooks of the queueing disciplines that have any (``net/sched/sch_ingress.c``)."""
 
 _GONE = {errno.ENODEV, errno.ENOENT, errno.EINVAL}
@@ -104,7 +104,7 @@ def _interface(body: bytes) -> tuple[int, str, dict[int, int]]:
     return index, name, xdp
 
 
-def _sides(kernel: Netlink, where: str) -> Iterator[tuple[int, tuple[Hook, ...]]]:
+def _sides(kernel: Netlink, where: str) -> Iterator[tuple[int, tuple[TcHook, ...]]]:
     """The hooks of every interface that has some, by its number."""
     question = _TC.pack(0, 0, 0, 0, 0)
     for body in kernel.dump(_GETQDISC, question, "RTM_GETQDISC", f"interfaces{where}"):
@@ -114,7 +114,7 @@ def _sides(kernel: Netlink, where: str) -> Iterator[tuple[int, tuple[Hook, ...]]
                 yield index, sides
 
 
-def _filters(kernel: Netlink, index: int, side: Hook, where: str) -> Iterator[int]:
+def _filters(kernel: Netlink, index: int, side: TcHook, where: str) -> Iterator[int]:
     """The programs of one hook, in the order they run."""
     question = _TC.pack(0, index, 0, side.parent, 0)
     try:

@@ -30,7 +30,7 @@ from ctconsole.kernel.syscall import (
     bpf,
     retrying,
 )
-from ctconsole.kernel.walk import LOOKUPS_PER_ENTRY, BatchWalk, Progress, repeated, walk_keys
+from ctconsole.kernel.walk import LOOKUPS_PER_ENTRY, BatchWalk, WalkProgress, repeated, walk_keys
 from ctconsole.model.ct.table import Walk
 from ctconsole.model.raw import Raw, check_conntrack
 from ctconsole.model.spec import MapInfo, MapType
@@ -189,7 +189,7 @@ class BpfMap(Handle):
                 in ``walk`` instead.
         """
         started = time.perf_counter()
-        progress = Progress()
+        progress = WalkProgress()
         keys, values, count, note = self._read_batches(chunk)
         if count is None:
             count = self._walk_keys(keys, values, progress)
@@ -284,12 +284,12 @@ class BpfMap(Handle):
                 total += count
         if not batches.supported:
             keys, values = self._buffers(self.info.max_entries)
-            return self._walk_keys(keys, values if slots else values[:0], Progress())
+            return self._walk_keys(keys, values if slots else values[:0], WalkProgress())
         if batches.failure:
             raise batches.failure
         return total
 
-    def _walk_keys(self, keys: Bytes, values: Bytes, progress: Progress) -> int:
+    def _walk_keys(self, keys: Bytes, values: Bytes, progress: WalkProgress) -> int:
         return walk_keys(
             self._fd,
             keys,

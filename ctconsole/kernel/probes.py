@@ -179,7 +179,7 @@ def _clsact() -> str:
         tc.ensure_clsact(gate, index)
         program = load_program(gate, _PASS_ALL, name="probe")
         try:
-            tc.replace_filter(gate, index, tc.Hook.INGRESS, program, "probe")
+            tc.replace_filter(gate, index, tc.TcHook.INGRESS, program, "probe")
         finally:
             os.close(program)
         if len(tc.filters(index)) != 1:

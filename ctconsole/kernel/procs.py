@@ -48,7 +48,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MachineMemory:
     """What the machine has, in bytes.
 
     Attributes:
@@ -60,12 +60,12 @@ class Memory:
     available: int
 
 
-def memory() -> Memory:
+def memory() -> MachineMemory:
     """Free memory now, for changes that need room for an old and a new map."""
     import psutil
 
     now = psutil.virtual_memory()
-    return Memory(total=now.total, available=now.available)
+    return MachineMemory(total=now.total, available=now.available)
 
 
 def find(pid: int) -> Process | None:

@@ -33,7 +33,7 @@ _TCA_BPF_ID = 11
 _NLA_HEADER = 4
 
 
-class Hook(StrEnum):
+class TcHook(StrEnum):
     """A side of an interface, as the kernel names it: ingress is what the interface receives."""
 
     INGRESS = "ingress"
@@ -42,7 +42,7 @@ class Hook(StrEnum):
     @property
     def parent(self) -> int:
         """``TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS or _EGRESS)``."""
-        return 0xFFFFFFF2 if self is Hook.INGRESS else 0xFFFFFFF3
+        return 0xFFFFFFF2 if self is TcHook.INGRESS else 0xFFFFFFF3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class TcFilter:
         name: the filter's name.
     """
 
-    hook: Hook
+    hook: TcHook
     prio: int
     handle: int
     prog_id: int
@@ -88,7 +88,7 @@ def ensure_clsact(_gate: Gate, ifindex: int, *, netns: str | None = None) -> boo
 
 
 def replace_filter(
-    _gate: Gate, ifindex: int, hook: Hook, prog_fd: int, name: str, *, netns: str | None = None
+    _gate: Gate, ifindex: int, hook: TcHook, prog_fd: int, name: str, *, netns: str | None = None
 ) -> None:
     """Attach a program, atomically in place of the one there is.
 
@@ -118,7 +118,7 @@ def replace_filter(
     )
 
 
-def remove_filter(_gate: Gate, ifindex: int, hook: Hook, *, netns: str | None = None) -> bool:
+def remove_filter(_gate: Gate, ifindex: int, hook: TcHook, *, netns: str | None = None) -> bool:
     """Detach our program; False where there was none."""
     return _gone(
         f"{hook} of interface {ifindex}",
@@ -150,7 +150,7 @@ def read_filters(route: IPRoute, ifindex: int) -> list[TcFilter]:
     """`filters` over a conversation that is open already, for many interfaces in a row."""
     return [
         _filter(hook, message)
-        for hook in Hook
+        for hook in TcHook
         for message in route.get_filters(ifindex, parent=hook.parent)
         if message.get_attr("TCA_KIND") == "bpf" and message["handle"]
     ]
@@ -166,7 +166,7 @@ def _gone(subject: str, work: Callable[[IPRoute], object], netns: str | None, wh
     return True
 
 
-def _filter(hook: Hook, message: nlmsg) -> TcFilter:
+def _filter(hook: TcHook, message: nlmsg) -> TcFilter:
     options = message.get_attr("TCA_OPTIONS")
     return TcFilter(
         hook=hook,

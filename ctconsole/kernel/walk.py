@@ -27,7 +27,7 @@ _CURSOR_SLACK = 8
 
 
 @dataclass(slots=True)
-class Progress:
+class WalkProgress:
     """What happened during one walk, filled while it runs."""
 
     restarts: int = 0
@@ -109,7 +109,7 @@ def walk_keys(
     values: Bytes,
     *,
     max_entries: int,
-    progress: Progress,
+    progress: WalkProgress,
     subject: str,
 ) -> int:
     """Read a map key by key, for types without batch lookup.

@@ -185,8 +185,8 @@ def _regenerate(gate: Gate, settings: Settings, maps: Mapping[str, BpfMap], log:
     tc.ensure_clsact(gate, index)
     # Both programs use every map, as the parts of a real datapath do together.
     code = {
-        tc.Hook.INGRESS: tracking(tcp, other, *fds, counter=counter),
-        tc.Hook.EGRESS: holding(*fds),
+        tc.TcHook.INGRESS: tracking(tcp, other, *fds, counter=counter),
+        tc.TcHook.EGRESS: holding(*fds),
     }
     verb = "Rewrote" if settings.generation is Generation.V1_9 else "Reloaded"
     for number, (hook, insns) in enumerate(code.items(), 1):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.manager.resize.report import ResizeReport
 
@@ -40,7 +40,7 @@ _CONNECTIONS: Final = {
 
 
 @contextmanager
-def talking(lab: Lab, report: Report) -> Iterator[Talkers]:
+def talking(lab: Lab, report: CaseReport) -> Iterator[Talkers]:
     """Connections of every kind, each of which asks for pages all the time."""
     backends = [f"{topology.SERVER_IPV4}:{PORT}", *serve_in_more_pods(lab, ("web2", "web3"))]
     wish = {"name": "web", "frontend": f"{SERVICE}:{PORT}", "backends": backends, "affinity": 0}
@@ -62,7 +62,7 @@ def planned(lab: Lab, entries: int) -> ResizePlan:
     return plan_resizing(lab.globals / look.TCP_MAP, MapWish(entries), reading, lab.settings)
 
 
-def resized(lab: Lab, report: Report, entries: int) -> ResizeReport:
+def resized(lab: Lab, report: CaseReport, entries: int) -> ResizeReport:
     """Resize the TCP tables, as one step."""
     gate = Gate.open(read_only=False)
     if gate is None:
@@ -77,7 +77,7 @@ def resized(lab: Lab, report: Report, entries: int) -> ResizeReport:
     return done
 
 
-def proved(lab: Lab, report: Report, talkers: Talkers, entries: int) -> None:
+def proved(lab: Lab, report: CaseReport, talkers: Talkers, entries: int) -> None:
     """No connection broke, every packet is counted once, and one map is left."""
     before = talkers.answers
     look.until(lambda: bool(talkers.broken) or talkers.answers > before + len(talkers.all))

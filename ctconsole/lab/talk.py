@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 PATIENCE = 5.0
 """Seconds to wait for a connection or an answer."""
@@ -106,7 +106,7 @@ def wait_for_entry(lab: Lab, flow: look.Flow, name: str) -> str:
     return look.text(look.entries(lab, flow, name))
 
 
-def restart_with(lab: Lab, report: Report, **options: int | str) -> None:
+def restart_with(lab: Lab, report: CaseReport, **options: int | str) -> None:
     """Edit options in the config folder and restart the agent, as one step.
 
     Args:
@@ -124,7 +124,7 @@ def restart_with(lab: Lab, report: Report, **options: int | str) -> None:
     report.step("the agent is restarted with other options", ok=after.ready, seen="\n".join(seen))
 
 
-def resize(lab: Lab, report: Report) -> None:
+def resize(lab: Lab, report: CaseReport) -> None:
     """Double the TCP table by a restart, so that it is deleted with every entry in it."""
     name = "bpf-ct-global-tcp-max"
     old = int((lab.config_dir / name).read_text("ascii"))

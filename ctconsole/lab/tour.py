@@ -37,7 +37,7 @@ class Step:
     seen: str
 
 
-class Report:
+class CaseReport:
     """The steps of one case as they happen.
 
     Args:
@@ -77,7 +77,7 @@ class Case:
     name: str
     summary: str
     section: str
-    run: Callable[[Lab, Report], None]
+    run: Callable[[Lab, CaseReport], None]
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -152,7 +152,7 @@ def run(
     results: list[CaseJson] = []
     for case in chosen:
         on_case(case)
-        report = Report(on_step)
+        report = CaseReport(on_step)
         kind = server or best_kind()
         try:
             with lifecycle.owned("tour", config=case.options, server=kind, say=say) as (lab, _):
@@ -165,7 +165,7 @@ def run(
     return {"ok": all(result["ok"] for result in results), "cases": results}
 
 
-def as_json(case: Case, report: Report) -> CaseJson:
+def as_json(case: Case, report: CaseReport) -> CaseJson:
     """A case and what was seen, as the JSON report has it."""
     steps: list[StepJson] = [
         {"name": step.name, "ok": step.ok, "seen": step.seen} for step in report.steps

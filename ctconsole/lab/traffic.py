@@ -80,7 +80,7 @@ class TrafficPlan:
 
 
 @dataclass(slots=True)
-class Tally:
+class TrafficTally:
     """What was sent and what came back; all are counts but ``seconds``."""
 
     opened: int = 0
@@ -128,7 +128,7 @@ class _Run:
     """The state of one run; all its coroutines share one thread."""
 
     plan: TrafficPlan
-    tally: Tally = field(default_factory=Tally)
+    tally: TrafficTally = field(default_factory=TrafficTally)
     idle: list[socket.socket] = field(default_factory=list)
     busy: set[asyncio.Task[None]] = field(default_factory=set)
     turn: Iterator[str] = field(init=False)
@@ -219,7 +219,7 @@ class _Run:
 
 async def generate(
     plan: TrafficPlan, stop: asyncio.Event, say: Callable[[str], None] = lambda _: None
-) -> Tally:
+) -> TrafficTally:
     """Send what the plan says until its time is over or ``stop`` is set.
 
     Args:
@@ -258,10 +258,10 @@ async def generate(
     return run.tally
 
 
-def run(plan: TrafficPlan, say: Callable[[str], None]) -> Tally:
+def run(plan: TrafficPlan, say: Callable[[str], None]) -> TrafficTally:
     """`generate` as a whole program: SIGINT and SIGTERM end it in good order."""
 
-    async def main() -> Tally:
+    async def main() -> TrafficTally:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.plane.encode import Rows
+    from ctconsole.model.plane.encode import StoredRows
     from ctconsole.model.plane.policy import EndpointPolicy
 
 _VERDICT_BYTES = 3
@@ -46,5 +46,5 @@ def sync_policy(
         delete_rows(gate, path, change.deleted)
 
 
-def _verdicts(rows: Rows) -> Rows:
+def _verdicts(rows: StoredRows) -> StoredRows:
     return {key: value[:_VERDICT_BYTES] for key, value in rows.items()}

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.plane.encode import Rows
+    from ctconsole.model.plane.encode import StoredRows
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path) -> StoredRows:
     """Every entry of a pinned map that is not per-CPU.
 
     Raises:
@@ -29,7 +29,7 @@ def read_rows(path: Path) -> Rows:
     }
 
 
-def store_rows(gate: Gate, path: Path, rows: Rows) -> None:
+def store_rows(gate: Gate, path: Path, rows: StoredRows) -> None:
     """Store rows in a pinned map, in their order.
 
     Raises:
@@ -52,7 +52,7 @@ def delete_rows(gate: Gate, path: Path, keys: Iterable[bytes]) -> None:
             mapwrite.delete(gate, live, key)
 
 
-def sync_rows(gate: Gate, path: Path, wish: Rows) -> None:
+def sync_rows(gate: Gate, path: Path, wish: StoredRows) -> None:
     """Make a pinned map hold exactly ``wish``: what is new is stored, then the rest deleted.
 
     Raises:

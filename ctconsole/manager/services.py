@@ -13,7 +13,7 @@ from ctconsole.errors import GoneError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import delete_rows, read_rows, store_rows
-from ctconsole.model.plane.encode import Rows, changes
+from ctconsole.model.plane.encode import StoredRows, changes
 from ctconsole.model.plane.service import Algorithm
 from ctconsole.model.plane.service_rows import decode_services, is_frontend, lb_rows
 from ctconsole.model.spec import MapSpec, MapType
@@ -77,7 +77,7 @@ def sync_services(gate: Gate, root: Path, table: ServiceTable, maglev_size: int)
     folder = root / GLOBALS
     families = [one for one in (4, 6) if (folder / f"cilium_lb{one}_services_v2").exists()]
     wishes = {family: lb_rows(table, family, maglev_size) for family in families}
-    match: Rows = {}
+    match: StoredRows = {}
     for rows in wishes.values():
         match |= rows.affinity_match
     match_path = folder / "cilium_lb_affinity_match"
@@ -131,13 +131,13 @@ def read_services(root: Path) -> list[FoundService]:
     return sorted(found, key=lambda one: one.id)
 
 
-def read_maglev(path: Path) -> Rows:
+def read_maglev(path: Path) -> StoredRows:
     """The tables inside a pinned Maglev map, by service id; empty where there is no such map."""
     try:
         outer = read_rows(path)
     except GoneError:
         return {}
-    found: Rows = {}
+    found: StoredRows = {}
     for key, value in outer.items():
         # A lookup in a map of maps answers with the inner map's id.
         with BpfMap.from_id(int.from_bytes(value[:4], sys.byteorder)) as inner:
@@ -145,7 +145,7 @@ def read_maglev(path: Path) -> Rows:
     return found
 
 
-def _store_maglev(gate: Gate, path: Path, wish: Rows, size: int) -> None:
+def _store_maglev(gate: Gate, path: Path, wish: StoredRows, size: int) -> None:
     """Put a new table in the place of each that differs; the old one serves until then."""
     if not wish:
         return
@@ -159,7 +159,7 @@ def _store_maglev(gate: Gate, path: Path, wish: Rows, size: int) -> None:
                 mapwrite.update(gate, outer, key, inner.fd.to_bytes(4, sys.byteorder))
 
 
-def _delete_maglev(gate: Gate, path: Path, wish: Rows) -> None:
+def _delete_maglev(gate: Gate, path: Path, wish: StoredRows) -> None:
     if path.exists():
         delete_rows(gate, path, [key for key in read_rows(path) if key not in wish])
 

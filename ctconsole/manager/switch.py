@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SwitchProgress:
     """How far a switch is.
 
     Attributes:
@@ -52,7 +52,7 @@ class Ticket(Protocol):
             CtconsoleError: it may or may not have begun; `cancel` finds out.
         """
 
-    def progress(self) -> Progress:
+    def progress(self) -> SwitchProgress:
         """How far it is.
 
         Raises:

@@ -20,7 +20,7 @@ from ctconsole.model.records.data import (
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
 )
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
@@ -171,14 +171,14 @@ def names_of_maps(tables: Iterable[RecordTable]) -> Names:
     prefixes: list[Prefix] = []
     for table in tables:
         match table.kind:
-            case Kind.ENDPOINT:
+            case RecordKind.ENDPOINT:
                 endpoints |= _endpoints(table)
-            case Kind.IPCACHE:
+            case RecordKind.IPCACHE:
                 prefixes += _prefixes(table)
-            case Kind.REVERSE_NAT:
+            case RecordKind.REVERSE_NAT:
                 for number, name in _reverse_nat(table).items():
                     services.setdefault(number, name)
-            case Kind.SERVICE:
+            case RecordKind.SERVICE:
                 services |= _frontends(table)
             case _:
                 pass

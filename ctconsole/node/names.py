@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, FormatError
 from ctconsole.model.names import Names, names_of_agent, names_of_maps, names_of_nodes
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.raw import Raw
 
-KINDS: Final = (Kind.IPCACHE, Kind.ENDPOINT, Kind.SERVICE, Kind.REVERSE_NAT)
+KINDS: Final = (RecordKind.IPCACHE, RecordKind.ENDPOINT, RecordKind.SERVICE, RecordKind.REVERSE_NAT)
 
 
 def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:

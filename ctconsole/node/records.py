@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.raw import Raw
-    from ctconsole.model.records.spec import Kind
+    from ctconsole.model.records.spec import RecordKind
     from ctconsole.model.records.table import RecordTable
     from ctconsole.observe.offline import Offline
 
@@ -34,14 +34,14 @@ def decoded(raw: Raw, layout: Layout | None = None) -> RecordTable | FormatError
         return error
 
 
-def wanted(name: str, kinds: Collection[Kind]) -> bool:
+def wanted(name: str, kinds: Collection[RecordKind]) -> bool:
     """Whether a map of this name is of one of the kinds."""
     return any(spec.kind in kinds and re.fullmatch(spec.names, name) for spec in RECORDS)
 
 
 def from_pins(
     root: Path,
-    kinds: Collection[Kind],
+    kinds: Collection[RecordKind],
     clock: ClockSource | None = None,
     passed_over: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Raw]:
@@ -78,7 +78,7 @@ def pin_names(root: Path) -> list[str]:
 
 
 def from_files(
-    paths: Sequence[Path], kinds: Collection[Kind], now: int
+    paths: Sequence[Path], kinds: Collection[RecordKind], now: int
 ) -> tuple[list[Raw], Offline]:
     """Read files, folders and archives.
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.manager.resize.recovery import Ended
     from ctconsole.manager.resize.report import ResizeReport
-    from ctconsole.manager.resize.run import Progress
+    from ctconsole.manager.resize.run import ResizeProgress
     from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
 
@@ -96,7 +96,7 @@ def resize_maps(
     gate: Gate,
     plan: ResizePlan,
     settings: AgentSettings | None,
-    tell: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[ResizeProgress], None] = lambda _: None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> ResizeReport:
     """Give maps another capacity without losing anything; see `ctconsole.manager.resize.run`.

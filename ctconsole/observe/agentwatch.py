@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.event import Scalar
-    from ctconsole.observe.discovery import Agent
+    from ctconsole.observe.discovery import AgentProcess
 
 SEARCH_SECONDS = 1.0
 """Between two searches through all processes while no agent is known; one takes some 10 ms."""
@@ -42,7 +42,7 @@ class AgentWatch:
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._agent: Agent | None = None
+        self._agent: AgentProcess | None = None
         self._next_search = 0.0
         self._went_at = 0.0
         self._flags: dict[str, str] = {}
@@ -52,7 +52,7 @@ class AgentWatch:
         self._first = True
 
     @property
-    def agent(self) -> Agent | None:
+    def agent(self) -> AgentProcess | None:
         """Who is in charge now."""
         return self._agent
 
@@ -113,7 +113,7 @@ class AgentWatch:
         """No start lies before the end of the agent that went: clocks are read apart."""
         return now - (time.monotonic() - self._went_at) if self._went_at else 0.0
 
-    def _configured(self, agent: Agent) -> Iterator[Event]:
+    def _configured(self, agent: AgentProcess) -> Iterator[Event]:
         """What the agent itself says it runs with, once it has written it down."""
         file = agent.state_dir / discovery.RUNTIME_CONFIG
         try:

@@ -54,7 +54,7 @@ ASSUMED_CLOCK = Fact(KTIME, "assumed: what agents count by default", certain=Fal
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class AgentProcess:
     """An agent's process as seen from here.
 
     Attributes:
@@ -92,7 +92,7 @@ class NodeFacts:
 
     bpf_root: Path
     globals: Path
-    agent: Agent | None = None
+    agent: AgentProcess | None = None
     version: Fact[str] | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     options_origin: str = ""
@@ -156,7 +156,7 @@ def _roots_in_containers() -> Iterator[Path]:
             yield from _bpf_roots(agent)
 
 
-def _bpf_roots(agent: Agent) -> list[Path]:
+def _bpf_roots(agent: AgentProcess) -> list[Path]:
     """Where an agent's bpffs may be, as paths from here."""
     given = agent.flags.get("bpf-root")
     return [
@@ -171,7 +171,7 @@ def find_globals(root: Path) -> Path:
     return folder if _is_folder(folder) or not is_bpffs(root) else root
 
 
-def find_agent(folder: Path) -> Agent | None:
+def find_agent(folder: Path) -> AgentProcess | None:
     """The agent whose pins are in ``folder``, which may know it by another path.
 
     An agent that says where its bpffs is must mean this very folder. Of several the youngest is
@@ -184,7 +184,7 @@ def find_agent(folder: Path) -> Agent | None:
     return None
 
 
-def describe(process: Process) -> Agent | None:
+def describe(process: Process) -> AgentProcess | None:
     """What can be told of an agent's process from outside; None when it has gone."""
     root = Path(f"/proc/{process.pid}/root")
     try:
@@ -200,7 +200,7 @@ def describe(process: Process) -> Agent | None:
     )
     state_dir = _state_dir(root, flags)
     socket = flags.get("socket-path")
-    return Agent(
+    return AgentProcess(
         process=process,
         root=root,
         contained=contained,
@@ -246,7 +246,7 @@ class _Known:
             self.clock = Fact(found, origin, certain)
 
 
-def _ask_api(agent: Agent, known: _Known) -> None:
+def _ask_api(agent: AgentProcess, known: _Known) -> None:
     """Ask for health and configuration; who does not answer at all is asked once."""
     origin = f"the agent's API at {agent.socket}"
     for what, take in (("healthz", _take_health), ("config", _take_config)):
@@ -272,7 +272,7 @@ def _take_config(answer: object, origin: str, known: _Known) -> None:
     known.add_clock(agentjson.runtime_clock(config), origin)
 
 
-def _read_runtime_config(agent: Agent, known: _Known) -> None:
+def _read_runtime_config(agent: AgentProcess, known: _Known) -> None:
     file = agent.state_dir / RUNTIME_CONFIG
     text = agentflags.read_text(agent.state_dir, RUNTIME_CONFIG)
     if text is None:
@@ -286,7 +286,7 @@ def _read_runtime_config(agent: Agent, known: _Known) -> None:
     known.add_clock(agentjson.runtime_clock(config), str(file))
 
 
-def _read_stored_options(agent: Agent, known: _Known) -> None:
+def _read_stored_options(agent: AgentProcess, known: _Known) -> None:
     """Every option, as it was given or by its default; what became of it is not in there."""
     file = agent.state_dir / STORED_OPTIONS
     known.add_options(
@@ -294,7 +294,7 @@ def _read_stored_options(agent: Agent, known: _Known) -> None:
     )
 
 
-def _read_arguments(agent: Agent, known: _Known) -> None:
+def _read_arguments(agent: AgentProcess, known: _Known) -> None:
     """The clock probe is off unless asked for, and asks for jiffies where it is on."""
     probe = agent.flags.get("enable-bpf-clock-probe")
     if probe in {"true", "false"}:
@@ -330,7 +330,7 @@ def _missing_maps(folder: Path) -> Iterable[str]:
             yield f"No {other} conntrack tables are pinned: the agent runs without {other}"
 
 
-def _uses(agent: Agent, folder: Path) -> bool:
+def _uses(agent: AgentProcess, folder: Path) -> bool:
     """Whether the agent's bpffs is the one ``folder`` lies on, however it is mounted."""
     for place in (path for root in _bpf_roots(agent) for path in (root / GLOBALS, root)):
         try:

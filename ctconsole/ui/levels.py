@@ -19,7 +19,7 @@ WARN = 0.70
 CRIT = 0.90
 
 
-class Level(StrEnum):
+class Tone(StrEnum):
     """How worried to be; the value is the style's name."""
 
     OK = "ok"
@@ -37,11 +37,11 @@ class Level(StrEnum):
         return {"ok": "", "warn": "high", "crit": "full"}[self.value]
 
 
-def level_of(fill: float) -> Level:
+def level_of(fill: float) -> Tone:
     """The level of a fill ratio (0 to 1)."""
     if fill >= CRIT:
-        return Level.CRIT
-    return Level.WARN if fill >= WARN else Level.OK
+        return Tone.CRIT
+    return Tone.WARN if fill >= WARN else Tone.OK
 
 
 def percent(fill: float) -> str:

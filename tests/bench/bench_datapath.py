@@ -24,7 +24,7 @@ from ctconsole.kernel.programs import (
     program_info,
     run_program,
 )
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import KEY4
 from tests.support.bpf_insns import TC_ACT_OK, returning
 from tests.support.packets import ACK, SYN, tcp
@@ -92,7 +92,7 @@ def _per_packet(gate: Gate, root: Path, size: str) -> Iterator[dict[str, Any]]:
             "service": [tcp(SELF, VIP, ACK)] * count,
         }
         for name, packets in costs.items():
-            cost = _cost(pod.programs.on(Hook.INGRESS).fd, packets)
+            cost = _cost(pod.programs.on(TcHook.INGRESS).fd, packets)
             yield {
                 "name": f"from_container, {name}",
                 "value": cost,

@@ -16,7 +16,7 @@ from ctconsole.kernel import pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.kernel.programs import run_program
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.packets.monitor import columns
 from ctconsole.paths import GLOBALS
 from tests.support.packets import ethernet
@@ -86,7 +86,7 @@ def _highest(complete: Callable[[int], bool]) -> int:
 
 def _send(pod: Wire, rate: int, seconds: float) -> int:
     """Have packets dropped at a rate, each of which is one record; how many were."""
-    program, count = pod.programs.on(Hook.EGRESS).fd, 0
+    program, count = pod.programs.on(TcHook.EGRESS).fd, 0
     started = time.monotonic()
     while count < rate * seconds:
         run_program(program, DROPPED, repeat=CHUNK)

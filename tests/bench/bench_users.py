@@ -56,7 +56,7 @@ def node(gate: Gate, endpoints: int) -> Iterator[Path]:
 
 def _endpoint(gate: Gate, folder: Path, index: int) -> None:
     tc.ensure_clsact(gate, index)
-    for side, kind in ((tc.Hook.INGRESS, MapType.HASH), (tc.Hook.EGRESS, MapType.PROG_ARRAY)):
+    for side, kind in ((tc.TcHook.INGRESS, MapType.HASH), (tc.TcHook.EGRESS, MapType.PROG_ARRAY)):
         word = "policy" if kind is MapType.HASH else "calls"
         with mapwrite.create(gate, MapSpec(f"cilium_{word}", kind, 4, 4, 16)) as live:
             pins.pin(gate, live, folder / f"cilium_{word}_{index:05}")

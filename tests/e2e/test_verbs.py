@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctconsole.lab import look, topology
-from ctconsole.model.ct.layout import Protocol
+from ctconsole.model.ct.layout import IpProtocol
 from ctconsole.model.ct.table import Direction
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_traffic_is_answered_and_every_connection_is_in_the_table(lab: Lab) -> N
     tcp, rest = look.table(lab), look.table(lab, look.ANY_MAP)
     assert np.count_nonzero(tcp.direction == Direction.IN) == tally["opened"]
     protocols = set(rest.keys["nexthdr"].tolist())
-    assert {int(Protocol.UDP), int(Protocol.ICMP)} <= protocols
+    assert {int(IpProtocol.UDP), int(IpProtocol.ICMP)} <= protocols
 
 
 def test_a_command_runs_in_the_network_of_a_host(lab: Lab) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.ct.layout import KEY4, CtFlag, IpProtocol, Layout, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def ct4_rows(
     keys["saddr"] = [10, 0, 0, 1]
     keys["dport"] = 80
     keys["sport"] = 40000
-    keys["nexthdr"] = Protocol.TCP
+    keys["nexthdr"] = IpProtocol.TCP
     keys["flags"] = 1
     values = np.zeros(count, value_dtype(Layout.V1_9))
     values["lifetime"] = lifetime

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import numpy as np
 
-from ctconsole.model.ct.layout import KEY4, KEY6, Layout, Protocol, value_dtype
+from ctconsole.model.ct.layout import KEY4, KEY6, IpProtocol, Layout, value_dtype
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.spec import MapInfo, MapType
 
@@ -25,7 +25,7 @@ class Entry:
 
     source: str = "10.0.1.1:40000"
     destination: str = "10.0.2.2:80"
-    protocol: int = Protocol.TCP
+    protocol: int = IpProtocol.TCP
     tuple_flags: int = 0
     left: int = 300
     flags: int = 0x10

@@ -21,7 +21,7 @@ from ctconsole.manager.resize.undo import Before, Undoable
 from ctconsole.manager.restart import RestartPlan, RestartReport
 from ctconsole.model.catalogue import group_of
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.ct.layout import KEY4, CtFlag, Layout, Protocol, value_dtype
+from ctconsole.model.ct.layout import KEY4, CtFlag, IpProtocol, Layout, value_dtype
 from ctconsole.model.ct.reading import PLAIN, Reading
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.ct.table import CtTable
@@ -109,7 +109,9 @@ def random_table(info: MapInfo, rows: int, *, seed: int = 1, taken_at: float = E
     keys["sport"] = 1024 + number % 64000
     keys["dport"] = rng.choice([443, 8080, 5432, 6379, 80, 53], rows) + number // 64000 * 7
     any4 = "any" in info.label
-    keys["nexthdr"] = rng.choice([Protocol.UDP, Protocol.ICMP], rows) if any4 else Protocol.TCP
+    keys["nexthdr"] = (
+        rng.choice([IpProtocol.UDP, IpProtocol.ICMP], rows) if any4 else IpProtocol.TCP
+    )
     keys["flags"] = rng.choice([0, 1, 4], rows, p=[0.5, 0.42, 0.08])
     values: npt.NDArray[Any] = np.zeros(rows, value_dtype(Layout.V1_9))
     fate = rng.choice(5, rows, p=[0.78, 0.05, 0.04, 0.03, 0.10])  # State codes, shuffled below

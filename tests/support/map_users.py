@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
-from ctconsole.manager.switch import Ending, Progress
+from ctconsole.manager.switch import Ending, SwitchProgress
 from tests.support.bpf_insns import using_map
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class PinnedUsers:
         """Start moving."""
         self._moved = 0
 
-    def progress(self) -> Progress:
+    def progress(self) -> SwitchProgress:
         """How many have moved."""
-        return Progress(self._moved, self._count, "loading")
+        return SwitchProgress(self._moved, self._count, "loading")
 
     def wait(self) -> None:
         """Move them."""

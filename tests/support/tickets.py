@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import AgentError
-from ctconsole.manager.switch import Ending, Progress
+from ctconsole.manager.switch import Ending, SwitchProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,9 @@ class Inline:
     def begin(self) -> None:
         """Nothing yet."""
 
-    def progress(self) -> Progress:
+    def progress(self) -> SwitchProgress:
         """It has no steps."""
-        return Progress(0, 1, "working")
+        return SwitchProgress(0, 1, "working")
 
     def wait(self) -> None:
         """Do it."""
@@ -60,9 +60,9 @@ class Late:
         """Start the thread."""
         self._thread.start()
 
-    def progress(self) -> Progress:
+    def progress(self) -> SwitchProgress:
         """It has no steps."""
-        return Progress(0, 1, "working")
+        return SwitchProgress(0, 1, "working")
 
     def wait(self) -> None:
         """What the test wants to happen meanwhile."""

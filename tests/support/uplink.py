@@ -15,7 +15,7 @@ from ctconsole.datapath import netdev
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import run_program
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import KEY4
 from ctconsole.model.plane.uplink import Uplink
 from ctconsole.model.spec import MapSpec, MapType
@@ -56,13 +56,13 @@ class Node:
 
     def out(self, packet: bytes) -> bytes | None:
         """A packet that leaves the node as it does so; None where it is dropped."""
-        return self._run(Hook.EGRESS, packet)
+        return self._run(TcHook.EGRESS, packet)
 
     def into(self, packet: bytes) -> bytes | None:
         """A packet that comes in as it goes on."""
-        return self._run(Hook.INGRESS, packet)
+        return self._run(TcHook.INGRESS, packet)
 
-    def _run(self, hook: Hook, packet: bytes) -> bytes | None:
+    def _run(self, hook: TcHook, packet: bytes) -> bytes | None:
         verdict, after, _ = run_program(self.programs.fds[hook], packet)
         assert verdict in {0, 2}
         return after if verdict == 0 else None

@@ -14,7 +14,7 @@ from ctconsole.datapath import loader
 from ctconsole.kernel import clock, mapwrite, pins
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.programs import run_program
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.cilium.ct_text import render_text
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import CtTable
@@ -113,28 +113,28 @@ class Wire:
 
     def out(self, packet: bytes) -> bool:
         """Let the pod send a packet; whether it was forwarded."""
-        return self._run(Hook.INGRESS, packet, b"")
+        return self._run(TcHook.INGRESS, packet, b"")
 
     def into(self, packet: bytes, *, mark: int = 0) -> bool:
         """Let a packet arrive for the pod; whether it was delivered."""
         context = struct.pack("=8xI", mark) if mark else b""
         assert len(context) in {0, _MARK_OFFSET + 4}
-        return self._run(Hook.EGRESS, packet, context)
+        return self._run(TcHook.EGRESS, packet, context)
 
     def sent(self, packet: bytes) -> bytes | None:
         """A packet of the pod's as it goes on, translated or not; None where it is dropped."""
-        return self._through(Hook.INGRESS, packet, b"")
+        return self._through(TcHook.INGRESS, packet, b"")
 
     def received(self, packet: bytes) -> bytes | None:
         """A packet for the pod as it is delivered; None where it is dropped."""
-        return self._through(Hook.EGRESS, packet, b"")
+        return self._through(TcHook.EGRESS, packet, b"")
 
-    def _run(self, hook: Hook, packet: bytes, context: bytes) -> bool:
+    def _run(self, hook: TcHook, packet: bytes, context: bytes) -> bool:
         after = self._through(hook, packet, context)
         assert after in {None, packet}
         return after is not None
 
-    def _through(self, hook: Hook, packet: bytes, context: bytes) -> bytes | None:
+    def _through(self, hook: TcHook, packet: bytes, context: bytes) -> bytes | None:
         verdict, after, _ = run_program(self.programs.on(hook).fd, packet, context=context)
         assert verdict in {0, 2}
         return after if verdict == 0 else None

@@ -164,9 +164,9 @@ def _describe(table: CtTable, most: int) -> dict[str, Any]:
 
 
 def _protocol(number: int) -> str:
-    from ctconsole.model.ct.layout import Protocol
+    from ctconsole.model.ct.layout import IpProtocol
 
-    return Protocol(number).name if number in set(Protocol) else str(number)
+    return IpProtocol(number).name if number in set(IpProtocol) else str(number)
 
 
 def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:

@@ -18,7 +18,7 @@ from ctconsole.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctconsole.manager.resize.run import Progress
+    from ctconsole.manager.resize.run import ResizeProgress
     from ctconsole.model.ct.layout import Layout
 
 
@@ -128,11 +128,11 @@ def resize(  # noqa: PLR0917 - click hands every option over
     return 0
 
 
-def _teller() -> Callable[[Progress], None]:
+def _teller() -> Callable[[ResizeProgress], None]:
     """Says each stage once, and how many endpoints have moved."""
     said = ""
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: ResizeProgress) -> None:
         nonlocal said
         text = progress.text
         if text != said:

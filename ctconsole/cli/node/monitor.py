@@ -58,9 +58,9 @@ def command(
       ctconsole monitor --type ct --json | jq .summary.text
       ctconsole monitor --state-dir /run/ctconsole/labs/lab/state
     """
-    from ctconsole.model.packets.monitor import Kind, notices
+    from ctconsole.model.packets.monitor import MonitorKind, notices
 
-    wanted = frozenset(Kind(name) for name in types)
+    wanted = frozenset(MonitorKind(name) for name in types)
     shown = lost = 0
     try:
         with _source(state_dir, bpf_root) as reads:

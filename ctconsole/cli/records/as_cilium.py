@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from ctconsole.cli.common import message
 from ctconsole.errors import UsageError
 from ctconsole.model.ct.layout import Layout
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctconsole.model.cilium.services import View
+    from ctconsole.model.cilium.services import ServiceView
     from ctconsole.model.records.table import RecordTable
 
 
 def as_cilium(
-    tables: Sequence[RecordTable], layout: Layout, *, as_json: bool, view: View | None = None
+    tables: Sequence[RecordTable], layout: Layout, *, as_json: bool, view: ServiceView | None = None
 ) -> Iterator[memoryview]:
     """What that version's own tool prints for these maps.
 
@@ -33,15 +33,15 @@ def as_cilium(
             such view.
     """
     kinds = {table.kind for table in tables}
-    if Kind.NAT in kinds:
+    if RecordKind.NAT in kinds:
         yield from _nat(tables, layout, as_json=as_json)
-    elif Kind.IPCACHE in kinds:
+    elif RecordKind.IPCACHE in kinds:
         yield from _ipcache(tables, layout, as_json=as_json)
-    elif Kind.METRICS in kinds:
+    elif RecordKind.METRICS in kinds:
         yield memoryview(_metrics(tables, layout, as_json=as_json).encode())
-    elif Kind.POLICY in kinds or Kind.POLICY_STATS in kinds:
+    elif RecordKind.POLICY in kinds or RecordKind.POLICY_STATS in kinds:
         yield memoryview(_policies(tables, layout, as_json=as_json).encode())
-    elif Kind.ENDPOINT in kinds:
+    elif RecordKind.ENDPOINT in kinds:
         yield memoryview(_endpoints(tables, layout, as_json=as_json).encode())
     else:
         yield memoryview(_services(tables, layout, view, as_json=as_json).encode())
@@ -93,7 +93,7 @@ def _metrics(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) ->
 def _policies(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> str:
     from ctconsole.model.cilium.policy import policies_json, policy_text
 
-    policies = [table for table in tables if table.kind is Kind.POLICY]
+    policies = [table for table in tables if table.kind is RecordKind.POLICY]
     if as_json:
         return policies_json(policies, layout)
     return "".join(policy_text(table, layout) for table in policies)
@@ -109,7 +109,7 @@ def _endpoints(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) 
 
 
 def _services(
-    tables: Sequence[RecordTable], layout: Layout, view: View | None, *, as_json: bool
+    tables: Sequence[RecordTable], layout: Layout, view: ServiceView | None, *, as_json: bool
 ) -> str:
     from ctconsole.model.cilium.lists import go_json
     from ctconsole.model.cilium.services import services, services_text

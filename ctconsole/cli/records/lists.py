@@ -17,9 +17,9 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
-from ctconsole.model.cilium.services import View
+from ctconsole.model.cilium.services import ServiceView
 from ctconsole.model.ct.layout import Layout
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import RecordTable
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ class _List:
 
     verb: str
     about: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RecordKind, ...]
     doc: str
-    views: Mapping[View, str] = field(default_factory=dict)
+    views: Mapping[ServiceView, str] = field(default_factory=dict)
 
 
 _LISTS: Final = (
     _List(
         "nat",
         "List address translations.",
-        (Kind.NAT,),
+        (RecordKind.NAT,),
         """List the translations of the node's NAT maps: who leaves with which address and port.
 
     \b
@@ -70,12 +70,12 @@ _LISTS: Final = (
         "lb",
         "List services and their backends.",
         (
-            Kind.SERVICE,
-            Kind.BACKEND,
-            Kind.REVERSE_NAT,
-            Kind.SOURCE_RANGE,
-            Kind.AFFINITY,
-            Kind.AFFINITY_MATCH,
+            RecordKind.SERVICE,
+            RecordKind.BACKEND,
+            RecordKind.REVERSE_NAT,
+            RecordKind.SOURCE_RANGE,
+            RecordKind.AFFINITY,
+            RecordKind.AFFINITY_MATCH,
         ),
         """List services, backends, reverse NAT, source ranges and session affinity.
 
@@ -87,16 +87,16 @@ _LISTS: Final = (
       ctconsole lb list --from-dump cilium-sysdump.zip -o json
     """,
         {
-            View.FRONTENDS: "Only services, a line for each slot.",
-            View.BACKENDS: "Only backends.",
-            View.REVNAT: "Only reverse NAT.",
-            View.SOURCE_RANGES: "Only the source ranges of services.",
+            ServiceView.FRONTENDS: "Only services, a line for each slot.",
+            ServiceView.BACKENDS: "Only backends.",
+            ServiceView.REVNAT: "Only reverse NAT.",
+            ServiceView.SOURCE_RANGES: "Only the source ranges of services.",
         },
     ),
     _List(
         "policy",
         "List what endpoints allow.",
-        (Kind.POLICY, Kind.POLICY_STATS),
+        (RecordKind.POLICY, RecordKind.POLICY_STATS),
         """List the policy map of every endpoint: identity, port, protocol, verdict.
 
     \b
@@ -109,7 +109,7 @@ _LISTS: Final = (
     _List(
         "ipcache",
         "List the identities of addresses.",
-        (Kind.IPCACHE,),
+        (RecordKind.IPCACHE,),
         """List prefixes and the security identity behind each.
 
     \b
@@ -122,7 +122,7 @@ _LISTS: Final = (
     _List(
         "endpoint",
         "List the node's endpoints.",
-        (Kind.ENDPOINT,),
+        (RecordKind.ENDPOINT,),
         """List the local endpoints by address: id, interface, identity, link addresses.
 
     \b
@@ -135,7 +135,7 @@ _LISTS: Final = (
     _List(
         "metrics",
         "List packets and bytes by reason.",
-        (Kind.METRICS,),
+        (RecordKind.METRICS,),
         """List packets and bytes forwarded and dropped, by reason, summed over all processors.
 
     \b
@@ -164,7 +164,7 @@ def _list_command(one: _List) -> click.Command:
         dumps: tuple[Path, ...],
         now: int | None,
         bpf_root: Path,
-        view: View | None = None,
+        view: ServiceView | None = None,
     ) -> int:
         check_now(now, dumps)
         listing = _Listing((view.kind,) if view else one.kinds, layout, output, view)
@@ -187,7 +187,7 @@ def _list_command(one: _List) -> click.Command:
         from_dump_option,
         now_option,
         *(
-            click.option(f"--{view}", "view", flag_value=view, type=View, help=text)
+            click.option(f"--{view}", "view", flag_value=view, type=ServiceView, help=text)
             for view, text in one.views.items()
         ),
         bpf_root_option,
@@ -207,10 +207,10 @@ class _Listing:
 
     def __init__(
         self,
-        kinds: Collection[Kind],
+        kinds: Collection[RecordKind],
         layout: Layout | None,
         output: str,
-        view: View | None,
+        view: ServiceView | None,
     ) -> None:
         self.exit_code = 0
         self._view = view
@@ -284,7 +284,7 @@ class _Listing:
 
     def _decoded(self, found: Iterable[Raw]) -> Iterable[Decoded]:
         decoded = self._each_decoded(found)
-        if Kind.POLICY not in self._kinds:
+        if RecordKind.POLICY not in self._kinds:
             return decoded
         from ctconsole.cli.records.policies import with_counters
 

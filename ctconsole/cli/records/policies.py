@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
 from ctconsole.model.records.policy_counters import counted, is_counted
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import RecordTable
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ def with_counters(found: Sequence[Decoded]) -> list[Decoded]:
     statistics = {
         raw.node: table
         for raw, table in found
-        if isinstance(table, RecordTable) and table.kind is Kind.POLICY_STATS
+        if isinstance(table, RecordTable) and table.kind is RecordKind.POLICY_STATS
     }
     uncounted = {
         raw.node
         for raw, table in found
-        if isinstance(table, RecordTable) and table.kind is Kind.POLICY and not is_counted(table)
+        if isinstance(table, RecordTable)
+        and table.kind is RecordKind.POLICY
+        and not is_counted(table)
     }
     for node in sorted(uncounted - statistics.keys()):
         where = f" in {node}" if node else ""
@@ -45,6 +47,10 @@ def with_counters(found: Sequence[Decoded]) -> list[Decoded]:
 def _counted(
     table: RecordTable | FormatError, statistics: RecordTable | None
 ) -> RecordTable | FormatError:
-    if not isinstance(table, RecordTable) or table.kind is not Kind.POLICY or is_counted(table):
+    if (
+        not isinstance(table, RecordTable)
+        or table.kind is not RecordKind.POLICY
+        or is_counted(table)
+    ):
         return table
     return counted(table, statistics)

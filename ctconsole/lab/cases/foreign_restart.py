@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ctconsole.lab.foreign_node import ForeignNode
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 
 FLOWS, BACK = 200, 150
@@ -33,7 +33,7 @@ OLD, NEW = 32768, 8192
 WINDOW = 10.0
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Watch a restart and compare the story with the facts."""
     with (
         foreign_node(lab) as node,
@@ -74,7 +74,7 @@ def run(lab: Lab, report: Report) -> None:
     _story_is_true(report, stories, f"{old.id} -> {new.id}")
 
 
-def _is_found(report: Report, node: ForeignNode) -> None:
+def _is_found(report: CaseReport, node: ForeignNode) -> None:
     """Without being told anything but the bpffs."""
     facts = discovery.discover(node.bpf_root)
     pid = facts.agent.process.pid if facts.agent else None
@@ -87,7 +87,7 @@ def _is_found(report: Report, node: ForeignNode) -> None:
     )
 
 
-def _log_was_read(report: Report, mismatches: list[Event]) -> None:
+def _log_was_read(report: CaseReport, mismatches: list[Event]) -> None:
     """The agent's own line, with the sizes it names."""
     ours = [event for event in mismatches if event.source == "agent-log"]
     ok = [(one.fields.get("old"), one.fields.get("new")) for one in ours] == [(OLD, NEW)]
@@ -103,7 +103,7 @@ def _log_was_read(report: Report, mismatches: list[Event]) -> None:
     )
 
 
-def _story_is_true(report: Report, stories: list[Event], ids: str) -> None:
+def _story_is_true(report: CaseReport, stories: list[Event], ids: str) -> None:
     """One story, whose sentence has the true ids, sizes and numbers."""
     sentence = (
         r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, "

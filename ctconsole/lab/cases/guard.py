@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 
 FLOWS = 200
@@ -52,7 +52,7 @@ class _Watch:
         self._thread.join()
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Restart the agent with another size while the guard holds the table."""
     gate = Gate.open(read_only=False)
     if gate is None:

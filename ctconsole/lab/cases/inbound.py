@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.spec import MapInfo
 
 # Option, its map, the article's old and new size.
@@ -36,7 +36,7 @@ PATIENCE = 5.0
 """Seconds to wait for the server's answer."""
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Do what the article does, step by step."""
     with _telnet(lab) as client:
         flow = look.Flow.of(client)
@@ -68,7 +68,7 @@ def _telnet(lab: Lab) -> Iterator[socket.socket]:
         yield client
 
 
-def _entry_is_created(lab: Lab, report: Report, flow: look.Flow, client: socket.socket) -> None:
+def _entry_is_created(lab: Lab, report: CaseReport, flow: look.Flow, client: socket.socket) -> None:
     """The entry is there, inbound, and has counted every segment of the handshake."""
     counted = look.until(lambda: _rx_packets(lab, flow) == look.segments_sent(client))
     found = look.entries(lab, flow)
@@ -77,7 +77,7 @@ def _entry_is_created(lab: Lab, report: Report, flow: look.Flow, client: socket.
     report.step("its CT entry is created", ok=counted and inbound, seen=seen)
 
 
-def _sizes_are_edited(lab: Lab, report: Report) -> None:
+def _sizes_are_edited(lab: Lab, report: CaseReport) -> None:
     """``sed -i 's/524288/1048576/g' mount/configmap/bpf-ct-global-tcp-max``, and the other."""
     seen = []
     ok = True
@@ -90,7 +90,7 @@ def _sizes_are_edited(lab: Lab, report: Report) -> None:
     report.step("both sizes are doubled in the config folder", ok=ok, seen="\n".join(seen))
 
 
-def _agent_restarts(lab: Lab, report: Report) -> None:
+def _agent_restarts(lab: Lab, report: CaseReport) -> None:
     """A new process runs, and its log has the article's two warnings for each map."""
     size = look.log_size(lab)
     before = control.status(lab.settings).pid
@@ -114,7 +114,7 @@ def _agent_restarts(lab: Lab, report: Report) -> None:
         report.step(f"it warns that {name} is removed", ok=ok, seen="\n".join(about) or "no line")
 
 
-def _maps_are_replaced(lab: Lab, report: Report, before: dict[str, MapInfo]) -> None:
+def _maps_are_replaced(lab: Lab, report: CaseReport, before: dict[str, MapInfo]) -> None:
     """The pins hold other maps now, with the new sizes."""
     for _, name, old, new in SIZES:
         was, now = before[name], look.map_info(lab, name)
@@ -126,7 +126,7 @@ def _maps_are_replaced(lab: Lab, report: Report, before: dict[str, MapInfo]) -> 
         )
 
 
-def _connection_is_alive(report: Report, client: socket.socket) -> None:
+def _connection_is_alive(report: CaseReport, client: socket.socket) -> None:
     """Nothing arrived on the connection: no FIN, no RST."""
     client.settimeout(0)
     try:
@@ -141,7 +141,7 @@ def _connection_is_alive(report: Report, client: socket.socket) -> None:
     report.step("the connection is not disconnected", ok=ok, seen=seen)
 
 
-def _server_answers_400(report: Report, client: socket.socket) -> None:
+def _server_answers_400(report: CaseReport, client: socket.socket) -> None:
     """``aaaaa`` is no HTTP: an answer 400 shows that TCP is fine."""
     try:
         client.sendall(b"aaaaa\r\n")
@@ -155,7 +155,7 @@ def _server_answers_400(report: Report, client: socket.socket) -> None:
 
 
 def _entry_came_back(
-    lab: Lab, report: Report, flow: look.Flow, client: socket.socket, sent_before: int
+    lab: Lab, report: CaseReport, flow: look.Flow, client: socket.socket, sent_before: int
 ) -> None:
     """The entry is inbound again and counts only what was sent after the restart.
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import socket
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 TCP6_MAP = "cilium_ct6_global"
 SERVICE_IP = "fd96::10"
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Open both connections, restart with another size, speak on."""
     wish = {
         "name": "web6",
@@ -55,14 +55,14 @@ def run(lab: Lab, report: Report) -> None:
 
 
 def _entries_are_there(
-    lab: Lab, report: Report, flows: tuple[look.Flow, look.Flow], step: str
+    lab: Lab, report: CaseReport, flows: tuple[look.Flow, look.Flow], step: str
 ) -> None:
     inbound, service = (talk.wait_for_entry(lab, flow, TCP6_MAP) for flow in flows)
     ok = inbound.startswith(f"TCP IN {flows[0]} ") and " service " in service
     report.step(step, ok=ok, seen=f"{inbound}\n{service}")
 
 
-def _answers(report: Report, step: str, client: socket.socket) -> None:
+def _answers(report: CaseReport, step: str, client: socket.socket) -> None:
     head = talk.answer_head(client)
     report.step(step, ok=head[0] == talk.BAD_REQUEST, seen="\n".join(["> aaaaa", head[0]]))
 

@@ -15,13 +15,13 @@ from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 _SIZE: Final = 131072
 _MOVING: Final = "switch: "
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Kill the command with -9 as soon as it says that programs are being moved."""
     with resize_steps.talking(lab, report) as talkers:
         said = _resize_until_killed(lab)

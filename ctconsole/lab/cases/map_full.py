@@ -31,7 +31,7 @@ from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 
 ENTRIES = 1024
@@ -44,7 +44,7 @@ METRIC_INGRESS = 1
 HASH_MAP = "cilium_ct4_hash"
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Flood an LRU table, then a hash table of the same size."""
     info = look.map_info(lab, look.TCP_MAP)
     report.step(
@@ -67,7 +67,7 @@ def run(lab: Lab, report: Report) -> None:
     _hash(lab, report)
 
 
-def _lru(lab: Lab, report: Report, idle: look.Flow) -> None:
+def _lru(lab: Lab, report: CaseReport, idle: look.Flow) -> None:
     """Every new connection gets an entry, and takes the place of an older one."""
     control.collect(lab.settings)
     failed = _insert_failures(lab)
@@ -95,7 +95,7 @@ def _lru(lab: Lab, report: Report, idle: look.Flow) -> None:
     report.step("the idle connection's entry is among them", ok=seen == "nothing found", seen=seen)
 
 
-def _hash(lab: Lab, report: Report) -> None:
+def _hash(lab: Lab, report: CaseReport) -> None:
     """The pod's programs on a hash table of the same size: it refuses, and says so."""
     since = time.time()
     failed = _insert_failures(lab)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 NAT_MAP = "cilium_snat_v4_external"
 PORT = 7000
@@ -29,7 +29,7 @@ BOTH_WAYS = 2
 """Entries of one translated connection."""
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Connect from a pod to the host outside, restart with another size, speak both ways."""
     ends = talk.accepted(lab, topology.CLIENT, topology.OUTSIDE, topology.OUTSIDE_IPV4, PORT)
     with ends as (client, outside):
@@ -62,7 +62,7 @@ def run(lab: Lab, report: Report) -> None:
         report.step('the CT entry "came back"', ok=entry.startswith(f"TCP OUT {flow} "), seen=entry)
 
 
-def _both_ways(report: Report, client: socket.socket, outside: socket.socket) -> None:
+def _both_ways(report: CaseReport, client: socket.socket, outside: socket.socket) -> None:
     there = back = b""
     with suppress(OSError):
         client.sendall(b"there\n")

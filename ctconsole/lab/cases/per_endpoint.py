@@ -14,7 +14,7 @@ from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.plane.endpoint import Endpoint
 
 LOCAL_MAX = 64000
@@ -22,7 +22,7 @@ SERVER_TABLE = "cilium_ct4_00571"
 KINDS = ("ct4", "ct_any4", "ct6", "ct_any6")
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Add a pod, connect, restart, remove the pod."""
     endpoint = pods.add(lab, "shop")
     own = _tables(lab, endpoint)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import socket
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 PORT = 9000
 DROP_POLICY = 133
@@ -34,7 +34,7 @@ SILENCE = 1.0
 RULE = "server egress none"
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Let the server speak first after a restart, without a policy and with one."""
     ends = talk.accepted(lab, topology.NODE2, topology.SERVER, topology.SERVER_IPV4, PORT)
     with ends as (client, pod):
@@ -44,7 +44,7 @@ def run(lab: Lab, report: Report) -> None:
         _denied(lab, report, client, pod)
 
 
-def _allowed(lab: Lab, report: Report, client: socket.socket, pod: socket.socket) -> None:
+def _allowed(lab: Lab, report: CaseReport, client: socket.socket, pod: socket.socket) -> None:
     """Without a policy the line arrives, but the entry is turned round."""
     flow = look.Flow.of(client)
     backwards = look.Flow(flow.destination, flow.source)
@@ -62,7 +62,7 @@ def _allowed(lab: Lab, report: Report, client: socket.socket, pod: socket.socket
     )
 
 
-def _denied(lab: Lab, report: Report, client: socket.socket, pod: socket.socket) -> None:
+def _denied(lab: Lab, report: CaseReport, client: socket.socket, pod: socket.socket) -> None:
     """With a policy it does not arrive before the client has spoken."""
     flow = look.Flow.of(client)
     wire.request(StateDir(lab.state_dir).socket, "policy-add", rules=[RULE])

@@ -18,11 +18,11 @@ from ctconsole.node.reading import reading_of_node
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
     from ctconsole.lab.talkers import Talker
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.model.ct.reading import Reading
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Forecast, re-create the table, let every connection speak, compare."""
     gate = Gate.open(read_only=False)
     if gate is None:

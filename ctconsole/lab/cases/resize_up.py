@@ -10,10 +10,10 @@ from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Double the tables twice in a row beneath connections that talk."""
     with resize_steps.talking(lab, report) as talkers:
         resize_steps.resized(lab, report, 131072)

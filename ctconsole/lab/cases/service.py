@@ -17,7 +17,7 @@ from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 SERVICE_IP = "10.96.0.10"
 
@@ -25,7 +25,7 @@ BOTH_PODS = 2
 """Entries of a flow between two pods of one node."""
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Connect through the service, restart with another size, speak on."""
     backend = f"{topology.SERVER_IPV4}:{PORT}"
     wish = {"name": "web", "frontend": f"{SERVICE_IP}:{PORT}", "backends": [backend]}
@@ -48,7 +48,7 @@ def run(lab: Lab, report: Report) -> None:
 
 
 def _entries_are_there(
-    lab: Lab, report: Report, to_service: look.Flow, to_backend: look.Flow, step: str
+    lab: Lab, report: CaseReport, to_service: look.Flow, to_backend: look.Flow, step: str
 ) -> None:
     """One entry remembers the backend; the flow has one at either pod, the client's with RevNAT."""
     look.until(lambda: len(look.entries(lab, to_backend)) == BOTH_PODS)
@@ -67,7 +67,7 @@ def _entries_are_there(
 
 
 def _entries_are_gone(
-    lab: Lab, report: Report, to_service: look.Flow, to_backend: look.Flow
+    lab: Lab, report: CaseReport, to_service: look.Flow, to_backend: look.Flow
 ) -> None:
     left = look.text(look.entries(lab, to_service)), look.text(look.entries(lab, to_backend))
     gone = left == ("nothing found", "nothing found")

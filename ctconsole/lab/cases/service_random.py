@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import socket
 
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
 
 FRONTENDS = {"random": "10.96.0.20", "affinity": "10.96.0.21", "single": "10.96.0.22"}
 
@@ -35,7 +35,7 @@ probability 4 to the power of -24."""
 AFFINITY_SECONDS = 600
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Open connections through each kind of service, restart, see which live on."""
     backends = [f"{topology.SERVER_IPV4}:{PORT}", *serve_in_more_pods(lab, MORE_BACKENDS)]
     report.step(
@@ -60,7 +60,7 @@ def run(lab: Lab, report: Report) -> None:
     _maglev(lab, report)
 
 
-def _maglev(lab: Lab, report: Report) -> None:
+def _maglev(lab: Lab, report: CaseReport) -> None:
     """The same with the service that broke, on a node that picks by Maglev."""
     talk.restart_with(lab, report, bpf_lb_algorithm="maglev")
     with ExitStack() as stack:

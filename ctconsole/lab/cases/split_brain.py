@@ -17,14 +17,14 @@ from ctconsole.observe.usage import map_usage
 if TYPE_CHECKING:
     from ctconsole.lab.foreign_node import ForeignNode
     from ctconsole.lab.lifecycle import Lab
-    from ctconsole.lab.tour import Report
+    from ctconsole.lab.tour import CaseReport
     from ctconsole.observe.usage import MapUsage
 
 FLOWS = 50
 PROGRAMS = 2
 
 
-def run(lab: Lab, report: Report) -> None:
+def run(lab: Lab, report: CaseReport) -> None:
     """Restart with another size and look in between and afterwards."""
     with foreign_node(lab) as node, connections(lab, FLOWS) as clients:
         answered(clients)
@@ -62,7 +62,7 @@ def run(lab: Lab, report: Report) -> None:
         )
 
 
-def _both_are_listed(report: Report, usage: MapUsage) -> None:
+def _both_are_listed(report: CaseReport, usage: MapUsage) -> None:
     """The traffic is in the map that has no pin, and the pinned one stays empty."""
     sizes = []
     for generation in (usage.pinned, *usage.others):

@@ -73,12 +73,12 @@ class Watching:
         is_cancelled: asked again and again; True leads back.
     """
 
-    tell: Callable[[Progress], None] = lambda _: None
+    tell: Callable[[ResizeProgress], None] = lambda _: None
     is_cancelled: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ResizeProgress:
     """How far it is, for whoever watches.
 
     Attributes:
@@ -87,7 +87,7 @@ class Progress:
     """
 
     stage: Stage
-    moved: switch.Progress | None = None
+    moved: switch.SwitchProgress | None = None
 
     @property
     def text(self) -> str:
@@ -257,7 +257,7 @@ class _Resize:
             self._gap, last = max(self._gap, now - last), now
             if over:
                 return
-            self._tell(Progress(Stage.SWITCH, waiting.progress()))
+            self._tell(ResizeProgress(Stage.SWITCH, waiting.progress()))
             self._cancel_point()
 
     def _settle(self) -> tuple[int, ...]:
@@ -347,7 +347,7 @@ class _Resize:
                 after=options.after if options else {},
             )
         )
-        self._tell(Progress(stage))
+        self._tell(ResizeProgress(stage))
 
     @property
     def _own(self) -> frozenset[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import CtconsoleError
 
 if TYPE_CHECKING:
-    from ctconsole.manager.switch import Progress, Ticket
+    from ctconsole.manager.switch import SwitchProgress, Ticket
 
 
 class Waiting:
@@ -39,7 +39,7 @@ class Waiting:
             raise self._error
         return True
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> SwitchProgress | None:
         """How far it is, None where that is not to be had just now."""
         with suppress(CtconsoleError, OSError):
             return self._ticket.progress()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.text.chunks import chunk_jobs, in_order
-from ctconsole.model.text.columns import Column, TokenTable, decimal, join, literal, rows_of
+from ctconsole.model.text.columns import TextColumn, TokenTable, decimal, join, literal, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ def _entries(table: CtTable, rows: slice) -> Bytes:
     return join(columns, len(values))
 
 
-def _key(keys: Records) -> list[Column]:
+def _key(keys: Records) -> list[TextColumn]:
     columns = [
         *_address(keys["daddr"], ',\n  {\n    "Key": {\n      "DestAddr": ['),
         *_address(keys["saddr"], '\n      ],\n      "SourceAddr": ['),
@@ -69,7 +69,7 @@ def _key(keys: Records) -> list[Column]:
     return columns
 
 
-def _address(raw: Bytes, before: str) -> list[Column]:
+def _address(raw: Bytes, before: str) -> list[TextColumn]:
     """The octets, each on a line of its own."""
     last = raw.shape[1] - 1
     columns = [literal((before + _OCTETS).encode())]
@@ -85,8 +85,8 @@ _MIDDLE: Final[TokenTable] = rows_of(_octet)
 _LAST: Final[TokenTable] = rows_of(lambda number: b"%d" % number)
 
 
-def _value(values: Records, spec: LayoutSpec) -> list[Column]:
-    columns: list[Column] = []
+def _value(values: Records, spec: LayoutSpec) -> list[TextColumn]:
+    columns: list[TextColumn] = []
     before = '\n    },\n    "Value": {'
     for name, field in spec.json:
         column, label = values[field], f'{before}\n      "{name}": '
@@ -95,15 +95,15 @@ def _value(values: Records, spec: LayoutSpec) -> list[Column]:
     return columns
 
 
-def _numbers(rows: Records, before: str) -> list[Column]:
+def _numbers(rows: Records, before: str) -> list[TextColumn]:
     """An array field, each element on a line of its own."""
-    columns: list[Column] = []
+    columns: list[TextColumn] = []
     for index in range(rows.shape[1]):
         columns += _number(rows[:, index], (before + "[" if not index else ",") + _OCTETS)
     return [*columns, literal(b"\n      ]")]
 
 
-def _number(column: Records, before: str) -> list[Column]:
+def _number(column: Records, before: str) -> list[TextColumn]:
     """A field as the host reads its bytes, whatever order they are in."""
     raw = column.view(column.dtype.newbyteorder("<"))
     return [literal(before.encode()), *decimal(raw)]

@@ -23,7 +23,7 @@ from ctconsole.model.ct.layout import (
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.chunks import chunk_jobs, in_order
 from ctconsole.model.text.columns import (
-    Column,
+    TextColumn,
     decimal,
     hex_bytes,
     join,
@@ -90,7 +90,7 @@ def _lines(keys: Records, values: Records, table: CtTable, *, time_diff: bool) -
     return join([*columns, literal(before + b"\n")], len(keys))
 
 
-def _tuple(keys: Records, spec: LayoutSpec) -> list[Column]:
+def _tuple(keys: Records, spec: LayoutSpec) -> list[TextColumn]:
     """``TCP OUT a:p -> b:p [related ][service ]expires=``."""
     source, destination = keys["daddr"], keys["saddr"]
     sport, dport = keys["sport"].astype("<u2"), keys["dport"].astype("<u2")
@@ -153,7 +153,7 @@ def _remarks(layout: Layout) -> TokenTable:
     return rows_of(remark)
 
 
-def _field(column: Records, field: TextField, before: bytes, spec: LayoutSpec) -> list[Column]:
+def _field(column: Records, field: TextField, before: bytes, spec: LayoutSpec) -> list[TextColumn]:
     """One ``Label=value`` with the text that ends the field before it."""
     label = before + field.label.encode()
     match field.form:
@@ -165,7 +165,7 @@ def _field(column: Records, field: TextField, before: bytes, spec: LayoutSpec) -
             return [literal(label), *decimal(column.astype(column.dtype.newbyteorder("<")))]
 
 
-def _flags(column: Records, label: bytes, spec: LayoutSpec) -> list[Column]:
+def _flags(column: Records, label: bytes, spec: LayoutSpec) -> list[TextColumn]:
     """``Flags=0x0013 [ RxClosing TxClosing SeenNonSyn `` without the closing bracket."""
     low, high = column & np.uint16(0xFF), column >> np.uint16(8)
     unknown = column & np.uint16(0xFFFF & ~spec.known_flags)
@@ -179,7 +179,7 @@ def _flags(column: Records, label: bytes, spec: LayoutSpec) -> list[Column]:
         shown = unknown != 0
         first = hex_bytes(b"Unknown=0x").column(unknown >> np.uint16(8))
         last = hex_bytes(b"", b" ").column(unknown & np.uint16(0xFF))
-        columns += [Column(part.tokens, part.lengths * shown) for part in (first, last)]
+        columns += [TextColumn(part.tokens, part.lengths * shown) for part in (first, last)]
     return columns
 
 

@@ -22,7 +22,15 @@ from ctconsole.model.records.data import (
 )
 from ctconsole.model.text.cells import optional, padding
 from ctconsole.model.text.chunks import CHUNK, in_chunks
-from ctconsole.model.text.columns import Column, TokenTable, decimal, join, literal, rows_of, signed
+from ctconsole.model.text.columns import (
+    TextColumn,
+    TokenTable,
+    decimal,
+    join,
+    literal,
+    rows_of,
+    signed,
+)
 from ctconsole.model.text.tabwriter import PADDING
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ def ipcache_text(table: RecordTable, layout: Layout) -> Iterator[memoryview]:
 
     def lines(rows: slice) -> Bytes:
         chunk = table.take(rows)
-        columns: list[Column] = []
+        columns: list[TextColumn] = []
         for cell, width in zip(_cells(chunk, layout), widths, strict=True):
             columns += [*cell, *padding(cell, width, len(chunk))]
         return join([*columns, literal(b"\n")], len(chunk))
@@ -72,14 +80,14 @@ def ipcache_entries(table: RecordTable, layout: Layout) -> dict[str, list[str]]:
     return {key: [value] for key, value in sorted(line.split("\t") for line in text.splitlines())}
 
 
-def _longest(cell: list[Column], rows: int) -> int:
+def _longest(cell: list[TextColumn], rows: int) -> int:
     total = np.zeros(rows, np.intp)
     for column in cell:
         total += column.lengths
     return int(total.max(initial=0))
 
 
-def _cells(table: RecordTable, layout: Layout) -> tuple[list[Column], list[Column]]:
+def _cells(table: RecordTable, layout: Layout) -> tuple[list[TextColumn], list[TextColumn]]:
     """The prefix and the value of every row."""
     keys, values = table.keys, table.values
     bits = keys["prefixlen"].astype(np.int64) - IPCACHE_STATIC_PREFIX
@@ -107,14 +115,14 @@ def _flag_bits(values: Records) -> Records:
     return np.zeros(len(values), np.uint8)
 
 
-def _cluster(ids: Records) -> list[Column]:
+def _cluster(ids: Records) -> list[TextColumn]:
     """``@3`` behind the prefixes of other clusters."""
     shown = ids > 0
     parts = [literal(b"@"), *decimal(ids)]
-    return [Column(part.tokens, part.lengths * shown) for part in parts] if shown.any() else []
+    return [TextColumn(part.tokens, part.lengths * shown) for part in parts] if shown.any() else []
 
 
-def _tunnel(values: Records) -> list[Column]:
+def _tunnel(values: Records) -> list[TextColumn]:
     raw = values["tunnel_endpoint"]
     if raw.shape[1] == _IPV6_BYTES:
         family = np.where(values["flags"] & _IPV6_TUNNEL, 2, 1)

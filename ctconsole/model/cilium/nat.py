@@ -22,7 +22,15 @@ from ctconsole.model.ct.layout import (
 from ctconsole.model.records.columns import age, native
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.chunks import in_chunks
-from ctconsole.model.text.columns import Column, TokenTable, decimal, join, literal, rows_of, signed
+from ctconsole.model.text.columns import (
+    TextColumn,
+    TokenTable,
+    decimal,
+    join,
+    literal,
+    rows_of,
+    signed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +79,7 @@ def _lines(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
     return join(columns, len(chunk))
 
 
-def _end(raw: Bytes, port: Records, *, brackets: bool) -> list[Column]:
+def _end(raw: Bytes, port: Records, *, brackets: bool) -> list[TextColumn]:
     opening = [literal(b"[")] if brackets else []
     colon = literal(b"]:" if brackets else b":")
     return [*opening, *address(raw), colon, *decimal(native(port))]
@@ -145,14 +153,14 @@ def _entries(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
     return join(columns, len(keys))
 
 
-def _octets(raw: Bytes, before: str) -> list[Column]:
-    columns: list[Column] = []
+def _octets(raw: Bytes, before: str) -> list[TextColumn]:
+    columns: list[TextColumn] = []
     for index in range(raw.shape[1]):
         opening = before + _ITEM if not index else f",{_ITEM}"
         columns += [literal(opening.encode()), *decimal(raw[:, index])]
     return columns
 
 
-def _number(column: Records, before: str) -> list[Column]:
+def _number(column: Records, before: str) -> list[TextColumn]:
     """A field as the host reads its bytes, whatever order they are in."""
     return [literal(before.encode()), *decimal(column.view(column.dtype.newbyteorder("<")))]

@@ -17,7 +17,7 @@ from ctconsole.model.cilium.lists import protocol
 from ctconsole.model.ct.layout import Layout, since
 from ctconsole.model.records.data import IPCACHE_STATIC_PREFIX
 from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
-from ctconsole.model.records.spec import Kind
+from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.text.addresses import address_text
 from ctconsole.model.text.tabwriter import two_columns
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _IPV6_BYTES: Final = 16
 
 
-class View(StrEnum):
+class ServiceView(StrEnum):
     """A flag of the tool, which then lists one kind of map as it is."""
 
     FRONTENDS = "frontends"
@@ -38,20 +38,22 @@ class View(StrEnum):
     SOURCE_RANGES = "source-ranges"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RecordKind:
         """The maps listed."""
         return _KINDS[self]
 
 
 _KINDS: Final = {
-    View.FRONTENDS: Kind.SERVICE,
-    View.BACKENDS: Kind.BACKEND,
-    View.REVNAT: Kind.REVERSE_NAT,
-    View.SOURCE_RANGES: Kind.SOURCE_RANGE,
+    ServiceView.FRONTENDS: RecordKind.SERVICE,
+    ServiceView.BACKENDS: RecordKind.BACKEND,
+    ServiceView.REVNAT: RecordKind.REVERSE_NAT,
+    ServiceView.SOURCE_RANGES: RecordKind.SOURCE_RANGE,
 }
 
 
-def services_text(tables: Iterable[RecordTable], layout: Layout, view: View | None = None) -> str:
+def services_text(
+    tables: Iterable[RecordTable], layout: Layout, view: ServiceView | None = None
+) -> str:
     """The table of `services`.
 
     Raises:
@@ -63,16 +65,16 @@ def services_text(tables: Iterable[RecordTable], layout: Layout, view: View | No
         second += " (REVNAT_ID) (SLOT)"
     titles = {
         None: ("SERVICE ADDRESS", second),
-        View.FRONTENDS: ("SERVICE ADDRESS", "BACKEND ID"),
-        View.BACKENDS: ("ID", second),
-        View.REVNAT: ("ID", second),
-        View.SOURCE_RANGES: ("SOURCE RANGE (REVNAT_ID)", ""),
+        ServiceView.FRONTENDS: ("SERVICE ADDRESS", "BACKEND ID"),
+        ServiceView.BACKENDS: ("ID", second),
+        ServiceView.REVNAT: ("ID", second),
+        ServiceView.SOURCE_RANGES: ("SOURCE RANGE (REVNAT_ID)", ""),
     }
     return two_columns(*titles[view], entries.items())
 
 
 def services(
-    tables: Iterable[RecordTable], layout: Layout, view: View | None = None
+    tables: Iterable[RecordTable], layout: Layout, view: ServiceView | None = None
 ) -> dict[str, list[str]]:
     """For each service address (or id) the lines behind it.
 
@@ -87,12 +89,12 @@ def services(
     tables = list(tables)
     found: dict[str, list[str]] = {}
     if view is None:
-        backends = _backends(table for table in tables if table.kind is Kind.BACKEND)
+        backends = _backends(table for table in tables if table.kind is RecordKind.BACKEND)
         for table in tables:
-            if table.kind is Kind.SERVICE:
+            if table.kind is RecordKind.SERVICE:
                 _add_services(table, backends, layout, found)
         return dict(sorted(found.items()))
-    if layout is Layout.V1_9 and view is not View.REVNAT:
+    if layout is Layout.V1_9 and view is not ServiceView.REVNAT:
         raise UsageError(
             f"The tool of Cilium {layout} has no list of {view}",
             hint="Without --output cilium there is ours",
@@ -219,9 +221,9 @@ def _source_range(key: Any, _: Any, __: Layout) -> tuple[str, str]:  # noqa: ANN
     return f"{address_text(bytes(key['address']))}/{length} ({key['rev_nat_id']})", ""
 
 
-_RENDERERS: Final[Mapping[View, Callable[[Any, Any, Layout], tuple[str, str]]]] = {
-    View.FRONTENDS: _frontend,
-    View.BACKENDS: _backend,
-    View.REVNAT: _reverse_nat,
-    View.SOURCE_RANGES: _source_range,
+_RENDERERS: Final[Mapping[ServiceView, Callable[[Any, Any, Layout], tuple[str, str]]]] = {
+    ServiceView.FRONTENDS: _frontend,
+    ServiceView.BACKENDS: _backend,
+    ServiceView.REVNAT: _reverse_nat,
+    ServiceView.SOURCE_RANGES: _source_range,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.ct.layout import LAYOUTS, Layout, TcpFlag
-from ctconsole.model.text.columns import Column, TokenTable, literal, rows_of
+from ctconsole.model.text.columns import TextColumn, TokenTable, literal, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctconsole.model.text.cells import Style
 
 
-def flag_names(flags: npt.NDArray[np.uint16], layout: Layout, style: Style) -> list[Column]:
+def flag_names(flags: npt.NDArray[np.uint16], layout: Layout, style: Style) -> list[TextColumn]:
     """The names of the set bits as a list; a bit without a name as ``0x0800``."""
     low, high = flags & np.uint16(0xFF), flags >> np.uint16(8)
     continued = high + np.where(low > 0, np.uint16(256), np.uint16(0))

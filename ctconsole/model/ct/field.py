@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.filters import FilterRule
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.text.cells import Style
-    from ctconsole.model.text.columns import Column
+    from ctconsole.model.text.columns import TextColumn
 
     Numbers: TypeAlias = npt.NDArray[Any]
-    Cells: TypeAlias = list[tuple[str, list[Column]]]
+    Cells: TypeAlias = list[tuple[str, list[TextColumn]]]
     Facts: TypeAlias = list[tuple[str, str]]
 
 
@@ -94,7 +94,7 @@ class InTable:
     """
 
     heading: Callable[[CtTable], str]
-    columns: Callable[[CtTable], list[Column]]
+    columns: Callable[[CtTable], list[TextColumn]]
     ragged: bool = False
 
 

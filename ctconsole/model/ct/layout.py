@@ -95,7 +95,7 @@ class TcpFlag(IntFlag):
     ACK = 0x10
 
 
-class Protocol(IntEnum):
+class IpProtocol(IntEnum):
     """IP protocols the rules of a conntrack table depend on."""
 
     ICMP = 1

@@ -12,7 +12,7 @@ from ctconsole.model.ct.field import InTable
 from ctconsole.model.ct.words import DIRECTION_NAMES, DIRECTIONS, RELATED, STATES, texts
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.cells import BOOLEANS, CSV, JSON, Style, moment, optional, padding, words
-from ctconsole.model.text.columns import Column, decimal, literal, signed, token_table
+from ctconsole.model.text.columns import TextColumn, decimal, literal, signed, token_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def state(table: CtTable, style: Style) -> Cells:
     return [("state", [words(_STATES, style).column(table.state)]), ("alive", alive)]
 
 
-def _unknown(style: Style) -> list[Column]:
+def _unknown(style: Style) -> list[TextColumn]:
     return [literal(style.null)] if style.null else []
 
 
@@ -87,7 +87,7 @@ def left(table: CtTable, style: Style) -> Cells:
     ]
 
 
-def _when(table: CtTable, field: str, style: Style) -> list[Column]:
+def _when(table: CtTable, field: str, style: Style) -> list[TextColumn]:
     """A stamp of the table's clock as a time of day; null where it is 0 or there is no clock."""
     stamps = table.values[field]
     if not (table.has_clock and table.taken_at):
@@ -162,22 +162,22 @@ def interface(table: CtTable, _style: Style) -> Cells:
 def _left(
     title: str,
     width: Callable[[CtTable], int],
-    cell: Callable[[CtTable], list[Column]],
+    cell: Callable[[CtTable], list[TextColumn]],
     gap: str = " ",
 ) -> InTable:
     """A column of words, filled up with blanks to its width."""
 
-    def columns(table: CtTable) -> list[Column]:
+    def columns(table: CtTable) -> list[TextColumn]:
         text, blanks = cell(table), [literal(gap.encode())] if gap else []
         return [*text, *padding(text, width(table), len(table)), *blanks]
 
     return InTable(lambda table: f"{title:<{width(table)}}{gap}", columns)
 
 
-def number(title: str, width: int, cell: Callable[[CtTable], list[Column]]) -> InTable:
+def number(title: str, width: int, cell: Callable[[CtTable], list[TextColumn]]) -> InTable:
     """A column of numbers, aligned right, with at least one blank before each."""
 
-    def columns(table: CtTable) -> list[Column]:
+    def columns(table: CtTable) -> list[TextColumn]:
         text = cell(table)
         return [*padding(text, width - 1, len(table)), literal(b" "), *text]
 
@@ -185,14 +185,14 @@ def number(title: str, width: int, cell: Callable[[CtTable], list[Column]]) -> I
 
 
 def _end(which: str, title: str, gap: str) -> InTable:
-    def cell(table: CtTable) -> list[Column]:
+    def cell(table: CtTable) -> list[TextColumn]:
         raw, port = getattr(table.ends, which), getattr(table.ends, f"{which}_port")
         return [*address(raw), literal(b":"), *decimal(port)]
 
     return _left(title, lambda table: _END_WIDTH[table.is_ipv6], cell, gap)
 
 
-def _flags(table: CtTable) -> list[Column]:
+def _flags(table: CtTable) -> list[TextColumn]:
     remark = _REMARKS.column(table.related.astype(np.uint8))
     return [remark, *flag_names(table.values["flags"], table.layout, _WORDS)]
 

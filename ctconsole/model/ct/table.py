@@ -19,9 +19,9 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_SERVICE,
     VALUE_SIZE,
     CtFlag,
+    IpProtocol,
     Layout,
     LayoutSpec,
-    Protocol,
 )
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class CtTable:
     @cached_property
     def tcp(self) -> Bools:
         """Entries of TCP."""
-        return np.asarray(self.keys["nexthdr"] == Protocol.TCP)
+        return np.asarray(self.keys["nexthdr"] == IpProtocol.TCP)
 
     @cached_property
     def both_ways(self) -> Bools:

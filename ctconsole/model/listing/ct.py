@@ -17,7 +17,7 @@ from ctconsole.model.ct import show
 from ctconsole.model.listing.ct_names import name_columns
 from ctconsole.model.text.cells import CSV, JSON, Style
 from ctconsole.model.text.chunks import chunk_jobs, in_order
-from ctconsole.model.text.columns import Column, join, literal
+from ctconsole.model.text.columns import TextColumn, join, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +82,7 @@ def _heading(table: CtTable, names: Names | None) -> Bytes:
 
 def _csv(table: CtTable, names: Names | None, rows: slice) -> Bytes:
     chunk = table.take(rows)
-    columns: list[Column] = []
+    columns: list[TextColumn] = []
     for _, cell in _cells(chunk, CSV, names):
         columns += [*([literal(b",")] if columns else []), *cell]
     return join([*columns, literal(b"\n")], len(chunk))
@@ -93,7 +93,7 @@ def _objects(
 ) -> Iterator[Bytes]:
     def objects(table: CtTable, rows: slice) -> Bytes:
         chunk = table.take(rows)
-        columns: list[Column] = []
+        columns: list[TextColumn] = []
         opening = before + b"{"
         for name, cell in _cells(chunk, JSON, names):
             columns += [literal(opening + b'"%s": ' % name.encode()), *cell]

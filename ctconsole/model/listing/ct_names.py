@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ctconsole.model.text.cells import CSV, JSON, Style
-from ctconsole.model.text.columns import Column, token_table
+from ctconsole.model.text.columns import TextColumn, token_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SLOT: Final = 255
 """Bytes a token can have."""
 
 
-def name_columns(table: CtTable, names: Names, style: Style) -> list[tuple[str, Column]]:
+def name_columns(table: CtTable, names: Names, style: Style) -> list[tuple[str, TextColumn]]:
     """Columns ``source_name``, ``destination_name``, ``service_name`` and ``identity_labels``."""
     ends, values = table.ends, table.values
     rev_nat, services = np.unique(values["rev_nat_index"], return_inverse=True)
@@ -38,7 +38,7 @@ def name_columns(table: CtTable, names: Names, style: Style) -> list[tuple[str, 
     ]
 
 
-def _column(texts: Sequence[str], which: npt.NDArray[np.intp], style: Style) -> Column:
+def _column(texts: Sequence[str], which: npt.NDArray[np.intp], style: Style) -> TextColumn:
     return token_table(_written(text, style) for text in texts or [""]).column(which.reshape(-1))
 
 

@@ -10,7 +10,7 @@ from ctconsole.model.ct.show import table_columns
 from ctconsole.model.listing.ct_names import name_columns
 from ctconsole.model.text.cells import Style
 from ctconsole.model.text.chunks import in_chunks
-from ctconsole.model.text.columns import Column, join, literal
+from ctconsole.model.text.columns import TextColumn, join, literal
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _lines(table: CtTable, names: Names | None) -> Bytes:
     return join([*cells, *_names(table, names), literal(b"\n")], len(table))
 
 
-def _names(table: CtTable, names: Names | None) -> list[Column]:
+def _names(table: CtTable, names: Names | None) -> list[TextColumn]:
     """``  [web -> db, service shop/web]``, a dash for what has no name."""
     if names is None:
         return []

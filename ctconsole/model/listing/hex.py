@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ctconsole.model.text.columns import Column, hex_bytes, join, literal
+from ctconsole.model.text.columns import TextColumn, hex_bytes, join, literal
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
@@ -35,5 +35,5 @@ def render_hex(label: str, keys: Bytes, values: Bytes) -> Iterator[memoryview]:
     yield memoryview(b"\n")
 
 
-def _hex(raw: Bytes) -> list[Column]:
+def _hex(raw: Bytes) -> list[TextColumn]:
     return [hex_bytes(b" ").column(raw[:, index]) for index in range(raw.shape[1])]

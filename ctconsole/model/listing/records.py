@@ -16,7 +16,7 @@ from ctconsole.model.records.data import ENDPOINT_KEY_IPV6
 from ctconsole.model.records.spec import Form
 from ctconsole.model.text.cells import CSV, JSON, Style, padding
 from ctconsole.model.text.chunks import in_chunks
-from ctconsole.model.text.columns import Column, join, literal
+from ctconsole.model.text.columns import TextColumn, join, literal
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.records.spec import Cell
+    from ctconsole.model.records.spec import ListColumn
     from ctconsole.model.records.table import RecordTable
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -64,7 +64,7 @@ def render_records_table(table: RecordTable) -> Iterator[memoryview]:
 
     def lines(rows: slice) -> Bytes:
         chunk = table.take(rows)
-        parts: list[Column] = []
+        parts: list[TextColumn] = []
         for cell, width in zip(table.spec.cells, widths, strict=True):
             text = columns(chunk, cell, _WORDS)
             last = cell is table.spec.cells[-1]
@@ -77,7 +77,7 @@ def render_records_table(table: RecordTable) -> Iterator[memoryview]:
     yield memoryview(b"\n")
 
 
-def _width(table: RecordTable, cell: Cell) -> int:
+def _width(table: RecordTable, cell: ListColumn) -> int:
     """Room for the longest text a cell can have here."""
     field = table.column(cell.field)
     if cell.form is Form.ADDRESS:
@@ -89,7 +89,7 @@ def _width(table: RecordTable, cell: Cell) -> int:
     return _WIDTHS.get(cell.form, 0)
 
 
-def _has_ipv6(table: RecordTable, cell: Cell) -> bool:
+def _has_ipv6(table: RecordTable, cell: ListColumn) -> bool:
     if "family" not in (table.spec.key.names or ()):
         return table.is_ipv6
     families = table.column("node_family" if cell.field.startswith("node_") else "family")
@@ -122,7 +122,7 @@ def _objects(table: RecordTable, *, before: bytes, after: bytes) -> Iterator[Byt
 
 def render_records_csv(tables: Iterable[RecordTable]) -> Iterator[memoryview]:
     """CSV; every map that has other columns than the one before starts with a line of names."""
-    headed: tuple[Cell, ...] = ()
+    headed: tuple[ListColumn, ...] = ()
     for table in tables:
         if headed != table.spec.cells:
             headed = table.spec.cells

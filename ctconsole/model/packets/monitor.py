@@ -82,7 +82,7 @@ class Point(IntEnum):
     TO_NETWORK = 11
 
 
-class State(IntEnum):
+class TraceState(IntEnum):
     """``reason`` of a trace: what connection tracking knew."""
 
     NEW = 0
@@ -99,7 +99,7 @@ class Signal(IntEnum):
     CT_FILL_UP = 1
 
 
-class Kind(StrEnum):
+class MonitorKind(StrEnum):
     """What can be asked for: ``ct`` is what concerns the conntrack tables themselves."""
 
     DROP = "drop"
@@ -185,7 +185,7 @@ class Notice:
         src_label: identity of the sender, 0 where it is not known.
         dst_label: identity of the receiver.
         dst_id: endpoint it was for, 0 on the way out.
-        state: the `State` of a trace; None for a drop.
+        state: the `TraceState` of a trace; None for a drop.
         ifindex: interface it goes to, 0 where not known.
         packet: its first bytes, from the Ethernet header on.
     """
@@ -215,20 +215,20 @@ class Notice:
         if self.state is None:
             return ""
         known = self.state & ~_ENCRYPTED
-        return State(known).name.lower() if known <= max(State) else str(known)
+        return TraceState(known).name.lower() if known <= max(TraceState) else str(known)
 
     @property
     def concerns_ct(self) -> bool:
         """Whether it tells of an entry made, or of one that could not be made."""
         if self.type is Notify.DROP:
             return self.subtype == INSERT_FAILED
-        return self.state in {State.NEW, State.REOPENED}
+        return self.state in {TraceState.NEW, TraceState.REOPENED}
 
-    def is_of(self, kinds: frozenset[Kind]) -> bool:
+    def is_of(self, kinds: frozenset[MonitorKind]) -> bool:
         """Whether one of these kinds was asked for; none means all."""
-        if not kinds or (Kind.CT in kinds and self.concerns_ct):
+        if not kinds or (MonitorKind.CT in kinds and self.concerns_ct):
             return True
-        return (Kind.DROP if self.type is Notify.DROP else Kind.TRACE) in kinds
+        return (MonitorKind.DROP if self.type is Notify.DROP else MonitorKind.TRACE) in kinds
 
 
 def notices(samples: Samples) -> Iterator[Notice]:

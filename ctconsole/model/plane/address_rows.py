@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, TypeAlias
 
-from ctconsole.model.plane.encode import Rows, family_key, key_of, value_of
+from ctconsole.model.plane.encode import StoredRows, family_key, key_of, value_of
 from ctconsole.model.plane.policy import IDENTITIES
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def addresses_of(endpoint: Endpoint) -> list[Address]:
     return [ip_address(text) for text in (endpoint.ipv4, endpoint.ipv6) if text]
 
 
-def lxc_rows(endpoints: Iterable[Endpoint], host: Iterable[Address]) -> Rows:
+def lxc_rows(endpoints: Iterable[Endpoint], host: Iterable[Address]) -> StoredRows:
     """``cilium_lxc``: the endpoints by their addresses, and the node itself."""
-    rows: Rows = {}
+    rows: StoredRows = {}
     for endpoint in endpoints:
         value = value_of(
             "cilium_lxc",
@@ -47,7 +47,7 @@ def lxc_rows(endpoints: Iterable[Endpoint], host: Iterable[Address]) -> Rows:
     return rows
 
 
-def ipcache_rows(endpoints: Sequence[Endpoint], host: Iterable[Address]) -> Rows:
+def ipcache_rows(endpoints: Sequence[Endpoint], host: Iterable[Address]) -> StoredRows:
     """``cilium_ipcache``: the identity behind each address; everything else is the world."""
     found: dict[Network, int] = {
         ip_network("0.0.0.0/0"): IDENTITIES["world"],

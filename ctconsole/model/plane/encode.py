@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Field: TypeAlias = int | bytes
 
-Rows: TypeAlias = "dict[bytes, bytes]"
+StoredRows: TypeAlias = "dict[bytes, bytes]"
 """The entries a map is to have: value by key, both as the map stores them."""
 
 
@@ -60,7 +60,7 @@ def _row(dtype: np.dtype[np.void], fields: dict[str, Field]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class RowChanges:
     """What turns one set of rows into another.
 
     Attributes:
@@ -68,13 +68,13 @@ class Changes:
         deleted: keys that go.
     """
 
-    stored: Rows
+    stored: StoredRows
     deleted: tuple[bytes, ...]
 
 
-def changes(now: Rows, wish: Rows) -> Changes:
+def changes(now: StoredRows, wish: StoredRows) -> RowChanges:
     """The difference, in the order of ``wish``."""
-    return Changes(
+    return RowChanges(
         {key: value for key, value in wish.items() if now.get(key) != value},
         tuple(key for key in now if key not in wish),
     )

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import UsageError
-from ctconsole.model.plane.encode import Rows, key_of, value_of
+from ctconsole.model.plane.encode import StoredRows, key_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,14 +37,14 @@ DENY = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-class Direction(StrEnum):
+class PolicyDirection(StrEnum):
     """As the endpoint sees it."""
 
     INGRESS = "ingress"
     EGRESS = "egress"
 
 
-class Verdict(StrEnum):
+class PolicyVerdict(StrEnum):
     """What a rule says."""
 
     ALLOW = "allow"
@@ -54,7 +54,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One rule of one endpoint.
 
     Attributes:
@@ -67,14 +67,14 @@ class Rule:
     """
 
     endpoint: str
-    direction: Direction
-    verdict: Verdict
+    direction: PolicyDirection
+    verdict: PolicyVerdict
     identity: str = "any"
     protocol: str = ""
     port: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Rule:
+    def parse(cls, text: str) -> PolicyRule:
         """What a line means; see `SYNTAX`.
 
         Raises:
@@ -86,43 +86,48 @@ class Rule:
         endpoint, direction, verdict, *rest = words
         if not _NAME.fullmatch(endpoint):
             raise UsageError(f"{endpoint} cannot name an endpoint")
-        if direction not in list(Direction):
+        if direction not in list(PolicyDirection):
             raise UsageError(f"{direction} is no direction", hint="Write ingress or egress")
-        if verdict not in list(Verdict):
+        if verdict not in list(PolicyVerdict):
             raise UsageError(f"{verdict} is no verdict", hint="Write allow, deny or none")
-        if verdict == Verdict.NONE:
+        if verdict == PolicyVerdict.NONE:
             if rest:
                 raise UsageError(f"{' '.join(rest)} has no meaning after none")
-            return cls(endpoint, Direction(direction), Verdict.NONE)
+            return cls(endpoint, PolicyDirection(direction), PolicyVerdict.NONE)
         if not 1 <= len(rest) <= 2:  # noqa: PLR2004 - who, and perhaps what
             raise UsageError(f"{text!r} is no policy rule", hint=f"Write {SYNTAX}")
         protocol, port = _service(rest[1]) if rest[1:] else ("", 0)
         return cls(
-            endpoint, Direction(direction), Verdict(verdict), _identity(rest[0]), protocol, port
+            endpoint,
+            PolicyDirection(direction),
+            PolicyVerdict(verdict),
+            _identity(rest[0]),
+            protocol,
+            port,
         )
 
     def __str__(self) -> str:
         words = [self.endpoint, self.direction.value, self.verdict.value]
-        if self.verdict is not Verdict.NONE:
+        if self.verdict is not PolicyVerdict.NONE:
             words.append(f"identity:{self.identity}")
             if self.protocol:
                 words.append(f"{self.protocol}/{self.port}" if self.port else self.protocol)
         return " ".join(words)
 
 
-def parse_rules(text: str) -> tuple[Rule, ...]:
+def parse_rules(text: str) -> tuple[PolicyRule, ...]:
     """The rules of a file: one on each line, ``#`` starts a comment.
 
     Raises:
         UsageError: names the line.
     """
-    rules: dict[Rule, None] = {}
+    rules: dict[PolicyRule, None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].strip()
         if not words:
             continue
         try:
-            rules[Rule.parse(words)] = None
+            rules[PolicyRule.parse(words)] = None
         except UsageError as error:
             raise UsageError(f"Line {number}: {error.message}", hint=error.hint) from error
     return tuple(rules)
@@ -141,21 +146,21 @@ class EndpointPolicy:
 
     enforce_ingress: bool = False
     enforce_egress: bool = False
-    rows: Rows = field(default_factory=dict)
+    rows: StoredRows = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
 
 def policy_of(
-    endpoint: Endpoint, rules: Iterable[Rule], endpoints: Sequence[Endpoint]
+    endpoint: Endpoint, rules: Iterable[PolicyRule], endpoints: Sequence[Endpoint]
 ) -> EndpointPolicy:
     """What ``rules`` come to for one endpoint; those of others are passed over."""
     own = [rule for rule in rules if rule.endpoint == endpoint.name]
     numbers = {**IDENTITIES, **{one.name: one.identity for one in endpoints}}
-    rows: Rows = {}
+    rows: StoredRows = {}
     unknown: dict[str, None] = {}
     name = f"cilium_policy_{endpoint.id:05d}"
     for rule in own:
-        if rule.verdict is Verdict.NONE:
+        if rule.verdict is PolicyVerdict.NONE:
             continue
         number = int(rule.identity) if rule.identity.isdigit() else numbers.get(rule.identity)
         if number is None:
@@ -166,14 +171,17 @@ def policy_of(
             sec_label=number,
             dport=rule.port,
             protocol=PROTOCOLS.get(rule.protocol, 0),
-            egress=int(rule.direction is Direction.EGRESS),
+            egress=int(rule.direction is PolicyDirection.EGRESS),
         )
-        value = value_of(name, flags=DENY if rule.verdict is Verdict.DENY else 0)
+        value = value_of(name, flags=DENY if rule.verdict is PolicyVerdict.DENY else 0)
         # Of two rules about the same the one that denies holds, as in Cilium.
         rows[key] = max(rows.get(key, value), value)
     directions = {rule.direction for rule in own}
     return EndpointPolicy(
-        Direction.INGRESS in directions, Direction.EGRESS in directions, rows, tuple(unknown)
+        PolicyDirection.INGRESS in directions,
+        PolicyDirection.EGRESS in directions,
+        rows,
+        tuple(unknown),
     )
 
 

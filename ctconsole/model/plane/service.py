@@ -30,7 +30,7 @@ class Algorithm(StrEnum):
     MAGLEV = "maglev"
 
 
-class Protocol(StrEnum):
+class ServiceProtocol(StrEnum):
     """What a service carries. The 1.9 datapath stores none: an address and port is one service."""
 
     TCP = "tcp"
@@ -86,7 +86,7 @@ class Service:
         name: for people, unique on a node.
         frontend: the service's own address and port.
         backends: in the order of their slots, of the frontend's IP family, each once.
-        protocol: for people, see `Protocol`.
+        protocol: for people, see `ServiceProtocol`.
         affinity: seconds for which a client goes back to the backend it had; 0 for not at all.
         algorithm: how the node picks its backends, see `Algorithm`.
         id: the service's id (``rev_nat_index``); 0 until one is given to it.
@@ -95,7 +95,7 @@ class Service:
     name: str
     frontend: Backend
     backends: tuple[Backend, ...]
-    protocol: Protocol = Protocol.TCP
+    protocol: ServiceProtocol = ServiceProtocol.TCP
     affinity: int = 0
     algorithm: Algorithm = Algorithm.RANDOM
     id: int = 0
@@ -150,7 +150,7 @@ class Service:
                 name=found["name"],
                 frontend=Backend.parse(found["frontend"]),
                 backends=tuple(map(Backend.parse, found["backends"])),
-                protocol=Protocol(found.get("protocol", "tcp")),
+                protocol=ServiceProtocol(found.get("protocol", "tcp")),
                 affinity=int(found.get("affinity", 0)),
                 algorithm=Algorithm(found.get("algorithm", "random")),
                 id=int(found.get("id", 0)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.model.ct.knowledge import ServiceFacts
-from ctconsole.model.plane.encode import Rows, key_of, record_of, value_of
+from ctconsole.model.plane.encode import StoredRows, key_of, record_of, value_of
 from ctconsole.model.plane.maglev import lookup_table
 from ctconsole.model.plane.service import Algorithm, Backend
 from ctconsole.model.records.service_flags import ServiceFlag
@@ -37,12 +37,12 @@ class LbRows:
         frontends: the same map's slots 0: what makes a service visible.
     """
 
-    backends: Rows
-    affinity_match: Rows
-    maglev: Rows
-    reverse_nat: Rows
-    slots: Rows
-    frontends: Rows
+    backends: StoredRows
+    affinity_match: StoredRows
+    maglev: StoredRows
+    reverse_nat: StoredRows
+    slots: StoredRows
+    frontends: StoredRows
 
 
 def lb_rows(table: ServiceTable, family: int, maglev_size: int) -> LbRows:
@@ -87,7 +87,7 @@ class FoundService:
 
 
 def decode_services(
-    services: Rows, backends: Rows, family: int, maglev: frozenset[bytes]
+    services: StoredRows, backends: StoredRows, family: int, maglev: frozenset[bytes]
 ) -> list[FoundService]:
     """What the rows of one family's service and backend maps mean.
 
@@ -160,7 +160,7 @@ def is_frontend(key: bytes) -> bool:
     return key[-6:-4] == b"\0\0"
 
 
-def _backends(table: ServiceTable, family: int) -> Rows:
+def _backends(table: ServiceTable, family: int) -> StoredRows:
     name = f"cilium_lb{family}_backends"
     return {
         key_of(name, id=number): value_of(name, address=backend.ip.packed, port=backend.port)
@@ -178,7 +178,7 @@ def _service_key(frontend: Backend, family: int, slot: int) -> bytes:
     )
 
 
-def _slots(service: Service, ids: Iterable[int], family: int) -> Rows:
+def _slots(service: Service, ids: Iterable[int], family: int) -> StoredRows:
     name = f"cilium_lb{family}_services_v2"
     return {
         _service_key(service.frontend, family, slot): value_of(
@@ -188,7 +188,7 @@ def _slots(service: Service, ids: Iterable[int], family: int) -> Rows:
     }
 
 
-def _frontend(service: Service, family: int) -> Rows:
+def _frontend(service: Service, family: int) -> StoredRows:
     value = value_of(
         f"cilium_lb{family}_services_v2",
         # Of slot 0 this field is a union: the affinity timeout.
@@ -200,14 +200,14 @@ def _frontend(service: Service, family: int) -> Rows:
     return {_service_key(service.frontend, family, 0): value}
 
 
-def _reverse_nat(service: Service, family: int) -> Rows:
+def _reverse_nat(service: Service, family: int) -> StoredRows:
     name = f"cilium_lb{family}_reverse_nat"
     front = service.frontend
     value = value_of(name, address=front.ip.packed, port=front.port)
     return {key_of(name, id=service.id): value}
 
 
-def _affinity_match(service: Service, ids: Iterable[int]) -> Rows:
+def _affinity_match(service: Service, ids: Iterable[int]) -> StoredRows:
     if not service.affinity:
         return {}
     name = "cilium_lb_affinity_match"

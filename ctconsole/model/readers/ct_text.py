@@ -24,9 +24,9 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_IN,
     TUPLE_F_RELATED,
     TUPLE_F_SERVICE,
+    IpProtocol,
     Layout,
     Notation,
-    Protocol,
     value_dtype,
 )
 from ctconsole.model.readers.dump import MOST_DAMAGE, Damage
@@ -284,4 +284,4 @@ def _pattern(layout: Layout) -> re.Pattern[str]:
 @cache
 def _protocol_numbers() -> dict[str, int]:
     names = {name: number for spec in LAYOUTS.values() for number, name in spec.protocols.items()}
-    return names | {"TCP": int(Protocol.TCP)}
+    return names | {"TCP": int(IpProtocol.TCP)}

@@ -4,120 +4,120 @@ from __future__ import annotations
 
 from typing import Final
 
-from ctconsole.model.records.spec import Cell, Form
+from ctconsole.model.records.spec import Form, ListColumn
 
 NAT_CELLS: Final = (
-    Cell("protocol", "nexthdr", Form.PROTOCOL),
-    Cell("direction", "flags", Form.DIRECTION),
-    Cell("source", "saddr", Form.ADDRESS),
-    Cell("source_port", "sport"),
-    Cell("destination", "daddr", Form.ADDRESS),
-    Cell("destination_port", "dport"),
-    Cell("to_address", "to_addr", Form.ADDRESS),
-    Cell("to_port", "to_port"),
-    Cell("age_seconds", "created", Form.AGE),
-    Cell("needs_ct", "needs_ct"),
+    ListColumn("protocol", "nexthdr", Form.PROTOCOL),
+    ListColumn("direction", "flags", Form.DIRECTION),
+    ListColumn("source", "saddr", Form.ADDRESS),
+    ListColumn("source_port", "sport"),
+    ListColumn("destination", "daddr", Form.ADDRESS),
+    ListColumn("destination_port", "dport"),
+    ListColumn("to_address", "to_addr", Form.ADDRESS),
+    ListColumn("to_port", "to_port"),
+    ListColumn("age_seconds", "created", Form.AGE),
+    ListColumn("needs_ct", "needs_ct"),
 )
 SERVICE_CELLS: Final = (
-    Cell("address", "address", Form.ADDRESS),
-    Cell("port", "dport"),
-    Cell("protocol", "proto", Form.PROTOCOL),
-    Cell("slot", "backend_slot"),
-    Cell("scope", "scope"),
-    Cell("backend_id", "backend_id"),
-    Cell("count", "count"),
-    Cell("rev_nat", "rev_nat_index"),
-    Cell("flags", "flags", Form.SERVICE_FLAGS),
+    ListColumn("address", "address", Form.ADDRESS),
+    ListColumn("port", "dport"),
+    ListColumn("protocol", "proto", Form.PROTOCOL),
+    ListColumn("slot", "backend_slot"),
+    ListColumn("scope", "scope"),
+    ListColumn("backend_id", "backend_id"),
+    ListColumn("count", "count"),
+    ListColumn("rev_nat", "rev_nat_index"),
+    ListColumn("flags", "flags", Form.SERVICE_FLAGS),
 )
 BACKEND_CELLS: Final = (
-    Cell("id", "id"),
-    Cell("address", "address", Form.ADDRESS),
-    Cell("port", "port"),
-    Cell("protocol", "proto", Form.PROTOCOL),
-    Cell("state", "flags"),
+    ListColumn("id", "id"),
+    ListColumn("address", "address", Form.ADDRESS),
+    ListColumn("port", "port"),
+    ListColumn("protocol", "proto", Form.PROTOCOL),
+    ListColumn("state", "flags"),
 )
-ZONE_CELLS: Final = (Cell("cluster_id", "cluster_id"), Cell("zone", "zone"))
+ZONE_CELLS: Final = (ListColumn("cluster_id", "cluster_id"), ListColumn("zone", "zone"))
 REVERSE_NAT_CELLS: Final = (
-    Cell("rev_nat", "id"),
-    Cell("address", "address", Form.ADDRESS),
-    Cell("port", "port"),
+    ListColumn("rev_nat", "id"),
+    ListColumn("address", "address", Form.ADDRESS),
+    ListColumn("port", "port"),
 )
 AFFINITY_CELLS: Final = (
-    Cell("client", "client_ip", Form.ADDRESS),
-    Cell("rev_nat", "rev_nat_id"),
-    Cell("netns_cookie", "netns_cookie"),
-    Cell("backend_id", "backend_id"),
-    Cell("last_used", "last_used"),
+    ListColumn("client", "client_ip", Form.ADDRESS),
+    ListColumn("rev_nat", "rev_nat_id"),
+    ListColumn("netns_cookie", "netns_cookie"),
+    ListColumn("backend_id", "backend_id"),
+    ListColumn("last_used", "last_used"),
 )
 SOURCE_RANGE_CELLS: Final = (
-    Cell("prefix", "address", Form.PREFIX),
-    Cell("rev_nat", "rev_nat_id"),
+    ListColumn("prefix", "address", Form.PREFIX),
+    ListColumn("rev_nat", "rev_nat_id"),
 )
 POLICY_CELLS: Final = (
-    Cell("policy", "flags", Form.DENY),
-    Cell("direction", "egress", Form.TRAFFIC),
-    Cell("identity", "sec_label"),
-    Cell("port", "dport"),
-    Cell("protocol", "protocol", Form.PROTOCOL),
-    Cell("proxy_port", "proxy_port"),
+    ListColumn("policy", "flags", Form.DENY),
+    ListColumn("direction", "egress", Form.TRAFFIC),
+    ListColumn("identity", "sec_label"),
+    ListColumn("port", "dport"),
+    ListColumn("protocol", "protocol", Form.PROTOCOL),
+    ListColumn("proxy_port", "proxy_port"),
 )
-COUNTED_CELLS: Final = (Cell("packets", "packets"), Cell("bytes", "bytes"))
+COUNTED_CELLS: Final = (ListColumn("packets", "packets"), ListColumn("bytes", "bytes"))
 COUNTER_CELLS: Final = (
-    Cell("packets", "packets", Form.COUNTER),
-    Cell("bytes", "bytes", Form.COUNTER),
+    ListColumn("packets", "packets", Form.COUNTER),
+    ListColumn("bytes", "bytes", Form.COUNTER),
 )
 """For rules that are counted elsewhere, or not at all."""
 
 V2_CELLS: Final = (
-    Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
-    Cell("auth_type", "auth_type"),
-    Cell("precedence", "precedence"),
+    ListColumn("prefix_bits", "prefixlen", Form.PREFIX_BITS),
+    ListColumn("auth_type", "auth_type"),
+    ListColumn("precedence", "precedence"),
 )
 POLICY_STATS_CELLS: Final = (
-    Cell("endpoint", "endpoint_id"),
-    Cell("direction", "egress", Form.TRAFFIC),
-    Cell("identity", "sec_label"),
-    Cell("port", "dport"),
-    Cell("protocol", "protocol", Form.PROTOCOL),
-    Cell("prefix_bits", "prefix_len"),
-    Cell("packets", "packets"),
-    Cell("bytes", "bytes"),
+    ListColumn("endpoint", "endpoint_id"),
+    ListColumn("direction", "egress", Form.TRAFFIC),
+    ListColumn("identity", "sec_label"),
+    ListColumn("port", "dport"),
+    ListColumn("protocol", "protocol", Form.PROTOCOL),
+    ListColumn("prefix_bits", "prefix_len"),
+    ListColumn("packets", "packets"),
+    ListColumn("bytes", "bytes"),
 )
 IPCACHE_CELLS: Final = (
-    Cell("prefix", "address", Form.PREFIX),
-    Cell("cluster_id", "cluster_id"),
-    Cell("identity", "sec_label"),
-    Cell("tunnel_endpoint", "tunnel_endpoint", Form.ADDRESS),
-    Cell("encrypt_key", "key"),
+    ListColumn("prefix", "address", Form.PREFIX),
+    ListColumn("cluster_id", "cluster_id"),
+    ListColumn("identity", "sec_label"),
+    ListColumn("tunnel_endpoint", "tunnel_endpoint", Form.ADDRESS),
+    ListColumn("encrypt_key", "key"),
 )
-FLAGS_CELL: Final = Cell("flags", "flags")
+FLAGS_CELL: Final = ListColumn("flags", "flags")
 ENDPOINT_CELLS: Final = (
-    Cell("address", "address", Form.EITHER_ADDRESS),
-    Cell("endpoint", "lxc_id"),
-    Cell("identity", "sec_id"),
-    Cell("ifindex", "ifindex"),
-    Cell("mac", "mac", Form.MAC),
-    Cell("node_mac", "node_mac", Form.MAC),
-    Cell("flags", "flags"),
+    ListColumn("address", "address", Form.EITHER_ADDRESS),
+    ListColumn("endpoint", "lxc_id"),
+    ListColumn("identity", "sec_id"),
+    ListColumn("ifindex", "ifindex"),
+    ListColumn("mac", "mac", Form.MAC),
+    ListColumn("node_mac", "node_mac", Form.MAC),
+    ListColumn("flags", "flags"),
 )
 METRICS_CELLS: Final = (
-    Cell("reason", "reason", Form.REASON),
-    Cell("reason_code", "reason"),
-    Cell("direction", "dir", Form.METRIC_DIRECTION),
-    Cell("packets", "count"),
-    Cell("bytes", "bytes"),
+    ListColumn("reason", "reason", Form.REASON),
+    ListColumn("reason_code", "reason"),
+    ListColumn("direction", "dir", Form.METRIC_DIRECTION),
+    ListColumn("packets", "count"),
+    ListColumn("bytes", "bytes"),
 )
-PLACE_CELLS: Final = (Cell("line", "line"), Cell("file", "file", Form.FILE))
+PLACE_CELLS: Final = (ListColumn("line", "line"), ListColumn("file", "file", Form.FILE))
 TUNNEL_CELLS: Final = (
-    Cell("network", "address", Form.EITHER_ADDRESS),
-    Cell("node", "node_address", Form.EITHER_ADDRESS),
-    Cell("key", "node_key"),
+    ListColumn("network", "address", Form.EITHER_ADDRESS),
+    ListColumn("node", "node_address", Form.EITHER_ADDRESS),
+    ListColumn("key", "node_key"),
 )
 FRAGMENT_CELLS: Final = (
-    Cell("source", "saddr", Form.ADDRESS),
-    Cell("destination", "daddr", Form.ADDRESS),
-    Cell("id", "id"),
-    Cell("protocol", "proto", Form.PROTOCOL),
-    Cell("source_port", "sport"),
-    Cell("destination_port", "dport"),
+    ListColumn("source", "saddr", Form.ADDRESS),
+    ListColumn("destination", "daddr", Form.ADDRESS),
+    ListColumn("id", "id"),
+    ListColumn("protocol", "proto", Form.PROTOCOL),
+    ListColumn("source_port", "sport"),
+    ListColumn("destination_port", "dport"),
 )

@@ -20,7 +20,7 @@ from ctconsole.model.records.spec import Form
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.cells import CSV, optional
 from ctconsole.model.text.columns import (
-    Column,
+    TextColumn,
     TokenTable,
     decimal,
     literal,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.records.spec import Cell
+    from ctconsole.model.records.spec import ListColumn
     from ctconsole.model.records.table import RecordTable
     from ctconsole.model.text.cells import Style
 
@@ -46,7 +46,7 @@ _IPV4_BYTES: Final = 4
 _UNKNOWN: Final = np.uint64((1 << 64) - 1)
 
 
-def columns(table: RecordTable, cell: Cell, style: Style) -> list[Column]:  # noqa: PLR0911 - one line per form
+def columns(table: RecordTable, cell: ListColumn, style: Style) -> list[TextColumn]:  # noqa: PLR0911 - one line per form
     """A cell of every row."""
     field = table.column(cell.field)
     match cell.form:
@@ -77,14 +77,14 @@ def native(column: Records) -> Records:
     return column.astype(column.dtype.newbyteorder("<"))
 
 
-def either_address(raw: Bytes, family: Records) -> list[Column]:
+def either_address(raw: Bytes, family: Records) -> list[TextColumn]:
     """Addresses of 16 bytes, of which the first four count where the family is not IPv6."""
     six = family == ENDPOINT_KEY_IPV6
-    four = [Column(part.tokens, part.lengths * ~six) for part in address(raw[:, :_IPV4_BYTES])]
-    return [*four, *(Column(part.tokens, part.lengths * six) for part in address(raw))]
+    four = [TextColumn(part.tokens, part.lengths * ~six) for part in address(raw[:, :_IPV4_BYTES])]
+    return [*four, *(TextColumn(part.tokens, part.lengths * six) for part in address(raw))]
 
 
-def mac(raw: Bytes) -> list[Column]:
+def mac(raw: Bytes) -> list[TextColumn]:
     """Six bytes in capitals with colons, the first byte in memory first."""
     table, last = _mac_bytes(), raw.shape[1] - 1
     return [table[index == last].column(raw[:, index]) for index in range(raw.shape[1])]
@@ -113,33 +113,33 @@ def _mac_bytes() -> tuple[TokenTable, TokenTable]:
     )
 
 
-def _family(table: RecordTable, cell: Cell) -> Records:
+def _family(table: RecordTable, cell: ListColumn) -> Records:
     return table.column("node_family" if cell.field.startswith("node_") else "family")
 
 
-def _prefixed(table: RecordTable, cell: Cell) -> list[Column]:
+def _prefixed(table: RecordTable, cell: ListColumn) -> list[TextColumn]:
     field = table.column(cell.field)
     if "family" not in (table.spec.key.names or ()):
         return address(field)
     return either_address(field, _family(table, cell))
 
 
-def _bits(table: RecordTable) -> list[Column]:
+def _bits(table: RecordTable) -> list[TextColumn]:
     length = table.column("prefixlen").astype(np.int64) - IPCACHE_STATIC_PREFIX
     return [literal(b"/"), *signed(length)]
 
 
-def _age(table: RecordTable, style: Style) -> list[Column]:
+def _age(table: RecordTable, style: Style) -> list[TextColumn]:
     if not table.now:
         return [literal(style.null)] if style.null else []
     return signed(age(table))
 
 
-def _quoted(text: list[Column], style: Style) -> list[Column]:
+def _quoted(text: list[TextColumn], style: Style) -> list[TextColumn]:
     return [literal(style.quote), *text, literal(style.quote)] if style.quote else text
 
 
-def _service_flags(table: RecordTable, style: Style) -> list[Column]:
+def _service_flags(table: RecordTable, style: Style) -> list[TextColumn]:
     flags = table.column("flags").astype(np.uint16) | table.column("flags2").astype(np.uint16) << 8
     seen, which = np.unique(flags, return_inverse=True)
     words = (style.listed(flag_texts(int(value), Layout.V1_18)) for value in seen)

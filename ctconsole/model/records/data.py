@@ -15,7 +15,7 @@ import numpy as np
 
 from ctconsole.model.ct.layout import KEY4, KEY6, Layout
 from ctconsole.model.records import cells
-from ctconsole.model.records.spec import Cell, Form, Kind, RecordSpec
+from ctconsole.model.records.spec import Form, ListColumn, RecordKind, RecordSpec
 
 if TYPE_CHECKING:
     _Format: TypeAlias = str | tuple[str, tuple[int]]
@@ -250,7 +250,7 @@ def _families() -> tuple[RecordSpec, ...]:
         lb = f"cilium_lb{family}_"
         specs += [
             RecordSpec(
-                Kind.NAT,
+                RecordKind.NAT,
                 Layout.V1_9,
                 rf"cilium_snat_v{family}_(external|local)|cilium_per_cluster_snat_v{family}_.*",
                 tuple_,
@@ -259,7 +259,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "bpf/lib/nat.h, pkg/maps/nat",
             ),
             RecordSpec(
-                Kind.SERVICE,
+                RecordKind.SERVICE,
                 Layout.V1_9,
                 lb + "services_v2",
                 _service_key(address),
@@ -268,7 +268,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_key, lb4_service; pkg/maps/lbmap",
             ),
             RecordSpec(
-                Kind.BACKEND,
+                RecordKind.BACKEND,
                 Layout.V1_9,
                 lb + "backends",
                 _id("<u2"),
@@ -277,7 +277,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_backend; pkg/maps/lbmap",
             ),
             RecordSpec(
-                Kind.BACKEND,
+                RecordKind.BACKEND,
                 Layout.V1_9,
                 lb + "backends_v2",
                 _id("<u4"),
@@ -286,7 +286,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_backend of 1.11 and 1.12; pkg/maps/lbmap",
             ),
             RecordSpec(
-                Kind.BACKEND,
+                RecordKind.BACKEND,
                 Layout.V1_15,
                 lb + "backends_v3",
                 _id("<u4"),
@@ -295,7 +295,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_backend, Backend4ValueV3",
             ),
             RecordSpec(
-                Kind.REVERSE_NAT,
+                RecordKind.REVERSE_NAT,
                 Layout.V1_9,
                 lb + "reverse_nat",
                 _id(">u2"),
@@ -304,7 +304,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_reverse_nat",
             ),
             RecordSpec(
-                Kind.AFFINITY,
+                RecordKind.AFFINITY,
                 Layout.V1_9,
                 lb + "affinity",
                 _affinity_key(address),
@@ -313,7 +313,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_affinity_key, lb_affinity_val",
             ),
             RecordSpec(
-                Kind.SOURCE_RANGE,
+                RecordKind.SOURCE_RANGE,
                 Layout.V1_9,
                 lb + "source_range",
                 _source_range_key(address),
@@ -322,7 +322,7 @@ def _families() -> tuple[RecordSpec, ...]:
                 "lb4_src_range_key; SourceRangeKey4",
             ),
             RecordSpec(
-                Kind.FRAGMENT,
+                RecordKind.FRAGMENT,
                 Layout.V1_9 if family == 4 else Layout.V1_18,  # noqa: PLR2004 - IP version
                 f"cilium_ipv{family}_frag_datagrams",
                 _FRAGMENT_KEY4 if family == 4 else _FRAGMENT_KEY6,  # noqa: PLR2004 - IP version
@@ -337,16 +337,16 @@ def _families() -> tuple[RecordSpec, ...]:
 RECORDS: Final[tuple[RecordSpec, ...]] = (
     *_families(),
     RecordSpec(
-        Kind.AFFINITY_MATCH,
+        RecordKind.AFFINITY_MATCH,
         Layout.V1_9,
         "cilium_lb_affinity_match",
         _AFFINITY_MATCH,
         _struct(1),
-        (Cell("rev_nat", "rev_nat_id"), Cell("backend_id", "backend_id")),
+        (ListColumn("rev_nat", "rev_nat_id"), ListColumn("backend_id", "backend_id")),
         "lb_affinity_match",
     ),
     RecordSpec(
-        Kind.POLICY,
+        RecordKind.POLICY,
         Layout.V1_9,
         r"cilium_policy_\d{5,}",
         _POLICY_KEY_1_9,
@@ -355,7 +355,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "policy_key, policy_entry; pkg/maps/policymap",
     ),
     RecordSpec(
-        Kind.POLICY,
+        RecordKind.POLICY,
         Layout.V1_15,
         r"cilium_policy_\d{5,}",
         _POLICY_KEY_LPM,
@@ -363,12 +363,12 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         (
             *cells.POLICY_CELLS,
             *cells.COUNTED_CELLS,
-            Cell("prefix_bits", "prefixlen", Form.PREFIX_BITS),
+            ListColumn("prefix_bits", "prefixlen", Form.PREFIX_BITS),
         ),
         "policy_key, policy_entry of 1.15 to 1.17",
     ),
     RecordSpec(
-        Kind.POLICY,
+        RecordKind.POLICY,
         Layout.V1_18,
         r"cilium_policy_v2_\d{5,}",
         _POLICY_KEY_LPM,
@@ -377,16 +377,16 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "policy_key, policy_entry; pkg/maps/policymap",
     ),
     RecordSpec(
-        Kind.POLICY,
+        RecordKind.POLICY,
         Layout.V1_19,
         r"cilium_policy_v[23]_\d{5,}",
         _POLICY_KEY_LPM,
         _POLICY_COOKIE,
-        (*cells.POLICY_CELLS, *cells.V2_CELLS, Cell("cookie", "cookie")),
+        (*cells.POLICY_CELLS, *cells.V2_CELLS, ListColumn("cookie", "cookie")),
         "PolicyKey, PolicyEntry; pkg/maps/policymap",
     ),
     RecordSpec(
-        Kind.POLICY_STATS,
+        RecordKind.POLICY_STATS,
         Layout.V1_18,
         "cilium_policystats",
         POLICY_STATS_KEY,
@@ -396,7 +396,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         per_cpu=True,
     ),
     RecordSpec(
-        Kind.IPCACHE,
+        RecordKind.IPCACHE,
         Layout.V1_9,
         "cilium_ipcache",
         _IPCACHE_KEY,
@@ -405,7 +405,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "remote_endpoint_info; pkg/maps/ipcache",
     ),
     RecordSpec(
-        Kind.IPCACHE,
+        RecordKind.IPCACHE,
         Layout.V1_15,
         "cilium_ipcache",
         _IPCACHE_KEY,
@@ -414,7 +414,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "remote_endpoint_info; pkg/maps/ipcache",
     ),
     RecordSpec(
-        Kind.IPCACHE,
+        RecordKind.IPCACHE,
         Layout.V1_18,
         "cilium_ipcache_v2",
         _IPCACHE_KEY,
@@ -423,7 +423,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "remote_endpoint_info (bpf/lib/eps.h); pkg/maps/ipcache",
     ),
     RecordSpec(
-        Kind.ENDPOINT,
+        RecordKind.ENDPOINT,
         Layout.V1_9,
         "cilium_lxc",
         _ENDPOINT_KEY,
@@ -432,7 +432,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         "endpoint_key, endpoint_info; pkg/maps/lxcmap",
     ),
     RecordSpec(
-        Kind.METRICS,
+        RecordKind.METRICS,
         Layout.V1_9,
         "cilium_metrics",
         _METRICS_KEY_1_9,
@@ -442,7 +442,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         per_cpu=True,
     ),
     RecordSpec(
-        Kind.METRICS,
+        RecordKind.METRICS,
         Layout.V1_16,
         "cilium_metrics",
         _METRICS_KEY_1_18,
@@ -452,7 +452,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         per_cpu=True,
     ),
     RecordSpec(
-        Kind.TUNNEL,
+        RecordKind.TUNNEL,
         Layout.V1_9,
         "cilium_tunnel_map",
         _ENDPOINT_KEY,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
 
 
-class Kind(StrEnum):
+class RecordKind(StrEnum):
     """What a map holds; IPv4 and IPv6 maps of one purpose share a kind."""
 
     NAT = "nat"
@@ -53,7 +53,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ListColumn:
     """One column of our own lists: its name, the field of key or value, and its form."""
 
     name: str
@@ -76,11 +76,11 @@ class RecordSpec:
         per_cpu: whether there is a value for each possible CPU.
     """
 
-    kind: Kind
+    kind: RecordKind
     since: Layout
     names: str
     key: np.dtype[np.void]
     value: np.dtype[np.void]
-    cells: tuple[Cell, ...]
+    cells: tuple[ListColumn, ...]
     source: str
     per_cpu: bool = False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.records.spec import Kind, RecordSpec
+    from ctconsole.model.records.spec import RecordKind, RecordSpec
     from ctconsole.model.spec import MapInfo
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -99,7 +99,7 @@ class RecordTable:
         return len(self.keys)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RecordKind:
         """What the map holds."""
         return self.spec.kind
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.text.columns import Column, TokenTable
+from ctconsole.model.text.columns import TextColumn, TokenTable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,12 +24,12 @@ _SKIP, _FIRST, _NEXT, _GAP = range(4)
 _GAP_TOKEN: Final = int.from_bytes(b"::", "little")
 
 
-def address(raw: Bytes) -> list[Column]:
+def address(raw: Bytes) -> list[TextColumn]:
     """Columns for addresses, u1 of shape (n, 4) or (n, 16) in network order."""
     return _dotted(raw) if raw.shape[1] == 4 else _grouped(raw)  # noqa: PLR2004 - bytes of an IPv4 address
 
 
-def _dotted(raw: Bytes) -> list[Column]:
+def _dotted(raw: Bytes) -> list[TextColumn]:
     pairs = np.ascontiguousarray(raw).view("<u2").reshape(-1, 2)
     return [_pairs(dot=True).column(pairs[:, 0]), _pairs(dot=False).column(pairs[:, 1])]
 
@@ -100,7 +100,7 @@ def _longest_run(pattern: int) -> tuple[int, int]:
     return best, length
 
 
-def _grouped(raw: Bytes) -> list[Column]:
+def _grouped(raw: Bytes) -> list[TextColumn]:
     groups = np.ascontiguousarray(raw).view("<u2").reshape(-1, _GROUPS)
     patterns = np.packbits(groups == 0, axis=1, bitorder="little")[:, 0]
     roles = _roles()[patterns]
@@ -123,7 +123,7 @@ def _grouped(raw: Bytes) -> list[Column]:
 
 def _with_mapped(
     word: Tokens, length: Tokens, group: Tokens, mapped: npt.NDArray[np.bool_], index: int
-) -> Column:
+) -> TextColumn:
     """One group's column, where ``mapped`` rows print dotted octets in the last two groups."""
     if mapped.any():
         length[mapped] = 0
@@ -131,7 +131,7 @@ def _with_mapped(
             pairs = _pairs(dot=index == _GROUPS - 2)
             word[mapped] = pairs.tokens.view("<u8")[group[mapped]]
             length[mapped] = pairs.lengths[group[mapped]]
-    return Column(np.ascontiguousarray(word).view("V8"), length)
+    return TextColumn(np.ascontiguousarray(word).view("V8"), length)
 
 
 def address_text(raw: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.text.columns import Column, TokenTable, literal, token_table
+from ctconsole.model.text.columns import TextColumn, TokenTable, literal, token_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,20 +54,20 @@ JSON: Final = Style(b'"', b"null", b"[", b"]", b",")
 CSV: Final = Style(b"", b"", b"", b"", b"|")
 
 
-def optional(columns: Sequence[Column], present: Bools, null: bytes) -> list[Column]:
+def optional(columns: Sequence[TextColumn], present: Bools, null: bytes) -> list[TextColumn]:
     """The columns where ``present``, else ``null``."""
     if present.all():
         return list(columns)
     if not present.any():
         return [literal(null)] if null else []
-    shown = [Column(column.tokens, column.lengths * present) for column in columns]
+    shown = [TextColumn(column.tokens, column.lengths * present) for column in columns]
     if null:
         missing = literal(null)
-        shown.append(Column(missing.tokens, len(null) * ~present))
+        shown.append(TextColumn(missing.tokens, len(null) * ~present))
     return shown
 
 
-def moment(seconds: npt.NDArray[np.int64], present: Bools, style: Style) -> list[Column]:
+def moment(seconds: npt.NDArray[np.int64], present: Bools, style: Style) -> list[TextColumn]:
     """Seconds since the Unix epoch as RFC 3339 in UTC, ``2026-11-23T09:37:33Z``, else null."""
     days = seconds // _DAY
     first, last = (int(days.min()), int(days.max())) if len(days) else (0, 0)
@@ -111,11 +111,11 @@ def words(names: tuple[str, ...], style: Style) -> TokenTable:
 BOOLEANS: Final = token_table([b"false", b"true"])
 
 
-def padding(columns: Sequence[Column], width: int, rows: int) -> list[Column]:
+def padding(columns: Sequence[TextColumn], width: int, rows: int) -> list[TextColumn]:
     """Blanks that fill the columns up to ``width``, in slices so that no slot is wide."""
     missing = np.full(rows, width, np.intp)
     for column in columns:
         missing -= column.lengths
     blanks = literal(b" " * _PAD)
     slices = range(0, width, _PAD)
-    return [Column(blanks.tokens, np.clip(missing - done, 0, _PAD)) for done in slices]
+    return [TextColumn(blanks.tokens, np.clip(missing - done, 0, _PAD)) for done in slices]

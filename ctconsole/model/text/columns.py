@@ -37,7 +37,7 @@ _SMALL: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """One token for every row, or one for all.
 
     Attributes:
@@ -71,10 +71,10 @@ class TokenTable:
     tokens: Tokens
     lengths: Bytes
 
-    def column(self, codes: Integers) -> Column:
+    def column(self, codes: Integers) -> TextColumn:
         """The tokens with these numbers, one for each row."""
         if len(self.tokens) > _SMALL or not len(codes):
-            return Column(self.tokens.take(codes), self.lengths.take(codes))
+            return TextColumn(self.tokens.take(codes), self.lengths.take(codes))
         first = int(codes.min())
         if first == codes.max():
             # What is the same in every row is no more than a literal.
@@ -82,7 +82,7 @@ class TokenTable:
         lengths = self.lengths.take(codes)
         # The longest tokens are rare ones, and every byte of a slot is copied in every row.
         tokens = _narrowed(self.tokens, max(1, int(lengths.max())))
-        return Column(tokens.take(codes), lengths)
+        return TextColumn(tokens.take(codes), lengths)
 
 
 def _narrowed(tokens: Tokens, width: int) -> Tokens:
@@ -102,9 +102,9 @@ def token_table(strings: Iterable[bytes]) -> TokenTable:
 
 
 @cache
-def literal(text: bytes) -> Column:
+def literal(text: bytes) -> TextColumn:
     """The same text in every row."""
-    return Column(np.frombuffer(text or b"\0", f"V{len(text) or 1}")[0], len(text))
+    return TextColumn(np.frombuffer(text or b"\0", f"V{len(text) or 1}")[0], len(text))
 
 
 @cache
@@ -126,7 +126,7 @@ def _decimals() -> TokenTable:
     return TokenTable(slots.view("V8").reshape(-1), lengths)
 
 
-def decimal(values: Integers) -> list[Column]:
+def decimal(values: Integers) -> list[TextColumn]:
     """Unsigned numbers as decimal text; as many columns as the largest one has limbs."""
     table = _decimals()
     if not len(values) or (largest := int(values.max())) < LIMB:
@@ -140,24 +140,26 @@ def decimal(values: Integers) -> list[Column]:
     return _spell(table, rest.astype(np.intp), limbs)
 
 
-def _spell(table: TokenTable, leading: Integers, limbs: list[Integers]) -> list[Column]:
+def _spell(table: TokenTable, leading: Integers, limbs: list[Integers]) -> list[TextColumn]:
     """Columns for numbers given as limbs, the ones in ``limbs`` least significant first."""
     started = leading > 0
     first = table.column(leading)
-    columns = [Column(first.tokens, first.lengths * started)]
+    columns = [TextColumn(first.tokens, first.lengths * started)]
     for position in range(len(limbs) - 1, -1, -1):
         limb = limbs[position]
         column = table.column(limb + started * LIMB)
         started = started | (limb > 0)
         # The last limb of 0 is the digit 0; any other is nothing while no digit came before it.
-        columns.append(column if position == 0 else Column(column.tokens, column.lengths * started))
+        columns.append(
+            column if position == 0 else TextColumn(column.tokens, column.lengths * started)
+        )
     return columns
 
 
 _MINUS: Final = token_table([b"", b"-"])
 
 
-def signed(values: npt.NDArray[np.int64]) -> list[Column]:
+def signed(values: npt.NDArray[np.int64]) -> list[TextColumn]:
     """Signed numbers as decimal text."""
     minus = _MINUS.column((values < 0).astype(np.intp))
     return [minus, *decimal(np.abs(values))]
@@ -174,7 +176,7 @@ def rows_of(table: Callable[[int], bytes], count: int = 256) -> TokenTable:
     return token_table(table(number) for number in range(count))
 
 
-def join(columns: Sequence[Column], rows: int) -> Bytes:
+def join(columns: Sequence[TextColumn], rows: int) -> Bytes:
     """The text of all rows, each its columns one after the other.
 
     Args:
@@ -204,9 +206,9 @@ def join(columns: Sequence[Column], rows: int) -> Bytes:
     return out[: ends[-1]] if not gap else _without_gaps(out, starts, starts + sizes)
 
 
-def _merged(columns: Sequence[Column]) -> list[Column]:
+def _merged(columns: Sequence[TextColumn]) -> list[TextColumn]:
     """The columns with neighbouring literals made one: each column costs a pass over the rows."""
-    merged: list[Column] = []
+    merged: list[TextColumn] = []
     text = b""
     for column in columns:
         if isinstance(column.lengths, int):
@@ -219,7 +221,7 @@ def _merged(columns: Sequence[Column]) -> list[Column]:
     return [*merged, literal(text)] if text else merged
 
 
-def _write(out: Bytes, columns: Sequence[Column], cursor: npt.NDArray[np.intp]) -> None:
+def _write(out: Bytes, columns: Sequence[TextColumn], cursor: npt.NDArray[np.intp]) -> None:
     """Copy columns to their places, the first at ``cursor``, which moves along."""
     for column in columns:
         tokens = column.tokens
@@ -229,7 +231,7 @@ def _write(out: Bytes, columns: Sequence[Column], cursor: npt.NDArray[np.intp]) 
         cursor += column.lengths
 
 
-def _first_to_write(columns: Sequence[Column]) -> int | None:
+def _first_to_write(columns: Sequence[TextColumn]) -> int | None:
     """The column to begin with, so that every slot's excess is overwritten (see the module).
 
     None where there is no such column: too many of them may be short.

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 
 from ctconsole.model.units import duration
-from ctconsole.ui.levels import WARN, Level, level_of, percent
+from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
 from ctconsole.ui.text import clean, plural
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from ctconsole.observe.source import MapRow
 
 
-def alert(sample: Sample) -> tuple[str, Level]:
+def alert(sample: Sample) -> tuple[str, Tone]:
     """One sentence about what most needs a look.
 
     A split brain, else the fullest map above the first threshold, else a pin that is not shown.
     """
     split = next((one for one in sample.usage if one.split), None)
     if split:
-        return f"▲ {clean(split.verdict)} · 5 shows which", Level.CRIT
+        return f"▲ {clean(split.verdict)} · 5 shows which", Tone.CRIT
     rows = sample.node.rows if sample.node else ()
     full = [
         row for row in rows if row.fill is not None and row.fill >= WARN and row.info.type.is_hash
@@ -55,12 +55,12 @@ def alert(sample: Sample) -> tuple[str, Level]:
     return text, level_of(fill)
 
 
-def _not_shown(passed_over: Sequence[str]) -> tuple[str, Level]:
+def _not_shown(passed_over: Sequence[str]) -> tuple[str, Tone]:
     """That some pins could not be opened, and why the first of them."""
     if not passed_over:
-        return "", Level.OK
+        return "", Tone.OK
     more = f"; {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
-    return f"▲ {clean(passed_over[0])}{more}", Level.WARN
+    return f"▲ {clean(passed_over[0])}{more}", Tone.WARN
 
 
 def _ages(sample: Sample) -> dict[str, float]:

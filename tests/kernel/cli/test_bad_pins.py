@@ -16,7 +16,7 @@ from ctconsole.kernel import mapwrite, pins, probes
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.knowledge import read_knowledge
-from ctconsole.model.event import Level as EventLevel
+from ctconsole.model.event import Level
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.pins import Pins as CtPins
 from ctconsole.node.pins import ReadAhead
@@ -24,7 +24,7 @@ from ctconsole.observe.live import LiveSource
 from ctconsole.observe.pins import Pins
 from ctconsole.observe.sampler import Sample
 from ctconsole.paths import GLOBALS
-from ctconsole.ui.levels import Level
+from ctconsole.ui.levels import Tone
 from ctconsole.ui.screens.overview import alert
 from tests.support.bpf_insns import returning
 from tests.support.ct_entries import ct4_rows
@@ -71,7 +71,7 @@ def test_a_loop_of_links_blinds_neither_the_console_nor_the_watcher(node: Path) 
         assert {row.info.label for row in node_now.rows} == {TCP4, LOCAL}
         assert ["loop: Too many" in text for text in node_now.passed_over] == [True]
         text, level = alert(Sample(node=node_now))
-        assert (level, "loop: Too many" in text) == (Level.WARN, True)
+        assert (level, "loop: Too many" in text) == (Tone.WARN, True)
         (warning,), _ = watched.look()
         assert "loop: Too many levels of symbolic links" in warning.message
         assert {path.name for path in watched.infos} == {TCP4, LOCAL}
@@ -176,7 +176,7 @@ def test_the_garbage_collection_goes_past_what_is_no_map(gate: Gate, node: Path,
     report = gc.collect(gate, paths)
     assert report.deleted == 10
     event = report.event(10.0)
-    assert event.level is EventLevel.WARNING
+    assert event.level is Level.WARNING
     assert f"{name}: Invalid argument. It is no map" in str(event.fields["passed_over"])
 
 

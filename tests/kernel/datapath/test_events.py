@@ -9,7 +9,7 @@ import pytest
 
 from ctconsole.config import AgentConfig
 from ctconsole.kernel.perf import PerfReader
-from ctconsole.model.packets.monitor import Notify, Point, Signal, State, notices, signals
+from ctconsole.model.packets.monitor import Notify, Point, Signal, TraceState, notices, signals
 from ctconsole.model.packets.monitor_text import summary
 from tests.support.packets import ACK, FIN, PSH, SYN, ethernet, tcp
 from tests.support.wire import POD, hash_tables, wire
@@ -45,9 +45,9 @@ def test_a_connection_is_told_of_when_something_happens_to_it(pod: Wire) -> None
             pod.out(tcp(B, A, ACK))
         pod.into(tcp(A, B, FIN | ACK))
     assert [(each.subtype, each.state) for each in told] == [
-        (Point.TO_LXC, State.NEW),
-        (Point.TO_STACK, State.REPLY),
-        (Point.TO_LXC, State.ESTABLISHED),
+        (Point.TO_LXC, TraceState.NEW),
+        (Point.TO_STACK, TraceState.REPLY),
+        (Point.TO_LXC, TraceState.ESTABLISHED),
     ]
     assert {each.type for each in told} == {Notify.TRACE}
     first = told[0]

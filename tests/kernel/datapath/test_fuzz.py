@@ -12,7 +12,7 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.errors import BpfError
 from ctconsole.kernel.programs import run_program
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import CtFlag
 from tests.support.broken_frames import VIP, VIP6, mutated, noise, passes, seeds
 from tests.support.tables import put_maglev, put_service
@@ -66,7 +66,7 @@ def test_no_frame_is_misjudged_uncounted_or_half_tracked(strict: Wire) -> None:
     put_service(pod, 2, VIP6, {3: ("fd00::7:1", 8080), 4: ("fd00::7:2", 8081)})
     rng = random.Random(20210127)  # noqa: S311 - the same frames in every run
     right = seeds()
-    fds = [pod.programs.on(hook).fd for hook in Hook]
+    fds = [pod.programs.on(hook).fd for hook in TcHook]
     ran = forwarded = 0
     for number in range(FRAMES):
         frame = frame_of(rng, right)
@@ -85,8 +85,8 @@ def test_no_frame_is_misjudged_uncounted_or_half_tracked(strict: Wire) -> None:
     assert FRAMES * 0.2 < forwarded < FRAMES * 0.8
 
 
-@pytest.mark.parametrize("hook", Hook)
-def test_entries_after_broken_frames_are_sound(pod: Wire, hook: Hook) -> None:
+@pytest.mark.parametrize("hook", TcHook)
+def test_entries_after_broken_frames_are_sound(pod: Wire, hook: TcHook) -> None:
     rng = random.Random(7)  # noqa: S311 - the same frames in every run
     right = seeds()
     for _ in range(4000):
@@ -132,7 +132,7 @@ def test_every_frame_is_counted_once_in_every_configuration(
         for number in range(5000):
             frame = frame_of(rng, right)
             try:
-                verdict, _, _ = run_program(pod.programs.on(list(Hook)[number & 1]).fd, frame)
+                verdict, _, _ = run_program(pod.programs.on(list(TcHook)[number & 1]).fd, frame)
             except BpfError:
                 assert len(frame) < SHORTEST
                 continue

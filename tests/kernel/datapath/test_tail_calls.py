@@ -12,7 +12,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader, parts
 from ctconsole.kernel import mapwrite, netns, tc
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from tests.support.attached import Attached, veth
 from tests.support.packets import SYN, tcp
 from tests.support.packets6 import tcp6
@@ -123,7 +123,7 @@ def test_an_exchange_that_was_broken_off_is_finished_by_the_next(
         loader.load(attached.gate, AgentConfig(), attached.maps, attached.endpoint) as half_done,
     ):
         parts.pin_pending(attached.gate, half_done.calls, half_done.calls_pin)
-        out = half_done.on(Hook.INGRESS)
+        out = half_done.on(TcHook.INGRESS)
         name = loader.filter_name(out.hook)
         tc.replace_filter(attached.gate, attached.endpoint.ifindex, out.hook, out.fd, name)
     parts.pin_pending(attached.gate, attached.programs.calls, bpffs / CALLS)

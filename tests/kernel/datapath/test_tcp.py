@@ -7,7 +7,7 @@ import pytest
 
 from ctconsole.kernel import clock
 from ctconsole.kernel.programs import run_program
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import CtFlag
 from tests.support.packets import ACK, FIN, PSH, RST, SYN, tcp
 from tests.support.wire import INGRESS
@@ -159,7 +159,7 @@ def test_a_new_flag_is_reported_at_once(pod: Wire) -> None:
 def test_packets_of_all_processors_are_counted(pod: Wire) -> None:
     data, repeat = tcp(CLIENT, SERVER, ACK, b"x"), 50_000
     assert pod.into(data)
-    fd = pod.programs.on(Hook.EGRESS).fd
+    fd = pod.programs.on(TcHook.EGRESS).fd
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: run_program(fd, data, repeat=repeat), range(4)))
     packets = 1 + 4 * repeat

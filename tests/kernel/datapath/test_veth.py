@@ -15,7 +15,7 @@ from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.errors import DatapathError
 from ctconsole.kernel import links, netns, tc
-from ctconsole.kernel.tc import Hook
+from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.table import Direction
 from ctconsole.model.event import EventKind
@@ -131,7 +131,7 @@ def test_programs_track_real_connections_after_their_loader_has_left(wire: Attac
 def test_attaching_twice_replaces_and_detaching_leaves_nothing(wire: Attached) -> None:
     with netns.inside(wire.node):
         first = loader.attach(wire.gate, wire.endpoint, wire.programs)
-        old = [wire.programs.on(hook).info.id for hook in Hook]
+        old = [wire.programs.on(hook).info.id for hook in TcHook]
         wire.programs.close()
         assert [event.kind for event in first] == [EventKind.PROGRAM_LOADED] * 2
         assert [event.fields["prog_id"] for event in first] == old

@@ -46,7 +46,7 @@ def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) 
         fd = load_program(gate, returning(TC_ACT_OK), name="any")
         number = program_info(fd).id
         tc.ensure_clsact(gate, index, netns=left)
-        tc.replace_filter(gate, index, tc.Hook.EGRESS, fd, "any", netns=left)
+        tc.replace_filter(gate, index, tc.TcHook.EGRESS, fd, "any", netns=left)
         os.close(fd)
         assert attached(number) == [Attachment("tc", f"egress of left0 in {left}", number)]
         # Its name goes, a process stays in it.

@@ -42,22 +42,22 @@ def test_a_filter_is_attached_listed_replaced_and_removed(
     assert tc.filters(index, netns=left) == []
     assert tc.ensure_clsact(gate, index, netns=left)
     assert not tc.ensure_clsact(gate, index, netns=left)
-    tc.replace_filter(gate, index, tc.Hook.INGRESS, drop_all, "from-container", netns=left)
-    tc.replace_filter(gate, index, tc.Hook.EGRESS, drop_all, "to-container", netns=left)
+    tc.replace_filter(gate, index, tc.TcHook.INGRESS, drop_all, "from-container", netns=left)
+    tc.replace_filter(gate, index, tc.TcHook.EGRESS, drop_all, "to-container", netns=left)
     number = program_info(drop_all).id
     assert tc.filters(index, netns=left) == [
-        tc.TcFilter(tc.Hook.INGRESS, tc.PRIORITY, tc.HANDLE, number, "from-container"),
-        tc.TcFilter(tc.Hook.EGRESS, tc.PRIORITY, tc.HANDLE, number, "to-container"),
+        tc.TcFilter(tc.TcHook.INGRESS, tc.PRIORITY, tc.HANDLE, number, "from-container"),
+        tc.TcFilter(tc.TcHook.EGRESS, tc.PRIORITY, tc.HANDLE, number, "to-container"),
     ]
     pass_all = load_program(gate, returning(TC_ACT_OK), name="pass_all")
-    tc.replace_filter(gate, index, tc.Hook.INGRESS, pass_all, "newer", netns=left)
+    tc.replace_filter(gate, index, tc.TcHook.INGRESS, pass_all, "newer", netns=left)
     newer = program_info(pass_all).id
     os.close(pass_all)
     ingress, egress = tc.filters(index, netns=left)
     assert (ingress.prog_id, ingress.name, egress.prog_id) == (newer, "newer", number)
-    assert tc.remove_filter(gate, index, tc.Hook.INGRESS, netns=left)
-    assert not tc.remove_filter(gate, index, tc.Hook.INGRESS, netns=left)
-    assert [item.hook for item in tc.filters(index, netns=left)] == [tc.Hook.EGRESS]
+    assert tc.remove_filter(gate, index, tc.TcHook.INGRESS, netns=left)
+    assert not tc.remove_filter(gate, index, tc.TcHook.INGRESS, netns=left)
+    assert [item.hook for item in tc.filters(index, netns=left)] == [tc.TcHook.EGRESS]
 
 
 def test_no_packet_slips_through_while_a_filter_is_replaced(
@@ -81,11 +81,11 @@ def test_no_packet_slips_through_while_a_filter_is_replaced(
 
         other = load_program(gate, returning(TC_ACT_SHOT), name="drop_too")
         tc.ensure_clsact(gate, index, netns=right)
-        tc.replace_filter(gate, index, tc.Hook.INGRESS, drop_all, "drop", netns=right)
+        tc.replace_filter(gate, index, tc.TcHook.INGRESS, drop_all, "drop", netns=right)
         sent = flood_while(
             sender,
             lambda turn: tc.replace_filter(
-                gate, index, tc.Hook.INGRESS, (drop_all, other)[turn % 2], "drop", netns=right
+                gate, index, tc.TcHook.INGRESS, (drop_all, other)[turn % 2], "drop", netns=right
             ),
         )
         os.close(other)
@@ -94,7 +94,7 @@ def test_no_packet_slips_through_while_a_filter_is_replaced(
             receiver.recv(16)
         assert sent > REPLACEMENTS
 
-        tc.remove_filter(gate, index, tc.Hook.INGRESS, netns=right)
+        tc.remove_filter(gate, index, tc.TcHook.INGRESS, netns=right)
         receiver.settimeout(5)
         sender.send(b"after")
         assert receiver.recv(16) == b"after"

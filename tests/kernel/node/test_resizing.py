@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.control import AgentSettings
     from ctconsole.kernel.gate import Gate
-    from ctconsole.manager.resize.run import Progress
+    from ctconsole.manager.resize.run import ResizeProgress
 
 ENTRIES = 700
 
@@ -100,7 +100,7 @@ def test_the_next_start_of_the_agent_ends_a_killed_resize(
     before = entries_of(running)
     plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
 
-    def die(progress: Progress) -> None:
+    def die(progress: ResizeProgress) -> None:
         if progress.stage is stage:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -144,7 +144,7 @@ def test_what_a_killed_resize_leaves_to_the_agent_can_be_undone_as_well(
 ) -> None:
     plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
 
-    def die(progress: Progress) -> None:
+    def die(progress: ResizeProgress) -> None:
         if progress.stage is Stage.SETTLE:
             os.kill(os.getpid(), signal.SIGKILL)
 

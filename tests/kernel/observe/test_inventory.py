@@ -132,7 +132,7 @@ def _attach(gate: Gate, space: str, name: str, insns: bytes) -> None:
     index = links.get(name, netns=space).index
     program = load_program(gate, insns, name="holding")
     tc.ensure_clsact(gate, index, netns=space)
-    tc.replace_filter(gate, index, tc.Hook.INGRESS, program, "holding", netns=space)
+    tc.replace_filter(gate, index, tc.TcHook.INGRESS, program, "holding", netns=space)
     os.close(program)
 
 

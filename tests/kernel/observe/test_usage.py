@@ -132,7 +132,7 @@ def test_while_programs_change_hands_it_is_only_a_warning(node: ForeignNode, gat
     with BpfMap.open(root / GLOBALS / TCP_MAP) as live:
         fd = load_program(gate, using_map(live.fd), name="moved")
     index = links.get("left0", netns=node.left).index
-    tc.replace_filter(gate, index, tc.Hook.EGRESS, fd, "moved", netns=node.left)
+    tc.replace_filter(gate, index, tc.TcHook.EGRESS, fd, "moved", netns=node.left)
     os.close(fd)
     found = usage(root)
     assert found.level is Level.WARNING
@@ -149,7 +149,7 @@ def test_maps_of_the_same_name_elsewhere_are_not_taken_for_ours(
             fd = load_program(gate, using_map(other.fd), name="stranger")
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
-        tc.replace_filter(gate, index, tc.Hook.INGRESS, fd, "stranger", netns=left)
+        tc.replace_filter(gate, index, tc.TcHook.INGRESS, fd, "stranger", netns=left)
         os.close(fd)
         found = usage(bpffs)
         assert (found.level, found.others) == (Level.INFO, ())
@@ -166,7 +166,7 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
             fd = load_program(gate, using_map(old.fd), name="alone")
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
-        tc.replace_filter(gate, index, tc.Hook.INGRESS, fd, "alone", netns=left)
+        tc.replace_filter(gate, index, tc.TcHook.INGRESS, fd, "alone", netns=left)
         os.close(fd)
         new = replace_pin(gate, path)
         assert not usage(bpffs).split
@@ -199,7 +199,7 @@ def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) 
         )
         index = links.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
-        tc.replace_filter(gate, index, tc.Hook.INGRESS, caller, "caller", netns=left)
+        tc.replace_filter(gate, index, tc.TcHook.INGRESS, caller, "caller", netns=left)
         os.close(caller)
         os.close(called)
         (user,) = usage(bpffs, "x").pinned.users

@@ -28,7 +28,7 @@ from ctconsole.model.listing.ct_table import render_listing_table
 from ctconsole.model.listing.records import render_records_json, render_records_table
 from ctconsole.model.names import names_of_maps
 from ctconsole.model.records.data import RECORDS
-from ctconsole.model.records.spec import Kind, RecordSpec
+from ctconsole.model.records.spec import RecordKind, RecordSpec
 from ctconsole.model.records.table import RecordTable
 from tests.support.record_maps import info
 
@@ -74,18 +74,18 @@ def test_other_entries(spec: RecordSpec) -> None:
     assert text(render_records_table(table)).count(b"\n") == ROWS + 3
     for layout in Layout:
         match spec.kind:
-            case Kind.NAT:
+            case RecordKind.NAT:
                 assert len(json.loads(text(nat_json([table], layout)))) == ROWS
                 assert text(nat_text(table, layout)).count(b"\n") <= ROWS + 1
-            case Kind.IPCACHE:
+            case RecordKind.IPCACHE:
                 assert text(ipcache_text(table, layout)).count(b"\n") == ROWS + 1
-            case Kind.POLICY:
+            case RecordKind.POLICY:
                 assert policy_text(table, layout).count("\n") >= ROWS
-            case Kind.METRICS:
+            case RecordKind.METRICS:
                 assert metrics_text(table, layout).count("\n") == ROWS + 1
-            case Kind.ENDPOINT:
+            case RecordKind.ENDPOINT:
                 assert endpoints_text(table, layout)
-            case Kind.SERVICE | Kind.BACKEND:
+            case RecordKind.SERVICE | RecordKind.BACKEND:
                 assert services_text([table], layout)
             case _:
                 pass

@@ -21,7 +21,7 @@ needs_libatomic = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "kind", [atomic.PlainWord, pytest.param(atomic.AtomicWord, marks=needs_libatomic)]
 )
-def test_a_word_is_read_and_written_where_it_lies(kind: Callable[[int], atomic.Word]) -> None:
+def test_a_word_is_read_and_written_where_it_lies(kind: Callable[[int], atomic.Word64]) -> None:
     memory = (ctypes.c_uint64 * 3)(1, 2**64 - 1, 3)
     word = kind(ctypes.addressof(memory) + 8)
     assert word.load() == 2**64 - 1

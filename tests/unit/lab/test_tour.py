@@ -7,7 +7,7 @@ import pytest
 
 from ctconsole.errors import AgentError, DeniedError, UsageError
 from ctconsole.lab import lifecycle, tour
-from ctconsole.lab.tour import Case, Report, Step
+from ctconsole.lab.tour import Case, CaseReport, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def case(name: str, *, oks: str = "", error: Exception | None = None) -> Case:
-    def run(_lab: Lab, report: Report) -> None:
+    def run(_lab: Lab, report: CaseReport) -> None:
         for number, ok in enumerate(oks):
             report.step(f"step {number}", ok=ok == "y", seen="what was seen")
         if error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentWatch:
     """A watch that takes this very process for the agent, with its state in ``tmp_path``."""
     me = procs.own()
-    agent = discovery.Agent(
+    agent = discovery.AgentProcess(
         me, tmp_path, contained=False, flags={}, state_dir=tmp_path, socket=tmp_path / "s"
     )
     monkeypatch.setattr(discovery, "find_agent", lambda _: agent)

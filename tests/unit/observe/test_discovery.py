@@ -189,7 +189,7 @@ def test_a_bpffs_that_only_an_agents_container_has_is_found(
     (root / "run" / "cilium").mkdir(parents=True)
     (node / "bpf").rename(root / "run" / "cilium" / "bpffs")
     me = procs.own()
-    agent = discovery.Agent(me, root, contained=True, flags={}, state_dir=root, socket=root)
+    agent = discovery.AgentProcess(me, root, contained=True, flags={}, state_dir=root, socket=root)
     monkeypatch.setattr(procs, "named", lambda *_: [me])
     monkeypatch.setattr(discovery, "describe", lambda _: agent)
     monkeypatch.setattr(discovery, "find_bpffs", list)

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from ctconsole.model.units import short_count, short_size
-from ctconsole.ui.levels import Level, bar, level_of, percent
+from ctconsole.ui.levels import Tone, bar, level_of, percent
 from ctconsole.ui.text import clean, fit, plural
 from ctconsole.ui.widgets.rows import Column, lay_out
 
@@ -44,13 +44,13 @@ def test_percentages_never_round_something_away() -> None:
 
 def test_levels_change_at_the_thresholds() -> None:
     assert [level_of(x) for x in (0.69, 0.70, 0.89, 0.90)] == [
-        Level.OK,
-        Level.WARN,
-        Level.WARN,
-        Level.CRIT,
+        Tone.OK,
+        Tone.WARN,
+        Tone.WARN,
+        Tone.CRIT,
     ]
-    assert Level.WARN.glyph != Level.OK.glyph
-    assert Level.WARN.word != Level.CRIT.word
+    assert Tone.WARN.glyph != Tone.OK.glyph
+    assert Tone.WARN.word != Tone.CRIT.word
 
 
 @pytest.mark.parametrize("fill", [0, 0.001, 0.33, 0.5, 0.999, 1, 1.2])

@@ -19,7 +19,7 @@ from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
-from ctconsole.manager.resize.run import Options, Progress, Watching, resize
+from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
 from ctconsole.manager.users import users
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import ct4_rows
@@ -53,7 +53,7 @@ class Node:
     def store(self, options: Mapping[str, str | None]) -> None:
         self.option.write_text(options["size"] or "")
 
-    def resize(self, tell: Callable[[Progress], None]) -> None:
+    def resize(self, tell: Callable[[ResizeProgress], None]) -> None:
         plan = plan_resize({self.pin: MapWish(32768)})
         options = Options({"size": "16384"}, {"size": "32768"}, self.store)
         resize(
@@ -106,7 +106,7 @@ def node(gate: Gate, bpffs: Path, tmp_path: Path) -> Node:
     ],
 )
 def test_killed_as_a_stage_begins(node: Node, stage: Stage, way: Way) -> None:
-    def die(progress: Progress) -> None:
+    def die(progress: ResizeProgress) -> None:
         if progress.stage is stage:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -17,7 +17,7 @@ from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
-from ctconsole.manager.switch import Ending, Progress
+from ctconsole.manager.switch import Ending, SwitchProgress
 from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.model.spec import MapFlag, MapSpec, MapType
 from tests.support.bpf_insns import using_map
@@ -75,8 +75,8 @@ class Owner:
         self.moved = 0
         self.stopped = False
 
-    def progress(self) -> Progress:
-        return Progress(self.moved, len(self.fds), "loading")
+    def progress(self) -> SwitchProgress:
+        return SwitchProgress(self.moved, len(self.fds), "loading")
 
     def wait(self) -> None:
         while self.moved < len(self.fds):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import UsageError
-from ctconsole.model.cilium.services import View, services, services_text
+from ctconsole.model.cilium.services import ServiceView, services, services_text
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.service_flags import flag_texts
 from tests.support.captures import CAPTURES
@@ -98,22 +98,22 @@ def test_flags_have_the_words_of_their_release(layout: Layout, flags: int, shown
 
 def test_frontends_are_shown_as_they_are_kept() -> None:
     slots = [table("cilium_lb4_services_v2", SLOTS[0] | {"proto": 6, "flags2": 0x40, "qcount": 2})]
-    assert services_text(slots, Layout.V1_18, View.FRONTENDS) == (
+    assert services_text(slots, Layout.V1_18, ServiceView.FRONTENDS) == (
         "SERVICE ADDRESS         BACKEND ID               \n"
         "10.96.0.10:80/TCP (0)   0 1[2] (1) [0x40 0x40]   \n"
     )
-    assert services(slots, Layout.V1_16, View.FRONTENDS) == {
+    assert services(slots, Layout.V1_16, ServiceView.FRONTENDS) == {
         "10.96.0.10:80 (0)": ["0 1 (1) [0x40 0x40]"]
     }
 
 
 def test_backends_of_the_third_generation_come_without_their_port() -> None:
     old = {"id": 3, "address": "fd00::8", "port": 8080, "proto": 6}
-    assert services([table("cilium_lb6_backends_v2", old)], Layout.V1_15, View.BACKENDS) == {
+    assert services([table("cilium_lb6_backends_v2", old)], Layout.V1_15, ServiceView.BACKENDS) == {
         "3": ["TCP://[fd00::8]:8080"]
     }
     new = old | {"cluster_id": 5, "zone": 1}
-    assert services([table("cilium_lb6_backends_v3", new)], Layout.V1_18, View.BACKENDS) == {
+    assert services([table("cilium_lb6_backends_v3", new)], Layout.V1_18, ServiceView.BACKENDS) == {
         "3": ["TCP://fd00::8@5[]"]
     }
 
@@ -128,7 +128,7 @@ def test_backends_of_the_third_generation_come_without_their_port() -> None:
 def test_reverse_nat(layout: Layout, second: str) -> None:
     four = table("cilium_lb4_reverse_nat", {"id": 300, "address": "10.96.0.10", "port": 80})
     six = table("cilium_lb6_reverse_nat", {"id": 300, "address": "fd00::1", "port": 443})
-    assert services_text([four, six], layout, View.REVNAT) == (
+    assert services_text([four, six], layout, ServiceView.REVNAT) == (
         f"ID    {second}\n"
         f"300   {'10.96.0.10:80'.ljust(len(second))}\n"
         f"      {'[fd00::1]:443'.ljust(len(second))}\n"
@@ -138,13 +138,15 @@ def test_reverse_nat(layout: Layout, second: str) -> None:
 def test_source_ranges_have_no_value() -> None:
     one = {"prefixlen": 32 + 8, "rev_nat_id": 7, "address": "10.0.0.0"}
     ranges = [table("cilium_lb4_source_range", one)]
-    assert services_text(ranges, Layout.V1_18, View.SOURCE_RANGES) == (
+    assert services_text(ranges, Layout.V1_18, ServiceView.SOURCE_RANGES) == (
         "SOURCE RANGE (REVNAT_ID)        \n10.0.0.0/8 (7)                  \n"
     )
-    assert services(ranges, Layout.V1_18, View.SOURCE_RANGES) == {"10.0.0.0/8 (7)": [""]}
+    assert services(ranges, Layout.V1_18, ServiceView.SOURCE_RANGES) == {"10.0.0.0/8 (7)": [""]}
 
 
-@pytest.mark.parametrize("view", [View.FRONTENDS, View.BACKENDS, View.SOURCE_RANGES])
-def test_1_9_has_no_such_view(view: View) -> None:
+@pytest.mark.parametrize(
+    "view", [ServiceView.FRONTENDS, ServiceView.BACKENDS, ServiceView.SOURCE_RANGES]
+)
+def test_1_9_has_no_such_view(view: ServiceView) -> None:
     with pytest.raises(UsageError, match=f"The tool of Cilium 1.9 has no list of {view}"):
         services([], Layout.V1_9, view)

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctconsole.errors import UsageError
-from ctconsole.model.ct.layout import CtFlag, Protocol
+from ctconsole.model.ct.layout import CtFlag, IpProtocol
 from ctconsole.model.ct.query import Query
 from tests.support.ct_tables import Entry, ct_table
 
 TABLE = ct_table(
     Entry(source="10.0.1.1:40000", destination="10.0.2.2:443", bytes=2_000_000, rx=5, tx=5),
     Entry(source="10.0.1.2:40001", destination="10.0.2.2:80", flags=0, rx=None, tx=50, left=9),
-    Entry(source="10.0.3.1:5353", destination="8.8.8.8:53", protocol=Protocol.UDP, left=-3),
+    Entry(source="10.0.3.1:5353", destination="8.8.8.8:53", protocol=IpProtocol.UDP, left=-3),
     Entry(source="10.0.1.1:1234", destination="10.96.0.1:443", tuple_flags=4, rev_nat=3, backend=7),
     Entry(source="192.168.0.1:9", destination="10.0.1.1:80", tuple_flags=1, flags=0x10 | 0x80),
 )

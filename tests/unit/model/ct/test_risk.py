@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
-from ctconsole.model.ct.layout import CtFlag, Layout, Protocol
+from ctconsole.model.ct.layout import CtFlag, IpProtocol, Layout
 from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
@@ -55,7 +55,7 @@ def test_a_service_breaks_when_it_may_pick_another_backend(
 
 def test_datagrams_to_a_random_service_are_only_at_risk() -> None:
     knowledge = Knowledge(services={1: ServiceFacts(2, sticky=False)})
-    entry = replace(SERVICE, protocol=Protocol.UDP)
+    entry = replace(SERVICE, protocol=IpProtocol.UDP)
     assert verdict(entry, knowledge) == (Risk.AT_RISK, Reason.RANDOM_BACKEND)
 
 
@@ -106,7 +106,7 @@ def test_a_quiet_connection_is_at_risk_where_policy_is_not_known_to_be_off() -> 
 
 
 def test_related_errors_are_judged_by_policy() -> None:
-    entry = Entry(protocol=Protocol.ICMP, tuple_flags=2)
+    entry = Entry(protocol=IpProtocol.ICMP, tuple_flags=2)
     assert verdict(entry, Knowledge()) == (Risk.AT_RISK, Reason.RELATED)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ctconsole.model.ct.layout import Protocol
+from ctconsole.model.ct.layout import IpProtocol
 from ctconsole.model.ct.stats import Kinds, stats_of
 from ctconsole.model.ct.table import Direction
 from ctconsole.model.ct.tops import tops_of
@@ -13,7 +13,7 @@ ESTABLISHED = Entry()
 CLOSING = Entry(source="10.0.1.2:1", left=8, flags=0x11)
 EXPIRED = Entry(source="10.0.1.3:1", left=-5)
 UNANSWERED = Entry(source="10.0.1.4:1", left=55, flags=0, rx=None, tx=3)
-DNS_ASKED = Entry(source="10.0.1.5:1", protocol=Protocol.UDP, left=50, rx=None, tx=10)
+DNS_ASKED = Entry(source="10.0.1.5:1", protocol=IpProtocol.UDP, left=50, rx=None, tx=10)
 
 
 def test_living_and_dead_are_counted_apart() -> None:
@@ -29,7 +29,7 @@ def test_living_and_dead_are_counted_apart() -> None:
 
 def test_directions_and_related_entries_are_told_apart() -> None:
     inward = Entry(tuple_flags=1)
-    error = Entry(protocol=Protocol.ICMP, tuple_flags=2)
+    error = Entry(protocol=IpProtocol.ICMP, tuple_flags=2)
     service = Entry(destination="10.96.0.1:80", tuple_flags=4, rev_nat=1, backend=3)
     stats = stats_of(ct_table(inward, error, service))
     assert {(share.protocol, share.direction) for share in stats.shares} == {

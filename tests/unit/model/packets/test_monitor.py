@@ -13,11 +13,11 @@ from ctconsole.model.packets.monitor import (
     HEADER,
     SIGNAL,
     TRACE,
-    Kind,
+    MonitorKind,
     Notify,
     Point,
     Signal,
-    State,
+    TraceState,
     columns,
     notices,
     signals,
@@ -44,11 +44,11 @@ CONSTANTS = {
     "TRACE_FROM_LXC": Point.FROM_LXC,
     "TRACE_FROM_NETWORK": Point.FROM_NETWORK,
     "TRACE_TO_NETWORK": Point.TO_NETWORK,
-    "TRACE_REASON_POLICY": State.NEW,
-    "TRACE_REASON_CT_ESTABLISHED": State.ESTABLISHED,
-    "TRACE_REASON_CT_REPLY": State.REPLY,
-    "TRACE_REASON_CT_RELATED": State.RELATED,
-    "TRACE_REASON_CT_REOPENED": State.REOPENED,
+    "TRACE_REASON_POLICY": TraceState.NEW,
+    "TRACE_REASON_CT_ESTABLISHED": TraceState.ESTABLISHED,
+    "TRACE_REASON_CT_REPLY": TraceState.REPLY,
+    "TRACE_REASON_CT_RELATED": TraceState.RELATED,
+    "TRACE_REASON_CT_REOPENED": TraceState.REOPENED,
     "SIGNAL_NAT_FILL_UP": Signal.NAT_FILL_UP,
     "SIGNAL_CT_FILL_UP": Signal.CT_FILL_UP,
 }
@@ -140,9 +140,9 @@ def test_a_drop_reads_as_cilium_monitor_prints_it() -> None:
 
 
 def test_a_trace_reads_as_cilium_monitor_prints_it() -> None:
-    incoming = trace(PACKET, Point.TO_LXC, source=10, dst_id=10, reason=State.NEW, ifindex=7)
+    incoming = trace(PACKET, Point.TO_LXC, source=10, dst_id=10, reason=TraceState.NEW, ifindex=7)
     outgoing = trace(
-        icmp("10.5.5.5", "1.1.1.1", ECHO), Point.FROM_LXC, source=10, reason=State.REPLY
+        icmp("10.5.5.5", "1.1.1.1", ECHO), Point.FROM_LXC, source=10, reason=TraceState.REPLY
     )
     first, second = map(line, notices(samples(incoming, outgoing)))
     assert first == (
@@ -167,12 +167,22 @@ def test_what_concerns_the_tables() -> None:
     records = [
         drop(PACKET, 155),
         drop(PACKET, 133),
-        trace(PACKET, reason=State.NEW),
-        trace(PACKET, reason=State.REPLY),
+        trace(PACKET, reason=TraceState.NEW),
+        trace(PACKET, reason=TraceState.REPLY),
     ]
     found = list(notices(samples(*records)))
-    assert [notice.is_of(frozenset({Kind.CT})) for notice in found] == [True, False, True, False]
-    assert [notice.is_of(frozenset({Kind.DROP})) for notice in found] == [True, True, False, False]
+    assert [notice.is_of(frozenset({MonitorKind.CT})) for notice in found] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [notice.is_of(frozenset({MonitorKind.DROP})) for notice in found] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert all(notice.is_of(frozenset()) for notice in found)
 
 

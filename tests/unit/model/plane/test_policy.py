@@ -4,7 +4,7 @@ import pytest
 
 from ctconsole.errors import UsageError
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.model.plane.policy import Rule, parse_rules, policy_of
+from ctconsole.model.plane.policy import PolicyRule, parse_rules, policy_of
 
 POD = Endpoint(
     571, "server", "lxc00571", 3, "02:00:00:00:00:01", "02:00:00:00:00:02", identity=20571
@@ -26,7 +26,7 @@ PODS = (POD, PEER)
     ],
 )
 def test_a_rule_reads_back_as_written(text: str) -> None:
-    assert str(Rule.parse(text)) == text
+    assert str(PolicyRule.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_rule_reads_back_as_written(text: str) -> None:
 )
 def test_what_is_no_rule_is_refused_in_words(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        Rule.parse(text)
+        PolicyRule.parse(text)
 
 
 def test_a_file_has_comments_and_names_the_bad_line() -> None:
@@ -58,7 +58,7 @@ def test_a_file_has_comments_and_names_the_bad_line() -> None:
 
 
 def test_without_rules_everything_is_allowed() -> None:
-    policy = policy_of(POD, [Rule.parse("client egress none")], PODS)
+    policy = policy_of(POD, [PolicyRule.parse("client egress none")], PODS)
     assert (policy.enforce_ingress, policy.enforce_egress, policy.rows) == (False, False, {})
 
 
@@ -82,7 +82,7 @@ def test_of_two_rules_about_the_same_the_one_that_denies_holds() -> None:
 
 
 def test_a_rule_about_nobody_has_no_row_and_still_closes_the_direction() -> None:
-    policy = policy_of(POD, [Rule.parse("server ingress allow identity:ghost")], PODS)
+    policy = policy_of(POD, [PolicyRule.parse("server ingress allow identity:ghost")], PODS)
     assert policy.enforce_ingress
     assert policy.rows == {}
     assert policy.unknown == ("ghost",)

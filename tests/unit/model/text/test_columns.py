@@ -14,12 +14,12 @@ from ctconsole.model.text.addresses import address, address_text
 from ctconsole.model.text.columns import decimal, join, literal, signed, token_table
 
 if TYPE_CHECKING:
-    from ctconsole.model.text.columns import Column
+    from ctconsole.model.text.columns import TextColumn
 
 WORD = {"u2": 2**16 - 1, "u4": 2**32 - 1, "u8": 2**64 - 1}
 
 
-def lines(columns: list[Column], rows: int) -> list[str]:
+def lines(columns: list[TextColumn], rows: int) -> list[str]:
     return join([*columns, literal(b"\n")], rows).tobytes().decode().split("\n")[:-1]
 
 
