@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctconsole.agent.state import write_whole
 from ctconsole.errors import FormatError, UsageError
-from ctconsole.kernel import links
+from ctconsole.kernel import iproute
 from ctconsole.manager.endpoints import sync_endpoints
 from ctconsole.manager.ipcache import sync_ipcache
 from ctconsole.manager.policy import sync_policy
@@ -227,7 +227,7 @@ class Plane:
 
 def host_addresses() -> list[Address]:
     """The node's own addresses, without those that never leave it."""
-    return [ip for ip in links.addresses() if not (ip.is_loopback or ip.is_link_local)]
+    return [ip for ip in iproute.addresses() if not (ip.is_loopback or ip.is_link_local)]
 
 
 def _flagged(endpoint: Endpoint, policy: EndpointPolicy) -> Endpoint:

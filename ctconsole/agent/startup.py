@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent.uplink import find_uplink, masquerade
 from ctconsole.errors import DatapathError, MissingFeatureError
-from ctconsole.kernel import links
+from ctconsole.kernel import iproute
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.mounts import is_bpffs
 from ctconsole.manager.bpfmap import pinned_id
+from ctconsole.manager.init_map_info import MapAttributes, MapKind, init_map_info
 from ctconsole.manager.init_maps import InitReport, init_maps
-from ctconsole.manager.mapinfo import MapAttributes, MapKind, init_map_info
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.paths import GLOBALS
 
@@ -106,7 +106,7 @@ def run_daemon(
 
 def restore(endpoints: Sequence[Endpoint], record: Record) -> list[Endpoint]:
     """The endpoints whose interface is still there; the others are reported."""
-    present = {link.name: link.index for link in links.links()} if endpoints else {}
+    present = {link.name: link.index for link in iproute.links()} if endpoints else {}
     kept = []
     for endpoint in endpoints:
         if present.get(endpoint.ifname) == endpoint.ifindex:

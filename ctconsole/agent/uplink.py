@@ -6,7 +6,7 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel import links
+from ctconsole.kernel import iproute
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.plane.uplink import Uplink
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def find_uplink(config: AgentConfig) -> Uplink | None:
     """The interface that ``devices`` names, else the default route's; None without an address."""
-    name = config.devices or links.default_device()
-    link = links.find(name) if name else None
-    address = links.ipv4_of(link.index) if link else ""
+    name = config.devices or iproute.default_device()
+    link = iproute.find(name) if name else None
+    address = iproute.ipv4_of(link.index) if link else ""
     if link is None or not address:
         return None
     return Uplink(link.name, link.index, address, config.ipv4_native_routing_cidr)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.datapath import bcc_worker, logs
+from ctconsole.datapath import bcc_worker, build_logs
 from ctconsole.datapath.code import Program
 from ctconsole.datapath.headers import REMEDY, kernel_tree
 from ctconsole.errors import DatapathError, MissingFeatureError
@@ -104,6 +104,6 @@ def _run(job: Mapping[str, str | list[str]], what: str) -> dict[str, dict[str, s
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DatapathError(f"The compiler of {what} did not run: {error}") from error
     if done.returncode != 0:
-        raise DatapathError(f"{what} does not compile", log=logs.clang_errors(done.stderr))
+        raise DatapathError(f"{what} does not compile", log=build_logs.clang_errors(done.stderr))
     answer: dict[str, dict[str, str]] = json.loads(done.stdout)
     return answer

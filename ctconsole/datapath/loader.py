@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole import paths
-from ctconsole.datapath import logs, parts
+from ctconsole.datapath import build_logs, parts
 from ctconsole.datapath.bcc import compile_source
 from ctconsole.datapath.bindings import map_names
 from ctconsole.datapath.code import EndpointSlot, MapSlot, PolicyBit, Program
@@ -311,7 +311,7 @@ def _load(gate: Gate, program: Program, insns: bytes, endpoint: Endpoint) -> int
         raise DatapathError(
             f"{error.message} for endpoint {endpoint.id}",
             hint=error.hint,
-            log=logs.verifier_end(error.log),
+            log=build_logs.verifier_end(error.log),
         ) from error
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole import paths
-from ctconsole.datapath import logs
+from ctconsole.datapath import build_logs
 from ctconsole.datapath.bcc import compile_source
 from ctconsole.datapath.code import EndpointSlot, MapSlot
 from ctconsole.datapath.defines import DatapathConfig, node_defines
@@ -182,7 +182,7 @@ def _load(gate: Gate, program: Program, insns: bytes) -> int:
         return load_program(gate, insns, ProgramType.SCHED_CLS, program.name)
     except DatapathError as error:
         raise DatapathError(
-            error.message, hint=error.hint, log=logs.verifier_end(error.log)
+            error.message, hint=error.hint, log=build_logs.verifier_end(error.log)
         ) from error
 
 

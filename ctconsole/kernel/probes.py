@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctconsole.errors import CtconsoleError, GoneError
-from ctconsole.kernel import libbpf, links, mapwrite, netns, pins, tc
+from ctconsole.kernel import iproute, libbpf, mapwrite, netns, pins, tc
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import KFUNC, OBJECT, ElementCounter
 from ctconsole.kernel.gate import Gate
@@ -174,8 +174,8 @@ def _clsact() -> str:
     gate = _gate()
 
     def attach() -> None:
-        links.add_veth(gate, "probe0", "probe1")
-        index = links.get("probe0").index
+        iproute.add_veth(gate, "probe0", "probe1")
+        index = iproute.get("probe0").index
         tc.ensure_clsact(gate, index)
         program = load_program(gate, _PASS_ALL, name="probe")
         try:

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel import links, mapwrite, pins, tc
+from ctconsole.kernel import iproute, mapwrite, pins, tc
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.procs import AGENT_NAMES
@@ -181,7 +181,7 @@ def _regenerate(gate: Gate, settings: Settings, maps: Mapping[str, BpfMap], log:
     fds = [live.fd for live in maps.values()]
     tcp, other = maps[TCP_MAP].fd, maps[ANY_MAP].fd
     counter = 1 if settings.generation is Generation.V1_9 else 0
-    index = links.get(settings.interface).index
+    index = iproute.get(settings.interface).index
     tc.ensure_clsact(gate, index)
     # Both programs use every map, as the parts of a real datapath do together.
     code = {

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, GoneError
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 from ctconsole.lab.names import namespace
 from ctconsole.model.plane.endpoint import Endpoint
 
@@ -143,7 +143,7 @@ def build(gate: Gate, lab: str) -> list[Endpoint]:
     _wire_nodes(gate, names)
     _wire_outside(gate, names)
     for gateway in (f"{GATEWAY_IPV4}/32", f"{GATEWAY_IPV6}/128"):
-        links.add_address(gate, "lo", gateway, netns=names[NODE])
+        iproute.add_address(gate, "lo", gateway, netns=names[NODE])
     return [_wire_pod(gate, names[NODE], names[pod.role], pod) for pod in PODS]
 
 
@@ -184,16 +184,16 @@ def _destroy(gate: Gate, names: Iterable[str]) -> None:
     for name in present:
         # A name whose maker was killed half-way is a plain file with no namespace behind it.
         with suppress(BpfError):
-            for link in links.links(netns=name):
+            for link in iproute.links(netns=name):
                 if link.kind == "veth":
-                    links.delete(gate, link.name, netns=name)
+                    iproute.delete(gate, link.name, netns=name)
     for name in present:
         netns.delete(gate, name)
 
 
 def _wire_nodes(gate: Gate, names: Mapping[str, str]) -> None:
     node, node2 = names[NODE], names[NODE2]
-    links.add_veth(
+    iproute.add_veth(
         gate, "eth0", "eth0", netns=node, peer_netns=node2, mac=NODE_MAC, peer_mac=NODE2_MAC
     )
     for name, addresses in (
@@ -202,35 +202,35 @@ def _wire_nodes(gate: Gate, names: Mapping[str, str]) -> None:
     ):
         _configure(gate, name, "eth0", addresses)
     for address in (NODE2_IPV4, NODE2_IPV6):
-        links.add_neighbour(gate, "eth0", address, NODE2_MAC, netns=node)
+        iproute.add_neighbour(gate, "eth0", address, NODE2_MAC, netns=node)
     for address in (NODE_IPV4, NODE_IPV6):
-        links.add_neighbour(gate, "eth0", address, NODE_MAC, netns=node2)
-    links.add_route(gate, POD_CIDR, device="eth0", via=NODE_IPV4, netns=node2)
-    links.add_route(gate, POD_CIDR6, device="eth0", via=NODE_IPV6, netns=node2)
+        iproute.add_neighbour(gate, "eth0", address, NODE_MAC, netns=node2)
+    iproute.add_route(gate, POD_CIDR, device="eth0", via=NODE_IPV4, netns=node2)
+    iproute.add_route(gate, POD_CIDR6, device="eth0", via=NODE_IPV6, netns=node2)
 
 
 def _wire_outside(gate: Gate, names: Mapping[str, str]) -> None:
     node, outside = names[NODE], names[OUTSIDE]
-    links.add_veth(
+    iproute.add_veth(
         gate, UPLINK, "eth0", netns=node, peer_netns=outside, mac=UPLINK_MAC, peer_mac=OUTSIDE_MAC
     )
     _configure(gate, node, UPLINK, (f"{UPLINK_IPV4}/24", f"{UPLINK_IPV6}/64"))
     _configure(gate, outside, "eth0", (f"{OUTSIDE_IPV4}/24", f"{OUTSIDE_IPV6}/64"))
     for address in (OUTSIDE_IPV4, OUTSIDE_IPV6):
-        links.add_neighbour(gate, UPLINK, address, OUTSIDE_MAC, netns=node)
-        links.add_route(gate, "default", device=UPLINK, via=address, netns=node)
+        iproute.add_neighbour(gate, UPLINK, address, OUTSIDE_MAC, netns=node)
+        iproute.add_route(gate, "default", device=UPLINK, via=address, netns=node)
     for address in (UPLINK_IPV4, UPLINK_IPV6):
-        links.add_neighbour(gate, "eth0", address, UPLINK_MAC, netns=outside)
+        iproute.add_neighbour(gate, "eth0", address, UPLINK_MAC, netns=outside)
 
 
 def _configure(gate: Gate, name: str, interface: str, addresses: Iterable[str]) -> None:
     for address in addresses:
-        links.add_address(gate, interface, address, netns=name)
-    links.set_up(gate, interface, netns=name)
+        iproute.add_address(gate, interface, address, netns=name)
+    iproute.set_up(gate, interface, netns=name)
 
 
 def _wire_pod(gate: Gate, node: str, inside: str, pod: Pod) -> Endpoint:
-    links.add_veth(
+    iproute.add_veth(
         gate,
         pod.ifname,
         "eth0",
@@ -240,19 +240,19 @@ def _wire_pod(gate: Gate, node: str, inside: str, pod: Pod) -> Endpoint:
         peer_mac=pod.mac,
     )
     _configure(gate, inside, "eth0", (f"{pod.ipv4}/32", f"{pod.ipv6}/128"))
-    links.set_up(gate, pod.ifname, netns=node)
+    iproute.set_up(gate, pod.ifname, netns=node)
     for gateway, bits in ((GATEWAY_IPV4, 32), (GATEWAY_IPV6, 128)):
-        links.add_neighbour(gate, "eth0", gateway, pod.node_mac, netns=inside)
-        links.add_route(gate, f"{gateway}/{bits}", device="eth0", netns=inside)
-        links.add_route(gate, "default", device="eth0", via=gateway, netns=inside)
+        iproute.add_neighbour(gate, "eth0", gateway, pod.node_mac, netns=inside)
+        iproute.add_route(gate, f"{gateway}/{bits}", device="eth0", netns=inside)
+        iproute.add_route(gate, "default", device="eth0", via=gateway, netns=inside)
     for address, bits in ((pod.ipv4, 32), (pod.ipv6, 128)):
-        links.add_neighbour(gate, pod.ifname, address, pod.mac, netns=node)
-        links.add_route(gate, f"{address}/{bits}", device=pod.ifname, netns=node)
+        iproute.add_neighbour(gate, pod.ifname, address, pod.mac, netns=node)
+        iproute.add_route(gate, f"{address}/{bits}", device=pod.ifname, netns=node)
     return Endpoint(
         id=pod.id,
         name=pod.role,
         ifname=pod.ifname,
-        ifindex=links.get(pod.ifname, netns=node).index,
+        ifindex=iproute.get(pod.ifname, netns=node).index,
         mac=pod.mac,
         node_mac=pod.node_mac,
         ipv4=pod.ipv4,

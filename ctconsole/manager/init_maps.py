@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.kernel.maps import possible_cpus
 from ctconsole.manager.bpfmap import ManagedMap
-from ctconsole.manager.mapinfo import MapKind, catalogue_spec, init_map_info, nat_global_maps
+from ctconsole.manager.init_map_info import MapKind, catalogue_spec, init_map_info, nat_global_maps
 from ctconsole.manager.services import maglev_table_spec
 from ctconsole.model.catalogue import CALL_SIZE
 from ctconsole.paths import GLOBALS

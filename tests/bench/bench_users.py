@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.kernel import links, mapwrite, netns, pins, tc
+from ctconsole.kernel import iproute, mapwrite, netns, pins, tc
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import all_programs
 from ctconsole.kernel.programs import load_program
@@ -48,7 +48,7 @@ def node(gate: Gate, endpoints: int) -> Iterator[Path]:
             ["ip", "-n", name, "-batch", "-"], input="".join(pairs), text=True, check=True
         )
         with netns.inside(name):
-            for one in links.links():
+            for one in iproute.links():
                 if one.name.startswith("lxc"):
                     _endpoint(gate, root / GLOBALS, one.index)
         yield root

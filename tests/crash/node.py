@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
 from ctconsole.errors import CtconsoleError
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import iproute, netns, tc
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import all_maps
 from ctconsole.kernel.mounts import find_bpffs
@@ -136,7 +136,7 @@ class Node:
         node = self.lab.namespace(topology.NODE)
         attached = {
             one.prog_id
-            for link in links.links(netns=node)
+            for link in iproute.links(netns=node)
             for one in tc.filters(link.index, netns=node)
         }
         alike = {info.id for info in all_maps() if info.name == look.TCP_MAP[:15]} - {pinned}

@@ -13,7 +13,7 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.errors import ConfigError, LabError
 from ctconsole.kernel import netns
-from ctconsole.kernel.links import links
+from ctconsole.kernel.iproute import links
 from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.lab import lifecycle, look, pods, server, topology
 from ctconsole.lab.names import PREFIX

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 from tests.support.namespaces import connected_pair
 from tests.support.wire import POD, Wire, pin_maps
 
@@ -46,7 +46,7 @@ def veth(gate: Gate, root: Path) -> Iterator[Attached]:
     """Maps, a node (10.77.0.1) and a pod (10.77.0.2); nothing attached yet."""
     maps = pin_maps(gate, root)
     with connected_pair(gate) as (node, pod):
-        link = links.get(NODE_LINK, netns=node)
+        link = iproute.get(NODE_LINK, netns=node)
         endpoint = replace(POD, ifname=link.name, ifindex=link.index, ipv4=POD_IP)
         with loader.load(gate, AgentConfig(), maps, endpoint) as programs:
             yield Attached(gate, maps, programs, node, pod, endpoint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import iproute, netns, tc
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import all_map_ids, all_programs
 from ctconsole.kernel.mounts import find_bpffs
@@ -40,7 +40,7 @@ class Footprint:
         node = lab.namespace(topology.NODE)
         programs = {
             found.prog_id
-            for link in links.links(netns=node)
+            for link in iproute.links(netns=node)
             for found in tc.filters(link.index, netns=node)
         }
         used = {number for info in all_programs() if info.id in programs for number in info.map_ids}

@@ -7,7 +7,7 @@ import secrets
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,9 @@ def connected_pair(gate: Gate) -> Iterator[tuple[str, str]]:
     with ExitStack() as stack:
         left = stack.enter_context(namespace(gate, "left"))
         right = stack.enter_context(namespace(gate, "right"))
-        links.add_veth(gate, "left0", "right0", netns=left, peer_netns=right)
-        links.add_address(gate, "left0", "10.77.0.1/24", netns=left)
-        links.add_address(gate, "right0", "10.77.0.2/24", netns=right)
-        links.set_up(gate, "left0", netns=left)
-        links.set_up(gate, "right0", netns=right)
+        iproute.add_veth(gate, "left0", "right0", netns=left, peer_netns=right)
+        iproute.add_address(gate, "left0", "10.77.0.1/24", netns=left)
+        iproute.add_address(gate, "right0", "10.77.0.2/24", netns=right)
+        iproute.set_up(gate, "left0", netns=left)
+        iproute.set_up(gate, "right0", netns=right)
         yield left, right

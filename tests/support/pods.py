@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.datapath import loader
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 from tests.support.namespaces import namespace
 from tests.support.wire import POD
 
@@ -55,14 +55,14 @@ def two_pods(gate: Gate) -> Iterator[TwoPods]:
         endpoints = []
         for number, pod in enumerate((first, second), start=1):
             name = f"lxc{number}"
-            links.add_veth(gate, name, "eth0", netns=node, peer_netns=pod)
-            links.add_address(gate, name, f"10.78.{number}.1/24", netns=node)
-            links.add_address(gate, "eth0", f"10.78.{number}.2/24", netns=pod)
-            links.set_up(gate, name, netns=node)
-            links.set_up(gate, "eth0", netns=pod)
-            links.add_route(gate, "default", via=f"10.78.{number}.1", netns=pod)
+            iproute.add_veth(gate, name, "eth0", netns=node, peer_netns=pod)
+            iproute.add_address(gate, name, f"10.78.{number}.1/24", netns=node)
+            iproute.add_address(gate, "eth0", f"10.78.{number}.2/24", netns=pod)
+            iproute.set_up(gate, name, netns=node)
+            iproute.set_up(gate, "eth0", netns=pod)
+            iproute.add_route(gate, "default", via=f"10.78.{number}.1", netns=pod)
             netns.set_sysctl(gate, pod, "ipv4.ip_local_port_range", "1024 65535")
-            link = links.get(name, netns=node)
+            link = iproute.get(name, netns=node)
             endpoints.append(
                 replace(
                     POD,

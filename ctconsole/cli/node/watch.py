@@ -100,7 +100,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     """
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.history import History, Retention
-    from ctconsole.observe import logs
+    from ctconsole.observe import tail
     from ctconsole.observe.discovery import discover
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
@@ -128,7 +128,7 @@ def command(  # noqa: PLR0917 - click hands every option over
 
     with History(path, keep=Retention(max_age, max_events)) as history:
         record = Recorder(history.append, source="observe", subject=str(path), tell=show)
-        source = None if log is None else lambda stopped: logs.follow(log, stopped)
+        source = None if log is None else lambda stopped: tail.follow(log, stopped)
         watcher = Watcher(bpf_root, record, window=window, log=source, history=path)
         try:
             watcher.start(left(_FIRST_LOOK) or 0.0)

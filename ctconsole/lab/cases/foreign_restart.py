@@ -15,7 +15,7 @@ from ctconsole.lab.foreign_agent import TCP_MAP, TCP_MAX
 from ctconsole.lab.foreign_node import answered, connections, foreign_node
 from ctconsole.lab.tour import Case
 from ctconsole.model.event import EventKind
-from ctconsole.observe import discovery, logs
+from ctconsole.observe import discovery, tail
 from ctconsole.observe.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(lab: Lab, report: CaseReport) -> None:
         )
 
         def log(stopped: Callable[[], bool]) -> Iterator[str]:
-            return logs.follow_file(node.agent.log, stopped)
+            return tail.follow_file(node.agent.log, stopped)
 
         with Watcher(node.bpf_root, history.append, window=WINDOW, log=log):
             node.agent.configure(TCP_MAX, NEW)

@@ -24,7 +24,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, talk, topology
 from ctconsole.lab.server import PORT
 from ctconsole.lab.tour import Case
-from ctconsole.manager.mapinfo import catalogue_spec
+from ctconsole.manager.init_map_info import catalogue_spec
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.encode import key_of, values_in
 from ctconsole.model.spec import MapSpec, MapType

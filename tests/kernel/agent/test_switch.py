@@ -18,7 +18,7 @@ from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, BusyError
 from ctconsole.history import History
-from ctconsole.kernel import links
+from ctconsole.kernel import iproute
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
 from ctconsole.manager.recreate import plan_recreate
@@ -61,7 +61,7 @@ def running(settings: AgentSettings, gate: Gate) -> Iterator[AgentSettings]:
     """An agent with an endpoint at each end of a wire, which waits an hour between the two."""
     with connected_pair(gate) as (node, _):
         for number, name in ((10, "left0"), (11, "lo")):
-            link = links.get(name, netns=node)
+            link = iproute.get(name, netns=node)
             mac = "02:00:00:00:00:01"
             save_endpoint(
                 settings.state_dir,

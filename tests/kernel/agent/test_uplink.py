@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent.uplink import find_uplink, masquerade
 from ctconsole.config import AgentConfig
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import iproute, netns, tc
 from ctconsole.manager.init_maps import init_maps
 from ctconsole.model.event import Event, EventKind
 from tests.support.namespaces import connected_pair
@@ -46,7 +46,7 @@ def test_the_default_route_names_the_uplink(gate: Gate) -> None:
     anywhere = AgentConfig()
     with connected_pair(gate) as (node, _), netns.inside(node):
         assert find_uplink(anywhere) is None
-        links.add_route(gate, "default", device="left0", via="10.77.0.2")
+        iproute.add_route(gate, "default", device="left0", via="10.77.0.2")
         found = find_uplink(anywhere)
         assert found is not None
         assert found.ifname == "left0"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.datapath import loader
-from ctconsole.kernel import links, mapwrite, netns
+from ctconsole.kernel import iproute, mapwrite, netns
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.ct.layout import CtFlag
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, veth
@@ -99,7 +99,7 @@ def test_real_sockets_of_one_pod_talk_through_a_service(gate: Gate, bpffs: Path)
         for name in ("all", NODE_LINK):
             netns.set_sysctl(gate, opened.node, f"ipv4.conf.{name}.send_redirects", "0")
         for network in ("10.96.0.0/16", "169.254.42.1/32"):
-            links.add_route(gate, network, via=NODE_IP, netns=opened.pod)
+            iproute.add_route(gate, network, via=NODE_IP, netns=opened.pod)
         with netns.inside(opened.node):
             loader.attach(gate, opened.endpoint, opened.programs)
         with netns.inside(opened.pod):

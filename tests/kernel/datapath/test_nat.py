@@ -15,7 +15,7 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import netdev
 from ctconsole.errors import UsageError
-from ctconsole.kernel import links, mapwrite, netns
+from ctconsole.kernel import iproute, mapwrite, netns
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.model.event import EventKind
@@ -261,16 +261,16 @@ def masqueraded(gate: Gate, bpffs: Path) -> Iterator[tuple[str, str, str, Uplink
     with ExitStack() as stack:
         router, pod = stack.enter_context(connected_pair(gate))
         outside = stack.enter_context(namespace(gate, "outside"))
-        links.add_veth(gate, "up0", "eth0", netns=router, peer_netns=outside)
-        links.add_address(gate, "up0", f"{UPLINK_IP}/24", netns=router)
-        links.add_address(gate, "eth0", f"{OUTSIDE_IP}/24", netns=outside)
-        links.set_up(gate, "up0", netns=router)
-        links.set_up(gate, "eth0", netns=outside)
-        links.add_route(gate, "default", device="right0", via="10.77.0.1", netns=pod)
+        iproute.add_veth(gate, "up0", "eth0", netns=router, peer_netns=outside)
+        iproute.add_address(gate, "up0", f"{UPLINK_IP}/24", netns=router)
+        iproute.add_address(gate, "eth0", f"{OUTSIDE_IP}/24", netns=outside)
+        iproute.set_up(gate, "up0", netns=router)
+        iproute.set_up(gate, "eth0", netns=outside)
+        iproute.add_route(gate, "default", device="right0", via="10.77.0.1", netns=pod)
         netns.set_sysctl(gate, router, "ipv4.ip_forward", "1")
         maps = pin_maps(gate, bpffs, nat_specs())
         add_pod(gate, maps["cilium_lxc"], POD_IP)
-        link = links.get("up0", netns=router)
+        link = iproute.get("up0", netns=router)
         uplink = Uplink(link.name, link.index, UPLINK_IP, native_cidr="10.77.0.0/16")
         with (
             netns.inside(router),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.datapath import loader
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 from tests.support.attached import NODE_IP, NODE_LINK, POD_IP, POD_LINK, Attached, veth
 from tests.support.tables import put_service
 
@@ -37,9 +37,9 @@ def wire(gate: Gate, bpffs: Path) -> Iterator[Attached]:
             (opened.pod, POD_LINK, POD_IP6),
         ):
             netns.set_sysctl(gate, where, f"ipv6.conf.{link}.accept_dad", "0")
-            links.add_address(gate, link, f"{address}/64", netns=where)
-        links.add_route(gate, "10.96.0.0/16", via=NODE_IP, netns=opened.pod)
-        links.add_route(gate, "fd96::/64", via=NODE_IP6, netns=opened.pod)
+            iproute.add_address(gate, link, f"{address}/64", netns=where)
+        iproute.add_route(gate, "10.96.0.0/16", via=NODE_IP, netns=opened.pod)
+        iproute.add_route(gate, "fd96::/64", via=NODE_IP6, netns=opened.pod)
         with netns.inside(opened.node):
             loader.attach(gate, opened.endpoint, opened.programs)
         yield opened

@@ -14,7 +14,7 @@ import pytest
 from ctconsole.config import AgentConfig
 from ctconsole.datapath import loader
 from ctconsole.errors import DatapathError
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import iproute, netns, tc
 from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.table import Direction
@@ -210,16 +210,16 @@ def test_an_identity_travels_from_one_pod_to_the_next(wire: Attached) -> None:
     gate, node = wire.gate, wire.node
     attach(wire)
     with namespace(gate, "other") as other:
-        links.add_veth(gate, "left1", "other0", netns=node, peer_netns=other)
+        iproute.add_veth(gate, "left1", "other0", netns=node, peer_netns=other)
         for name, address, where in (
             ("left1", "10.78.0.1/24", node),
             ("other0", "10.78.0.2/24", other),
         ):
-            links.add_address(gate, name, address, netns=where)
-            links.set_up(gate, name, netns=where)
-        links.add_route(gate, "10.78.0.0/24", via=NODE_IP, netns=wire.pod)
+            iproute.add_address(gate, name, address, netns=where)
+            iproute.set_up(gate, name, netns=where)
+        iproute.add_route(gate, "10.78.0.0/24", via=NODE_IP, netns=wire.pod)
         netns.set_sysctl(gate, node, "ipv4.ip_forward", "1")
-        link = links.get("left1", netns=node)
+        link = iproute.get("left1", netns=node)
         second = replace(wire.endpoint, id=11, ifname=link.name, ifindex=link.index, identity=300)
         with (
             netns.inside(node),
@@ -238,7 +238,7 @@ def test_an_identity_travels_from_one_pod_to_the_next(wire: Attached) -> None:
 
 
 def test_nothing_is_attached_to_an_interface_that_is_gone(wire: Attached) -> None:
-    links.delete(wire.gate, NODE_LINK, netns=wire.node)
+    iproute.delete(wire.gate, NODE_LINK, netns=wire.node)
     with netns.inside(wire.node):
         with pytest.raises(DatapathError, match=r"Endpoint 10 \(left0\) takes no programs"):
             loader.attach(wire.gate, wire.endpoint, wire.programs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.kernel import attachments, hooks, links, mapwrite, netns, pins, tc
+from ctconsole.kernel import attachments, hooks, iproute, mapwrite, netns, pins, tc
 from ctconsole.kernel.attachments import link_attachment
 from ctconsole.kernel.counts import ElementCounter
 from ctconsole.kernel.hooks import Asker, Attachment, Hook, Target, known
@@ -42,7 +42,7 @@ MESSAGE_VERDICT, VERDICT = 7, 38
 
 def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) -> None:
     with connected_pair(gate) as (left, _):
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         fd = load_program(gate, returning(TC_ACT_OK), name="any")
         number = program_info(fd).id
         tc.ensure_clsact(gate, index, netns=left)
@@ -62,7 +62,7 @@ def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) 
 
 def test_tcx_programs_are_found_without_a_link(gate: Gate) -> None:
     with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         attach(gate, fd, TCX_INGRESS, index, space=left)
         attach(gate, fd, TCX_EGRESS, index, space=left)
         assert attached(number) == [
@@ -73,7 +73,7 @@ def test_tcx_programs_are_found_without_a_link(gate: Gate) -> None:
 
 def test_a_tcx_link_is_named_by_its_interface_and_listed_once(gate: Gate) -> None:
     with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         with link(gate, fd, TCX_INGRESS, index, space=left):
             found = attached(number)
             by_link = [one for one in attachments.links() if one.prog_id == number]
@@ -84,9 +84,9 @@ def test_a_tcx_link_is_named_by_its_interface_and_listed_once(gate: Gate) -> Non
 
 def test_a_link_that_lost_its_interface_reaches_nothing(gate: Gate) -> None:
     with connected_pair(gate) as (left, _), program(gate, ProgramType.SCHED_CLS) as (fd, number):
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         with link(gate, fd, TCX_INGRESS, index, space=left):
-            links.delete(gate, "left0", netns=left)
+            iproute.delete(gate, "left0", netns=left)
             assert attached(number) == []
 
 
@@ -105,7 +105,7 @@ def test_xdp_programs_are_found_with_their_mode(
 
 def test_an_xdp_link_is_listed_once(gate: Gate) -> None:
     with connected_pair(gate) as (left, _), program(gate, ProgramType.XDP) as (fd, number):
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         with link(gate, fd, XDP, index, space=left):
             found = attached(number)
         assert found == [Attachment("xdp", f"driver of left0 in {left}", number)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError, DeniedError, GoneError
-from ctconsole.kernel import links, netns
+from ctconsole.kernel import iproute, netns
 from tests.support.namespaces import namespace, unique
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_a_namespace_lives_from_create_to_delete(gate: Gate) -> None:
     try:
         assert netns.exists(name)
         assert name in netns.names("ctt-")
-        assert [(link.name, link.up) for link in links.links(netns=name)] == [("lo", True)]
+        assert [(link.name, link.up) for link in iproute.links(netns=name)] == [("lo", True)]
     finally:
         assert netns.delete(gate, name)
     assert not netns.exists(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError
-from ctconsole.kernel import links, netns, tc
+from ctconsole.kernel import iproute, netns, tc
 from ctconsole.kernel.programs import load_program, program_info
 from tests.support.bpf_insns import TC_ACT_OK, TC_ACT_SHOT, returning
 from tests.support.namespaces import connected_pair
@@ -38,7 +38,7 @@ def test_a_filter_is_attached_listed_replaced_and_removed(
     gate: Gate, pair: tuple[str, str], drop_all: int
 ) -> None:
     left, _ = pair
-    index = links.get("left0", netns=left).index
+    index = iproute.get("left0", netns=left).index
     assert tc.filters(index, netns=left) == []
     assert tc.ensure_clsact(gate, index, netns=left)
     assert not tc.ensure_clsact(gate, index, netns=left)
@@ -64,10 +64,10 @@ def test_no_packet_slips_through_while_a_filter_is_replaced(
     gate: Gate, pair: tuple[str, str], drop_all: int
 ) -> None:
     left, right = pair
-    index = links.get("right0", netns=right).index
+    index = iproute.get("right0", netns=right).index
     # ARP would be dropped as well, and then nothing would be sent at all.
-    mac = links.get("right0", netns=right).mac
-    links.add_neighbour(gate, "left0", "10.77.0.2", mac, netns=left)
+    mac = iproute.get("right0", netns=right).mac
+    iproute.add_neighbour(gate, "left0", "10.77.0.2", mac, netns=left)
     with netns.inside(right):
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with netns.inside(left):

@@ -13,7 +13,7 @@ from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.history import History
-from ctconsole.kernel import links, mapwrite
+from ctconsole.kernel import iproute, mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
@@ -49,7 +49,7 @@ def users(map_id: int) -> list[str]:
 def running(settings: AgentSettings, gate: Gate) -> Iterator[AgentSettings]:
     """An agent with one endpoint in a namespace of its own."""
     with connected_pair(gate) as (node, _):
-        link = links.get("left0", netns=node)
+        link = iproute.get("left0", netns=node)
         pod = Endpoint(10, "pod", "left0", link.index, "02:00:00:00:00:01", link.mac, "10.77.0.2")
         save_endpoint(settings.state_dir, pod)
         made = replace(settings, netns=node)

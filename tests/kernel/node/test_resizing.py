@@ -12,7 +12,7 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.agent.state import save_endpoint
 from ctconsole.errors import BusyError, ConfigError
-from ctconsole.kernel import links, mapwrite
+from ctconsole.kernel import iproute, mapwrite
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -42,7 +42,7 @@ ENTRIES = 700
 def running(settings: AgentSettings, gate: Gate) -> Iterator[AgentSettings]:
     """An agent with one endpoint, and a table with entries that have counts."""
     with connected_pair(gate) as (node, _):
-        link = links.get("left0", netns=node)
+        link = iproute.get("left0", netns=node)
         pod = Endpoint(10, "pod", "left0", link.index, "02:00:00:00:00:01", link.mac, "10.77.0.2")
         save_endpoint(settings.state_dir, pod)
         made = replace(settings, netns=node)

@@ -12,7 +12,7 @@ import pytest
 
 from ctconsole.errors import bpf_error
 from ctconsole.kernel import attachments as looks
-from ctconsole.kernel import links, mapwrite, pins, tc
+from ctconsole.kernel import iproute, mapwrite, pins, tc
 from ctconsole.kernel.maps import BpfMap, all_map_ids
 from ctconsole.kernel.programs import all_program_ids, load_program, program_info
 from ctconsole.lab.foreign_agent import TCP_MAP
@@ -129,7 +129,7 @@ def split(gate: Gate, bpffs: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _attach(gate: Gate, space: str, name: str, insns: bytes) -> None:
-    index = links.get(name, netns=space).index
+    index = iproute.get(name, netns=space).index
     program = load_program(gate, insns, name="holding")
     tc.ensure_clsact(gate, index, netns=space)
     tc.replace_filter(gate, index, tc.TcHook.INGRESS, program, "holding", netns=space)
@@ -185,7 +185,7 @@ def test_an_alarm_is_not_over_because_nobody_could_look(
         watch._inventory = Inventory()
         assert watch.step(pinned) == []
         monkeypatch.undo()
-        links.delete(gate, "left0", netns=left)
+        iproute.delete(gate, "left0", netns=left)
         over: list[Event] = []
         deadline = time.monotonic() + 20
         # The kernel lets go of the program a moment after its interface.

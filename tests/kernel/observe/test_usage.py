@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ctconsole.history import History
-from ctconsole.kernel import links, mapwrite, netns, pins, tc
+from ctconsole.kernel import iproute, mapwrite, netns, pins, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
@@ -92,7 +92,7 @@ def test_a_tcx_program_on_an_old_map_is_an_alarm(gate: Gate, bpffs: Path, *, by_
     ):
         pins.pin(gate, old, path)
         pins.pin(gate, kept, path.parent / ANY_MAP)
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         if by_link:
             stack.enter_context(link(gate, fd, TCX_INGRESS, index, space=left))
         else:
@@ -131,7 +131,7 @@ def test_while_programs_change_hands_it_is_only_a_warning(node: ForeignNode, gat
     replace_pin(gate, root / GLOBALS / TCP_MAP)
     with BpfMap.open(root / GLOBALS / TCP_MAP) as live:
         fd = load_program(gate, using_map(live.fd), name="moved")
-    index = links.get("left0", netns=node.left).index
+    index = iproute.get("left0", netns=node.left).index
     tc.replace_filter(gate, index, tc.TcHook.EGRESS, fd, "moved", netns=node.left)
     os.close(fd)
     found = usage(root)
@@ -147,7 +147,7 @@ def test_maps_of_the_same_name_elsewhere_are_not_taken_for_ours(
         spec = MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 32768)
         with mapwrite.create(gate, spec) as other:
             fd = load_program(gate, using_map(other.fd), name="stranger")
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
         tc.replace_filter(gate, index, tc.TcHook.INGRESS, fd, "stranger", netns=left)
         os.close(fd)
@@ -164,7 +164,7 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
         with mapwrite.create(gate, MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 4096)) as old:
             pins.pin(gate, old, path)
             fd = load_program(gate, using_map(old.fd), name="alone")
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
         tc.replace_filter(gate, index, tc.TcHook.INGRESS, fd, "alone", netns=left)
         os.close(fd)
@@ -197,7 +197,7 @@ def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) 
         mapwrite.update(
             gate, calls, (1).to_bytes(4, sys.byteorder), called.to_bytes(4, sys.byteorder)
         )
-        index = links.get("left0", netns=left).index
+        index = iproute.get("left0", netns=left).index
         tc.ensure_clsact(gate, index, netns=left)
         tc.replace_filter(gate, index, tc.TcHook.INGRESS, caller, "caller", netns=left)
         os.close(caller)

@@ -10,7 +10,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP, TCP_MAX
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.observe import logs, splitwatch, watcher
+from ctconsole.observe import splitwatch, tail, watcher
 from ctconsole.observe.moves import Moves
 from ctconsole.observe.watcher import Watcher
 from ctconsole.paths import GLOBALS
@@ -62,7 +62,7 @@ def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_pa
         old = node.map_info(ANY_MAP)
         kept = node.map_info(TCP_MAP)
         first_pid = agent.pid
-        with watching(bpffs, lambda stopped: logs.follow_file(agent.log, stopped)) as seen:
+        with watching(bpffs, lambda stopped: tail.follow_file(agent.log, stopped)) as seen:
             agent.configure("bpf-ct-global-any-max", 4096)
             lost = node.entries(ANY_MAP)
             agent.restart()
@@ -177,7 +177,7 @@ def test_an_agent_of_the_older_generation_tells_the_same(
     with foreign_node(gate, bpffs, tmp_path, "1.9") as node:
         agent = node.agent
         agent.start()
-        with watching(bpffs, lambda stopped: logs.follow_file(agent.log, stopped)) as seen:
+        with watching(bpffs, lambda stopped: tail.follow_file(agent.log, stopped)) as seen:
             agent.configure(TCP_MAX, 8192)
             agent.restart()
             story = seen.story()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from ctconsole.errors import MissingFeatureError
-from ctconsole.observe import logs
+from ctconsole.observe import tail
 from tests.support.foreign import until
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Follower:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        for line in logs.follow_file(self._path, self._ended.is_set, from_start=self._from_start):
+        for line in tail.follow_file(self._path, self._ended.is_set, from_start=self._from_start):
             self.lines.append(line)
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ def test_a_file_written_anew_is_read_from_its_start_however_long_it_became(
 def test_a_pipe_by_name_keeps_nobody_waiting_and_is_read(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    assert list(logs.follow_file(path, iter([False, False, True]).__next__)) == []
+    assert list(tail.follow_file(path, iter([False, False, True]).__next__)) == []
     with Follower(path) as follower:
         with path.open("w") as pipe:
             pipe.write("one\n")
@@ -104,11 +104,11 @@ def test_a_pipe_by_name_keeps_nobody_waiting_and_is_read(tmp_path: Path) -> None
 
 def test_a_plain_file_as_standard_input_is_cut_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b"one\n" + b"x" * (3 * logs.LONGEST_LINE) + b"\ntwo")
+    path.write_bytes(b"one\n" + b"x" * (3 * tail.LONGEST_LINE) + b"\ntwo")
     with path.open("rb") as stream:
-        one, long, two = logs.follow_stream(stream)
+        one, long, two = tail.follow_stream(stream)
     assert (one, two) == ("one", "two")
-    assert len(long) <= logs.LONGEST_LINE + logs.CHUNK
+    assert len(long) <= tail.LONGEST_LINE + tail.CHUNK
 
 
 def test_a_file_that_comes_later_is_read_whole(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_pipe_is_read_until_it_ends() -> None:
     os.write(write, b"one\r\ntwo")
     os.close(write)
     with os.fdopen(read, "rb") as stream:
-        assert list(logs.follow_stream(stream)) == ["one", "two"]
+        assert list(tail.follow_stream(stream)) == ["one", "two"]
 
 
 def test_a_journal_is_read_through_its_tool(
@@ -132,13 +132,13 @@ def test_a_journal_is_read_through_its_tool(
     tool.write_text('#!/bin/sh\necho "$@"\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert list(logs.follow("journal")) == ["-f -n 0 -o cat -u cilium"]
+    assert list(tail.follow("journal")) == ["-f -n 0 -o cat -u cilium"]
     with pytest.raises(MissingFeatureError, match="journalctl"):
-        list(logs.follow_journal(program="no-such-journalctl"))
+        list(tail.follow_journal(program="no-such-journalctl"))
 
 
 def test_a_line_without_end_does_not_grow_for_ever() -> None:
-    lines = logs.Lines()
+    lines = tail.Lines()
     for _ in range(40):
-        assert lines.feed(b"x" * logs.CHUNK) == []
-    assert len(lines.end()[0]) == logs.LONGEST_LINE
+        assert lines.feed(b"x" * tail.CHUNK) == []
+    assert len(lines.end()[0]) == tail.LONGEST_LINE

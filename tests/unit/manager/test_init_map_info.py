@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ctconsole.config import AgentConfig
-from ctconsole.manager.mapinfo import MapKind, init_map_info
+from ctconsole.manager.init_map_info import MapKind, init_map_info
 
 NODE_PORT = AgentConfig.from_options({"enable-node-port": "true"})
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ctconsole.datapath.logs import clang_errors, verifier_end
+from ctconsole.datapath.build_logs import clang_errors, verifier_end
 
 CLANG = """\
 In file included from <built-in>:4:
