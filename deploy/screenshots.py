@@ -26,6 +26,7 @@ from ctconsole.ui.screens.flush import FlushScreen  # noqa: E402
 from ctconsole.ui.screens.recreate import RecreateScreen  # noqa: E402
 from ctconsole.ui.widgets.line_table import LineTable  # noqa: E402
 from tests.support import split_brain  # noqa: E402
+from tests.support.ct_tables import elsewhere  # noqa: E402
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeActions, FakeSource  # noqa: E402
 from tests.support.pilots import (  # noqa: E402
     first_sample,
@@ -73,7 +74,7 @@ def prepared(*, split: bool = False) -> ConsoleApp:
         FakeActions(source),
         interval=3600,
         clock=clock,
-        translated=lambda: {14: source.table(CT4).key_rows[::40]},
+        translated=lambda: {14: elsewhere(source.table(CT4).key_rows[::40])},
     )
     finals = {path: source.rows[path].entries or 0 for path in (CT4, CT_ANY4)}
     for beat in range(BEATS):

@@ -32,8 +32,17 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 @contextmanager
-def connected(lab: Lab, host: str, address: str, port: int = PORT) -> Iterator[socket.socket]:
+def connected(
+    lab: Lab, host: str, address: str, port: int = PORT, *, own_port: int = 0
+) -> Iterator[socket.socket]:
     """A TCP connection opened in one of the lab's hosts.
+
+    Args:
+        lab: whose hosts.
+        host: which of them connects.
+        address: where to.
+        port: where to.
+        own_port: the port it comes from; 0: one the kernel picks.
 
     Raises:
         LabError: nobody answers there.
@@ -43,6 +52,7 @@ def connected(lab: Lab, host: str, address: str, port: int = PORT) -> Iterator[s
     with client:
         client.settimeout(PATIENCE)
         try:
+            client.bind(("", own_port))
             client.connect((address, port))
         except OSError as error:
             raise LabError(f"{host} cannot connect to {address} port {port}: {error}") from error
@@ -51,7 +61,7 @@ def connected(lab: Lab, host: str, address: str, port: int = PORT) -> Iterator[s
 
 @contextmanager
 def accepted(
-    lab: Lab, client_host: str, server_host: str, address: str, port: int
+    lab: Lab, client_host: str, server_host: str, address: str, port: int, *, own_port: int = 0
 ) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of a TCP connection from one host to another, the client's first.
 
@@ -64,7 +74,7 @@ def accepted(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("", port))
         listener.listen()
-        with connected(lab, client_host, address, port) as client:
+        with connected(lab, client_host, address, port, own_port=own_port) as client:
             listener.settimeout(PATIENCE)
             server, _ = listener.accept()
             with server:

@@ -9,7 +9,7 @@ from ctconsole.errors import FormatError, GoneError, NoMapError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.rows import read_rows
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, ct_keys_of
+from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, translations
 from ctconsole.model.plane.service_rows import service_facts
 from ctconsole.model.records.table import RecordTable
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
 
 FAMILIES = (4, 6)
 NAT_MAPS: Final[Mapping[int, str]] = MappingProxyType(
@@ -55,26 +55,26 @@ def _services(folder: Path, family: int) -> Mapping[int, ServiceFacts]:
     return service_facts(table, maglev)
 
 
-def read_translated(folder: Path) -> Mapping[int, Keys]:
+def read_translated(folder: Path) -> Mapping[int, Translations]:
     """Read the NAT tables pinned in ``tc/globals``; see `Knowledge.translated`.
 
     Raises:
         BpfError: a map cannot be read.
         FormatError: see `open_nat`.
     """
-    found: dict[int, Keys] = {}
+    found: dict[int, Translations] = {}
     for size in NAT_MAPS:
         nat = open_nat(folder, size)
         if nat is not None:
             with nat:
-                found[size] = nat_owners(nat)
+                found[size] = nat_translations(nat)
     return MappingProxyType(found)
 
 
-def nat_owners(nat: BpfMap) -> Keys:
-    """Of every entry of a NAT table the conntrack key it belongs to (see `Knowledge`)."""
+def nat_translations(nat: BpfMap) -> Translations:
+    """Read whose packets a NAT table translates."""
     dump = nat.read()
-    return ct_keys_of(dump.keys, dump.values).view(f"V{dump.keys.shape[1]}")
+    return translations(dump.keys, dump.values)
 
 
 def open_nat(folder: Path, key_size: int) -> BpfMap | None:

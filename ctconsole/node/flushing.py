@@ -20,7 +20,7 @@ from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.changing import changing
-from ctconsole.manager.knowledge import nat_owners, open_nat
+from ctconsole.manager.knowledge import nat_translations, open_nat
 from ctconsole.manager.revived import Revived
 from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import Layout
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event, Scalar
     from ctconsole.model.spec import MapInfo
@@ -221,7 +221,7 @@ def plan_flush(
         entries=len(table),
         keys=chosen.key_rows.view(np.uint8).reshape(-1, info.key_size),
         verdicts=tuple(judge(chosen, Change.FLUSH).reasons()),
-        mappings=int(np.count_nonzero(np.isin(chosen.nat_owners, chosen.key_rows))),
+        mappings=int(np.count_nonzero(np.isin(chosen.translations.owners, chosen.key_rows))),
         warnings=(),
         single=key is not None,
     )
@@ -350,13 +350,13 @@ def _nat_of(path: Path, info: MapInfo) -> BpfMap | None:
     return open_nat(path.parent, info.key_size) if path.name.endswith("_global") else None
 
 
-def _translated(path: Path, info: MapInfo) -> Mapping[int, Keys]:
+def _translated(path: Path, info: MapInfo) -> Mapping[int, Translations]:
     """Whose translations go with the entries of a map (see `Knowledge.translated`)."""
     nat = _nat_of(path, info)
     if nat is None:
         return {}
     with nat:
-        return {info.key_size: nat_owners(nat)}
+        return {info.key_size: nat_translations(nat)}
 
 
 def _checked(key: bytes, info: MapInfo) -> bytes:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import FormatError
 from ctconsole.manager.knowledge import NAT_MAPS
 from ctconsole.model.ct.knowledge import Knowledge, ServiceFacts
-from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, ct_keys_of
+from ctconsole.model.ct.natpairs import NAT_VALUE_SIZES, translations
 from ctconsole.model.plane.service_rows import service_facts
 from ctconsole.model.readers.agentjson import policy_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.raw import Raw
     from ctconsole.observe.offline import Offline
     from ctconsole.observe.offline_nodes import NodeFiles
@@ -42,7 +42,7 @@ def knowledge_of(maps: Iterable[Raw], node: NodeFiles) -> Knowledge:
         node: what else is known of it; its agent tells which endpoints have policy.
     """
     services: dict[int, ServiceFacts] = {}
-    translated: dict[int, Keys] = {}
+    translated: dict[int, Translations] = {}
     maglev: dict[str, set[bytes]] = defaultdict(set)
     fronts: list[tuple[str, Raw]] = []
     for one in maps:
@@ -52,9 +52,7 @@ def knowledge_of(maps: Iterable[Raw], node: NodeFiles) -> Knowledge:
         elif found := _SERVICES.fullmatch(label):
             fronts.append((found[1], one))
         elif label == NAT_MAPS.get(one.info.key_size) and _is_nat(one):
-            translated[one.info.key_size] = ct_keys_of(one.keys, one.values).view(
-                f"V{one.info.key_size}"
-            )
+            translated[one.info.key_size] = translations(one.keys, one.values)
     for family, one in fronts:
         try:
             table = one.records()

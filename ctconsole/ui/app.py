@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.screen import Screen
 
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.query import Query
     from ctconsole.model.names import Names
     from ctconsole.model.plan import Report
@@ -120,7 +120,7 @@ class ConsoleApp(App[None]):
         clock: Callable[[], float] = time.time,
         theme: str = DEFAULT_THEME,
         names: Callable[[], tuple[Names, Sequence[str]]] | None = None,
-        translated: Callable[[], Mapping[int, Keys]] = dict,
+        translated: Callable[[], Mapping[int, Translations]] = dict,
         read_only_hint: str = HINT,
     ) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from textual.app import App
 
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.query import Query
     from ctconsole.model.names import Names
     from ctconsole.observe.sampler import Sample
@@ -64,7 +64,7 @@ class Console(Protocol):
         """The wall clock, seconds since the epoch."""
         ...
 
-    def read_translated(self) -> Mapping[int, Keys]:
+    def read_translated(self) -> Mapping[int, Translations]:
         """Whose address translations are in the NAT tables (see `Knowledge`); takes its time.
 
         Raises:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.model.ct.knowledge import Translations
 from ctconsole.model.ct.layout import KEY4, KEY6, IpProtocol, Layout, value_dtype
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.spec import MapInfo, MapType
+
+if TYPE_CHECKING:
+    from ctconsole.model.ct.knowledge import Keys
 
 NOW = 10_000
 """The node's clock in these tables, in seconds."""
@@ -79,3 +84,8 @@ def ct_table(
         now=now,
         taken_at=taken_at,
     )
+
+
+def elsewhere(owners: Keys) -> Translations:
+    """What a NAT table tells that gives each of these connections a port that is not its own."""
+    return Translations(owners, np.zeros(len(owners), np.bool_))

@@ -30,6 +30,7 @@ from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import MapInfo, MapType, differences, spec_of
 from ctconsole.node.flushing import FlushPlan, FlushReport
 from ctconsole.observe.source import MapRow, NodeSnapshot
+from tests.support.ct_tables import elsewhere
 
 if TYPE_CHECKING:
     import threading
@@ -393,7 +394,7 @@ class FakeActions:
         if key is not None:
             rows &= (raw == np.frombuffer(key, np.uint8)).all(axis=1)
         chosen = table.take(rows)
-        owners = {chosen.keys.dtype.itemsize: chosen.key_rows[::40]}
+        owners = {chosen.keys.dtype.itemsize: elsewhere(chosen.key_rows[::40])}
         chosen = replace(chosen, knowledge=replace(SERVICES_KNOWN, translated=owners))
         return FlushPlan(
             path=Path(path),

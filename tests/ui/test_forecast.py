@@ -8,6 +8,7 @@ from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.widgets.ct_rows import CtRows
+from tests.support.ct_tables import elsewhere
 from tests.support.fakes import CT4, EPOCH, FakeSource
 from tests.support.pilots import open_entries, resample, screen_text, settle, until
 
@@ -32,12 +33,12 @@ async def test_a_forecast_needs_no_write_gate(read_only: ConsoleApp, source: Fak
 
 
 async def test_translations_are_what_a_flush_costs_more(source: FakeSource) -> None:
-    some = source.table(CT4).key_rows[:400]
-    console = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, translated=lambda: {14: some})
+    known = {14: elsewhere(source.table(CT4).key_rows[:400])}
+    console = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, translated=lambda: known)
     async with console.run_test(size=(120, 40)) as pilot:
         await open_forecast(pilot)
         shown = screen_text(pilot)
-    assert "the next packet has a new port" in shown
+    assert "the next one has another port" in shown
 
 
 async def test_a_forecast_follows_the_table(console: ConsoleApp, source: FakeSource) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     Keys: TypeAlias = npt.NDArray[Any]
+    Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,19 @@ class PolicyFacts:
     never: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Translations:
+    """Whose packets leave under another address, from the entries of a NAT table.
+
+    Attributes:
+        owners: of every entry the conntrack key it belongs to, ``V14`` or ``V38`` elements.
+        kept: whether the port, or ICMP identifier, stayed the connection's own; a row each.
+    """
+
+    owners: Keys
+    kept: Bools
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """What is known beside the table.
@@ -53,13 +68,12 @@ class Knowledge:
     Attributes:
         services: by ``rev_nat_index`` in host order; one that is missing is not known.
         policy: where policy is enforced.
-        translated: of every NAT entry the conntrack key it belongs to, as ``V14`` or ``V38``
-            elements, by key size; None where nobody looked.
+        translated: by key size; None where nobody looked.
     """
 
     services: Mapping[int, ServiceFacts] = field(default_factory=lambda: MappingProxyType({}))
     policy: PolicyFacts = PolicyFacts()
-    translated: Mapping[int, Keys] | None = None
+    translated: Mapping[int, Translations] | None = None
 
 
 NOTHING_KNOWN: Final = Knowledge()

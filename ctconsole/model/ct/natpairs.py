@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.ct.knowledge import Translations
 from ctconsole.model.ct.layout import KEYS, TUPLE_F_IN, TUPLE_F_OUT
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ def ct_keys_of(keys: Bytes, values: Bytes) -> Keys:
     found["nexthdr"] = rows["nexthdr"]
     found["flags"] = TUPLE_F_OUT
     return found
+
+
+def translations(keys: Bytes, values: Bytes) -> Translations:
+    """Whose packets are translated, and of whom the port stays; see `ct_keys_of`."""
+    size = keys.shape[1]
+    rows = np.ascontiguousarray(keys).view(KEYS[size]).reshape(-1)
+    _, port = _target(size)
+    ports = np.ascontiguousarray(values[:, port]).view(">u2").reshape(-1)
+    # An answer comes to the port that was given, and gets the connection's own.
+    replaced = np.where(rows["flags"] == TUPLE_F_IN, rows["dport"], rows["sport"])
+    return Translations(ct_keys_of(keys, values).view(f"V{size}"), ports == replaced)
 
 
 def packet_key(ct_key: bytes) -> bytes | None:

@@ -3,7 +3,8 @@
 A conntrack table is a cache of "this is an answer": every packet from the opener passes policy
 and makes a new entry, with no SYN asked for. So most connections do not notice; those that do
 are told from their entries by the rules below (``bpf/lib/conntrack.h``, ``bpf_lxc.c``,
-``bpf/lib/nodeport.h``, ``pkg/maps/ctmap/ctmap.go`` for what a flush takes with it).
+``bpf/lib/nodeport.h``, ``pkg/maps/ctmap/ctmap.go`` for what a flush takes with it,
+``bpf/lib/nat.h`` for the port a translation would rather have: the connection's own).
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Reason(IntEnum):
     TUNNEL = 12
     RELATED = 13
     SNAT = 14
+    SNAT_KEPT = 15
 
 
 REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
@@ -95,7 +97,9 @@ REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.PROXY: "through a proxy, which answers do not show",
         Reason.TUNNEL: "came out of a tunnel, which answers do not show",
         Reason.RELATED: "ICMP errors about a connection are judged by policy",
-        Reason.SNAT: "its address translation is deleted with it: the next packet has a new port",
+        Reason.SNAT: "its address translation goes with it, and the next one has another port",
+        Reason.SNAT_KEPT: "translated to its own port, which it has again if the pod speaks first; "
+        "if the outside does, that is reset",
     }
 )
 """One sentence each for a person."""
@@ -207,9 +211,10 @@ def _rules(table: CtTable, change: Change) -> Iterator[tuple[Bools, Risk, Reason
     yield random & tcp, Risk.BREAKS, Reason.RANDOM_BACKEND
     yield random, Risk.AT_RISK, Reason.RANDOM_BACKEND
     if change is Change.FLUSH:
-        translated = table.translated & lasting
-        yield translated & tcp, Risk.BREAKS, Reason.SNAT
-        yield translated, Risk.AT_RISK, Reason.SNAT
+        moved = table.moved & lasting
+        yield moved & tcp, Risk.BREAKS, Reason.SNAT
+        yield moved, Risk.AT_RISK, Reason.SNAT
+        yield table.translated & tcp & lasting, Risk.AT_RISK, Reason.SNAT_KEPT
     dsr = _any(flags, CtFlag.DSR) & lasting
     yield dsr & tcp, Risk.BREAKS, Reason.DSR
     yield dsr, Risk.AT_RISK, Reason.DSR

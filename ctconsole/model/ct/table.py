@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
-from ctconsole.model.ct.knowledge import NOTHING_KNOWN
+from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Translations
 from ctconsole.model.ct.layout import (
     KEYS,
     LAYOUTS,
@@ -264,15 +264,21 @@ class CtTable:
         return np.ascontiguousarray(self.keys).view(f"V{self.keys.dtype.itemsize}").reshape(-1)
 
     @property
-    def nat_owners(self) -> Records:
-        """Of every NAT entry of the family the conntrack key it belongs to, as `key_rows`."""
-        none = self.key_rows[:0]
+    def translations(self) -> Translations:
+        """The NAT entries of the family; none where nobody looked for them."""
+        none = Translations(self.key_rows[:0], np.zeros(0, np.bool_))
         return (self.knowledge.translated or {}).get(self.keys.dtype.itemsize, none)
 
     @cached_property
     def translated(self) -> Bools:
         """Entries with an SNAT mapping; none where nobody looked for mappings."""
-        return np.isin(self.key_rows, self.nat_owners)
+        return np.isin(self.key_rows, self.translations.owners)
+
+    @cached_property
+    def moved(self) -> Bools:
+        """Those of them that leave from another port than their own."""
+        known = self.translations
+        return np.isin(self.key_rows, known.owners[~known.kept])
 
     @cached_property
     def remaining(self) -> npt.NDArray[np.int64]:

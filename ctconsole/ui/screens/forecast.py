@@ -21,7 +21,7 @@ from ctconsole.ui.text import clean, plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ctconsole.model.ct.knowledge import Keys
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.risk import Forecast, Reason
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
@@ -48,7 +48,7 @@ class ForecastScreen(Details):
     def __init__(self, table: CtTable) -> None:
         super().__init__(f"What becomes of {table.info.label}")
         self._table = table
-        self._translated: Mapping[int, Keys] | None = None
+        self._translated: Mapping[int, Translations] | None = None
 
     def on_mount(self) -> None:
         """Say what is being done; the answer comes from a worker."""

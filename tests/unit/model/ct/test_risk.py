@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
+from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts, Translations
 from ctconsole.model.ct.layout import CtFlag, IpProtocol, Layout
 from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
 from tests.support import captures
@@ -20,6 +21,12 @@ def verdict(
 ) -> tuple[Risk, Reason]:
     verdicts = judge(replace(ct_table(entry), knowledge=knowledge), change)
     return Risk(verdicts.risk[0]), Reason(verdicts.reason[0])
+
+
+def translated_as(entry: Entry, *, kept: bool) -> Knowledge:
+    """What is known where a connection leaves translated, from its own port or from another."""
+    owners = ct_table(entry).key_rows
+    return replace(NO_POLICY, translated={14: Translations(owners, np.array([kept]))})
 
 
 def test_a_plain_connection_comes_back_by_its_next_packet() -> None:
@@ -111,9 +118,23 @@ def test_related_errors_are_judged_by_policy() -> None:
 
 
 def test_only_a_flush_takes_the_translation_along() -> None:
-    knowledge = replace(NO_POLICY, translated={14: ct_table(Entry()).key_rows})
+    knowledge = translated_as(Entry(), kept=False)
     assert verdict(Entry(), knowledge, Change.FLUSH) == (Risk.BREAKS, Reason.SNAT)
     assert verdict(Entry(), knowledge, Change.RECREATE) == (Risk.COMES_BACK, Reason.FORWARD)
+
+
+def test_a_port_that_was_kept_is_given_again_unless_the_outside_speaks_first() -> None:
+    knowledge = translated_as(Entry(), kept=True)
+    assert verdict(Entry(), knowledge, Change.FLUSH) == (Risk.AT_RISK, Reason.SNAT_KEPT)
+
+
+@pytest.mark.parametrize(
+    ("kept", "outcome"),
+    [(False, (Risk.AT_RISK, Reason.SNAT)), (True, (Risk.COMES_BACK, Reason.FORWARD))],
+)
+def test_nobody_resets_a_datagram(kept: bool, outcome: tuple[Risk, Reason]) -> None:  # noqa: FBT001 - a table's column
+    asking = Entry(protocol=IpProtocol.UDP)
+    assert verdict(asking, translated_as(asking, kept=kept), Change.FLUSH) == outcome
 
 
 def test_a_closing_connection_needs_no_backend_any_more() -> None:
