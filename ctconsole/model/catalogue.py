@@ -49,6 +49,14 @@ LIMIT_TABLE_MIN = 1 << 10
 LIMIT_TABLE_MAX = 1 << 24
 """Most entries of a CT or NAT table (``LimitTableMax``), and of any map that is given a size."""
 
+GLOBAL_MAPS = (
+    "cilium_ct4_global",
+    "cilium_ct_any4_global",
+    "cilium_ct6_global",
+    "cilium_ct_any6_global",
+)
+"""The conntrack maps that Cilium's tool lists, in its order."""
+
 CALL_SIZE = 25
 """``CILIUM_CALL_SIZE`` of 1.9: places in a program array of tail calls."""
 

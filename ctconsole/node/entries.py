@@ -4,89 +4,23 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, FormatError
-from ctconsole.model.ct.clock import KTIME
+from ctconsole.model.catalogue import GLOBAL_MAPS
 from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN
 from ctconsole.model.raw import settled
-from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.raw import Raw
+    from ctconsole.node.pinned import Tell
     from ctconsole.observe.offline import Offline
-
-    Tell: TypeAlias = Callable[[str], None]
-
-GLOBAL_MAPS: Final = (
-    "cilium_ct4_global",
-    "cilium_ct_any4_global",
-    "cilium_ct6_global",
-    "cilium_ct_any6_global",
-)
-"""The maps Cilium's tool lists, in its order."""
-
-
-def readable(
-    names: Iterable[str], read: Callable[[str], Iterable[Raw]], tell: Tell
-) -> Iterator[Raw]:
-    """Maps one after the other; one that cannot be read is passed over.
-
-    Args:
-        names: which.
-        read: the parts of the map of a name.
-        tell: takes why a map was passed over.
-
-    Raises:
-        BpfError: none can be read.
-        FormatError: none is a map of the sort.
-    """
-    failure: BpfError | FormatError | None = None
-    opened = False
-    for name in names:
-        try:
-            yield from read(name)
-            opened = True
-        except (BpfError, FormatError) as error:
-            # Gone since it was listed, or no map at all: the others are worth showing.
-            tell(f"Passed over: {error}")
-            failure = error
-    if failure is not None and not opened:
-        raise failure
-
-
-def pinned(
-    root: Path, names: Iterable[str], clock: ClockSource | None, tell: Tell
-) -> Iterator[Raw]:
-    """Maps of any sort, each whole; conntrack maps in parts are read by `node.pins.Pins`.
-
-    Args:
-        root: the bpffs.
-        names: which of the maps pinned where Cilium pins its own.
-        clock: what the node's agent stamps entries with; None for ktime.
-        tell: takes why a map was passed over.
-
-    Raises:
-        BpfError: none can be read.
-        FormatError: none is a map.
-    """
-    from ctconsole.kernel.clock import moment
-    from ctconsole.kernel.maps import BpfMap
-
-    def read(name: str) -> Iterator[Raw]:
-        with BpfMap.open(root / GLOBALS / name) as live:
-            raw = live.read()
-        yield replace(raw, at=moment(clock or KTIME))
-
-    return readable(names, read, tell)
 
 
 def by_id(numbers: Iterable[int], reading: Reading) -> Iterator[Raw]:
@@ -96,7 +30,7 @@ def by_id(numbers: Iterable[int], reading: Reading) -> Iterator[Raw]:
         GoneError: there is none.
     """
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.node.pins import ReadAhead
+    from ctconsole.node.pinned import ReadAhead
 
     for number in numbers:
         yield from ReadAhead(BpfMap.from_id(number), whole=True).parts(reading)
@@ -132,10 +66,10 @@ def decoded(
         for one in settled(raws, layout):
             yield one.table(), one.problem
         return
-    from ctconsole.node.pins import Pins
+    from ctconsole.node.pinned import PinnedTables
     from ctconsole.node.reading import reading_of_node, with_translations
 
-    with closing(Pins(root, whole=True)) as pins:
+    with closing(PinnedTables(root, whole=True)) as pins:
         reading = reading_of_node(root, layout)
         if translations:
             reading, warning = with_translations(reading, root)

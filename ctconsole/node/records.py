@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ctconsole.errors import FormatError, GoneError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.data import RECORDS
-from ctconsole.node.entries import of_files, pinned
+from ctconsole.node.entries import of_files
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def from_pins(
             f"of a map of this kind ({sought}) in {root / GLOBALS}",
             hint="Name the bpffs with --bpf-root or files with --from-dump",
         )
+    from ctconsole.node.pinned import pinned
+
     yield from pinned(root, names, clock, passed_over)
 
 

@@ -134,7 +134,7 @@ def _plans(
 def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
     """The pins meant; Cilium's global conntrack maps where none is named."""
     from ctconsole.errors import GoneError
-    from ctconsole.node.entries import GLOBAL_MAPS
+    from ctconsole.model.catalogue import GLOBAL_MAPS
 
     if maps:
         return [Path(name) if "/" in name else folder / name for name in maps]

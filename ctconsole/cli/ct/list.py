@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
     from ctconsole.model.raw import Raw
-    from ctconsole.node.pins import Pins
+    from ctconsole.node.pinned import PinnedTables
     from ctconsole.observe.discovery import NodeFacts
 
 _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
@@ -116,9 +116,9 @@ def list_entries(
             if time_diff and any(len(one.keys) and not one.at.stamp for one in raws):
                 raise click.UsageError("A dump does not tell the time; give it with --now.")
         else:
-            from ctconsole.node.pins import Pins
+            from ctconsole.node.pinned import PinnedTables
 
-            pins = None if ids else Pins(bpf_root, whole=output == "table")
+            pins = None if ids else PinnedTables(bpf_root, whole=output == "table")
             if pins is not None:
                 opened.callback(pins.close)
             facts = _known(bpf_root)
@@ -179,7 +179,7 @@ def _live(
     reading: Reading,
     layout: Layout | None,
     output: str,
-    pins: Pins | None,
+    pins: PinnedTables | None,
     ids: tuple[int, ...],
 ) -> Iterable[Raw]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""

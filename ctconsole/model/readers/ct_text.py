@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.catalogue import GLOBAL_MAPS
 from ctconsole.model.ct.layout import (
     KEY4,
     KEY6,
@@ -100,16 +101,8 @@ def read_ct_text(blocks: Iterable[bytes], source: str) -> CtText:
     return CtText(source, reader.layout, maps, damage)
 
 
-_RANK: Final = (
-    "cilium_ct4_global",
-    "cilium_ct_any4_global",
-    "cilium_ct6_global",
-    "cilium_ct_any6_global",
-)
-
-
 def _rank(item: tuple[str, object]) -> int:
-    return _RANK.index(item[0])
+    return GLOBAL_MAPS.index(item[0])
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

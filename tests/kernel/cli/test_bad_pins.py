@@ -18,8 +18,7 @@ from ctconsole.kernel.programs import load_program
 from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.event import Level
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.node.pins import Pins as CtPins
-from ctconsole.node.pins import ReadAhead
+from ctconsole.node.pinned import PinnedTables, ReadAhead
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.pins import Pins
 from ctconsole.observe.sampler import Sample
@@ -97,14 +96,14 @@ def test_a_program_under_the_name_of_a_conntrack_map_is_passed_over(
 def test_a_map_that_goes_between_listing_and_opening_is_passed_over(
     gate: Gate, node: Path, verb: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = CtPins._open
+    opened = PinnedTables._open
 
-    def going(maps: CtPins, name: str) -> ReadAhead:
+    def going(maps: PinnedTables, name: str) -> ReadAhead:
         if name == LOCAL:
             pins.unpin(gate, node / GLOBALS / LOCAL)
         return opened(maps, name)
 
-    monkeypatch.setattr(CtPins, "_open", going)
+    monkeypatch.setattr(PinnedTables, "_open", going)
     result = run(*verb, "--bpf-root", node)
     assert result.exit_code == 0, result.output
     assert f"{LOCAL}: No such file" in result.stderr

@@ -17,8 +17,8 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.pins import pin
 from ctconsole.model.ct.clock import Moment
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.node import pins as ct_pins
-from ctconsole.node.pins import Pins
+from ctconsole.node import pinned
+from ctconsole.node.pinned import PinnedTables
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 
@@ -63,17 +63,17 @@ def test_parts_print_what_the_whole_prints(
     # Filtered, so that a second going by between two lists changes nothing.
     arguments = ("-o", output, "--layout", layout, "--filter", "left>1m")
     if output in {"json", "ndjson", "csv", "table"}:
-        monkeypatch.setattr(ct_pins, "moment", lambda _: Moment(5, taken_at=1_700_000_000.0))
+        monkeypatch.setattr(pinned, "moment", lambda _: Moment(5, taken_at=1_700_000_000.0))
     whole = printed(root, *arguments)
-    monkeypatch.setattr(ct_pins, "_PART", PART)
+    monkeypatch.setattr(pinned, "_PART", PART)
     assert printed(root, *arguments) == whole
 
 
 def test_a_map_comes_in_parts_of_which_one_is_the_last(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ct_pins, "_PART", PART)
-    pins = Pins(root, whole=False)
+    monkeypatch.setattr(pinned, "_PART", PART)
+    pins = PinnedTables(root, whole=False)
     found = list(pins.maps(PLAIN, print, also_local=True))
     pins.close()
     *parts, last, empty = found
@@ -88,12 +88,12 @@ def test_a_map_comes_in_parts_of_which_one_is_the_last(
 def test_whoever_stops_early_leaves_no_thread_behind(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ct_pins, "_PART", PART)
+    monkeypatch.setattr(pinned, "_PART", PART)
     before = threading.active_count()
-    pins = Pins(root, whole=False)
+    pins = PinnedTables(root, whole=False)
     next(pins.maps(PLAIN, print, also_local=True))
     pins.close()
-    unread = Pins(root, whole=False)
+    unread = PinnedTables(root, whole=False)
     unread.close()
     unread.close()
     assert threading.active_count() == before
@@ -123,7 +123,7 @@ def test_a_map_that_cannot_be_read_at_all_is_an_error(
         raise bpf_error(1, "BPF_MAP_LOOKUP_BATCH", live.subject)
 
     monkeypatch.setattr(BpfMap, "read_chunks", refuses)
-    pins = Pins(root, whole=False)
+    pins = PinnedTables(root, whole=False)
     with pytest.raises(BpfError, match="Operation not permitted"):
         list(pins.maps(PLAIN, print, also_local=True))
     pins.close()

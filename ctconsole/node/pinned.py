@@ -1,4 +1,4 @@
-"""Where ``ct list`` gets live entries from: the pinned maps.
+"""Where verbs get live entries from: the pinned maps.
 
 The kernel needs about as long to hand half a million entries over as Python needs to find out
 about the node and to print them. So maps are read in a thread of their own, and where the output
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -16,27 +17,81 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ctconsole.errors import BpfError, FormatError, GoneError
 from ctconsole.kernel.clock import moment
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.catalogue import GLOBAL_MAPS
+from ctconsole.model.ct.clock import KTIME
 from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE, Layout
 from ctconsole.model.ct.table import UNWALKED
 from ctconsole.model.raw import Raw
-from ctconsole.node.entries import GLOBAL_MAPS, readable
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import Walk
-    from ctconsole.node.entries import Tell
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Tell: TypeAlias = Callable[[str], None]
 
 _PART: Final = 1 << 16
 """Entries of a part: enough for two threads to print while the next is read."""
+
+
+def readable(
+    names: Iterable[str], read: Callable[[str], Iterable[Raw]], tell: Tell
+) -> Iterator[Raw]:
+    """Maps one after the other; one that cannot be read is passed over.
+
+    Args:
+        names: which.
+        read: the parts of the map of a name.
+        tell: takes why a map was passed over.
+
+    Raises:
+        BpfError: none can be read.
+        FormatError: none is a map of the sort.
+    """
+    failure: BpfError | FormatError | None = None
+    opened = False
+    for name in names:
+        try:
+            yield from read(name)
+            opened = True
+        except (BpfError, FormatError) as error:
+            # Gone since it was listed, or no map at all: the others are worth showing.
+            tell(f"Passed over: {error}")
+            failure = error
+    if failure is not None and not opened:
+        raise failure
+
+
+def pinned(
+    root: Path, names: Iterable[str], clock: ClockSource | None, tell: Tell
+) -> Iterator[Raw]:
+    """Maps of any sort, each whole; conntrack maps in parts are read by `PinnedTables`.
+
+    Args:
+        root: the bpffs.
+        names: which of the maps pinned where Cilium pins its own.
+        clock: what the node's agent stamps entries with; None for ktime.
+        tell: takes why a map was passed over.
+
+    Raises:
+        BpfError: none can be read.
+        FormatError: none is a map.
+    """
+
+    def read(name: str) -> Iterator[Raw]:
+        with BpfMap.open(root / GLOBALS / name) as live:
+            raw = live.read()
+        yield replace(raw, at=moment(clock or KTIME))
+
+    return readable(names, read, tell)
 
 
 class ReadAhead:
@@ -115,7 +170,7 @@ class ReadAhead:
         self._thread.join()
 
 
-class Pins:
+class PinnedTables:
     """The conntrack maps pinned on a bpffs; the first is read from the start on.
 
     Args:
