@@ -7,8 +7,22 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 
-class Handle(ABC):
-    """Owns a descriptor, or what is as dear, until `close`. A context manager.
+class Closing(ABC):
+    """A context manager that is closed where its block ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is owned."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Handle(Closing):
+    """Owns a descriptor, or what is as dear, until `close`; may be closed again.
 
     One that is dropped unclosed is closed late and tells a `ResourceWarning`, which the tests
     take for an error. ``python -X tracemalloc -W default`` says where it was made.
@@ -18,16 +32,6 @@ class Handle(ABC):
     @abstractmethod
     def is_open(self) -> bool:
         """Whether there is something to close."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give back what is owned; may be called again."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __del__(self) -> None:
         try:

@@ -26,7 +26,7 @@ from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
-from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError, ReadOnlyError
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
@@ -433,9 +433,7 @@ def run(
 
 
 def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
-    gate = Gate.open(read_only=False)
-    if gate is None:
-        raise ReadOnlyError("Running an agent")
+    gate = Gate.open()
     state = StateDir(settings.state_dir)
     make_folder(state.root)
     lock = state.acquire()

@@ -145,11 +145,10 @@ def open_console(
         state_dir = settings.state_dir if settings else default_state_dir()
     history = StateDir(state_dir).history
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
-    gate = Gate.open(read_only=bool(closed))
     source = LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
     app = ConsoleApp(
         source,
-        NodeActions(gate, state_dir, source.reading) if gate else None,
+        None if closed else NodeActions(Gate.open(), state_dir, source.reading),
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),

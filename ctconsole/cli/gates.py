@@ -54,7 +54,6 @@ def open_gate(what: str, bpf_root: Path, *, read_only: bool, allow_writes: bool)
     from ctconsole.kernel.gate import Gate
 
     hint = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
-    gate = Gate.open(read_only=bool(hint))
-    if gate is None:
+    if hint:
         raise ReadOnlyError(what, hint=hint)
-    return gate
+    return Gate.open()

@@ -10,13 +10,13 @@ import errno
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import bpf_error
+from ctconsole.handles import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -31,7 +31,7 @@ _PATIENCE = 10.0
 """Seconds for one part of an answer; the kernel answers from memory."""
 
 
-class Netlink:
+class Netlink(Closing):
     """A socket into the calling thread's network namespace. A context manager."""
 
     def __init__(self) -> None:
@@ -100,17 +100,6 @@ class Netlink:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def attributes(body: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -16,11 +16,12 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ctconsole.errors import DatapathError, MissingFeatureError, bpf_error
+from ctconsole.handles import Closing
 from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.kernel.programs import program_info
 from ctconsole.kernel.syscall import Cmd, TestRunAttr, bpf
@@ -29,7 +30,6 @@ from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -136,7 +136,7 @@ _RESULT: Final = np.dtype([*((name, "u8") for name in _COUNTED), ("error", "i4")
 """``struct move_result``."""
 
 
-class Passes:
+class Passes(Closing):
     """The passes from one map into another. A context manager. One pass runs at a time.
 
     Args:
@@ -259,17 +259,6 @@ class Passes:
     def close(self) -> None:
         """Unload the programs."""
         self._object.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _constants(joining: Joining, *, is_lru: bool) -> bytes:

@@ -127,7 +127,7 @@ def _capabilities() -> str:
 
 
 def _bpffs() -> str:
-    gate = _gate()
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-probe-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)
@@ -154,7 +154,7 @@ def _pinned() -> str:
 
 
 def _batch() -> str:
-    gate = _gate()
+    gate = Gate.open()
     keys = np.arange(4 * _SPEC.key_size, dtype=np.uint8).reshape(4, -1)
     with mapwrite.create(gate, _SPEC) as live:
         mapwrite.update_batch(gate, live, keys, np.zeros((4, _SPEC.value_size), np.uint8))
@@ -171,7 +171,7 @@ def _namespaces() -> str:
 
 
 def _clsact() -> str:
-    gate = _gate()
+    gate = Gate.open()
 
     def attach() -> None:
         iproute.add_veth(gate, "probe0", "probe1")
@@ -212,7 +212,7 @@ def _iterators() -> str:
 def _element_count() -> str:
     if f"\0{KFUNC}\0".encode() not in _btf_bytes():
         raise _Missing(f"the kernel has no {KFUNC}; fill ratios come from slower walks")
-    gate = _gate()
+    gate = Gate.open()
     with mapwrite.create(gate, _SPEC) as live, ElementCounter() as counter:
         mapwrite.update(gate, live, bytes(_SPEC.key_size), bytes(_SPEC.value_size))
         if counter.counts().get(live.info.id) != 1:
@@ -256,13 +256,6 @@ def _clang() -> str:
         raise _Missing("not installed")
     answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     return answer.stdout.partition("\n")[0] or path
-
-
-def _gate() -> Gate:
-    gate = Gate.open(read_only=False)
-    if gate is None:
-        raise _Missing("the write gate is closed")
-    return gate
 
 
 def _btf_bytes() -> bytes:

@@ -7,21 +7,21 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import LabError
+from ctconsole.handles import Closing
 from ctconsole.kernel import netns
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 READY = "Daemon initialization completed"
 
 _PATIENCE = 20.0
 
 
-class ForeignAgent:
+class ForeignAgent(Closing):
     """One agent of a node, which may be started again and again; a context manager.
 
     Args:
@@ -113,13 +113,6 @@ class ForeignAgent:
         self.stop()
         self.start(wait=wait)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """See `stop`."""
         self.stop()

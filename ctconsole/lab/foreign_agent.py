@@ -116,8 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runtime = settings.state_dir / "state" / "agent-runtime-config.json"
     runtime.parent.mkdir(parents=True, exist_ok=True)
     runtime.write_text(json.dumps(fields), "ascii")
-    gate = Gate.open(read_only=False)
-    assert gate is not None  # noqa: S101 - not read-only
+    gate = Gate.open()
     with ExitStack() as stack:
         time.sleep(settings.map_delay)
         maps = {

@@ -8,10 +8,11 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from ctconsole.handles import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -42,7 +43,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     documents: Mapping[str, Any]
 
 
-class AgentApiServer:
+class AgentApiServer(Closing):
     """Serves documents by path on a unix socket, in a thread; a context manager.
 
     Args:
@@ -64,12 +65,8 @@ class AgentApiServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop answering; its file goes."""
         self._server.shutdown()
         self._server.server_close()
         self.path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctconsole.agent import wire
 from ctconsole.agent.state import StateDir, load_endpoints, remove_endpoint, save_endpoint
-from ctconsole.errors import LabError, UsageError
+from ctconsole.errors import UsageError
 from ctconsole.kernel.gate import Gate
 from ctconsole.lab import topology
 from ctconsole.lab.topology import Pod
@@ -38,7 +38,7 @@ def add(lab: Lab, name: str, identity: int | None = None) -> Endpoint:
         raise UsageError(f"{name!r} cannot name a pod", hint="Use a-z and 0-9, at most 12")
     if name in lab.roles:
         raise UsageError(f"There is a host called {name} already")
-    gate = _gate()
+    gate = Gate.open()
     pod = _free(lab, name, identity)
     lab.pods_dir.mkdir(mode=0o700, exist_ok=True)
     (lab.pods_dir / name).touch(mode=0o600)
@@ -68,7 +68,7 @@ def delete(lab: Lab, name: str) -> None:
     # One that the agent lost already, or never took in, has only its pod left.
     if any(one["id"] == found.id for one in listed(lab)):
         wire.request(socket, "endpoint-delete", id=found.id)
-    _remove(_gate(), lab, name, found.id)
+    _remove(Gate.open(), lab, name, found.id)
 
 
 def listed(lab: Lab) -> list[dict[str, Any]]:
@@ -98,10 +98,3 @@ def _free(lab: Lab, name: str, identity: int | None) -> Pod:
         if pod.ipv4 not in taken and number not in ids:
             return pod
     raise UsageError(f"Lab {lab.name} has no address left", hint="Delete a pod")
-
-
-def _gate() -> Gate:
-    gate = Gate.open(read_only=False)
-    if gate is None:
-        raise LabError("The write gate did not open")
-    return gate

@@ -6,14 +6,14 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from ctconsole.handles import Closing
 from ctconsole.lab import look, pods, server, talk, topology
 from ctconsole.lab.server import PORT, ServerKind
 
 if TYPE_CHECKING:
     import socket
-    from types import TracebackType
 
     from ctconsole.lab.lifecycle import Lab
 
@@ -73,7 +73,7 @@ class Talker:
         return part
 
 
-class Talkers:
+class Talkers(Closing):
     """Connections of several kinds, which talk in a thread from the start. A context manager.
 
     Args:
@@ -120,15 +120,8 @@ class Talkers:
                     one.ask()
                 time.sleep(_PAUSE)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End their sentences, and their connections."""
         self.pause()
         self._stack.close()
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import BusyError, CtconsoleError, MissingFeatureError
+from ctconsole.handles import Closing
 from ctconsole.kernel import locks
 from ctconsole.paths import run_dir
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 _MOST = 200
 """Bytes that are read of what a holder says it does."""
 
 
-class Changing:
+class Changing(Closing):
     """The lock, held: as a context manager, until the change is over.
 
     Args:
@@ -53,17 +53,6 @@ class Changing:
             with suppress(OSError):
                 self._path.unlink()
         self.hand_over()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def changing(folder: Path, what: str) -> Changing:

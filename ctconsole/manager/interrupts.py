@@ -11,14 +11,16 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from ctconsole.handles import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType, TracebackType
+    from types import FrameType
 
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupts:
+class Interrupts(Closing):
     """Takes over the signals that ask to end while it is entered.
 
     In a thread that is not the main one it does nothing, because no signal comes there. A signal
@@ -41,12 +43,8 @@ class Interrupts:
                     self._before[number] = signal.signal(number, self._hear)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type] # what signal() gave us
         self._before = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ def decoded(
     from ctconsole.node.pinned import PinnedTables
     from ctconsole.node.reading import reading_of_node, with_translations
 
-    with closing(PinnedTables(root, whole=True)) as pins:
+    with PinnedTables(root, whole=True) as pins:
         reading = reading_of_node(root, layout)
         if translations:
             reading, warning = with_translations(reading, root)

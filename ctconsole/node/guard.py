@@ -29,7 +29,6 @@ from ctconsole.model.units import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.ct.layout import Layout
@@ -231,12 +230,7 @@ class Guard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         for _ in self.close():
             pass
 

@@ -15,6 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import BpfError, FormatError, GoneError
+from ctconsole.handles import Closing
 from ctconsole.kernel.clock import moment
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.catalogue import GLOBAL_MAPS
@@ -170,7 +171,7 @@ class ReadAhead:
         self._thread.join()
 
 
-class PinnedTables:
+class PinnedTables(Closing):
     """The conntrack maps pinned on a bpffs; the first is read from the start on.
 
     Args:

@@ -48,4 +48,4 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
         try:
             yield watcher
         finally:
-            watcher.stop()
+            watcher.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
+from ctconsole.handles import Closing
 from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers.agentlog import LogReader
@@ -38,7 +39,7 @@ LOOK_SECONDS = 2.0
 """Pins are looked at so often even without a change, for what inotify may have lost."""
 
 
-class Watcher:
+class Watcher(Closing):
     """Turns what happens on a node into events; a context manager.
 
     Args:
@@ -82,7 +83,7 @@ class Watcher:
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """Whether it has been closed."""
         return self._stop.is_set()
 
     def start(self, patience: float = 10.0) -> None:
@@ -95,7 +96,7 @@ class Watcher:
         """Wait for the first look; False where it has not ended in time."""
         return self._ready.wait(seconds)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End; a story under way is told as far as it goes.
 
         A look under way is given `PATIENCE` seconds; what it finds later is told to nobody.
@@ -115,9 +116,6 @@ class Watcher:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _watch(self) -> float | None:
         """Follow the bpffs until stopped."""

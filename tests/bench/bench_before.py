@@ -77,8 +77,7 @@ def _folder(named: str) -> Iterator[Path]:
 def _table(size: str) -> Iterator[Path]:
     """A bpffs with one full connection table."""
     capacity, count = SIZES[size]
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)

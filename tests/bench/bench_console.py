@@ -42,8 +42,7 @@ PATIENCE: Final = 30.0
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
     capacity, count = SIZES[size]
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)

@@ -54,8 +54,7 @@ def run(size: str) -> list[dict[str, Any]]:
 
 def _rows(size: str) -> Iterator[dict[str, Any]]:
     capacity, count = SIZES[size]
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)

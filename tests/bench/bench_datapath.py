@@ -58,8 +58,7 @@ SELF, PEER, VIP, BACKEND = (
 
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with private_bpffs(gate) as root:
         rows = list(_per_packet(gate, root / "cost", size))
         rows += _between_pods(gate, root / "pods", size)

@@ -41,8 +41,7 @@ Row = dict[str, Any]
 
 def run(size: str) -> list[Row]:
     """The rows of this module; see tests/bench/__main__.py."""
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)

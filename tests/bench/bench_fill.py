@@ -26,8 +26,7 @@ GOAL: Final = 0.01
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
     capacity, count = SIZES[size]
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with ExitStack() as stack:
         spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
         live = stack.enter_context(mapwrite.create(gate, spec))

@@ -43,8 +43,7 @@ def run(size: str) -> list[dict[str, Any]]:
 
 
 def _peers(count: int) -> Iterator[dict[str, Any]]:
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with _table(gate, count) as old:
         mapwrite.update_batch(gate, old, *entries(count))
         ours = _best(gate, count, lambda new: _carry(gate, old, new))

@@ -69,8 +69,7 @@ def _endpoint(gate: Gate, folder: Path, index: int) -> None:
 
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     count = ENDPOINTS[size]
     with node(gate, count) as root:
         first = _best(lambda: map_usage(root))

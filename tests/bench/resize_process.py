@@ -24,8 +24,7 @@ _PART = 50_000
 
 def main(count: int) -> None:
     """Fill a table part by part, resize it, and say what that took."""
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
         root = Path(folder, "bpf")
         pins.mount_bpffs(gate, root)

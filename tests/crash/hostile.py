@@ -59,8 +59,7 @@ def shown(*argv: str) -> list[str]:
 def names(node: Node, random: random.Random) -> Tried:
     """Pins whose names are escapes, line breaks and very long."""
     del node, random
-    gate = Gate.open(read_only=False)
-    assert gate
+    gate = Gate.open()
     faults = []
     with tempfile.TemporaryDirectory(prefix="ctt-") as folder:
         root = Path(folder, "bpf")

@@ -130,8 +130,7 @@ def _direct(path: Path) -> Iterator[Iterator[Samples]]:
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.perf import PerfReader
 
-    gate = Gate.open(read_only=False)
-    assert gate is not None  # noqa: S101 - only a read-only session has none
+    gate = Gate.open()
     with PerfReader(gate, path) as reader:
         yield (reader.read(0.1) for _ in count())
 

@@ -136,7 +136,7 @@ def command(  # noqa: PLR0917 - click hands every option over
         except KeyboardInterrupt:
             message("Ending; a story under way is told as far as it goes")
         finally:
-            watcher.stop()
+            watcher.close()
     for error in failures:
         raise error
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.datapath import loader
-from ctconsole.errors import LabError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite, netns, pins
 from ctconsole.kernel.gate import Gate
@@ -132,9 +131,7 @@ def _hash(lab: Lab, report: CaseReport) -> None:
 
 def _use_hash_table(lab: Lab) -> None:
     """Make a hash table beside the LRU one and bind the server pod's programs to it."""
-    gate = Gate.open(read_only=False)
-    if gate is None:
-        raise LabError("The write gate did not open")
+    gate = Gate.open()
     like = catalogue_spec(look.TCP_MAP)
     spec = MapSpec(HASH_MAP, MapType.HASH, like.key_size, like.value_size, ENTRIES)
     with mapwrite.create(gate, spec) as live:

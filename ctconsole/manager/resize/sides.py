@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ctconsole.errors import CtconsoleError, GoneError, UsageError
+from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.passes import Heat, Passes, Tally
@@ -38,7 +39,7 @@ def old_pin(path: Path) -> Path:
     return path.with_name(path.name + OLD)
 
 
-class Side:
+class Side(Closing):
     """The two maps of one pin while it is resized; owns handles. A context manager.
 
     Args:
@@ -201,12 +202,6 @@ class Side:
         self._passes.close()
         self.old.close()
         self.new.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _require_planned(plan: MapPlan, old: BpfMap) -> None:

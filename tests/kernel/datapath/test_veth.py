@@ -45,7 +45,7 @@ from ctconsole.kernel import netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.plane.endpoint import Endpoint
 job = json.load(sys.stdin)
-gate = Gate.open(read_only=False)
+gate = Gate.open()
 maps = {name: Path(path) for name, path in job["maps"].items()}
 endpoint = Endpoint(**job["endpoint"])
 netns.enter(job["node"])

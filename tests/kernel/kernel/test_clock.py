@@ -71,7 +71,7 @@ def test_an_agent_in_a_time_namespace_collects_only_what_has_expired(
     code = (
         "from pathlib import Path; from ctconsole.agent import gc\n"
         "from ctconsole.kernel.gate import Gate\n"
-        f"done = gc.collect(Gate.open(read_only=False), [Path({str(path)!r})])\n"
+        f"done = gc.collect(Gate.open(), [Path({str(path)!r})])\n"
         "print(done.alive, done.deleted)"
     )
     assert shifted(code).split() == [str(ALIVE), str(DEAD)]

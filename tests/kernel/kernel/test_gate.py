@@ -10,7 +10,6 @@ import pytest
 from ctconsole.errors import BpfError, DeniedError, FormatError, GoneError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
-from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mapwrite import EXIST, NOEXIST
 from ctconsole.kernel.syscall import Cmd, ElemAttr, bpf
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ctconsole.kernel.gate import Gate
+
 SPEC = MapSpec("cilium_lxc", MapType.HASH, 4, 8, 100)
-
-
-def test_a_read_only_session_has_no_gate() -> None:
-    assert Gate.open(read_only=True) is None
 
 
 def test_an_opened_map_cannot_be_written_past_the_gate(gate: Gate, bpffs: Path) -> None:

@@ -243,7 +243,7 @@ def test_stop_does_not_wait_for_a_look_under_way(
     one = Watcher(bpffs, seen.events.extend, window=WINDOW)
     one.start(patience=0)
     assert begun.wait(30)
-    one.stop()
+    one.close()
     assert any(loop.alive for loop in one._loops)
     go_on.set()
     assert until(lambda: not any(loop.alive for loop in one._loops))
