@@ -1,133 +1,40 @@
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from ctconsole.errors import AgentError, BpfError, DatapathError, UsageError
+from ctconsole.errors import BpfError, UsageError
 from ctconsole.kernel import mapwrite
-from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.programs import load_program
-from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
-from ctconsole.manager.switch import Ending, SwitchProgress
-from ctconsole.model.ct.layout import Layout, value_dtype
-from ctconsole.model.spec import MapFlag, MapSpec, MapType
-from tests.support.bpf_insns import using_map
+from ctconsole.model.spec import MapFlag
 from tests.support.ct_entries import ct4_rows
+from tests.support.resized import entries_at, only_pin, packets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.resize.report import ResizeReport
-
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048)
-
-
-@pytest.fixture
-def pin(gate: Gate, bpffs: Path) -> Path:
-    """A table with 1,000 living entries and 100 expired ones."""
-    path = bpffs / "cilium_ct4_global"
-    with open_or_create_map(gate, path, CT4).map as live:
-        mapwrite.update_batch(gate, live, *ct4_rows(1000, lifetime=ktime() + 1000))
-        mapwrite.update_batch(gate, live, *ct4_rows(100, lifetime=1, first=5000))
-    return path
+    from ctconsole.model.spec import MapSpec
+    from tests.support.resized import ProgramOwner
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "resize.json")
-
-
-class Owner:
-    """Somebody whose programs use a pinned map, and who moves them one after the other."""
-
-    def __init__(self, gate: Gate, pin: Path, programs: int = 3) -> None:
-        self.gate, self.pin = gate, pin
-        self.fds = [self.load() for _ in range(programs)]
-        self.moved = 0
-        self.begun = 0
-        self.stopped = False
-        self.fails_at: int | None = None
-        self.on_step: Callable[[int], None] = lambda _: None
-
-    def load(self) -> int:
-        with BpfMap.open(self.pin) as live:
-            return load_program(self.gate, using_map(live.fd), name="user")
-
-    def __call__(self, pin: Path, map_id: int) -> Owner:
-        """A ticket of its own for each switch would do as well."""
-        with BpfMap.open(pin) as live:
-            assert live.info.id == map_id
-        return self
-
-    def begin(self) -> None:
-        self.begun += 1
-        self.moved = 0
-        self.stopped = False
-
-    def progress(self) -> SwitchProgress:
-        return SwitchProgress(self.moved, len(self.fds), "loading")
-
-    def wait(self) -> None:
-        while self.moved < len(self.fds):
-            if self.fails_at == self.moved:
-                self.fails_at = None
-                raise DatapathError("lxc.c does not compile")
-            self.on_step(self.moved)
-            if self.stopped:
-                raise AgentError("The switch was cancelled")
-            os.close(self.fds[self.moved])
-            self.fds[self.moved] = self.load()
-            self.moved += 1
-
-    def cancel(self) -> Ending:
-        self.stopped = True
-        return Ending.STOPPED
-
-    def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
-
-
-@pytest.fixture
-def owner(gate: Gate, pin: Path) -> Iterator[Owner]:
-    made = Owner(gate, pin)
-    yield made
-    made.close()
-
-
-def entries_at(pin: Path) -> dict[bytes, bytes]:
-    with BpfMap.open(pin) as live:
-        dump = live.read()
-        return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
-
-
-def packets(entries: Mapping[bytes, bytes]) -> int:
-    rows = np.frombuffer(b"".join(entries.values()), value_dtype(Layout.V1_9))
-    return int(rows["rx_packets"].sum())
-
-
-def only_pin(pin: Path) -> bool:
-    return list(pinned_maps(pin.parent)) == [pin]
-
-
-def run(gate: Gate, pin: Path, entries: int, owner: Owner | None, journal: Journal) -> ResizeReport:
+def run(
+    gate: Gate, pin: Path, entries: int, owner: ProgramOwner | None, journal: Journal
+) -> ResizeReport:
     return resize(gate, plan_resize({pin: MapWish(entries)}), owner, journal)
 
 
 @pytest.mark.parametrize("entries", [4096, 1536, 65536, 8191, 5000])
 def test_no_entry_and_no_count_is_lost(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal, entries: int
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, entries: int
 ) -> None:
     before = entries_at(pin)
     report = run(gate, pin, entries, owner, journal)
@@ -141,7 +48,7 @@ def test_no_entry_and_no_count_is_lost(
 
 
 def test_what_programs_write_meanwhile_is_carried_and_counted_once(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     with BpfMap.open(pin) as old:
         plan = plan_resize({pin: MapWish(4096)})
@@ -164,7 +71,7 @@ def test_what_programs_write_meanwhile_is_carried_and_counted_once(
 
 
 def test_a_change_of_flags_keeps_everything_as_well(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     for flags in (MapFlag.NO_COMMON_LRU, 0):
@@ -176,7 +83,7 @@ def test_a_change_of_flags_keeps_everything_as_well(
 
 
 def test_a_table_too_small_loses_the_expired_first(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     plan = plan_resize({pin: MapWish(1152 + 256)})
     assert plan.maps[0].keeps_all is False
@@ -190,7 +97,7 @@ def test_a_table_too_small_loses_the_expired_first(
 
 
 def test_a_switch_that_fails_leads_back_with_all_that_came_since(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     plan = plan_resize({pin: MapWish(4096)})
@@ -219,7 +126,7 @@ def test_a_switch_that_fails_leads_back_with_all_that_came_since(
 
 
 def test_options_are_stored_and_put_back(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     stored: list[Mapping[str, str | None]] = []
     options = Options({"size": None}, {"size": "4096"}, stored.append)
@@ -233,7 +140,7 @@ def test_options_are_stored_and_put_back(
 
 
 def test_a_cancelled_resize_has_changed_nothing(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     plan = plan_resize({pin: MapWish(4096)})
@@ -246,7 +153,7 @@ def test_a_cancelled_resize_has_changed_nothing(
 
 
 def test_a_resize_cancelled_while_programs_move_goes_back(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     plan = plan_resize({pin: MapWish(4096)})
     cancelled = threading.Event()
@@ -271,7 +178,7 @@ def test_a_resize_cancelled_while_programs_move_goes_back(
 
 
 def test_programs_that_nobody_can_move_are_no_matter_for_a_resize(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     assert owner.fds
     with pytest.raises(UsageError, match="3 programs use these maps, and nobody here can move"):
@@ -302,7 +209,7 @@ def test_a_journal_that_cannot_be_written_changes_nothing(
 
 
 def test_each_stage_is_journaled_before_it_begins(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     seen = []
 
