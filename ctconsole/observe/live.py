@@ -20,6 +20,7 @@ from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.inventory import Inventory
+from ctconsole.observe.resting import RestingTable
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
 
@@ -80,6 +81,7 @@ class LiveSource:
         self._waited = False
         self._facts = FactsKeeper(bpf_root, policy=policy)
         self._inventory = Inventory()
+        self._resting = RestingTable()
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
@@ -125,8 +127,12 @@ class LiveSource:
         cost = time.perf_counter() - started
         return NodeSnapshot(tuple(rows), taken_at, cost, tuple(passed_over))
 
-    def table(self, where: PurePath | int) -> CtTable:
+    def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
         """Read a CT map whole.
+
+        Args:
+            where: its pin or its id.
+            before: what was told of it the last time, for one map that is read again and again.
 
         Raises:
             GoneError: it is not there.
@@ -134,8 +140,13 @@ class LiveSource:
         """
         opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
         with opened as live:
-            raw = live.read_conntrack(self.reading())
-        [raw] = settled([raw], guessed=self._take_guess)
+            reading = self.reading()
+            if before is None:
+                return self._read(live, reading)
+            return self._resting.read(live, reading, before, lambda: self._read(live, reading))
+
+    def _read(self, live: BpfMap, reading: Reading) -> CtTable:
+        [raw] = settled([live.read_conntrack(reading)], guessed=self._take_guess)
         return raw.table()
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
@@ -168,8 +179,9 @@ class LiveSource:
         return replace(found, layout=self._layout or found.layout or self._guessed)
 
     def close(self) -> None:
-        """Close the counter and the history."""
+        """Close what asks the kernel, and the history."""
         self._facts.stop()
+        self._resting.close()
         if self._counter is not None:
             self._counter.close()
             self._counter = None

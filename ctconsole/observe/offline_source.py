@@ -71,13 +71,14 @@ class OfflineSource:
         )
         return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
 
-    def table(self, where: PurePath | int) -> CtTable:
+    def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
         """A conntrack map, found by its pin or by its number.
 
         Raises:
             GoneError: there is none such.
             FormatError: it is no conntrack map.
         """
+        del before
         for one in self.offline.maps:
             if where in {one.info.id, one.info.pin}:
                 # Always the same object, by which the console sees that nothing has changed.

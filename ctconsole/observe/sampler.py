@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
-from ctconsole.model.ct.changes import at_rest
 from ctconsole.observe.survey import Survey
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ class Sampler:
             errors.append(sentence(error))
         try:
             if watched is not None:
-                table = at_rest(table, self._source.table(watched))
+                table = self._source.table(watched, table)
         except _TROUBLE as error:
             errors.append(sentence(error))
             table = None

@@ -117,8 +117,11 @@ class Source(Protocol):
         """Read every map's facts and element count."""
         ...
 
-    def table(self, where: PurePath | int) -> CtTable:
-        """Read a whole CT map, found by its pin or by its id."""
+    def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
+        """Read a whole CT map, found by its pin or by its id.
+
+        Given what was told of it ``before``, the answer shares its arrays where nothing changed.
+        """
         ...
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:

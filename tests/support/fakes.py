@@ -221,7 +221,8 @@ class FakeSource:
             raise self.error
         return NodeSnapshot(tuple(self.rows.values()), self.clock(), 0.0004)
 
-    def table(self, where: PurePath | int) -> CtTable:
+    def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
+        del before
         if self.error:
             raise self.error
         if isinstance(where, int) or where not in self.rows:

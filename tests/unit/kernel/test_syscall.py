@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.kernel import counts, syscall
+from ctconsole.kernel import counts, fingerprint, syscall
 from ctconsole.kernel.syscall import Cmd, object_name
 from ctconsole.paths import bpf_sources
 from tests.support import hooks
@@ -80,6 +80,18 @@ def test_the_count_record_lies_where_the_iterator_writes_it(tmp_path: Path) -> N
         f'_Static_assert(sizeof(struct count_record) == {counts.RECORD.itemsize}, "size");'
     )
     source = bpf_sources() / "iter_count.bpf.c"
+    result = compile_c("\n".join([f'#include "{source}"', *checks]), tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_fingerprints_state_begins_as_the_iterator_has_it(tmp_path: Path) -> None:
+    assert fingerprint.STATE.fields is not None
+    checks = [
+        f"_Static_assert(__builtin_offsetof(struct fingerprint_state, {name}) == {entry[1]}, "
+        f'"{name}");'
+        for name, entry in fingerprint.STATE.fields.items()
+    ]
+    source = bpf_sources() / "iter_fingerprint.bpf.c"
     result = compile_c("\n".join([f'#include "{source}"', *checks]), tmp_path)
     assert result.returncode == 0, result.stderr
 

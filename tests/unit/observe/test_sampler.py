@@ -92,7 +92,7 @@ def test_a_fault_of_ours_is_shown_and_tried_again(
 def test_too_little_memory_for_a_table_is_a_sentence_beside_the_rest(
     source: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(where: object) -> NoReturn:
+    def too_large(where: object, _before: object) -> NoReturn:
         raise MemoryError(f"Unable to allocate 900 MiB for {where}")
 
     one = sampler(source)
