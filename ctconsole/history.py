@@ -22,8 +22,10 @@ from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from ctconsole.model.fill import Trend
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one before it gives up."""
@@ -52,11 +54,21 @@ CREATE TABLE IF NOT EXISTS events (
 )
 """
 
+_FILLS: Final = """
+CREATE TABLE IF NOT EXISTS fills (
+    time    REAL NOT NULL,
+    path    TEXT NOT NULL,
+    entries INTEGER NOT NULL
+)
+"""
+"""How many entries each map had, from minute to minute."""
+
 _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS events_kind ON events (kind)",
     "CREATE INDEX IF NOT EXISTS events_time ON events (time)",
     "CREATE INDEX IF NOT EXISTS events_loud ON events (id) WHERE level != 'debug'",
     "CREATE INDEX IF NOT EXISTS events_debug ON events (id) WHERE level = 'debug'",
+    "CREATE INDEX IF NOT EXISTS fills_path ON fills (path, time)",
 )
 """One for each question that the ids alone do not answer."""
 
@@ -67,6 +79,8 @@ _FIRST_DEBUG: Final = (
     "DELETE FROM events WHERE id IN "
     "(SELECT id FROM events WHERE level = 'debug' ORDER BY id LIMIT ?)"
 )
+_OLD_FILLS: Final = "DELETE FROM fills WHERE time < ?"
+_FILLS_SINCE: Final = "SELECT path, time, entries FROM fills WHERE time >= ? ORDER BY path, time"
 _FIRST: Final = (
     "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id > 0 ORDER BY id LIMIT ?)"
 )
@@ -267,6 +281,46 @@ class History(Handle):
             raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
         return found[::-1] if newest else found
 
+    def append_fills(self, when: float, entries: Mapping[str, int]) -> None:
+        """Store how many entries maps have, and let go of what is too old to be kept.
+
+        Args:
+            when: seconds since the Unix epoch.
+            entries: by the map's pin.
+
+        Raises:
+            CtconsoleError: the file cannot be written.
+        """
+        rows = [(when, path, number) for path, number in entries.items()]
+        try:
+            with self._lock:
+                database = self._current()
+                database.executemany("INSERT INTO fills VALUES (?, ?, ?)", rows).close()
+                if self.keep is not None and self.keep.age:
+                    _changed(database, _OLD_FILLS, when - self.keep.age)
+        except sqlite3.Error as error:
+            raise CtconsoleError(f"The history {self.path} cannot be written: {error}") from error
+
+    def fills(self, since: float = 0.0) -> dict[str, Trend]:
+        """How many entries maps had since then, by pin, oldest first.
+
+        Empty of a history that nobody has written such into.
+
+        Raises:
+            CtconsoleError: the file is damaged, or gone.
+        """
+        found: dict[str, list[tuple[float, int]]] = {}
+        try:
+            with self._lock, closing(self._current().execute(_FILLS_SINCE, (since,))) as cursor:
+                for path, when, entries in cursor:
+                    found.setdefault(path, []).append((when, entries))
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
+        except sqlite3.Error as error:
+            raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
+        return {path: tuple(points) for path, points in found.items()}
+
     def follow(
         self,
         since_id: int = 0,
@@ -313,8 +367,8 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute(_SCHEMA).close()
     # Whoever may only read a history that an older version wrote does without them.
     with suppress(sqlite3.OperationalError):
-        for index in _INDEXES:
-            database.execute(index).close()
+        for statement in (_FILLS, *_INDEXES):
+            database.execute(statement).close()
 
 
 def _roll_back(database: sqlite3.Connection) -> None:

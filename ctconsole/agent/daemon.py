@@ -29,6 +29,7 @@ from ctconsole.agent.wire import Server, Teller
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
+from ctconsole.kernel.counting import Counting
 from ctconsole.kernel.gate import Gate
 from ctconsole.loops import Loop
 from ctconsole.manager.changing import adopt, being_changed, changing
@@ -38,6 +39,7 @@ from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.plane.address_rows import addresses_of
+from ctconsole.paths import GLOBALS
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
@@ -441,7 +443,7 @@ def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
         with History(state.history) as history:
             agent = Agent(settings, gate, history)
             try:
-                _live(agent, state, tell, lock_fd)
+                _live(agent, history, state, tell, lock_fd)
             except EndedEarlyError as error:
                 tell({"error": told(error)})
             except BaseException as error:
@@ -452,7 +454,9 @@ def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
         os.close(lock)
 
 
-def _live(agent: Agent, state: StateDir, tell: Teller, lock_fd: int | None) -> None:
+def _live(
+    agent: Agent, history: History, state: StateDir, tell: Teller, lock_fd: int | None
+) -> None:
     """Start up, serve and work until told to stop."""
     settings = agent.settings
     _stop_on_signals(agent)
@@ -466,6 +470,9 @@ def _live(agent: Agent, state: StateDir, tell: Teller, lock_fd: int | None) -> N
             stack.callback(agent.close)
             stack.callback(server.close)
             agent.start_up(tell.progress)
+        counting = Counting(root / GLOBALS, history.append_fills, agent.trouble)
+        stack.callback(counting.stop)
+        counting.start()
         tell({"ready": True})
         agent.work()
 

@@ -22,7 +22,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.knowledge import open_nat
 from ctconsole.manager.revived import Revived
-from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
+from ctconsole.model.ct.layout import KEY4, LIFETIME_AT, lifetimes
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ BATCH = 256
 """Deletions between two looks at whether to stop."""
 
 _U32 = struct.Struct("=I")
-_LIFETIME = value_dtype(Layout.V1_9).fields
-_OFFSET = _LIFETIME["lifetime"][1] if _LIFETIME else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ def _collect(
     started = time.perf_counter()
     dump = live.read()
     # Cilium's filter: an entry in its last second is kept (`doGC4`: Lifetime < Time).
-    expired = np.flatnonzero(_lifetimes(dump.values) < ktime())
+    expired = np.flatnonzero(lifetimes(dump.values) < ktime())
     deleted = revived = seen = nat_deleted = 0
     back = Revived(gate, live, len(dump.keys))
     if live.info.key_size != KEY4.itemsize:
@@ -320,15 +318,7 @@ def next_interval(
     return min(adapted, longest) if longest else adapted
 
 
-def _lifetimes(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-    """The lifetimes of rows of values, u4; at the same offset in every layout."""
-    column = np.ascontiguousarray(values[:, _OFFSET : _OFFSET + 4])
-    return column.view(np.uint32).reshape(-1)
-
-
 def _expired(value: bytes) -> bool:
     """Whether one value's lifetime is over now."""
-    lifetime: int = _U32.unpack_from(value, _OFFSET)[0]
+    lifetime: int = _U32.unpack_from(value, LIFETIME_AT)[0]
     return lifetime < ktime()

@@ -261,6 +261,11 @@ def option_of(pin_name: str) -> str | None:
     return _OPTION_OF.get(pin_name)
 
 
+def pins_sized_by(option: str) -> tuple[str, ...]:
+    """The maps whose capacity follows an option."""
+    return _SIZED.get(option, ())
+
+
 def twins_of(pin_name: str) -> tuple[str, ...]:
     """The other maps that the same option sizes."""
     same = _SIZED.get(_OPTION_OF.get(pin_name, ""), ())

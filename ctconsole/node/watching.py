@@ -30,6 +30,8 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
         The watcher, None where the node is not watched.
     """
     from ctconsole.history import History, Retention
+    from ctconsole.kernel.counting import Counting
+    from ctconsole.observe.discovery import find_globals
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
 
@@ -44,8 +46,11 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
     with history:
         record = Recorder(history.append, source="observe", subject=str(file))
         watcher = Watcher(bpf_root, record, history=file)
+        counting = Counting(find_globals(bpf_root), history.append_fills, record.trouble)
         watcher.start(patience=0)
+        counting.start()
         try:
             yield watcher
         finally:
+            counting.stop()
             watcher.close()

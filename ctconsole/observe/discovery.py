@@ -17,6 +17,7 @@ from ctconsole.kernel import procs
 from ctconsole.kernel.mounts import find_bpffs, is_bpffs
 from ctconsole.model.ct.clock import KTIME, ClockSource
 from ctconsole.model.readers import agentjson
+from ctconsole.model.sizing import RATIO
 from ctconsole.observe import agentapi, agentflags, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS, run_dir
 
@@ -239,7 +240,8 @@ class _Known:
         new = {name: value for name, value in found.items() if name not in self.options}
         if new:
             self.options.update(new)
-            self.origins.append(origin)
+            if origin not in self.origins:
+                self.origins.append(origin)
 
     def add_clock(self, found: ClockSource | None, origin: str, *, certain: bool = True) -> None:
         if found is not None and self.clock is None:
@@ -264,6 +266,9 @@ def _take_health(health: object, origin: str, known: _Known) -> None:
     if version:
         known.version = Fact(version, origin)
     known.add_clock(agentjson.clock_source(health), origin)
+    ratio = agentjson.size_ratio(health)
+    if ratio is not None:
+        known.add_options({RATIO: f"{ratio:g}"}, origin)
 
 
 def _take_config(answer: object, origin: str, known: _Known) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
+from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.catalogue import group_of
 from ctconsole.model.raw import settled
@@ -125,7 +126,7 @@ class LiveSource:
                 )
             )
         cost = time.perf_counter() - started
-        return NodeSnapshot(tuple(rows), taken_at, cost, tuple(passed_over))
+        return NodeSnapshot(tuple(rows), taken_at, cost, tuple(passed_over), possible_cpus())
 
     def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
         """Read a CT map whole.

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.stats import Stats
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.source import NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage
@@ -34,9 +35,6 @@ EVENTS_KEPT = 5000
 
 PATIENCE = 0.3
 """Seconds a sample under way gets to end in when the sampler is stopped."""
-
-Trend: TypeAlias = tuple[tuple[float, int], ...]
-"""Element counts of one map, oldest first: (seconds since the epoch, entries)."""
 
 _TROUBLE = (CtconsoleError, OSError, MemoryError)
 """What becomes part of the sample; the next beat tries again."""

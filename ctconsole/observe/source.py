@@ -85,12 +85,14 @@ class NodeSnapshot:
         taken_at: seconds since the Unix epoch when reading began.
         cost_seconds: wall-clock seconds the reading took.
         passed_over: a sentence of each pin that could not be opened.
+        cpus: possible CPUs of the node, 0 where not known.
     """
 
     rows: tuple[MapRow, ...]
     taken_at: float
     cost_seconds: float
     passed_over: tuple[str, ...] = ()
+    cpus: int = 0
 
     def row(self, key: str) -> MapRow | None:
         """The row of a `MapRow.key`, None when the map is gone."""

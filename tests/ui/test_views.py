@@ -10,7 +10,6 @@ from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.details import EntryDetails, MapDetails
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.widgets.chrome import ViewTab
-from ctconsole.ui.widgets.fill_graph import rate_per_second
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource, random_table
 from tests.support.pilots import (
@@ -34,7 +33,8 @@ async def test_overview_shows_every_map_with_its_numbers(console: ConsoleApp) ->
         line = next(x for x in shown.splitlines() if x.strip().startswith("cilium_ct4_global "))
         for words in ("lru_hash", "588", "▲", "91%", "476,102", "524,288", "68.0 MiB"):
             assert words in line
-        assert "cilium_ct4_global is 91% full; 1 more above 70%" in shown
+        advised = "1,048,576 entries are advised"
+        assert f"cilium_ct4_global is 91% full; {advised}; 1 more above 70%" in shown
         assert "Removing map to allow" in shown
         assert status(pilot).shown == "20 maps"
 
@@ -234,14 +234,6 @@ async def test_entry_details_follow_the_entry_until_it_is_gone(
         source.tables[CT4] = random_table(source.rows[CT4].info, 0)
         await resample(pilot)
         assert "not in the table any more" in screen_text(pilot)
-
-
-def test_the_rate_counts_from_the_last_drop_on() -> None:
-    steady = tuple((float(t), 1000 + 50 * t) for t in range(10))
-    assert rate_per_second(steady) == pytest.approx(50)
-    recreated = ((0.0, 90_000), (2.0, 91_000), (4.0, 0), (6.0, 400), (8.0, 800))
-    assert rate_per_second(recreated) == pytest.approx(200)
-    assert rate_per_second(((0.0, 5),)) is None
 
 
 async def test_the_sampler_closes_its_source(console: ConsoleApp, source: FakeSource) -> None:

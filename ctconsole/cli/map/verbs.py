@@ -10,6 +10,7 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_columns, print_json
 from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.map.advise import advise
 from ctconsole.cli.map.calls import calls
 from ctconsole.cli.map.naming import find_map
 from ctconsole.cli.map.resize import resize
@@ -38,6 +39,7 @@ def command() -> None:
       ctconsole map show cilium_ct4_global
       ctconsole map users cilium_ct4_global
       ctconsole map calls                       who calls whom
+      ctconsole map advise                      what size each table should have
       ctconsole map resize cilium_ct4_global 1M --yes     without losing an entry
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
@@ -46,6 +48,7 @@ def command() -> None:
 command.add_command(users)
 command.add_command(calls)
 command.add_command(resize)
+command.add_command(advise)
 
 
 @command.command(name="list")

@@ -54,6 +54,9 @@ KEYS: Final[Mapping[int, np.dtype[np.void]]] = MappingProxyType({14: KEY4, 38: K
 VALUE_SIZE: Final = 56
 """Bytes of ``struct ct_entry`` in every layout known."""
 
+LIFETIME_AT: Final = 32
+"""Where its ``lifetime`` is, in every layout known; u4."""
+
 
 class TupleFlag(IntFlag):
     """``flags`` of a key (``bpf/lib/common.h``, unchanged from 1.9 to 1.18)."""
@@ -189,7 +192,7 @@ class LayoutSpec:
 
 
 _TAIL: Final[Mapping[str, tuple[str, int]]] = {
-    "lifetime": ("<u4", 32),
+    "lifetime": ("<u4", LIFETIME_AT),
     "flags": ("<u2", 36),
     "rev_nat_index": (">u2", 38),
     "tx_flags_seen": ("u1", 42),
@@ -406,3 +409,13 @@ LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
 def value_dtype(layout: Layout) -> np.dtype[np.void]:
     """The numpy dtype of a value, 56 bytes, in this layout."""
     return LAYOUTS[layout].value
+
+
+def lifetimes(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """When each of these raw values expires; at the same place in every layout.
+
+    Args:
+        values: u1 of shape (n, `VALUE_SIZE`).
+    """
+    column = np.ascontiguousarray(values[:, LIFETIME_AT : LIFETIME_AT + 4])
+    return column.view(np.uint32).reshape(-1)

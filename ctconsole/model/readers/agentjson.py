@@ -123,12 +123,15 @@ class DebugInfo:
         clock: what CT lifetimes count, None where it is not told.
         endpoints: local endpoints.
         services: frontends; none from releases that list them elsewhere.
+        ratio: the share of the memory that its tables' sizes follow, 0 where they do not; None
+            where it is not told.
     """
 
     version: str | None = None
     clock: ClockSource | None = None
     endpoints: tuple[ApiEndpoint, ...] = ()
     services: tuple[ApiService, ...] = ()
+    ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,19 @@ def clock_source(health: object) -> ClockSource | None:
     mode = _text(_at(health, "clock-source", "mode"))
     hertz = _number(_at(health, "clock-source", "hertz"))
     return _clock(mode, hertz)
+
+
+def size_ratio(health: object) -> float | None:
+    """``dynamic-size-ratio`` of ``/healthz``; 0 where sizes do not follow the memory.
+
+    An agent leaves out what is 0. None where maps are not told of, or it makes no sense.
+    """
+    maps = _at(health, "bpf-maps")
+    if not isinstance(maps, Mapping):
+        return None
+    ratio = maps.get("dynamic-size-ratio", 0.0)
+    sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 <= ratio <= 1
+    return float(ratio) if sound else None
 
 
 def runtime_clock(config: object) -> ClockSource | None:
@@ -270,6 +286,7 @@ def debuginfo(answer: object) -> DebugInfo:
         clock=clock_source(status),
         endpoints=endpoints(_at(answer, "endpoint-list")).items,
         services=services(_at(answer, "service-list")).items,
+        ratio=size_ratio(status),
     )
 
 

@@ -9,14 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from ctconsole.model.units import duration
+from ctconsole.model.advice import Verdict, Watched, advise
+from ctconsole.model.units import count, duration
 from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
 from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.event_rows import SHORT, EventRows
-from ctconsole.ui.widgets.fill_graph import FillGraph, rate_per_second
+from ctconsole.ui.widgets.fill_graph import FillGraph
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.map_rows import MapRows
 
@@ -45,14 +46,27 @@ def alert(sample: Sample) -> tuple[str, Tone]:
         return _not_shown(sample.node.passed_over if sample.node else ())
     row = max(full, key=lambda row: row.fill or 0)
     fill = row.fill or 0.0
-    text = f"▲ {clean(row.info.label)} is {percent(fill)} full"
-    rate = rate_per_second(sample.trends.get(row.key, ()))
-    free = row.info.max_entries - (row.entries or 0)
-    if rate and rate > 0 and free:
-        text += f", at {rate:+,.0f}/s it is full in about {duration(free / rate)}"
+    text = f"▲ {clean(row.info.label)} is {percent(fill)} full{_prospect(row, sample)}"
     if len(full) > 1:
         text += f"; {len(full) - 1} more above {percent(WARN)}"
     return text, level_of(fill)
+
+
+def _prospect(row: MapRow, sample: Sample) -> str:
+    """Where a table's fill goes, and the size it should have."""
+    trend = sample.trends.get(row.key, ())
+    if not trend or sample.node is None:
+        return ""
+    advice = advise(Watched(row.info, trend, sample.node.cpus))
+    text = ""
+    if advice.full:
+        text = ": it throws entries out" if row.info.type.is_lru else ": it refuses new ones"
+    elif advice.full_in is not None and advice.grown is not None:
+        rate = f"{advice.grown.rate:+,.0f}/s"
+        text = f", at {rate} it is full in about {duration(round(advice.full_in))}"
+    if advice.verdict is Verdict.ENLARGE:
+        text += f"; {count(advice.wanted or 0)} entries are advised"
+    return text
 
 
 def _not_shown(passed_over: Sequence[str]) -> tuple[str, Tone]:

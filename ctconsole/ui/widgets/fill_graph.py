@@ -9,11 +9,12 @@ from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
+from ctconsole.model.fill import growth
 from ctconsole.ui.levels import level_of, percent
 from ctconsole.ui.text import clean, fit
 
 if TYPE_CHECKING:
-    from ctconsole.observe.sampler import Trend
+    from ctconsole.model.fill import Trend
     from ctconsole.observe.source import MapRow
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -22,23 +23,6 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 def sparkline(values: list[float], width: int) -> str:
     """The newest ``width`` values (0 to 1) as one line of blocks, the lowest one for 0."""
     return "".join(_BLOCKS[max(1, min(8, 1 + round(value * 7)))] for value in values[-width:])
-
-
-def rate_per_second(trend: Trend, window: float = 30.0) -> float | None:
-    """Growth over the last ``window`` seconds in entries per second; None with one point only.
-
-    Counted from the last drop on, so that a re-created map does not show as shrinking.
-    """
-    if len(trend) < 2:  # noqa: PLR2004 - a rate needs two points
-        return None
-    end_time, end_count = trend[-1]
-    start = trend[-1]
-    for point in reversed(trend[:-1]):
-        if end_time - point[0] > window or point[1] > start[1] * 1.5 + 64:
-            break
-        start = point
-    elapsed = end_time - start[0]
-    return (end_count - start[1]) / elapsed if elapsed > 0 else None
 
 
 class FillGraph(Widget):
@@ -102,8 +86,8 @@ class FillGraph(Widget):
         ground = self.rich_style
         strong = ground + self.get_component_rich_style("fill-graph--caption", partial=True)
         quiet = ground + self.get_component_rich_style("fill-graph--quiet", partial=True)
-        rate = rate_per_second(self._trend)
-        moving = f"  {rate:+,.0f}/s" if rate is not None else ""
+        grown = growth(self._trend)
+        moving = f"  {grown.rate:+,.0f}/s" if grown is not None else ""
         peak = max(count for _, count in self._trend)
         left = f"{self._row.entries:,}"
         fill, most = self._row.fill, self._row.info.max_entries

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from ctconsole.model.ct.stats import Stats
-    from ctconsole.observe.sampler import Trend
+    from ctconsole.model.fill import Trend
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.ct_rows import Sorting
 

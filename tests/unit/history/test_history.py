@@ -243,3 +243,29 @@ def test_a_full_disk_is_called_so(tmp_path: Path) -> None:
         history._database.execute("PRAGMA max_page_count=100000").close()
         history.append([big])
         assert len(history.read()) == 2
+
+
+def test_fills_come_back_by_map_oldest_first(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        history.append_fills(20.0, {"/a": 7, "/b": 1})
+        history.append_fills(10.0, {"/a": 5})
+        assert history.fills() == {"/a": ((10.0, 5), (20.0, 7)), "/b": ((20.0, 1),)}
+        assert history.fills(since=15.0)["/a"] == ((20.0, 7),)
+        assert not history.read()
+
+
+def test_fills_that_are_too_old_go(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db", keep=Retention(age=100)) as history:
+        history.append_fills(1000.0, {"/a": 1})
+        history.append_fills(1050.0, {"/a": 2})
+        history.append_fills(1120.0, {"/a": 3})
+        assert history.fills()["/a"] == ((1050.0, 2), (1120.0, 3))
+
+
+def test_a_history_from_before_fills_has_none(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        history.append([event("kept")])
+        with sqlite3.connect(tmp_path / "history.db") as database:
+            database.execute("DROP TABLE fills")
+        database.close()
+        assert history.fills() == {}

@@ -147,3 +147,18 @@ def test_no_answer_makes_a_reader_fail(answer: Any) -> None:  # noqa: ANN401 - J
         tell(value)
     agentjson.flags(agentjson.daemon_config(value))
     agentjson.debuginfo({"cilium-status": value, "endpoint-list": value, "service-list": value})
+
+
+@pytest.mark.parametrize(
+    ("health", "ratio"),
+    [
+        ({"bpf-maps": {"dynamic-size-ratio": 0.0025}}, 0.0025),
+        ({"bpf-maps": {"maps": []}}, 0.0),  # an agent leaves out what is 0
+        ({"bpf-maps": {"dynamic-size-ratio": 7}}, None),
+        ({"bpf-maps": {"dynamic-size-ratio": True}}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_share_of_the_memory_that_sizes_follow(health: object, ratio: float | None) -> None:
+    assert agentjson.size_ratio(health) == ratio

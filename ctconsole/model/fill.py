@@ -1,0 +1,47 @@
+"""How a map's element count went, and where it goes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+Trend: TypeAlias = tuple[tuple[float, int], ...]
+"""Element counts of one map, oldest first: (seconds since the epoch, entries)."""
+
+WINDOW = 30.0
+"""Seconds over which a growth is measured where a count is taken every few seconds."""
+
+
+class Growth(NamedTuple):
+    """How fast a count grew, and how long that was looked at.
+
+    Attributes:
+        rate: entries per second; negative where it shrank.
+        seconds: between the two counts.
+    """
+
+    rate: float
+    seconds: float
+
+
+def growth(trend: Trend, window: float = WINDOW) -> Growth | None:
+    """Growth over the last ``window`` seconds, or since the count before where that is longer.
+
+    Counted from the last drop on, so that a re-created map does not show as shrinking. None
+    where there is nothing to compare with.
+    """
+    if not trend:
+        return None
+    end_time, end_count = trend[-1]
+    start = trend[-1]
+    for point in reversed(trend[:-1]):
+        late = end_time - point[0] > window and start is not trend[-1]
+        if late or point[1] > start[1] * 1.5 + 64:
+            break
+        start = point
+    elapsed = end_time - start[0]
+    return Growth((end_count - start[1]) / elapsed, elapsed) if elapsed > 0 else None
+
+
+def full_in(free: int, rate: float | None) -> float | None:
+    """Seconds until so many more entries have come, None where they do not come."""
+    return max(0, free) / rate if rate is not None and rate > 0 else None
