@@ -12,7 +12,6 @@ import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
@@ -395,5 +394,5 @@ def _event(row: tuple[int, float, str, str, str, str, str, str]) -> Event:
         subject=subject,
         message=message if known else f"{kind}: {message}",
         level=Level(level),
-        fields=MappingProxyType(json.loads(fields)),
+        fields=json.loads(fields),
     )

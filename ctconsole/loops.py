@@ -13,10 +13,10 @@ import traceback
 import weakref
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.happening import happened
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -219,15 +219,8 @@ def event(state: LoopState, source: str, subject: str) -> Event:
         "failures": state.failures,
         "error": state.error,
     }
-    return Event(
-        time.time(),
-        EventKind.WARNING,
-        source,
-        subject,
-        str(state),
-        Level.WARNING if state.running else Level.ERROR,
-        MappingProxyType(about),
-    )
+    level = Level.WARNING if state.running else Level.ERROR
+    return happened(EventKind.WARNING, source, subject, str(state), about, level=level)
 
 
 def sentence(error: BaseException) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole import loops
+from ctconsole.happening import happened
 from ctconsole.model.event import Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -98,12 +98,6 @@ class Recorder:
 
     def _event(self, message: str) -> Event:
         fields = {"count": self._missed, "since": self._since}
-        return Event(
-            time.time(),
-            EventKind.WARNING,
-            self._source,
-            self._subject,
-            message,
-            Level.WARNING,
-            MappingProxyType(fields),
-        )
+        about = self._subject
+        level = Level.WARNING
+        return happened(EventKind.WARNING, self._source, about, message, fields, level=level)

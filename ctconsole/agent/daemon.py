@@ -27,6 +27,7 @@ from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError
+from ctconsole.happening import happened
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.counting import Counting
@@ -37,7 +38,7 @@ from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.recovery import Recovery
-from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.event import EventKind, Level
 from ctconsole.model.plane.address_rows import addresses_of
 from ctconsole.paths import GLOBALS
 from ctconsole.private import make_folder
@@ -379,19 +380,8 @@ class Agent:
         fields: Mapping[str, Scalar],
         level: Level = Level.INFO,
     ) -> None:
-        self._record(
-            [
-                Event(
-                    time=time.time(),
-                    kind=kind,
-                    source="agent",
-                    subject=str(self.settings.state_dir),
-                    message=message,
-                    level=level,
-                    fields=fields,
-                )
-            ]
-        )
+        about = self.settings.state_dir
+        self._record([happened(kind, "agent", about, message, fields, level=level)])
 
 
 def told(error: BaseException) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ctconsole.agent import natgc
 from ctconsole.errors import BpfError, FormatError, GoneError, NoMapError
+from ctconsole.happening import happened
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -137,16 +138,14 @@ class GcReport:
         fields = {**self.as_fields(), "interval": interval, "reason": reason}
         if self.passed_over:
             fields["passed_over"] = "; ".join(self.passed_over)
-        return Event(
-            time=self.time,
-            kind=EventKind.GC_PASS,
-            source="agent",
-            subject=",".join(one.path.name for one in self.maps),
-            message="completed ctmap gc pass"
-            if complete
-            else "Garbage collection CT map failed to finish",
+        return happened(
+            EventKind.GC_PASS,
+            "agent",
+            ",".join(one.path.name for one in self.maps),
+            "completed ctmap gc pass" if complete else "Garbage collection CT map failed to finish",
+            fields,
             level=Level.INFO if complete and not self.passed_over else Level.WARNING,
-            fields=fields,
+            at=self.time,
         )
 
 

@@ -11,12 +11,12 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ctconsole import loops
+from ctconsole.happening import happened
 from ctconsole.kernel.perf import PerfReader
 from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
@@ -242,12 +242,5 @@ def _event(thing: Thing, count: int) -> Event:
     if thing.kind is EventKind.MAP_FULL:
         subject = _TABLES.get(thing.code, f"signal {thing.code}")
     calm = thing.kind is EventKind.CONNECTIONS
-    return Event(
-        time=time.time(),
-        kind=thing.kind,
-        source="datapath",
-        subject=subject,
-        message=message,
-        level=Level.DEBUG if calm else Level.WARNING,
-        fields=MappingProxyType(fields),
-    )
+    level = Level.DEBUG if calm else Level.WARNING
+    return happened(thing.kind, "datapath", subject, message, fields, level=level)

@@ -7,18 +7,18 @@ that maps made anew are filled before a program meets them.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ctconsole.agent.state import write_whole
 from ctconsole.errors import FormatError, UsageError
+from ctconsole.happening import happened
 from ctconsole.kernel import iproute
 from ctconsole.manager.endpoints import sync_endpoints
 from ctconsole.manager.ipcache import sync_ipcache
 from ctconsole.manager.policy import sync_policy
 from ctconsole.manager.services import algorithm_of, check_service, sync_services
-from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.event import EventKind, Level
 from ctconsole.model.plane.policy import EndpointPolicy, PolicyRule, policy_of
 from ctconsole.model.plane.service import ServiceTable
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ctconsole.agent.state import StateDir
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
+    from ctconsole.model.event import Event, Scalar
     from ctconsole.model.plane.address_rows import Address
     from ctconsole.model.plane.endpoint import Endpoint
     from ctconsole.model.plane.service import Service
@@ -167,27 +168,20 @@ class Plane:
     def _keep_rules(self, rules: tuple[PolicyRule, ...]) -> None:
         self.rules = rules
         write_whole(self._state.policy, json.dumps({"rules": list(map(str, rules))}, indent=2))
-        event = Event(
-            time=time.time(),
-            kind=EventKind.POLICY_CHANGED,
-            source="agent",
-            subject="policy",
-            message="Changed policy",
-            fields={"rules": len(rules)},
-        )
+        fields = {"rules": len(rules)}
+        event = happened(EventKind.POLICY_CHANGED, "agent", "policy", "Changed policy", fields)
         self._record([event])
 
     def _policy_of(self, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> EndpointPolicy:
         policy = policy_of(endpoint, self.rules, endpoints)
         for name in policy.unknown:
-            event = Event(
-                time=time.time(),
-                kind=EventKind.WARNING,
-                source="agent",
-                subject=f"endpoint {endpoint.id}",
-                message="Policy names an identity that nobody has",
+            event = happened(
+                EventKind.WARNING,
+                "agent",
+                f"endpoint {endpoint.id}",
+                "Policy names an identity that nobody has",
+                {"endpointID": endpoint.id, "identity": name},
                 level=Level.WARNING,
-                fields={"endpointID": endpoint.id, "identity": name},
             )
             self._record([event])
         return policy
@@ -209,20 +203,13 @@ class Plane:
         return self.services.picked_by(algorithm_of(config))
 
     def _say(self, kind: EventKind, subject: str, message: str, service: Service) -> None:
-        event = Event(
-            time=time.time(),
-            kind=kind,
-            source="agent",
-            subject=subject,
-            message=message,
-            fields={
-                "serviceName": service.name,
-                "serviceIP": str(service.frontend),
-                "serviceID": service.id,
-                "backends": ",".join(map(str, service.backends)),
-            },
-        )
-        self._record([event])
+        fields: dict[str, Scalar] = {
+            "serviceName": service.name,
+            "serviceIP": str(service.frontend),
+            "serviceID": service.id,
+            "backends": ",".join(map(str, service.backends)),
+        }
+        self._record([happened(kind, "agent", subject, message, fields)])
 
 
 def host_addresses() -> list[Address]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent.uplink import find_uplink, masquerade
 from ctconsole.errors import DatapathError, MissingFeatureError
+from ctconsole.happening import happened
 from ctconsole.kernel import iproute
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.mounts import is_bpffs
@@ -227,12 +228,4 @@ def endpoint_event(
         fields["duration"] = seconds
     if scrubbed is not None:
         fields["scrubbed"] = scrubbed
-    return Event(
-        time=time.time(),
-        kind=kind,
-        source="agent",
-        subject=f"endpoint {endpoint.id}",
-        message=message,
-        level=level,
-        fields=fields,
-    )
+    return happened(kind, "agent", f"endpoint {endpoint.id}", message, fields, level=level)

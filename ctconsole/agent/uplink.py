@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ctconsole.happening import happened
 from ctconsole.kernel import iproute
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.plane.uplink import Uplink
@@ -71,12 +70,11 @@ def masquerade(
 
 
 def _no_uplink(devices: str) -> Event:
-    return Event(
-        time=time.time(),
-        kind=EventKind.WARNING,
-        source="agent",
-        subject=devices or "default route",
-        message="No uplink with an IPv4 address found, pods leave untranslated",
+    return happened(
+        EventKind.WARNING,
+        "agent",
+        devices or "default route",
+        "No uplink with an IPv4 address found, pods leave untranslated",
+        {"devices": devices},
         level=Level.WARNING,
-        fields=MappingProxyType({"devices": devices}),
     )

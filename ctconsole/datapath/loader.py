@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole import paths
@@ -26,6 +24,7 @@ from ctconsole.datapath.defines import DatapathConfig, node_defines
 from ctconsole.datapath.parts import Part, TailCall, tail_calls
 from ctconsole.errors import BpfError, DatapathError
 from ctconsole.handles import Handle
+from ctconsole.happening import happened
 from ctconsole.kernel import rcu, tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramInfo, ProgramType, load_program, program_info
@@ -353,14 +352,8 @@ def _event(
         "hook": str(hook),
         "program": FUNCTIONS[hook],
     }
-    return Event(
-        time=time.time(),
-        kind=kind,
-        source="datapath",
-        subject=f"endpoint {endpoint.id}",
-        message=f"{FUNCTIONS[hook]} {verb} {endpoint.ifname}",
-        fields=MappingProxyType(about | dict(fields)),
-    )
+    message = f"{FUNCTIONS[hook]} {verb} {endpoint.ifname}"
+    return happened(kind, "datapath", f"endpoint {endpoint.id}", message, about | dict(fields))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import time
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
@@ -18,6 +17,7 @@ from ctconsole.datapath.code import EndpointSlot, MapSlot
 from ctconsole.datapath.defines import DatapathConfig, node_defines
 from ctconsole.errors import BpfError, DatapathError, UsageError
 from ctconsole.handles import Handle
+from ctconsole.happening import happened
 from ctconsole.kernel import tc
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType, load_program, program_info
@@ -208,11 +208,5 @@ def _event(uplink: Uplink, hook: TcHook, new: int, old: int | None) -> Event:
         fields["prog_id"] = new
     if old is not None:
         fields |= {"old_id": old} | ({"new_id": new} if new else {})
-    return Event(
-        time=time.time(),
-        kind=kind,
-        source="datapath",
-        subject=f"uplink {uplink.ifname}",
-        message=f"{FUNCTIONS[hook]} {verb} {uplink.ifname}",
-        fields=MappingProxyType(fields),
-    )
+    message = f"{FUNCTIONS[hook]} {verb} {uplink.ifname}"
+    return happened(kind, "datapath", f"uplink {uplink.ifname}", message, fields)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import errno
 import sys
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, GoneError
+from ctconsole.happening import happened
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.mapwrite import EXIST
@@ -277,12 +277,5 @@ def map_event(
     level: Level = Level.INFO,
 ) -> Event:
     """An event about the map pinned at ``path``, in Cilium's words and with its field."""
-    return Event(
-        time=time.time(),
-        kind=kind,
-        source="manager",
-        subject=str(path),
-        message=message,
-        level=level,
-        fields={"file-path": str(path), **(fields or {})},
-    )
+    about = {"file-path": str(path), **(fields or {})}
+    return happened(kind, "manager", path, message, about, level=level)

@@ -74,7 +74,8 @@ class Event:
         subject: the map, program or endpoint it happened to; a pin path for maps.
         message: one line for a person; for manager events Cilium's own log message.
         level: how loud.
-        fields: details by name, e.g. ``old``, ``new``, ``old_id``, ``new_id``, ``file-path``.
+        fields: details by name, e.g. ``old``, ``new``, ``old_id``, ``new_id``, ``file-path``;
+            a copy that cannot be changed.
     """
 
     time: float
@@ -83,4 +84,8 @@ class Event:
     subject: str
     message: str
     level: Level = Level.INFO
-    fields: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Threads share events: nobody may change what somebody else reads.
+        object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))

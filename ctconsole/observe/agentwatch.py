@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from types import MappingProxyType
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import FormatError
+from ctconsole.happening import happened
 from ctconsole.kernel import procs
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers import agentjson
@@ -100,11 +101,8 @@ class AgentWatch:
             text = f"The agent's process {agent.process.pid} started"
             event = self._event(EventKind.AGENT_START, "cilium-agent", text, fields)
             # It was there a moment before it was found.
-            yield Event(
-                min(event.time, max(agent.process.started, self._least(event.time))),
-                *(event.kind, event.source, event.subject),
-                *(event.message, event.level, event.fields),
-            )
+            least = max(agent.process.started, self._least(event.time))
+            yield replace(event, time=min(event.time, least))
         before, self._flags = self._flags, dict(agent.flags)
         if before:
             yield from self._changes(before, self._flags, "its arguments and config folder")
@@ -161,6 +159,5 @@ class AgentWatch:
         fields: Mapping[str, Scalar],
         level: Level = Level.INFO,
     ) -> Event:
-        return Event(
-            self._clock(), kind, "observe", subject, text, level, MappingProxyType(dict(fields))
-        )
+        now = self._clock()
+        return happened(kind, "observe", subject, text, fields, level=level, at=now)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctconsole.errors import GoneError
+from ctconsole.happening import happened
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.kernel.walk import repeated
 from ctconsole.model.event import Event, EventKind, Level
@@ -190,15 +190,9 @@ class Moves:
         **fields: float,
     ) -> Event:
         ids = {"old_id": move.what.old.id, "new_id": move.what.new.id}
-        return Event(
-            self._clock(),
-            kind,
-            "observe",
-            str(move.what.path),
-            text,
-            level,
-            MappingProxyType({**ids, **fields}),
-        )
+        about = {**ids, **fields}
+        now = self._clock()
+        return happened(kind, "observe", move.what.path, text, about, level=level, at=now)
 
 
 def _users(number: int, programs: Iterable[ProgramInfo]) -> int:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, GoneError
+from ctconsole.happening import happened
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
@@ -115,7 +115,7 @@ class Pins:
         except GoneError:
             found = {}
         events = [
-            _event(EventKind.WARNING, self._root, text, {}, now, level=Level.WARNING)
+            happened(EventKind.WARNING, "observe", self._root, text, level=Level.WARNING, at=now)
             for text in passed_over
             if text not in self._told
         ]
@@ -199,7 +199,8 @@ class Pins:
         lost = f", {one.lost:,} entries lost" if one.lost is not None else ""
         text = f"{one.path.name} was re-created: map {one.old.id} -> {one.new.id}{lost}"
         level = Level.WARNING if one.lost else Level.INFO
-        return _event(EventKind.MAP_RECREATED, one.path, text, fields, one.at, level=level)
+        kind = EventKind.MAP_RECREATED
+        return happened(kind, "observe", one.path, text, fields, level=level, at=one.at)
 
     def _pinned(self, path: Path, info: MapInfo, now: float) -> Event:
         fields: dict[str, Scalar] = {
@@ -208,7 +209,7 @@ class Pins:
             "entries": self._entries(info),
         }
         text = f"{path.name} was pinned: map {info.id}"
-        return _event(EventKind.MAP_PINNED, path, text, fields, now)
+        return happened(EventKind.MAP_PINNED, "observe", path, text, fields, at=now)
 
     def _unpinned(self, now: float) -> Iterator[Event]:
         """Pins that have been gone for so long that no successor is on its way."""
@@ -220,7 +221,7 @@ class Pins:
                     "entries": self._entries(held.info),
                 }
                 text = f"{path.name} was unpinned: map {held.info.id}"
-                yield _event(EventKind.MAP_UNPINNED, path, text, fields, since)
+                yield happened(EventKind.MAP_UNPINNED, "observe", path, text, fields, at=since)
             if now - since >= self._remember:
                 del self._gone[path]
                 held.close()
@@ -249,15 +250,3 @@ def _handle(path: Path, info: MapInfo) -> BpfMap | None:
         handle.close()
         return None
     return handle
-
-
-def _event(
-    kind: EventKind,
-    path: Path,
-    text: str,
-    fields: Mapping[str, Scalar],
-    when: float,
-    *,
-    level: Level = Level.INFO,
-) -> Event:
-    return Event(when, kind, "observe", str(path), text, level, MappingProxyType(dict(fields)))

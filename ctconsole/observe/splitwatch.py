@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from ctconsole.happening import happened
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapType
 from ctconsole.observe.inventory import Inventory
@@ -126,12 +126,4 @@ class SplitWatch:
 
 
 def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:
-    return Event(
-        time.time(),
-        EventKind.SPLIT_BRAIN,
-        "observe",
-        str(path),
-        text,
-        level,
-        MappingProxyType(dict(fields)),
-    )
+    return happened(EventKind.SPLIT_BRAIN, "observe", path, text, fields, level=level)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ctconsole.happening import happened
 from ctconsole.model.catalogue import option_of
 from ctconsole.model.event import Event, EventKind, Level
 
@@ -196,14 +196,14 @@ class Restart:
             head += ", no map was re-created"
         message = "; ".join([head, *about[1:]])
         bad = any(story.lost or story.left for story in self.maps.values())
-        return Event(
-            now,
+        return happened(
             EventKind.STORY,
             "observe",
             "cilium-agent",
             message,
-            Level.WARNING if bad or self.started is None else Level.INFO,
-            MappingProxyType(self._fields(begin, end, changed)),
+            self._fields(begin, end, changed),
+            level=Level.WARNING if bad or self.started is None else Level.INFO,
+            at=now,
         )
 
     def _options_of_maps(self) -> dict[str, tuple[Scalar, Scalar]]:

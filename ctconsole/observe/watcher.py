@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
 from ctconsole.handles import Closing
+from ctconsole.happening import happened
 from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers.agentlog import LogReader
@@ -231,9 +232,7 @@ class Watcher(Closing):
         if text == self._warned:
             return
         self._warned = text
-        warning = Event(
-            time.time(), EventKind.WARNING, "observe", str(self._root), text, Level.WARNING
-        )
+        warning = happened(EventKind.WARNING, "observe", self._root, text, level=Level.WARNING)
         with self._lock:
             if not self._over:
                 self._record((warning,))

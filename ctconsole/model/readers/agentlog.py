@@ -281,7 +281,7 @@ def _event(
 ) -> Event:
     when = now if line.time is None else line.time
     text = message or line.message
-    return Event(when, kind, "agent-log", subject, text, line.level, MappingProxyType({**fields}))
+    return Event(when, kind, "agent-log", subject, text, line.level, fields)
 
 
 def _subject(line: LogLine) -> str:
