@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError
-from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel import mapwrite
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -89,10 +89,5 @@ def gate() -> Gate:
 @pytest.fixture
 def bpffs(gate: Gate) -> Iterator[Path]:
     """A private bpffs, unmounted afterwards with everything pinned in it."""
-    with tempfile.TemporaryDirectory(prefix="ctconsole-test-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            yield root
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        yield root

@@ -1,7 +1,8 @@
 """``make bench``: every figure beside its peer in the same run, printed and written as JSON.
 
 A module ``bench_*.py`` of this folder has ``run(size)``, which returns its rows; ``size`` is
-``"full"`` or ``"small"``. A row whose goal is missed makes the exit code 1.
+``"full"`` or ``"small"``. A row whose goal is missed makes the exit code 1. Ended by Ctrl-C, a
+hang-up or SIGTERM it leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import sys
 from pathlib import Path
 from typing import TypedDict
+
+from ctconsole.lab.signals import stopping
 
 HERE = Path(__file__).parent
 OUT = HERE.parent.parent / "build" / "bench.json"
@@ -58,9 +61,10 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(every)}")
     rows: list[Row] = []
-    for name in options.names or every:
-        print(f"{name} ...", file=sys.stderr)
-        rows += importlib.import_module(f"tests.bench.bench_{name}").run(options.size)
+    with stopping():
+        for name in options.names or every:
+            print(f"{name} ...", file=sys.stderr)
+            rows += importlib.import_module(f"tests.bench.bench_{name}").run(options.size)
     print(table(rows))
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(rows, indent=2) + "\n")

@@ -20,6 +20,7 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.bench.bench_ct_list import SIZES, entries
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,18 +60,18 @@ def run(size: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def _folder(named: str) -> Iterator[Path]:
-    """The folder of the build before: as given, or a worktree of a revision for the time."""
+    """The folder of the build before: as given, or the files of a revision for the time."""
     if Path(named).is_dir():
         yield Path(named).resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as above:
-        folder = Path(above, "base")
-        git = ["git", "-C", str(HERE), "worktree"]
-        subprocess.run([*git, "add", "-q", "--detach", str(folder), named], check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run([*git, "remove", "--force", str(folder)], check=True)
+    # No worktree: the repository would still know of it if this process were killed.
+    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
+        packed = Path(folder, "base.tar")
+        git = ["git", "-C", str(HERE), "archive", "--output", str(packed)]
+        subprocess.run([*git, f"{named}^{{commit}}"], check=True)
+        subprocess.run(["tar", "-xf", str(packed), "-C", folder], check=True)
+        packed.unlink()
+        yield Path(folder)
 
 
 @contextmanager
@@ -78,21 +79,16 @@ def _table(size: str) -> Iterator[Path]:
     """A bpffs with one full connection table."""
     capacity, count = SIZES[size]
     gate = Gate.open()
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-            with mapwrite.create(gate, spec) as live:
-                pins.pin(gate, live, root / GLOBALS / spec.name)
-                mapwrite.update_batch(gate, live, *entries(count))
-            # As on a node, where the tool finds every map it looks for.
-            other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
-            with mapwrite.create(gate, other) as live:
-                pins.pin(gate, live, root / GLOBALS / other.name)
-            yield root
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
+        with mapwrite.create(gate, spec) as live:
+            pins.pin(gate, live, root / GLOBALS / spec.name)
+            mapwrite.update_batch(gate, live, *entries(count))
+        # As on a node, where the tool finds every map it looks for.
+        other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
+        with mapwrite.create(gate, other) as live:
+            pins.pin(gate, live, root / GLOBALS / other.name)
+        yield root
 
 
 def _rows(name: str, arguments: list[str], base: Path, repeats: int) -> list[dict[str, Any]]:

@@ -7,12 +7,10 @@ import os
 import pty
 import struct
 import sys
-import tempfile
 import termios
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -22,9 +20,11 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.bench.bench_ct_list import entries
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SIZES: Final = {"full": (524_288, 500_000), "small": (131_072, 120_000)}
 INTERVAL: Final = 2.0
@@ -43,18 +43,13 @@ def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
     capacity, count = SIZES[size]
     gate = Gate.open()
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            pins.make_folder(gate, root / GLOBALS)
-            spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-            with mapwrite.create(gate, spec) as live:
-                pins.pin(gate, live, root / GLOBALS / spec.name)
-                mapwrite.update_batch(gate, live, *entries(count))
-                return _measure(root, Path(folder, "state"), count)
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        pins.make_folder(gate, root / GLOBALS)
+        spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
+        with mapwrite.create(gate, spec) as live:
+            pins.pin(gate, live, root / GLOBALS / spec.name)
+            mapwrite.update_batch(gate, live, *entries(count))
+            return _measure(root, root.parent / "state", count)
 
 
 def _measure(root: Path, state: Path, count: int) -> list[dict[str, Any]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,9 +15,11 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SIZES: Final = {"full": (524_288, 500_000), "small": (65_536, 50_000)}
 REPEATS: Final = 3
@@ -55,22 +55,17 @@ def run(size: str) -> list[dict[str, Any]]:
 def _rows(size: str) -> Iterator[dict[str, Any]]:
     capacity, count = SIZES[size]
     gate = Gate.open()
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
-            with mapwrite.create(gate, spec) as live:
-                pins.pin(gate, live, root / GLOBALS / spec.name)
-                keys, values = entries(count)
-                mapwrite.update_batch(gate, live, keys, values)
-            # As on a node, where the tool finds every map it looks for.
-            other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
-            with mapwrite.create(gate, other) as live:
-                pins.pin(gate, live, root / GLOBALS / other.name)
-            yield from _compare(root, size)
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
+        with mapwrite.create(gate, spec) as live:
+            pins.pin(gate, live, root / GLOBALS / spec.name)
+            keys, values = entries(count)
+            mapwrite.update_batch(gate, live, keys, values)
+        # As on a node, where the tool finds every map it looks for.
+        other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
+        with mapwrite.create(gate, other) as live:
+            pins.pin(gate, live, root / GLOBALS / other.name)
+        yield from _compare(root, size)
 
 
 def _compare(root: Path, size: str) -> Iterator[dict[str, Any]]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ctconsole.config import AgentConfig
-from ctconsole.kernel import mapwrite, netns, pins
+from ctconsole.kernel import mapwrite, netns
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import (
@@ -27,6 +25,7 @@ from ctconsole.kernel.programs import (
 from ctconsole.kernel.tc import TcHook
 from ctconsole.model.ct.layout import KEY4
 from tests.support.bpf_insns import TC_ACT_OK, returning
+from tests.support.mounts import private_bpffs
 from tests.support.packets import ACK, SYN, tcp
 from tests.support.pods import SECOND_IP, TwoPods, two_pods
 from tests.support.programs import run_statistics
@@ -36,6 +35,7 @@ from tests.support.wire import SPECS, pin_maps, wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.synchronize import Event as Flag
+    from pathlib import Path
 
 ROUNDS: Final = {"full": 5, "small": 3}
 SECONDS: Final = {"full": 3.0, "small": 0.7}
@@ -63,17 +63,6 @@ def run(size: str) -> list[dict[str, Any]]:
         rows = list(_per_packet(gate, root / "cost", size))
         rows += _between_pods(gate, root / "pods", size)
     return rows
-
-
-@contextmanager
-def private_bpffs(gate: Gate) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            yield root
-        finally:
-            pins.unmount_bpffs(gate, root)
 
 
 def _per_packet(gate: Gate, root: Path, size: str) -> Iterator[dict[str, Any]]:

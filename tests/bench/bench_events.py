@@ -19,6 +19,7 @@ from ctconsole.kernel.programs import run_program
 from ctconsole.kernel.tc import TcHook
 from ctconsole.model.packets.monitor import columns
 from ctconsole.paths import GLOBALS
+from tests.support.mounts import private_bpffs
 from tests.support.packets import ethernet
 from tests.support.wire import wire
 
@@ -42,18 +43,13 @@ Row = dict[str, Any]
 def run(size: str) -> list[Row]:
     """The rows of this module; see tests/bench/__main__.py."""
     gate = Gate.open()
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            pins.make_folder(gate, root / GLOBALS)
-            with wire(gate, root / GLOBALS) as pod:
-                seconds = SECONDS[size]
-                read = _highest(lambda rate: _read(pod, rate, seconds))
-                printed = _highest(lambda rate: _printed(pod, _ours(root), rate, seconds))
-                theirs = _highest(lambda rate: _printed(pod, _bpftool(root), rate, seconds))
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        pins.make_folder(gate, root / GLOBALS)
+        with wire(gate, root / GLOBALS) as pod:
+            seconds = SECONDS[size]
+            read = _highest(lambda rate: _read(pod, rate, seconds))
+            printed = _highest(lambda rate: _printed(pod, _ours(root), rate, seconds))
+            theirs = _highest(lambda rate: _printed(pod, _bpftool(root), rate, seconds))
     return [
         _row("records read and decoded without loss", read, theirs, STATED),
         _row("records printed by ctconsole monitor", printed, theirs, STATED_PRINTED),

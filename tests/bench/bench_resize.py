@@ -17,6 +17,7 @@ from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
 from tests.bench.bench_ct_list import entries
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,8 +110,11 @@ def _curve(counts: tuple[int, ...]) -> Iterator[dict[str, Any]]:
 
 
 def _in_a_process(count: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.bench.resize_process", str(count)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    gate = Gate.open()
+    # Here, because what kills this process or its child has to leave no mount.
+    with private_bpffs(gate) as root:
+        command = [sys.executable, "-m", "tests.bench.resize_process", str(root), str(count)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
     told: dict[str, float] = json.loads(result.stdout)
     return told
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.kernel import iproute, mapwrite, netns, pins, tc
@@ -20,9 +18,11 @@ from ctconsole.observe.inventory import Inventory
 from ctconsole.observe.usage import map_usage
 from ctconsole.paths import GLOBALS
 from tests.support.bpf_insns import using_map
+from tests.support.mounts import private_bpffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ENDPOINTS: Final = {"full": 1000, "small": 100}
 REPEATS: Final = 3
@@ -37,10 +37,7 @@ def node(gate: Gate, endpoints: int) -> Iterator[Path]:
     The interfaces are in one namespace, as the host's ends of the pods' veths are.
     """
     name = f"ctb-{os.getpid()}-{secrets.token_hex(2)}"
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder, ExitStack() as stack:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        stack.callback(pins.unmount_bpffs, gate, root)
+    with private_bpffs(gate) as root, ExitStack() as stack:
         netns.create(gate, name)
         stack.callback(netns.delete, gate, name)
         pairs = [f"link add lxc{one} type veth peer name eth{one}\n" for one in range(endpoints)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -22,32 +21,26 @@ from tests.bench.bench_ct_list import entries
 _PART = 50_000
 
 
-def main(count: int) -> None:
-    """Fill a table part by part, resize it, and say what that took."""
+def main(root: Path, count: int) -> None:
+    """Fill a table on a bpffs part by part, resize it, and say what that took."""
     gate = Gate.open()
-    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            path = root / "cilium_ct4_global"
-            capacity = count + count // 8 // 128 * 128 + 1024
-            spec = MapSpec(path.name, MapType.LRU_HASH, 14, 56, capacity)
-            with mapwrite.create(gate, spec) as live:
-                pins.pin(gate, live, path)
-                for number in range(0, count, _PART):
-                    mapwrite.update_batch(gate, live, *entries(_PART, seed=number))
-                held = live.count()
-            plan = plan_resize({path: MapWish(capacity + 128)}, Reading(layout=Layout.V1_18))
-            started = time.perf_counter()
-            report = resize(gate, plan, None, Journal(Path(folder, "journal")))
-            seconds = time.perf_counter() - started
-            report.check()
-            assert report.maps[0].carried == held
-        finally:
-            pins.unmount_bpffs(gate, root)
+    path = root / "cilium_ct4_global"
+    capacity = count + count // 8 // 128 * 128 + 1024
+    spec = MapSpec(path.name, MapType.LRU_HASH, 14, 56, capacity)
+    with mapwrite.create(gate, spec) as live:
+        pins.pin(gate, live, path)
+        for number in range(0, count, _PART):
+            mapwrite.update_batch(gate, live, *entries(_PART, seed=number))
+        held = live.count()
+    plan = plan_resize({path: MapWish(capacity + 128)}, Reading(layout=Layout.V1_18))
+    started = time.perf_counter()
+    report = resize(gate, plan, None, Journal(root.parent / "journal"))
+    seconds = time.perf_counter() - started
+    report.check()
+    assert report.maps[0].carried == held
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"seconds": seconds, "memory": memory, "stages": report.stages}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from ctconsole.lab import lifecycle
+from ctconsole.lab.signals import stopping
 from tests.crash import deeds, hostile
 from tests.crash.node import node
 from tests.support.guard import MARK, default_signals, end_tree, marked
@@ -38,16 +39,18 @@ def main() -> int:
         parser.error(f"no deed is called {', '.join(unknown)}; there are {', '.join(DEEDS)}")
     default_signals()
     os.environ[MARK] = f"crash-{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="ctt-") as folder:
+    with stopping(), tempfile.TemporaryDirectory(prefix="ctt-") as folder:
         os.environ["CTCONSOLE_RUN_DIR"] = folder
         print(f"seed {options.seed}", flush=True)
         try:
             kinds = run(options.deeds or list(DEEDS), options.tries, options.seed, options.verbose)
         finally:
-            for lab in lifecycle.all_labs():
-                lifecycle.down(lab)
+            # Whoever builds a lab first, so that none comes after the last one went.
             for pid in marked():
                 end_tree(pid)
+            lifecycle.clean_dead()
+            for lab in lifecycle.all_labs():
+                lifecycle.down(lab)
         left = [str(path) for path in Path(folder, "labs").glob("*")]
     kinds.update("file" for _ in left)
     print("\n".join(f"left: {path}" for path in left))

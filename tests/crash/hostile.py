@@ -23,6 +23,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 from tests.crash.deeds import Tried
+from tests.support.mounts import private_bpffs
 from tests.support.terminals import console, read
 
 if TYPE_CHECKING:
@@ -61,19 +62,14 @@ def names(node: Node, random: random.Random) -> Tried:
     del node, random
     gate = Gate.open()
     faults = []
-    with tempfile.TemporaryDirectory(prefix="ctt-") as folder:
-        root = Path(folder, "bpf")
-        pins.mount_bpffs(gate, root)
-        try:
-            with mapwrite.create(gate, MapSpec("x", MapType.LRU_HASH, 14, 56, 64)) as live:
-                for name in (f"cilium_ct4_{BELL}", "cilium_ct4_a\nb", "c" * 250, "cilium_\x9b31m"):
-                    pins.pin(gate, live, root / "tc" / "globals" / name)
-                pins.pin(gate, live, root / "tc" / "globals" / "cilium_ct4_global")
-            (root / "tc" / "globals" / "loop").symlink_to("loop")
-            for verb in (("map", "list"), ("map", "users"), ("ct", "list"), ("ct", "stats")):
-                faults += shown(*verb, "--bpf-root", str(root))
-        finally:
-            pins.unmount_bpffs(gate, root)
+    with private_bpffs(gate) as root:
+        with mapwrite.create(gate, MapSpec("x", MapType.LRU_HASH, 14, 56, 64)) as live:
+            for name in (f"cilium_ct4_{BELL}", "cilium_ct4_a\nb", "c" * 250, "cilium_\x9b31m"):
+                pins.pin(gate, live, root / "tc" / "globals" / name)
+            pins.pin(gate, live, root / "tc" / "globals" / "cilium_ct4_global")
+        (root / "tc" / "globals" / "loop").symlink_to("loop")
+        for verb in (("map", "list"), ("map", "users"), ("ct", "list"), ("ct", "stats")):
+            faults += shown(*verb, "--bpf-root", str(root))
     return Tried("hostile pin names", faults)
 
 

@@ -5,6 +5,9 @@ leaves running is ended and fails the test. Agents, servers and terminals are no
 they inherit a mark in their environment, and those alive after the last test of their module are
 ended and fail it. Nobody waits for ever: a ``with Popen`` that an error leaves kills its process
 first, and so does a clock where a test has hung beyond its time.
+
+SIGTERM and SIGHUP end a run as Ctrl-C does, so that fixtures take down the namespaces and mounts
+that they made; also in the workers of a run in parallel, and in those whose controller was killed.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ _begun: list[subprocess.Popen[Any]] = []
 
 _calling = False
 
+ENDING = (signal.SIGHUP, signal.SIGTERM)
+"""What ends a run in good order beside Ctrl-C."""
+
 
 def default_signals() -> None:
     """Have children start with default signals; this process goes on ignoring what it did.
@@ -56,6 +62,37 @@ def default_signals() -> None:
 
 def _nothing(number: int, frame: FrameType | None) -> None:
     del number, frame
+
+
+def end_in_good_order(config: pytest.Config) -> None:
+    """Have what asks this run to end unwind its fixtures first; what it ignores it goes on with."""
+    here, above, told = os.getpid(), os.getppid(), False
+    is_worker = hasattr(config, "workerinput")
+    has_workers = not is_worker and config.getoption("dist", "no") != "no"
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        del frame
+        if os.getpid() != here:  # a test's fork, which has no fixtures
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if told:
+            return
+        told = True
+        for worker in psutil.Process().children() if has_workers else ():
+            worker.terminate()
+        raise KeyboardInterrupt
+
+    def interrupt_an_orphan(number: int, frame: FrameType | None) -> None:
+        # execnet sends it to a worker whose controller is gone.
+        if os.getppid() != above:
+            interrupt(number, frame)
+
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+    if is_worker and signal.getsignal(signal.SIGINT) is _nothing:
+        signal.signal(signal.SIGINT, interrupt_an_orphan)
 
 
 def end_tree(pid: int) -> None:
@@ -88,6 +125,7 @@ def marked() -> dict[int, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     default_signals()
+    end_in_good_order(config)
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     patch.setenv(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
@@ -121,6 +159,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     _calling = True
     try:
         return (yield)
+    except KeyboardInterrupt:
+        # Before the fixtures take down what it may be building.
+        _end(_begun)
+        raise
     finally:
         _calling = False
         clock.cancel()
@@ -140,6 +182,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         outlived = _end_marked()
         if outlived:
             pytest.fail(f"Outlive the tests of {item.path.name}: {outlived}", pytrace=False)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what an interrupted run leaves; what a whole one left has been told."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        for pid in marked():
+            end_tree(pid)
 
 
 def _seconds(item: pytest.Item) -> float:

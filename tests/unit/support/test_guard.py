@@ -9,27 +9,46 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
+from tests.support.foreign import until
+
 REPOSITORY = Path(__file__).parents[3]
 
 IGNORING = "import os, signal, sys; {}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
-def run_suite(folder: Path, body: str, *options: str, ignored: str = "") -> str:
-    """Run a suite of one file under the guard; what pytest prints."""
+def suite_argv(folder: Path, body: str, *options: str, ignored: str = "") -> list[str]:
+    """What runs a suite of one file under the guard, with these signals ignored."""
     file = folder / "test_inner.py"
     file.write_text(dedent(body))
     ini = folder / "pytest.ini"
-    ini.write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    ini.write_text("[pytest]\n")
     started = IGNORING.format(f"[signal.signal(n, signal.SIG_IGN) for n in ({ignored})]")
-    pytest_argv = ["-m", "pytest", "-p", "tests.support.guard", "-p", "no:cacheprovider", "-q"]
+    plugins = [
+        f"-p{name}" for name in ("pytest_timeout", "tests.support.guard", "no:cacheprovider")
+    ]
+    pytest_argv = ["-m", "pytest", *plugins, "-q", "-c", str(ini)]
+    return [sys.executable, "-c", started, *pytest_argv, *options, str(file)]
+
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(REPOSITORY),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the others take long to import
+}
+
+
+def run_suite(folder: Path, body: str, *options: str, ignored: str = "") -> str:
+    """Run a suite to its end; what pytest prints."""
     done = subprocess.run(
-        [sys.executable, "-c", started, *pytest_argv, "-c", str(ini), *options, str(file)],
+        suite_argv(folder, body, *options, ignored=ignored),
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env=ENVIRONMENT,
     )
     return done.stdout + done.stderr
 
@@ -121,9 +140,67 @@ def test_what_outlives_a_module_is_ended_and_told(tmp_path: Path) -> None:
     assert "1 passed, 1 error" in said
     assert "sleep 502" in said
     number = int((tmp_path / "pid").read_text())
+    assert not runs(number)
+
+
+BUILDING = """
+    import subprocess, pathlib
+    import pytest
+
+    folder = pathlib.Path(__file__).parent
+
+    @pytest.fixture(scope="session")
+    def made():
+        (folder / "made").touch()
+        yield
+        (folder / "made").rename(folder / "taken down")
+
+    def test_builds(made):
+        child = subprocess.Popen(["sleep", "503"])
+        (folder / "pid").write_text(str(child.pid))
+        child.wait()
+"""
+"""A test that has made something and waits for a child."""
+
+IN_PARALLEL = ("-pxdist", "-n1")
+
+
+@pytest.mark.parametrize("options", [(), IN_PARALLEL], ids=["alone", "in parallel"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_takes_down_what_it_made(
+    tmp_path: Path, number: int, options: tuple[str, ...]
+) -> None:
+    end_one_that_builds(tmp_path, number, options)
+
+
+@pytest.mark.parametrize("ignored", ["", "1, 2, 3,"], ids=["as usual", "under nohup"])
+def test_a_worker_whose_controller_was_killed_takes_down_what_it_made(
+    tmp_path: Path, ignored: str
+) -> None:
+    end_one_that_builds(tmp_path, signal.SIGKILL, IN_PARALLEL, ignored)
+
+
+def end_one_that_builds(
+    folder: Path, number: int, options: tuple[str, ...], ignored: str = ""
+) -> None:
+    """Send a signal to a suite in its middle; nothing of what it made is left."""
+    argv = suite_argv(folder, BUILDING, *options, ignored=ignored)
+    with (
+        (folder / "said").open("wb") as said,
+        subprocess.Popen(argv, stdout=said, stderr=said, cwd=REPOSITORY, env=ENVIRONMENT) as suite,
+    ):
+        assert until((folder / "pid").exists)
+        assert until(lambda: bool((folder / "pid").read_text()))
+        suite.send_signal(number)
+        suite.wait(30)
+    assert until((folder / "taken down").exists), (folder / "said").read_text()
+    child = int((folder / "pid").read_text())
+    assert until(lambda: not runs(child))
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
     try:
-        os.kill(number, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    # Whoever adopted it has not reaped it yet.
-    assert " Z " in Path(f"/proc/{number}/stat").read_text()
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
