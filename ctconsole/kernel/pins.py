@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError, UsageError, bpf_error
 from ctconsole.kernel import mounts
-from ctconsole.kernel.syscall import Cmd, ObjAttr, bpf
+from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.syscall import Cmd, ObjAttr, bpf, libc
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.kernel.maps import BpfMap
+
+_HERE = -100
+_EXCHANGE = 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE``."""
 
 
 def pin(gate: Gate, live: BpfMap, path: Path) -> None:
@@ -70,6 +74,28 @@ def rename(_gate: Gate, old: Path, new: Path) -> None:
         old.rename(new)
     except OSError as error:
         raise bpf_error(error.errno or errno.EIO, "rename", f"{old} to {new}") from error
+
+
+def exchange(gate: Gate, one: Path, other: Path) -> None:
+    """Let two pinned maps change places in one step; at ``other`` there is always one of them.
+
+    Raises:
+        UsageError: one of the two is not on a bpffs.
+        GoneError: nothing is pinned at one of them; nothing was changed.
+    """
+    _require_bpffs(one.parent, "Exchanging")
+    _require_bpffs(other.parent, "Exchanging")
+    names = os.fsencode(one), os.fsencode(other)
+    if libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0:
+        return
+    # A bpffs can do it since Linux 5.16.
+    if (number := ctypes.get_errno()) != errno.EINVAL:
+        raise bpf_error(number, "renameat2", f"{one} and {other}")
+    kept = one.with_name(f"{one.name}:kept")
+    with BpfMap.open(other) as live:
+        pin(gate, live, kept)
+    rename(gate, one, other)
+    rename(gate, kept, one)
 
 
 def make_folder(_gate: Gate, path: Path) -> None:

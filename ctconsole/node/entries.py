@@ -22,17 +22,25 @@ if TYPE_CHECKING:
     from ctconsole.observe.offline import Offline
 
 
-def by_id(numbers: Iterable[int], reading: Reading) -> Iterator[Raw]:
+def by_id(numbers: Iterable[int], reading: Reading, tell: Tell) -> Iterator[Raw]:
     """The conntrack maps with these kernel ids, each whole.
 
+    Args:
+        numbers: the ids.
+        reading: what is known of the node.
+        tell: takes why a map was passed over.
+
     Raises:
-        GoneError: there is none.
+        BpfError: there is none of these.
+        FormatError: none is a conntrack map.
     """
     from ctconsole.kernel.maps import BpfMap
-    from ctconsole.node.pinned import ReadAhead
+    from ctconsole.node.pinned import ReadAhead, readable
 
-    for number in numbers:
-        yield from ReadAhead(BpfMap.from_id(number), whole=True).parts(reading)
+    def read(number: str) -> Iterator[Raw]:
+        return ReadAhead(BpfMap.from_id(int(number)), whole=True).parts(reading)
+
+    return readable(map(str, numbers), read, tell)
 
 
 def decoded(

@@ -108,6 +108,7 @@ def list_entries(
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
     query = Query.parse(where or "")
+    missing: list[str] = []
     with ExitStack() as opened:
         if dumps:
             from ctconsole.node.entries import files
@@ -125,13 +126,21 @@ def list_entries(
             if layout is None and facts.layout is not None:
                 layout = facts.layout.value
                 message(f"layout {layout}: {facts.layout.origin}")
-            raws = _live(_reading(facts, query), layout, output, pins, ids)
+            reading = _reading(facts, query)
+            if pins is None:
+                from ctconsole.node.entries import by_id
+
+                raws = by_id(ids, reading, missing.append)
+            else:
+                raws = _live(reading, layout, output, pins)
         names = _names(dumps, bpf_root) if with_names else None
         listing = _Listing(layout, output, names, query, time_diff=time_diff)
         for chunk in listing.render(raws):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
-    return listing.exit_code
+    for one in missing:
+        message(f"ctconsole: {one}")
+    return 1 if missing else listing.exit_code
 
 
 def _names(dumps: tuple[Path, ...], bpf_root: Path) -> Names:
@@ -176,17 +185,9 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
 
 
 def _live(
-    reading: Reading,
-    layout: Layout | None,
-    output: str,
-    pins: PinnedTables | None,
-    ids: tuple[int, ...],
+    reading: Reading, layout: Layout | None, output: str, pins: PinnedTables
 ) -> Iterable[Raw]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
-    if pins is None:
-        from ctconsole.node.entries import by_id
-
-        return by_id(ids, reading)
     if output.startswith("cilium") and layout is not None:
         return pins.maps_as_cilium(reading, layout, message, at_once=output == "cilium-json")
     return pins.maps(reading, message, also_local=not output.startswith("cilium"))

@@ -3,11 +3,15 @@
 One file for each bpffs. It is written, with all that the next stage is going to touch, before
 that stage begins, and removed when the last one has ended. A process that finds one and gets the
 lock of the maps knows that its writer died: see `ctconsole.manager.resize.recovery`.
+
+What the later stages will write is stored beside it before the first of them begins, so that a
+disk that fills up meanwhile stops none of them halfway: each then takes its place by a rename.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +23,7 @@ from ctconsole.paths import run_dir
 from ctconsole.private import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _FORM: Final = 1
@@ -54,12 +58,16 @@ class Moving:
         old_id: kernel id of the map that was there; ids are never used again before a reboot.
         new_id: of the one that takes its place, 0 until it is made.
         layout: of its entries, empty where they are no conntrack entries.
+        cut: rank below which entries stay behind (see `ctconsole.kernel.passes`).
+        now: the moment that ranks are counted from.
     """
 
     path: str
     old_id: int
     new_id: int = 0
     layout: str = ""
+    cut: int = 0
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +101,27 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def prepare(self, entries: Iterable[Entry]) -> None:
+        """Store what later stages will `write`, which then takes no room on the disk.
+
+        Raises:
+            OSError: the disk has no room for them.
+        """
+        for entry in entries:
+            write_whole(self._prepared(entry.stage), _text(entry))
+
     def write(self, entry: Entry) -> None:
         """Store an entry so that it outlives a crash of the machine.
 
         Raises:
             OSError: it could not be stored; the one before is as it was.
         """
-        text = json.dumps({"form": _FORM, **asdict(entry)}, indent=1)
-        write_whole(self.path, text)
+        ready = self._prepared(entry.stage)
+        if _is(ready, _text(entry)):
+            ready.rename(self.path)
+            sync_folder(self.path.parent)
+        else:
+            write_whole(self.path, _text(entry))
 
     def read(self) -> Entry | None:
         """The entry, None where no resize is under way.
@@ -121,14 +142,30 @@ class Journal:
 
     def clear(self) -> None:
         """Say that nothing is under way."""
+        for stage in Stage:
+            self._prepared(stage).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
+
+    def _prepared(self, stage: Stage) -> Path:
+        return self.path.with_name(f".{self.path.name}.{stage.name.lower()}")
 
     def _refused(self, why: str) -> FormatError:
         return FormatError(
             f"{self.path} is no journal of a resize that can be read: {why}; no map is changed "
             "as long as it is there. Look at the pins, then remove it by hand"
         )
+
+
+def _text(entry: Entry) -> str:
+    return json.dumps({"form": _FORM, **asdict(entry)}, indent=1)
+
+
+def _is(path: Path, text: str) -> bool:
+    """Whether this is what the file holds."""
+    with suppress(OSError):
+        return path.read_bytes() == text.encode()
+    return False
 
 
 def _entry(told: dict[str, Any]) -> Entry:

@@ -17,9 +17,9 @@ from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.kernel.clock import boot_id
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.manager.bpfmap import map_event
+from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.resize.journal import Stage
-from ctconsole.manager.resize.sides import Side, old_pin, pending_pin
+from ctconsole.manager.resize.sides import Side, old_pin, pending_pin, put_aside
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.ct.layout import Layout
@@ -83,6 +83,7 @@ class Recovery:
         self._store = store
         self._entry = journal.read()
         self._way = Way.NOTHING
+        self._aside: list[str] = []
 
     @property
     def is_due(self) -> bool:
@@ -166,25 +167,21 @@ class Recovery:
         path = Path(one.path)
         wanted = one.new_id if self._way is Way.FORWARD else one.old_id
         for other in (pending_pin(path), old_pin(path)):
-            if _id_at(path) == wanted:
+            if pinned_id(path) == wanted:
                 break
-            if _id_at(other) == wanted:
-                self._keep_other(path, one)
-                pins.rename(self._gate, other, path)
+            if pinned_id(other) == wanted:
+                told = put_aside(self._gate, path, {one.old_id, one.new_id})
+                self._aside += [told] if told else []
+                if pinned_id(path):
+                    # The one that goes has entries to be carried; it waits where the other did.
+                    pins.exchange(self._gate, other, path)
+                else:
+                    pins.rename(self._gate, other, path)
         if self._way is Way.NOTHING:
             for other in (pending_pin(path), old_pin(path)):
                 # At a pin of ours nobody else has a map; one of this resize is let go of.
-                if _id_at(other):
+                if pinned_id(other):
                     pins.unpin(self._gate, other)
-
-    def _keep_other(self, path: Path, one: Moving) -> None:
-        """Pin the map that is about to lose its pin beside it: it has entries to be carried."""
-        kept = old_pin(path) if self._way is Way.FORWARD else pending_pin(path)
-        with suppress(GoneError), BpfMap.open(path) as live:
-            if live.info.id in {one.old_id, one.new_id} and _id_at(kept) != live.info.id:
-                with suppress(GoneError):
-                    pins.unpin(self._gate, kept)
-                pins.pin(self._gate, live, kept)
 
     def _side(self, one: Moving) -> Side | None:
         """The two maps, the one that is to go first; None where that one is gone."""
@@ -199,27 +196,22 @@ class Recovery:
         try:
             new = BpfMap.from_id(staying)
             layout = Layout(one.layout) if one.layout else None
-            return Side(self._gate, path, old, new, layout)
+            side = Side(self._gate, path, old, new, layout)
         except BpfError:
             old.close()
             raise
+        if self._way is Way.FORWARD:
+            side.choose_as(one.cut, one.now)
+        return side
 
     def _ended(self, sentence: str, left: tuple[int, ...] = ()) -> Ended:
         entry = self._entry
+        sentence = "; ".join((sentence, *self._aside))
         events = tuple(
             map_event(EventKind.WARNING, Path(one.path), sentence, level=Level.WARNING)
             for one in (entry.maps if entry else ())
         )
         return Ended(self._way, sentence, left, events)
-
-
-def _id_at(path: Path) -> int:
-    """Id of the map pinned at ``path``, 0 where none is."""
-    try:
-        with BpfMap.open(path) as live:
-            return live.info.id
-    except GoneError:
-        return 0
 
 
 def _exist(entry: Entry) -> bool:

@@ -31,7 +31,8 @@ class MapReport:
         path: its pin.
         old_id: kernel id of the map that was there.
         new_id: of the one made.
-        pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back.
+        pinned_id: of the one pinned now: ``new_id``, or ``old_id`` after a roll back, unless
+            somebody else changed it; 0 for none.
         old_entries: capacity of the old map.
         new_entries: capacity of the new map.
         carried: entries stored in the new map.

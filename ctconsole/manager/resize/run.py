@@ -19,18 +19,17 @@ import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.kernel.clock import boot_id, ct_now
-from ctconsole.manager.bpfmap import map_event
+from ctconsole.manager.bpfmap import map_event, pinned_id
+from ctconsole.manager.resize.back import WayBack
 from ctconsole.manager.resize.journal import Entry, Moving, Stage
 from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.resize.waiting import Waiting
-from ctconsole.manager.switch import Ending
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager import switch
     from ctconsole.manager.resize.journal import Journal
-    from ctconsole.manager.resize.plan import ResizePlan
+    from ctconsole.manager.resize.plan import MapPlan, ResizePlan
     from ctconsole.manager.resize.undo import Undoable
     from ctconsole.manager.switch import Switch, Ticket
     from ctconsole.model.event import Event
@@ -96,6 +95,9 @@ class ResizeProgress:
             return f"{self.stage}: {_DOING[self.stage]}"
         return f"{self.stage}: {self.moved.done} of {self.moved.of} endpoints, {self.moved.now}"
 
+
+_LATER: Final = (Stage.SWITCH, Stage.SETTLE, Stage.RELEASE, Stage.ROLL_BACK)
+"""What comes when the new maps are filled, one way or the other."""
 
 _DOING: Final = {
     Stage.STAGE: "the new map is made and gets every entry",
@@ -173,7 +175,6 @@ class _Resize:
         self._events: list[Event] = []
         self._stages: dict[str, float] = {}
         self._gap = 0.0
-        self._settled: float | None = None
         self._left_behind: dict[int, int] = {}
         self._ticket: Ticket | None = None
         self._undo: Undoable | None = None
@@ -195,17 +196,18 @@ class _Resize:
             left: tuple[int, ...] = ()
             try:
                 self._move_programs()
-            except (CtconsoleError, OSError, KeyboardInterrupt) as error:
-                failure, left = self._roll_back(str(error) or type(error).__name__)
-                return self._report(failure, left, started, resized=False)
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - all leads back
+                failure, left = self._roll_back(_told(error))
+                return self._report(failure, left, started)
             try:
                 left = self._settle()
-            except (CtconsoleError, OSError) as error:
+                failure = "; ".join(filter(None, map(_stranger, self._sides)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the state is to be told
                 failure = (
-                    f"The programs use the new maps, but not every count has been moved: {error}. "
-                    "ctconsole's next start goes on with it"
+                    "The programs use the new maps, but not every count has been moved: "
+                    f"{_told(error)}. ctconsole's next start goes on with it"
                 )
-            return self._report(failure, left, started, resized=True)
+            return self._report(failure, left, started)
 
     def _stage(self, stack: ExitStack) -> None:
         with self._timed(Stage.STAGE):
@@ -219,11 +221,13 @@ class _Resize:
                 self._cancel_point()
                 side.seed()
             self._cancel_point()
+        # From here on the way ahead and the way back need no room on the disk.
+        self._journal.prepare(map(self._entry, _LATER))
 
     def _unstage(self) -> None:
         """Leave everything as it was before anybody could have seen it."""
         for side in self._sides:
-            side.give_back()
+            side.release()
         self._journal.clear()
 
     def _move_programs(self) -> None:
@@ -244,30 +248,22 @@ class _Resize:
                     f"{len(left)} programs still use the old map after the switch, {left[0]} "
                     "among them"
                 )
-            # What the last of them made.
-            self._carry_new()
 
     def _follow(self, ticket: Ticket) -> None:
         """Carry what comes while programs are being moved; cancel where that is wished."""
-        self._settled = time.monotonic()
         ticket.begin()
         waiting = Waiting(ticket)
+        last = time.monotonic()
         while True:
             over = waiting.is_over(_PAUSE)
-            self._carry_new()
+            for side in self._sides:
+                side.settle()
+            now = time.monotonic()
+            self._gap, last = max(self._gap, now - last), now
             if over:
                 return
             self._tell(ResizeProgress(Stage.SWITCH, waiting.progress()))
             self._cancel_point()
-
-    def _carry_new(self) -> None:
-        """Carry what old programs have made since; such an entry may be as old as the last pass."""
-        began = time.monotonic()
-        for side in self._sides:
-            side.settle()
-        if self._settled is not None:
-            self._gap = max(self._gap, time.monotonic() - self._settled)
-        self._settled = began
 
     def _settle(self) -> tuple[int, ...]:
         """Move the counts and let go of the old maps."""
@@ -297,66 +293,35 @@ class _Resize:
 
     def _roll_back(self, why: str) -> tuple[str, tuple[int, ...]]:
         """Give the old maps their pins again, with what has come since; the failure in words."""
-        ending = self._ticket.cancel() if self._ticket else Ending.STOPPED
-        self._write(Stage.ROLL_BACK)
         with self._timed(Stage.ROLL_BACK):
-            if self._options:
-                self._options.store(self._options.before)
-            for side in self._sides:
-                side.give_back()
-            new_ids = [side.new.info.id for side in self._sides]
-            try:
-                if self._switch is not None and users(*new_ids, but=self._own):
-                    first = self._sides[0]
-                    ticket = self._switch(first.path, first.old.info.id)
-                    ticket.begin()
-                    ticket.wait()
-            except (CtconsoleError, OSError) as error:
-                why = f"{why}; and moving the programs back failed: {error}"
-            left = left_on(*new_ids, but=self._own)
-            stays = left or ending is Ending.UNKNOWN
-            if not stays:
-                self._carry_back()
-        names = ", ".join(side.path.name for side in self._sides)
-        if stays:
-            who = f"{len(left)} programs still use" if left else "some programs may yet use"
-            return (
-                f"{names} was not resized: {why}. The old map is pinned again, and {who} the new "
-                "one; ctconsole's next start carries back what they add"
-            ), left
-        self._journal.clear()
-        return (
-            f"{names} was not resized: {why}. Every program uses the old map, which is pinned "
-            "again with all its entries"
-        ), ()
+            back = WayBack(self._sides, self._journal, self._switch, self._own)
+            return back.go(
+                why,
+                self._ticket,
+                journaled=lambda: self._write(Stage.ROLL_BACK),
+                restored=self._store_before,
+            )
 
-    def _carry_back(self) -> None:
-        for side in self._sides:
-            back = side.reversed()
-            try:
-                back.finish()
-            finally:
-                back.close_passes()
+    def _store_before(self) -> None:
+        if self._options:
+            self._options.store(self._options.before)
 
     def _write(self, stage: Stage) -> None:
         """Journal a stage, then say that it begins."""
-        new_ids = [side.new.info.id for side in self._sides]
-        maps = tuple(
-            Moving(str(one.path), one.info.id, new_id, one.layout or "")
-            for one, new_id in zip(self._plan.maps, chain(new_ids, repeat(0)), strict=False)
-        )
-        options = self._options
-        self._journal.write(
-            Entry(
-                stage=stage,
-                boot=boot_id(),
-                pid=os.getpid(),
-                maps=maps,
-                before=options.before if options else {},
-                after=options.after if options else {},
-            )
-        )
+        self._journal.write(self._entry(stage))
         self._tell(ResizeProgress(stage))
+
+    def _entry(self, stage: Stage) -> Entry:
+        sides = {side.path: side for side in self._sides}
+        options = self._options
+        return Entry(
+            stage=stage,
+            boot=boot_id(),
+            pid=os.getpid(),
+            maps=tuple(_moving(one, sides.get(one.path)) for one in self._plan.maps),
+            before=options.before if options else {},
+            after=options.after if options else {},
+        )
 
     @property
     def _own(self) -> frozenset[int]:
@@ -383,9 +348,7 @@ class _Resize:
         }
         return map_event(EventKind.MAP_RESIZED, side.path, "Resized BPF map", fields)
 
-    def _report(
-        self, failure: str, left: tuple[int, ...], started: float, *, resized: bool
-    ) -> ResizeReport:
+    def _report(self, failure: str, left: tuple[int, ...], started: float) -> ResizeReport:
         maps = []
         for side in self._sides:
             tally = side.seeded + side.moved
@@ -395,7 +358,7 @@ class _Resize:
                     path=side.path,
                     old_id=old.id,
                     new_id=side.new.info.id,
-                    pinned_id=side.new.info.id if resized else old.id,
+                    pinned_id=pinned_id(side.path),
                     old_entries=old.max_entries,
                     new_entries=side.new.info.max_entries,
                     carried=tally.carried,
@@ -420,3 +383,29 @@ class _Resize:
             undo=self._undo,
             no_undo=self._no_undo,
         )
+
+
+def _moving(plan: MapPlan, side: Side | None) -> Moving:
+    layout = plan.layout or ""
+    if side is None:
+        return Moving(str(plan.path), plan.info.id, 0, layout)
+    return Moving(str(plan.path), plan.info.id, side.new.info.id, layout, side.cut, side.now)
+
+
+def _stranger(side: Side) -> str:
+    """What is pinned now where the new map was, as a failure; empty where it still is."""
+    found, path = pinned_id(side.path), side.path
+    if found == side.new.info.id:
+        return ""
+    what = f"map {found}" if found else "nothing"
+    return (
+        f"The programs use the new {path.name} with everything in it, but {what} is pinned at "
+        f"{path} now: somebody else changed it meanwhile, and it was left alone"
+    )
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong, in words."""
+    if isinstance(error, (CtconsoleError, OSError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -11,11 +11,13 @@ from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.passes import Passes, Tally
+from ctconsole.kernel.passes import Heat, Passes, Tally
+from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.model.catalogue import PENDING
 from ctconsole.model.ct.joining import joining_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -37,6 +39,26 @@ def pending_pin(path: Path) -> Path:
 def old_pin(path: Path) -> Path:
     """Where the map that was pinned at ``path`` is kept."""
     return path.with_name(path.name + OLD)
+
+
+def put_aside(gate: Gate, path: Path, ours: Collection[int]) -> str:
+    """Move the pin of a map that is none of ours out of the way; nothing of it is lost.
+
+    Args:
+        gate: the write gate.
+        path: the pin.
+        ours: ids of the maps that belong there.
+
+    Returns:
+        What was there and where it is kept, as a sentence without its end; empty where there
+        was nothing else.
+    """
+    found = pinned_id(path)
+    if not found or found in ours:
+        return ""
+    aside = path.with_name(f"{path.name}:{found}")
+    pins.rename(gate, path, aside)
+    return f"somebody else had pinned map {found} there meanwhile, which is kept as {aside.name}"
 
 
 class Side(Closing):
@@ -110,6 +132,20 @@ class Side(Closing):
         return side
 
     @property
+    def cut(self) -> int:
+        """Entries of a lower rank stay behind; 0 where all are carried."""
+        return self._cut
+
+    @property
+    def now(self) -> int:
+        """The moment that ranks are counted from, by the clock of the lifetimes."""
+        return self._now
+
+    def choose_as(self, cut: int, now: int) -> None:
+        """Leave behind what another process had chosen to."""
+        self._cut, self._now = cut, now
+
+    @property
     def program_ids(self) -> frozenset[int]:
         """Programs of the passes, which use both maps."""
         return self._passes.program_ids
@@ -134,13 +170,14 @@ class Side(Closing):
     _spare = 0
 
     def seed(self) -> None:
-        """Carry every entry without its counts; the new map is empty and nobody uses it.
+        """Carry every entry without its counts: first those not used of late, then the others.
 
-        What was used of late is marked so there, and an LRU map throws out the others first.
+        Entries keep the order in which an LRU map would throw them out.
         """
-        tally = self._passes.seed(now=self._now, cut=self._cut, spare=self._spare, fresh=True)
-        self._spare = tally.spare
-        self.seeded += tally
+        for heat in (Heat.COLD, Heat.HOT):
+            tally = self._passes.seed(now=self._now, heat=heat, cut=self._cut, spare=self._spare)
+            self._spare = tally.spare
+            self.seeded += tally
 
     def settle(self) -> None:
         """Carry what has come since, while programs still use the old map."""
@@ -150,15 +187,14 @@ class Side(Closing):
         """Move counters until the old map has none; no program may use it any more.
 
         Returns:
-            What the last pass found; ``absent`` are those left behind on purpose.
+            What a last look at both found; ``absent`` are those left behind on purpose.
 
         Raises:
             CtconsoleError: something is left that cannot be moved.
         """
         for _ in range(MOST_MOVES):
-            self.moved += self._passes.move()
-            found = self._passes.seed(now=self._now, cut=self._cut, counted=True)
-            self.seeded += found
+            self.moved += self._passes.move(now=self._now, cut=self._cut)
+            found = self._passes.check()
             if not found.counting or (found.absent and found.counting <= found.absent):
                 return found
         raise CtconsoleError(
@@ -167,21 +203,49 @@ class Side(Closing):
         )
 
     def take_pin(self) -> None:
-        """Let the new map take the pin, with no moment at which nothing is pinned there."""
-        kept = old_pin(self.path)
-        with suppress(GoneError):
-            pins.unpin(self._gate, kept)
-        pins.pin(self._gate, self.old, kept)
-        pins.rename(self._gate, pending_pin(self.path), self.path)
+        """Let the new map take the pin, with no moment at which nothing is pinned there.
+
+        Raises:
+            UsageError: another map than the old one is pinned there by now; it stays.
+        """
+        pending = pending_pin(self.path)
+        self._require_old(pinned_id(self.path))
+        pins.exchange(self._gate, pending, self.path)
+        try:
+            self._require_old(pinned_id(pending))
+        except UsageError:
+            pins.exchange(self._gate, pending, self.path)
+            raise
+        pins.rename(self._gate, pending, old_pin(self.path))
         self.new.repinned(self.path)
 
-    def give_back(self) -> None:
-        """Let the old map take its pin again, if it lost it."""
-        if old_pin(self.path).exists():
-            pins.rename(self._gate, old_pin(self.path), self.path)
-            self.old.repinned(self.path)
-        with suppress(GoneError):
-            pins.unpin(self._gate, pending_pin(self.path))
+    def _require_old(self, found: int) -> None:
+        if found != self.old.info.id:
+            what = f"map {found} is" if found else "nothing is"
+            raise UsageError(
+                f"{what} pinned at {self.path} now, which was map {self.old.info.id}: somebody "
+                "else changed it meanwhile, and it was left alone",
+                hint="Plan again",
+            )
+
+    def give_back(self) -> str:
+        """Let the old map take its pin again, if it lost it to the new one.
+
+        Returns:
+            What somebody else had pinned there meanwhile and where that is kept; empty where
+            there was nothing of the kind.
+        """
+        kept = old_pin(self.path)
+        if pinned_id(kept) != self.old.info.id:
+            return ""
+        told = put_aside(self._gate, self.path, {self.old.info.id, self.new.info.id})
+        if pinned_id(self.path):
+            # The new map has what has come since: it stays pinned until that is carried back.
+            pins.exchange(self._gate, kept, self.path)
+        else:
+            pins.rename(self._gate, kept, self.path)
+        self.old.repinned(self.path)
+        return told
 
     def release(self) -> None:
         """Let go of the map that no program uses any more, wherever it was kept."""

@@ -11,6 +11,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps, watch
 from ctconsole.kernel.mounts import find_bpffs, is_bpffs
 from ctconsole.kernel.programs import load_program
+from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import returning
 
@@ -63,3 +64,24 @@ async def test_a_replaced_pin_is_seen_at_once(gate: Gate, bpffs: Path) -> None:
     stop.set()
     async for _ in changes:
         pass
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_two_pins_change_places(
+    gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch, *, older: bool
+) -> None:
+    """Linux before 5.16 refuses to do it in one step on a bpffs, as any kernel an unknown flag."""
+    if older:
+        monkeypatch.setattr(pins, "_EXCHANGE", 1 << 7)
+    one, other = bpffs / "one", bpffs / "other"
+    ids = []
+    for path in (one, other):
+        with mapwrite.create(gate, SPEC) as live:
+            pins.pin(gate, live, path)
+            ids.append(live.info.id)
+    pins.exchange(gate, one, other)
+    assert [pinned_id(other), pinned_id(one)] == ids
+    assert list(pinned_maps(bpffs)) == [one, other]
+    with pytest.raises(GoneError):
+        pins.exchange(gate, bpffs / "missing", other)
+    assert pinned_id(other) == ids[0]

@@ -14,6 +14,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.support.captures import FOLDERS, dump, dump_files, layout_of, printed
+from tests.support.ct_entries import ct4_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,30 @@ def test_a_map_by_its_id(gate: Gate, bpffs: Path) -> None:
     ids = pin_captures(gate, bpffs, "handmade-1.18")
     done = ct_list("--map-id", str(ids["cilium_ct6_global"]), "-o", "cilium", "--layout", "1.18")
     assert done.stdout.startswith(b"TCP OUT fd00::10:8080 -> fd00::20:43211 expires=")
+
+
+def test_an_id_that_nobody_has_keeps_none_from_the_list(gate: Gate, bpffs: Path) -> None:
+    ids = pin_captures(gate, bpffs, "handmade-1.18")
+    gone = max(ids.values()) + 100_000
+    both = ("--map-id", str(gone), "--map-id", str(ids["cilium_ct6_global"]))
+    done = ct_list(*both, "-o", "cilium")
+    assert done.returncode == 1
+    assert done.stdout.startswith(b"TCP OUT fd00::10:8080 -> fd00::20:43211 expires=")
+    assert f"map {gone}".encode() in done.stderr
+
+
+@pytest.mark.parametrize("entries", [1, 100_000])
+def test_what_was_read_before_a_missing_map_is_printed_whole(
+    gate: Gate, bpffs: Path, entries: int
+) -> None:
+    spec = MapSpec("cilium_ct4_global", MapType.HASH, 14, 56, entries)
+    with mapwrite.create(gate, spec) as live:
+        pins.pin(gate, live, bpffs / GLOBALS / spec.name)
+        mapwrite.update_batch(gate, live, *ct4_rows(entries, lifetime=1))
+    done = ct_list("--bpf-root", str(bpffs), "-o", "cilium", "--layout", "1.18")
+    assert done.returncode == 1
+    assert done.stdout.count(b"\n") == entries + 1
+    assert b"cilium_ct_any4_global: No such file" in done.stderr
 
 
 def test_a_missing_map_ends_1_18_and_not_1_9(gate: Gate, bpffs: Path) -> None:

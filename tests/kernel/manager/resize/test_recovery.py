@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ctconsole.errors import FormatError
-from ctconsole.kernel import mapwrite
+from ctconsole.errors import AgentError, FormatError
+from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.bpfmap import open_or_create_map, pinned_id
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
 from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
+from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.users import users
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import ct4_rows
@@ -151,6 +152,97 @@ def test_without_anybody_who_moves_the_programs_nothing_is_let_go_of(node: Node)
     ended = node.end()
     assert ended
     assert ended.left == ()
+    node.check()
+
+
+@pytest.mark.parametrize("moment", ["begins", "programs are back", "is over"])
+def test_killed_on_the_way_back(node: Node, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the new map took in meanwhile has no other home than that map."""
+    more = ct4_rows(9, lifetime=ktime() + 5000, first=50_000)
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def fail(step: int) -> None:
+        if step == 2:
+            with BpfMap.open(node.pin) as new:
+                mapwrite.update_batch(node.gate, new, *more)
+            node.users.on_step = lambda _: None
+            raise AgentError("lxc.c does not compile")
+
+    def tell(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.ROLL_BACK and moment == "begins":
+            die()
+
+    def work() -> None:
+        if moment == "programs are back":
+            monkeypatch.setattr(Side, "reversed", die)
+        elif moment == "is over":
+            monkeypatch.setattr(Side, "release", die)
+        node.users.on_step = fail
+        node.resize(tell)
+
+    assert os.waitpid(node.in_a_child(work), 0)[1] == signal.SIGKILL
+    ended = node.end()
+    assert ended
+    assert (ended.way, ended.left) == (Way.BACK, ())
+    with BpfMap.open(node.pin) as live:
+        assert live.info.id == node.old_id
+        for key, value in zip(*more, strict=True):
+            assert live.lookup(key.tobytes()) == value.tobytes()
+        assert mapwrite.delete_batch(node.gate, live, more[0]) == 9
+    node.check()
+
+
+def test_a_killed_shrink_drops_no_more_than_it_had_chosen(node: Node) -> None:
+    """Entries left behind must not be carried into a table that has no room for them."""
+    dead = ct4_rows(3000, lifetime=1, first=100_000)
+    with BpfMap.open(node.pin) as live:
+        mapwrite.update_batch(node.gate, live, *dead)
+
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.SETTLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        plan = plan_resize({node.pin: MapWish(6144)})
+        options = Options({"size": "16384"}, {"size": "6144"}, node.store)
+        resize(node.gate, plan, node.users, node.journal, options=options, watching=Watching(die))
+
+    assert os.waitpid(node.in_a_child(work), 0)[1] == signal.SIGKILL
+    ended = node.end()
+    assert ended
+    assert ended.way is Way.FORWARD
+    with BpfMap.open(node.pin) as live:
+        mapwrite.delete_batch(node.gate, live, dead[0])
+    node.check()
+
+
+def test_somebody_elses_map_is_kept_beside_the_one_that_comes_back(node: Node) -> None:
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.ROLL_BACK:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def fail(step: int) -> None:
+        if step == 0:
+            raise AgentError("lxc.c does not compile")
+
+    def work() -> None:
+        node.users.on_step = fail
+        node.resize(die)
+
+    assert os.waitpid(node.in_a_child(work), 0)[1] == signal.SIGKILL
+    pins.unpin(node.gate, node.pin)
+    with open_or_create_map(node.gate, node.pin, CT4).map as live:
+        theirs = live.info.id
+    ended = node.end()
+    assert ended
+    aside = node.pin.with_name(f"{node.pin.name}:{theirs}")
+    assert f"had pinned map {theirs} there meanwhile, which is kept as {aside.name}" in (
+        ended.sentence
+    )
+    assert pinned_id(aside) == theirs
+    pins.unpin(node.gate, aside)
     node.check()
 
 

@@ -1,138 +1,40 @@
 from __future__ import annotations
 
-import os
 import threading
-import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from ctconsole.errors import AgentError, BpfError, DatapathError, UsageError
+from ctconsole.errors import BpfError, UsageError
 from ctconsole.kernel import mapwrite
-from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.passes import Passes
-from ctconsole.kernel.programs import load_program
-from ctconsole.manager import users
-from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
-from ctconsole.manager.resize.sides import Side
-from ctconsole.manager.switch import Ending, SwitchProgress
-from ctconsole.model.ct.joining import joining_of
-from ctconsole.model.ct.layout import Layout, value_dtype
-from ctconsole.model.spec import MapFlag, MapSpec, MapType
-from tests.support.bpf_insns import using_map
+from ctconsole.model.spec import MapFlag
 from tests.support.ct_entries import ct4_rows
+from tests.support.resized import entries_at, only_pin, packets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.resize.report import ResizeReport
-
-CT4 = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 2048)
-
-
-@pytest.fixture
-def pin(gate: Gate, bpffs: Path) -> Path:
-    """A table with 1,000 living entries and 100 expired ones."""
-    path = bpffs / "cilium_ct4_global"
-    with open_or_create_map(gate, path, CT4).map as live:
-        mapwrite.update_batch(gate, live, *ct4_rows(1000, lifetime=ktime() + 1000))
-        mapwrite.update_batch(gate, live, *ct4_rows(100, lifetime=1, first=5000))
-    return path
+    from ctconsole.model.spec import MapSpec
+    from tests.support.resized import ProgramOwner
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "resize.json")
-
-
-class Owner:
-    """Somebody whose programs use a pinned map, and who moves them one after the other."""
-
-    def __init__(self, gate: Gate, pin: Path, programs: int = 3) -> None:
-        self.gate, self.pin = gate, pin
-        self.fds = [self.load() for _ in range(programs)]
-        self.moved = 0
-        self.begun = 0
-        self.stopped = False
-        self.fails_at: int | None = None
-        self.on_step: Callable[[int], None] = lambda _: None
-
-    def load(self) -> int:
-        with BpfMap.open(self.pin) as live:
-            return load_program(self.gate, using_map(live.fd), name="user")
-
-    def __call__(self, pin: Path, map_id: int) -> Owner:
-        """A ticket of its own for each switch would do as well."""
-        with BpfMap.open(pin) as live:
-            assert live.info.id == map_id
-        return self
-
-    def begin(self) -> None:
-        self.begun += 1
-        self.moved = 0
-        self.stopped = False
-
-    def progress(self) -> SwitchProgress:
-        return SwitchProgress(self.moved, len(self.fds), "loading")
-
-    def wait(self) -> None:
-        while self.moved < len(self.fds):
-            if self.fails_at == self.moved:
-                self.fails_at = None
-                raise DatapathError("lxc.c does not compile")
-            self.on_step(self.moved)
-            if self.stopped:
-                raise AgentError("The switch was cancelled")
-            os.close(self.fds[self.moved])
-            self.fds[self.moved] = self.load()
-            self.moved += 1
-
-    def cancel(self) -> Ending:
-        self.stopped = True
-        return Ending.STOPPED
-
-    def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
-
-
-@pytest.fixture
-def owner(gate: Gate, pin: Path) -> Iterator[Owner]:
-    made = Owner(gate, pin)
-    yield made
-    made.close()
-
-
-def entries_at(pin: Path) -> dict[bytes, bytes]:
-    with BpfMap.open(pin) as live:
-        dump = live.read()
-        return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
-
-
-def packets(entries: Mapping[bytes, bytes]) -> int:
-    rows = np.frombuffer(b"".join(entries.values()), value_dtype(Layout.V1_9))
-    return int(rows["rx_packets"].sum())
-
-
-def only_pin(pin: Path) -> bool:
-    return list(pinned_maps(pin.parent)) == [pin]
-
-
-def run(gate: Gate, pin: Path, entries: int, owner: Owner | None, journal: Journal) -> ResizeReport:
+def run(
+    gate: Gate, pin: Path, entries: int, owner: ProgramOwner | None, journal: Journal
+) -> ResizeReport:
     return resize(gate, plan_resize({pin: MapWish(entries)}), owner, journal)
 
 
 @pytest.mark.parametrize("entries", [4096, 1536, 65536, 8191, 5000])
 def test_no_entry_and_no_count_is_lost(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal, entries: int
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, entries: int
 ) -> None:
     before = entries_at(pin)
     report = run(gate, pin, entries, owner, journal)
@@ -146,7 +48,7 @@ def test_no_entry_and_no_count_is_lost(
 
 
 def test_what_programs_write_meanwhile_is_carried_and_counted_once(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     with BpfMap.open(pin) as old:
         plan = plan_resize({pin: MapWish(4096)})
@@ -168,71 +70,8 @@ def test_what_programs_write_meanwhile_is_carried_and_counted_once(
     assert packets(after) == 3 * (1130 + 10)
 
 
-def test_busy_connections_outlive_a_flood_after_the_resize(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
-) -> None:
-    busy = ct4_rows(256, lifetime=ktime() + 1000, first=300)
-    with BpfMap.open(pin) as live, mapwrite.create(gate, CT4) as same:
-        mapwrite.update_batch(gate, same, *busy)
-        with Passes(gate, same, live, joining_of(live.info, Layout.V1_9)) as looking_up:
-            assert looking_up.seed().present == 256
-    run(gate, pin, 1536, owner, journal).check()
-    with BpfMap.open(pin) as live:
-        mapwrite.update_batch(gate, live, *ct4_rows(3000, lifetime=ktime(), first=10_000))
-    left = set(entries_at(pin))
-    assert {key.tobytes() for key in busy[0]} <= left
-    # Nor were the others marked as used by having been carried.
-    assert not {key.tobytes() for key in ct4_rows(300, lifetime=0)[0]} & left
-
-
-def test_the_gap_reaches_from_one_pass_to_the_end_of_the_next(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys, values = ct4_rows(1, lifetime=ktime() + 500, first=9000)
-    times = []
-    walk = Side.settle
-    tried = threading.Event()
-
-    def settle(side: Side) -> None:
-        """Two slow passes: the first walks at its beginning, the second at its end."""
-        walk(side)
-        times.append(time.monotonic())
-        mapwrite.update_batch(gate, side.old, keys, values)
-        tried.wait(0.2)
-        monkeypatch.setattr(Side, "settle", second)
-
-    def second(side: Side) -> None:
-        tried.wait(0.2)
-        assert side.new.lookup(keys[0].tobytes()) is None
-        walk(side)
-        assert side.new.lookup(keys[0].tobytes())
-        times.append(time.monotonic())
-        monkeypatch.setattr(Side, "settle", walk)
-
-    monkeypatch.setattr(Side, "settle", settle)
-    report = run(gate, pin, 4096, owner, journal)
-    assert report.gap >= times[1] - times[0]
-
-
-def test_what_the_last_program_made_is_no_gap_that_nobody_tells_of(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = ct4_rows(1, lifetime=ktime() + 500, first=9000)
-
-    def left_on(*map_ids: int, but: Collection[int]) -> tuple[int, ...]:
-        with BpfMap.from_id(map_ids[0]) as old:
-            mapwrite.update_batch(gate, old, *rows)
-        threading.Event().wait(0.2)
-        return users.left_on(*map_ids, but=but)
-
-    monkeypatch.setattr("ctconsole.manager.resize.run.left_on", left_on)
-    report = run(gate, pin, 4096, owner, journal)
-    assert rows[0][0].tobytes() in entries_at(pin)
-    assert report.gap >= 0.2
-
-
 def test_a_change_of_flags_keeps_everything_as_well(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     for flags in (MapFlag.NO_COMMON_LRU, 0):
@@ -244,7 +83,7 @@ def test_a_change_of_flags_keeps_everything_as_well(
 
 
 def test_a_table_too_small_loses_the_expired_first(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     plan = plan_resize({pin: MapWish(1152 + 256)})
     assert plan.maps[0].keeps_all is False
@@ -258,7 +97,7 @@ def test_a_table_too_small_loses_the_expired_first(
 
 
 def test_a_switch_that_fails_leads_back_with_all_that_came_since(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     plan = plan_resize({pin: MapWish(4096)})
@@ -287,7 +126,7 @@ def test_a_switch_that_fails_leads_back_with_all_that_came_since(
 
 
 def test_options_are_stored_and_put_back(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     stored: list[Mapping[str, str | None]] = []
     options = Options({"size": None}, {"size": "4096"}, stored.append)
@@ -301,7 +140,7 @@ def test_options_are_stored_and_put_back(
 
 
 def test_a_cancelled_resize_has_changed_nothing(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     before = entries_at(pin)
     plan = plan_resize({pin: MapWish(4096)})
@@ -314,7 +153,7 @@ def test_a_cancelled_resize_has_changed_nothing(
 
 
 def test_a_resize_cancelled_while_programs_move_goes_back(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     plan = plan_resize({pin: MapWish(4096)})
     cancelled = threading.Event()
@@ -339,7 +178,7 @@ def test_a_resize_cancelled_while_programs_move_goes_back(
 
 
 def test_programs_that_nobody_can_move_are_no_matter_for_a_resize(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     assert owner.fds
     with pytest.raises(UsageError, match="3 programs use these maps, and nobody here can move"):
@@ -370,7 +209,7 @@ def test_a_journal_that_cannot_be_written_changes_nothing(
 
 
 def test_each_stage_is_journaled_before_it_begins(
-    gate: Gate, pin: Path, owner: Owner, journal: Journal
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     seen = []
 
