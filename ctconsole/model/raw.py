@@ -13,6 +13,7 @@ from ctconsole.model.ct.guess import guess_layout
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN
 from ctconsole.model.ct.layout import KEYS, VALUE_SIZE
 from ctconsole.model.ct.table import UNWALKED, CtTable, Walk
+from ctconsole.model.whose import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.records.table import RecordTable
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.whose import Whose
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -47,6 +49,7 @@ class Raw:
         file: the path of the file it was in, inside archives behind the archive's; else empty.
         from_text: whether it was read from a tool's text.
         last: whether the map ends with these entries.
+        whose: the node, where it is one of several or a file tells.
     """
 
     info: MapInfo
@@ -60,6 +63,7 @@ class Raw:
     file: str = ""
     from_text: bool = False
     last: bool = True
+    whose: Whose = NOBODY
 
     @property
     def node(self) -> str:
@@ -112,11 +116,13 @@ class Raw:
             self.layout or guess_layout(self.values).layout,
             self.keys,
             self.values,
-            now=self.at.stamp,
+            now=self.at.stamp or self.at.least,
             taken_at=self.at.taken_at,
             walk=self.walk,
             hertz=self.at.hertz,
             knowledge=self.knowledge,
+            at_least=not self.at.stamp,
+            whose=self.whose,
         )
 
     def records(self, layout: Layout | None = None) -> RecordTable:

@@ -103,13 +103,13 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
         UsageError: a path cannot be read at all.
         FormatError: there is no conntrack map in any of them.
     """
-    from ctconsole.observe.archive import is_archive
+    from ctconsole.observe import stdin
     from ctconsole.observe.offline import read_offline
     from ctconsole.observe.offline_knowledge import knowledge_by_node
 
     offline = read_offline(paths)
     knowledge = knowledge_by_node(offline) if judged else {}
-    singles = {str(path) for path in paths if path.is_file() and not is_archive(path.name)}
+    singles = {stdin.NAME, *(str(path) for path in paths)}
     nodes: dict[str, int] = {}
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
     found: list[tuple[tuple[int, int], Raw]] = []
@@ -119,6 +119,8 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
             order = nodes.setdefault(one.node, len(nodes)), rank.get(label, len(rank))
             known = knowledge.get(one.node, NOTHING_KNOWN)
             found.append((order, replace(one, knowledge=known)))
+    for note in offline.notes:
+        tell(f"ctconsole: {note}")
     if not now:
         for sentence in times_of(offline):
             tell(sentence)
@@ -144,11 +146,14 @@ def of_files(offline: Offline, now: int) -> Iterator[Raw]:
 
 def times_of(offline: Offline) -> list[str]:
     """What the files of each node say of their time."""
-    return [
-        f"now {node.alive_at}: the agent's last sign of life in {folder}"
-        for folder, node in offline.nodes.items()
-        if node.alive_at
-    ]
+    said = []
+    for folder, node in offline.nodes.items():
+        moment, place = node.at(), node.whose.name or folder
+        if node.text_clock is not None and node.text_clock.pairs:
+            said.append(f"now {moment.stamp}: expires minus remaining, in {place}")
+        elif moment.stamp:
+            said.append(f"now {moment.seconds}: the agent's last sign of life in {place}")
+    return said
 
 
 def _each_with_its_nodes_layout(found: Sequence[tuple[tuple[int, int], Raw]]) -> list[Raw]:

@@ -1,13 +1,13 @@
 """Files that a person hands over: single ones, folders, tar and zip archives, and archives in them.
 
-A ``cilium-sysdump`` is a zip with one bugtool archive (tar.gz) per node in it. Members come in
-order, each as blocks of bytes; nothing is unpacked to disk. Where an archive is damaged, what came
-before is kept and the damage is told with file and offset.
+A ``cilium-sysdump`` is a zip with one bugtool archive (tar.gz) per node in it. What a file is
+packed with is told by its first bytes (`packing`), and by its name only where these tell nothing.
+Members come in order, each as blocks of bytes; nothing is unpacked to disk. Where an archive is
+damaged, what came before is kept and the damage is told with file and offset.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import lzma
 import os
@@ -25,16 +25,22 @@ from tarfile import (  # type: ignore[attr-defined]  # typeshed lacks EOFHeaderE
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from ctconsole.errors import UsageError
-from ctconsole.observe import zipheads
+from ctconsole.observe import stdin, zipheads
+from ctconsole.observe.packing import (
+    BLOCK,
+    HEAD,
+    Ahead,
+    Packing,
+    packing_of,
+    packing_of_name,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     Wanted = Callable[[str], bool]
-
-BLOCK: Final = 1 << 18
-"""Bytes at a time; of a file that breaks off, at most so many are lost."""
 
 DEEPEST: Final = 3
 """Archives in archives: a sysdump has two levels."""
@@ -58,11 +64,6 @@ BYTES_A_MEMBER: Final = 256
 
 MOST_PROBLEMS: Final = 1000
 
-_XZ_MEMORY: Final = 72 << 20
-"""Bytes for unpacking: ``xz -9`` takes 65 MiB, a file may ask for 4 GiB."""
-
-_TAR_ENDS: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz")
-_ZIP_ENDS: Final = (".zip",)
 _BROKEN: Final = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -133,11 +134,11 @@ class Walker:
             if path.is_dir():
                 yield from self._folder(path)
                 return
+            if stdin.is_meant(path):
+                yield from self._outermost(stdin.opened(), stdin.NAME)
+                return
             with path.open("rb") as file:
-                if is_archive(path.name):
-                    yield from self._outermost(file, str(path))
-                else:
-                    yield Member(str(path), self._blocks(file, str(path)))
+                yield from self._outermost(file, str(path))
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -146,8 +147,7 @@ class Walker:
             if not path.is_file():
                 continue
             name = str(path)
-            packed = is_archive(path.name)
-            if not packed and not self.wanted(name):
+            if not self.wanted(name):
                 continue
             try:
                 file = path.open("rb")
@@ -155,42 +155,64 @@ class Walker:
                 self._add(f"{name} cannot be read: {error.strerror or error}")
                 continue
             with file:
-                if packed:
-                    yield from self._outermost(file, name)
-                else:
-                    yield Member(name, self._blocks(file, name))
+                yield from self._outermost(file, name)
 
     def _outermost(self, file: IO[bytes], name: str) -> Iterator[Member]:
-        """The members of a file that is an archive; how many may come of it goes by its size."""
+        """A file, or what is in it; how much may come of a packed one goes by its size."""
+        head = file.read(HEAD)
+        packing = packing_of(head) or packing_of_name(name)
+        file.seek(0)
+        if packing is None:
+            yield Member(name, self._blocks(file, name))
+            return
         self._room = _Room(os.fstat(file.fileno()).st_size)
         try:
-            yield from self._archive(file, name, 1)
+            yield from self._packed(file, packing, name, 1)
         except _RoomError as error:
             self._add(f"{name} {error}; what came before was read")
         finally:
             self._room = None
 
-    def _archive(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        """The members of an archive, as far as it can be read."""
+    def _packed(self, file: IO[bytes], packing: Packing, name: str, depth: int) -> Iterator[Member]:
+        """What is in a packed file, as far as it can be read."""
         try:
-            inside = self._zip if name.lower().endswith(_ZIP_ENDS) else self._tar
-            yield from inside(file, name, depth)
+            if packing is Packing.ZIP:
+                yield from self._zip(file, name, depth)
+            elif packing is Packing.TAR:
+                yield from self._tar(file, name, depth)
+            else:
+                yield from self._unpacked(file, packing, name, depth)
         except _BROKEN as error:
             self._complain(name, _position(file), error)
 
+    def _unpacked(
+        self, file: IO[bytes], packing: Packing, name: str, depth: int
+    ) -> Iterator[Member]:
+        """A file that was packed by itself: a tar, or anything else."""
+        plain = Ahead(unpacked(file, packing))
+        inside = packing_of(plain.head)
+        if inside is None and packing_of_name(name, packed=True) is Packing.TAR:
+            inside = Packing.TAR
+        if inside is Packing.TAR:
+            yield from self._tar(cast("IO[bytes]", plain), name, depth)
+        else:
+            yield from self._inner(cast("IO[bytes]", plain), name, depth, inside)
+
     def _tar(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        plain = cast("IO[bytes]", _Packed(_unpacked(file, name)))
+        plain = cast("IO[bytes]", _Packed(file))
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHeader) as archive:
             while (entry := archive.next()) is not None:
                 # It remembers every member, also in a stream.
                 archive.members = []  # type: ignore[attr-defined]  # typeshed lacks it
                 self._count()
-                if not entry.isfile():
-                    continue
                 inner = f"{name}/{entry.name}"
+                if not entry.isfile() or not self.wanted(inner):
+                    continue
                 opened = archive.extractfile(entry)
                 if opened is not None:
-                    yield from self._inner(opened, inner, depth)
+                    ahead = Ahead(opened)
+                    inside = packing_of(ahead.head) or packing_of_name(inner)
+                    yield from self._inner(cast("IO[bytes]", ahead), inner, depth, inside)
 
     def _zip(self, file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
         try:
@@ -198,37 +220,47 @@ class Walker:
         except zipfile.BadZipFile as error:
             self._complain(name, file.seek(0, io.SEEK_END), error)
             for short, content in zipheads.members(file, LARGEST_HELD):
-                yield from self._inner(io.BytesIO(content), f"{name}/{short}", depth)
+                inner = f"{name}/{short}"
+                if self.wanted(inner):
+                    inside = packing_of(content[:HEAD]) or packing_of_name(inner)
+                    yield from self._inner(io.BytesIO(content), inner, depth, inside)
             return
         with archive:
             for entry in archive.infolist():
                 inner = f"{name}/{entry.filename}"
                 self._count()
-                if entry.is_dir() or not (is_archive(inner) or self.wanted(inner)):
+                if entry.is_dir() or not self.wanted(inner):
                     continue
                 if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     self._add(f"{inner} is packed as nothing else in a sysdump is; it was not read")
                     continue
                 try:
                     with archive.open(entry) as opened:
-                        yield from self._inner(opened, inner, depth)
+                        head = opened.read(HEAD)
+                        opened.seek(0)
+                        inside = packing_of(head) or packing_of_name(inner)
+                        yield from self._inner(opened, inner, depth, inside)
                 except _BROKEN as error:
                     # The other members of a zip stand on their own.
                     self._complain(inner, entry.header_offset, error)
 
-    def _inner(self, opened: IO[bytes], name: str, depth: int) -> Iterator[Member]:
-        if is_archive(name):
-            if depth >= DEEPEST:
-                return
-            if not name.lower().endswith(_ZIP_ENDS) or isinstance(opened, zipfile.ZipExtFile):
-                yield from self._archive(opened, name, depth + 1)
-                return
-            packed, more = taken(iter(lambda: opened.read(BLOCK), b""), LARGEST_HELD)
-            if more:
-                self._add(f"{name} has more than {LARGEST_HELD} bytes; no more were read")
-            yield from self._archive(io.BytesIO(packed), name, depth + 1)
-        elif self.wanted(name):
+    def _inner(
+        self, opened: IO[bytes], name: str, depth: int, packing: Packing | None
+    ) -> Iterator[Member]:
+        """A member of an archive, or what is in it."""
+        if packing is None:
             yield Member(name, self._blocks(opened, name))
+            return
+        if depth >= DEEPEST:
+            self._add(f"{name} lies in {DEEPEST} archives already; it was not read")
+            return
+        if packing is not Packing.ZIP or isinstance(opened, zipfile.ZipExtFile):
+            yield from self._packed(opened, packing, name, depth + 1)
+            return
+        packed, more = taken(iter(lambda: opened.read(BLOCK), b""), LARGEST_HELD)
+        if more:
+            self._add(f"{name} has more than {LARGEST_HELD} bytes; no more were read")
+        yield from self._packed(io.BytesIO(packed), packing, name, depth + 1)
 
     def _blocks(self, file: IO[bytes], name: str) -> Iterator[bytes]:
         """A file's bytes; a damaged one ends early and is complained about."""
@@ -352,67 +384,6 @@ class _Seekable:
         if size > LARGEST_DIRECTORY:
             raise zipfile.BadZipFile("its directory is too long")
         return self._file.read(LARGEST_DIRECTORY if size < 0 else size)
-
-
-class _Xz:
-    """Unpacks xz, within bounded memory."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-
-    def read1(self, size: int) -> bytes:
-        """Some bytes, at most ``size``; none at the end.
-
-        Raises:
-            lzma.LZMAError: it is damaged, or asks for too much memory.
-            EOFError: it is cut short.
-        """
-        while True:
-            if self._decoder.eof:
-                rest = self._decoder.unused_data.lstrip(b"\0") or self._file.read(BLOCK).lstrip(
-                    b"\0"
-                )
-                if not rest:
-                    return b""
-                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-            elif self._decoder.needs_input:
-                rest = self._file.read(BLOCK)
-                if not rest:
-                    raise EOFError("it is cut short")
-            else:
-                rest = b""
-            block = self._decoder.decompress(rest, size)
-            if block:
-                return block
-
-
-class _Unpacking:
-    """Hands out what could be unpacked before it fails at what could not.
-
-    A plain ``read`` of a cut file throws away what it already has; tarfile's own unpacking lets a
-    cut gzip header end in a TypeError.
-    """
-
-    def __init__(self, packed: gzip.GzipFile | _Xz) -> None:
-        self._packed = packed
-
-    def read(self, size: int) -> bytes:
-        """Some bytes, at most ``size``; none at the end."""
-        return self._packed.read1(size)
-
-
-def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
-    """A tar's own bytes."""
-    lower = name.lower()
-    if lower.endswith((".gz", ".tgz")):
-        return cast("IO[bytes]", _Unpacking(gzip.GzipFile(fileobj=file)))
-    return cast("IO[bytes]", _Unpacking(_Xz(file))) if lower.endswith(".xz") else file
-
-
-def is_archive(name: str) -> bool:
-    """Whether a file's name is that of an archive that can be read."""
-    return name.lower().endswith((*_TAR_ENDS, *_ZIP_ENDS))
 
 
 def _position(file: IO[bytes]) -> int:

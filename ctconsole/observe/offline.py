@@ -1,55 +1,38 @@
 """Maps out of files: dumps, bugtool folders, sysdumps; no kernel and no privileges needed.
 
-What is recognised, by name in folders and archives and by content in all: ``bpftool map dump``
-(JSON and plain, of per-CPU maps too), the text of ``cilium bpf ct list``, which is used for the
-maps of which there is no dump, and what the agent told of itself. Maps of several nodes keep
+What can be read is the table of `forms`. Of a node's map that is there in several forms the best
+is taken: a text is used for the maps of which there is no sound dump. Maps of several nodes keep
 their folder in their pin.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from ctconsole.errors import FormatError
-from ctconsole.model.catalogue import CATALOGUE, classify
-from ctconsole.model.ct.layout import VALUE_SIZE
-from ctconsole.model.raw import Raw
-from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
-from ctconsole.model.readers.dump import is_decoded, is_missing, map_name_of, read_dump, tool_error
-from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
-from ctconsole.model.records import data as record_data
-from ctconsole.model.records.table import is_known
-from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.archive import Walker, taken
-from ctconsole.observe.offline_nodes import (
-    RUNTIME_CONFIG,
-    NodeFiles,
-    Nodes,
-    folder_of,
-    is_debuginfo,
-    is_show,
-)
-from ctconsole.observe.source import is_conntrack
+from ctconsole.model.ct.layout import REPORTS
+from ctconsole.model.readers.lines import plain, whose_path
+from ctconsole.model.whose import NOBODY, Whose
+from ctconsole.observe import forms, stdin
+from ctconsole.observe.archive import Walker
+from ctconsole.observe.gathered import FoundFile, Gathered
+from ctconsole.observe.offline_nodes import RUNTIME_CONFIG, NodeFiles
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
-    from ctconsole.observe.archive import Member
+    from ctconsole.model.raw import Raw
+    from ctconsole.observe.gathered import FileForm
 
 _HEAD: Final = 1 << 16
-LARGEST_ANSWER: Final = 1 << 26
-"""Bytes of what an agent or bpftool tells in one file: ten thousand endpoints are 40 MB."""
-
-_DUMP_NAME: Final = re.compile(
-    r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
-)
-_TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
 
 
 @dataclass(frozen=True)
@@ -61,15 +44,20 @@ class Offline:
             in `timed`.
         problems: files that could not be read to the end, one sentence each.
         nodes: what else is known of the nodes, by the folders of their files.
+        notes: what is to be said though nothing is wrong: lines that are no entries.
+        others: the form of every file that has one.
     """
 
     maps: tuple[Raw, ...]
     problems: tuple[str, ...]
     nodes: Mapping[str, NodeFiles] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, FileForm], ...] = ()
 
     def node_of(self, one: Raw) -> NodeFiles:
         """What is known of the node a map belongs to."""
-        return self.nodes.get(one.node, NodeFiles())
+        found = self.nodes.get(one.node)
+        return found or self.nodes.get(str(PurePath(one.node).parent), NodeFiles())
 
     def timed(self, one: Raw, now: int = 0, taken_at: float = 0.0) -> Raw:
         """A map with the moment at which it was written (see `NodeFiles.at`)."""
@@ -83,7 +71,13 @@ class Offline:
             paths: what was read.
         """
         named = ", ".join(path.name or str(path) for path in paths)
-        return FormatError(". ".join((f"There is no dump of {sought} in {named}", *self.problems)))
+        said = [f"There is no dump of {sought} in {named}", *self.problems]
+        kinds = {form.name: form for _, form in self.others if form.verb}
+        for form in kinds.values():
+            [file, *more] = [file for file, other in self.others if other is form]
+            also = f" and {len(more)} more" if more else ""
+            said.append(f"{file}{also} holds {form.name}: use ctconsole {form.verb}")
+        return FormatError(". ".join(said))
 
     @property
     def layout(self) -> Layout | None:
@@ -92,56 +86,94 @@ class Offline:
         return told.pop() if len(told) == 1 else None
 
 
-def is_interesting(name: str) -> bool:
-    """Whether a file found in a folder or archive may hold a map, by its path."""
-    if _TEXT_NAME.search(name) or is_debuginfo(name) or is_show(name):
-        return True
-    if not _DUMP_NAME.search(name):
-        return False
-    label = map_name_of(name.rsplit("/", 1)[-1])
-    return classify(label) is not None or is_known(label)
-
-
 def read_offline(paths: Iterable[Path]) -> Offline:
     """Read files, folders and archives.
 
     Raises:
         UsageError: a path cannot be read at all.
     """
-    walker = Walker(is_interesting)
-    nodes = Nodes()
-    found: list[Raw] = []
+    walker = Walker(lambda _: True)
+    found = Gathered()
+    named = {stdin.NAME if stdin.is_meant(path) else str(path) for path in paths}
     for path in paths:
         for member in walker.members(path):
-            found += _read(member, nodes)
-    kept = _best(found, {str(path) for path in paths})
+            head, blocks = _peek(plain(member.blocks))
+            forms.read(FoundFile(member.name, head, blocks, member.name in named), found)
+    nodes = found.nodes
+    kept = _best(found, named)
     for one in kept:
         if one.info.label == RUNTIME_CONFIG:
             nodes.runtime_config(one.node, one.keys, one.values)
+    names = _names(kept)
+    for node, whose in names.items():
+        nodes.named(node, whose)
+    for node, newest in _newest(kept).items():
+        nodes.stamped(node, newest)
     numbered = (
         replace(
             one,
             info=replace(nodes.of(one.node).described(one.info), id=number),
-            layout=one.layout or nodes.of(one.node).layout if is_conntrack(one.info) else None,
+            layout=one.layout or nodes.of(one.node).layout if one.is_conntrack else None,
+            whose=names.get(one.node, NOBODY),
         )
         for number, one in enumerate(kept, start=1)
     )
-    return Offline(tuple(numbered), (*walker.problems, *nodes.problems), nodes.found)
+    problems = (*walker.problems, *found.problems, *nodes.problems)
+    return Offline(tuple(numbered), problems, nodes.found, tuple(found.notes), tuple(found.others))
 
 
-def _best(found: Iterable[Raw], named: Collection[str]) -> list[Raw]:
-    """Of each node's map the best that was read, and every dump that was asked for by name."""
+def _names(maps: Iterable[Raw]) -> dict[str, Whose]:
+    """What the nodes are called, by their folders; one that is alone and unknown has no name."""
+    known = {one.node: one.whose or whose_path(one.node) for one in maps}
+    if len(known) < 2 and not any(known.values()):  # noqa: PLR2004 - several nodes
+        return {}
+    return {node: whose or Whose(_called(node)) for node, whose in known.items()}
+
+
+def _called(node: str) -> str:
+    """A name for a node of which only the folder is known."""
+    parts = [part for part in PurePath(node).parts if part not in {"cmd", "conf", "/"}]
+    return parts[-1] if parts else node
+
+
+def _newest(maps: Iterable[Raw]) -> dict[str, int]:
+    """The newest stamp of the entries of each node: no moment of them lies before it."""
+    newest: dict[str, int] = {}
+    for one in maps:
+        if one.is_conntrack and len(one.values):
+            stamps = np.ascontiguousarray(one.values[:, REPORTS]).view("<u4")
+            newest[one.node] = max(newest.get(one.node, 0), int(stamps.max()))
+    return newest
+
+
+def _best(found: Gathered, named: Collection[str]) -> list[Raw]:
+    """Of each node's map the best that was read, and every file that was asked for by name.
+
+    Files of one folder whose names differ are of several nodes or several moments, and kept.
+    """
     groups: dict[tuple[str, str], list[Raw]] = {}
-    for one in found:
+    for one in found.maps:
         groups.setdefault((one.node, one.info.label), []).append(one)
     kept = []
+    unused: dict[str, int] = {}
     for group in groups.values():
         best = max(group, key=_rank)
-        kept += [
-            one
-            for one in group
-            if one is best or (one.file in named and not (one.from_text or best.from_text))
-        ]
+        alike = [one for one in group if one.from_text == best.from_text]
+        several = len({forms.stem(one) for one in alike}) > 1
+        for one in group:
+            if one.file != best.file and not (
+                one.from_text == best.from_text and (several or one.file in named)
+            ):
+                unused[one.file] = unused.get(one.file, 0) + 1
+            elif several:
+                moved = forms.apart(one, forms.stem(one))
+                if clock := found.clocks.get((one.file, one.node)):
+                    found.nodes.printed(moved.node, clock)
+                kept.append(moved)
+            else:
+                kept.append(one)
+    for file in unused:
+        found.notes.append(f"{file} is not taken: the dumps beside it hold the same")
     return kept
 
 
@@ -149,33 +181,6 @@ def _rank(one: Raw) -> tuple[bool, int, bool]:
     """Sound ones first, of these dumps; of damaged ones what has most entries."""
     sound = not one.problem
     return sound, 0 if sound else len(one.keys), not one.from_text
-
-
-def _read(member: Member, nodes: Nodes) -> Iterator[Raw]:
-    """The maps in one file; what else it tells goes to ``nodes``."""
-    head, blocks = _peek(member.blocks)
-    error = tool_error(head)
-    node = str(folder_of(member.name))
-    if is_debuginfo(member.name):
-        nodes.debuginfo(node, _whole(member.name, blocks, LARGEST_ANSWER, nodes), member.name)
-    elif is_show(member.name):
-        nodes.show(node, _whole(member.name, blocks, LARGEST_ANSWER, nodes))
-    elif looks_like_ct_text(head):
-        for one in _text(member.name, blocks, nodes):
-            nodes.text(one.node, one.layout)
-            yield one
-    elif error is not None:
-        if not is_missing(error):
-            nodes.problems.append(f"{member.name} holds an error instead of entries: {error}")
-    elif is_decoded(head):
-        nodes.problems.append(
-            f"{member.name} holds fields instead of bytes, as bpftool prints a map with BTF: dump "
-            "it with bpftool -j"
-        )
-    elif is_per_cpu(head):
-        yield _per_cpu(member.name, _whole(member.name, blocks, LARGEST_FILE, nodes))
-    elif not _TEXT_NAME.search(member.name):
-        yield _dump(member.name, blocks)
 
 
 def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -188,77 +193,3 @@ def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         if size >= _HEAD:
             break
     return b"".join(taken)[:_HEAD], chain(taken, blocks)
-
-
-def _text(name: str, blocks: Iterator[bytes], nodes: Nodes) -> Iterator[Raw]:
-    found = read_ct_text(blocks, name)
-    problem = ""
-    if found.damage:
-        first, more = found.damage[0], len(found.damage) - 1
-        also = f", and {more} more such lines" if more else ""
-        problem = f"{name} is damaged at byte {first.offset}: {first.reason}{also}"
-    if problem and not found.maps:
-        nodes.problems.append(problem)
-    for label, (keys, values) in found.maps.items():
-        info = _info(name, label, keys.shape[1], VALUE_SIZE)
-        yield Raw(
-            info,
-            keys,
-            values,
-            problem=problem,
-            layout=found.layout,
-            file=name,
-            from_text=True,
-        )
-        problem = ""
-
-
-def _whole(name: str, blocks: Iterator[bytes], limit: int, nodes: Nodes) -> bytes:
-    """A file's bytes up to a limit; that there are more is a problem."""
-    text, more = taken(blocks, limit)
-    if more:
-        nodes.problems.append(f"{name} has more than {limit} bytes; no more were read")
-    return text
-
-
-def _per_cpu(name: str, text: bytes) -> Raw:
-    dump = read_per_cpu(text, name)
-    error = dump.error()
-    info = _info(name, dump.map_name, dump.keys.shape[1], dump.values.shape[-1])
-    return Raw(info, dump.keys, dump.values, problem=str(error) if error else "", file=name)
-
-
-def _dump(name: str, blocks: Iterator[bytes]) -> Raw:
-    dump = read_dump(blocks, name)
-    keys, values = dump.keys, dump.values
-    if not len(keys):
-        key, value = _sizes(dump.map_name)
-        keys, values = keys.reshape(0, key), values.reshape(0, value)
-    error = dump.error()
-    info = _info(name, dump.map_name, keys.shape[1], values.shape[1])
-    return Raw(info, keys, values, problem=str(error) if error else "", file=name)
-
-
-def _sizes(label: str) -> tuple[int, int]:
-    """The sizes of a map whose dump has no entries, as far as its name tells."""
-    entry = classify(label)
-    if entry is not None and entry.key_size and entry.value_size:
-        return entry.key_size, entry.value_size
-    for spec in record_data.RECORDS:
-        if re.fullmatch(spec.names, label):
-            return spec.key.itemsize, spec.value.itemsize
-    return (38 if "6" in label else 14), VALUE_SIZE
-
-
-def _info(path: str, label: str, key_size: int, value_size: int) -> MapInfo:
-    """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
-    types = {entry.type for entry in CATALOGUE if entry is classify(label)}
-    return MapInfo(
-        id=0,
-        name=map_name_of(label)[:15],
-        type=types.pop() if types else MapType.UNSPEC,
-        key_size=key_size,
-        value_size=value_size,
-        max_entries=0,
-        pin=folder_of(path) / label,
-    )

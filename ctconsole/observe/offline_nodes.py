@@ -14,11 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError
-from ctconsole.model.ct.clock import Moment, jiffies_at
+from ctconsole.model.ct.clock import UNKNOWN, Moment, jiffies_at
 from ctconsole.model.names import Names, names_of_agent
 from ctconsole.model.readers import agentjson
 from ctconsole.model.readers.agentjson import DebugInfo
 from ctconsole.model.readers.dump_show import read_show
+from ctconsole.model.whose import NOBODY
 from ctconsole.observe.discovery import layout_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.readers.text_clock import TextClock
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.whose import Whose
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -75,12 +78,18 @@ class NodeFiles:
         alive_at: when the agent last gave a sign of life, in seconds of CLOCK_MONOTONIC, which is
             within seconds when the files were written; 0 where unknown.
         shown: the maps that the kernel had, pinned or not.
+        text_clock: what the listings its tool printed tell of the clock; None where none does.
+        newest: the newest stamp in its entries, in their units; 0 where there is none.
+        whose: what to call it.
     """
 
     told: DebugInfo = field(default_factory=DebugInfo)
     text_layout: Layout | None = None
     alive_at: int = 0
     shown: tuple[MapInfo, ...] = ()
+    text_clock: TextClock | None = None
+    newest: int = 0
+    whose: Whose = NOBODY
 
     @property
     def layout(self) -> Layout | None:
@@ -100,10 +109,17 @@ class NodeFiles:
         Args:
             seconds: the node's CLOCK_MONOTONIC as the operator knows it; 0 takes the agent's.
             taken_at: seconds since the Unix epoch; 0 where unknown.
+
+        Where an operator tells nothing, a listing that says how long its entries live tells best:
+        it is the moment of its very entries.
         """
+        printed = self.text_clock.moment(self.hertz) if self.text_clock else UNKNOWN
+        if not seconds and printed.stamp:
+            return replace(printed, taken_at=taken_at)
         seconds = seconds or self.alive_at
-        jiffies = jiffies_at(seconds, self.hertz) if seconds and self.hertz else 0
-        return Moment(seconds, jiffies, self.hertz, taken_at)
+        hertz = self.hertz or printed.hertz
+        jiffies = jiffies_at(seconds, hertz) if seconds and hertz else 0
+        return Moment(seconds, jiffies, hertz, taken_at, least=self.newest)
 
     def described(self, info: MapInfo) -> MapInfo:
         """A dumped map with what the kernel said of it.
@@ -140,7 +156,33 @@ class Nodes:
         return MappingProxyType(self._found)
 
     def of(self, node: str) -> NodeFiles:
-        """What is known of a node."""
+        """What is known of a node; of one that a file tells apart, also what its folder tells."""
+        found = self._found.get(node)
+        above = self._found.get(str(PurePath(node).parent))
+        if found is None or above is None:
+            return found or above or NodeFiles()
+        return replace(
+            found,
+            told=found.told if found.told != DebugInfo() else above.told,
+            shown=found.shown or above.shown,
+            alive_at=found.alive_at or above.alive_at,
+        )
+
+    def named(self, node: str, whose: Whose) -> None:
+        """Take what a node is called."""
+        self._found[node] = replace(self._own(node), whose=whose)
+
+    def stamped(self, node: str, newest: int) -> None:
+        """Take the newest stamp of a node's entries."""
+        self._found[node] = replace(self._own(node), newest=newest)
+
+    def printed(self, node: str, clock: TextClock) -> None:
+        """Take what a listing tells of a node's clock."""
+        own = self._own(node)
+        joined = own.text_clock.joined(clock) if own.text_clock else clock
+        self._found[node] = replace(own, text_clock=joined)
+
+    def _own(self, node: str) -> NodeFiles:
         return self._found.get(node, NodeFiles())
 
     def debuginfo(self, node: str, text: bytes, source: str) -> None:
@@ -150,16 +192,16 @@ class Nodes:
         except FormatError as error:
             self.problems.append(str(error))
             return
-        self._found[node] = replace(self.of(node), told=told)
+        self._found[node] = replace(self._own(node), told=told)
 
     def show(self, node: str, text: bytes) -> None:
         """Take the maps that a node's kernel had."""
-        before = self.of(node)
+        before = self._own(node)
         self._found[node] = replace(before, shown=(*before.shown, *read_show(text)))
 
     def text(self, node: str, layout: Layout | None) -> None:
         """Take the layout of what a node's tool printed."""
-        self._found[node] = replace(self.of(node), text_layout=layout)
+        self._found[node] = replace(self._own(node), text_layout=layout)
 
     def runtime_config(self, node: str, keys: Bytes, values: Bytes) -> None:
         """Take the entries of a node's `RUNTIME_CONFIG`."""
@@ -169,4 +211,4 @@ class Nodes:
         alive = found.get(AGENT_LIVENESS.to_bytes(_KEY_SIZE, "little"), b"")
         seconds = int.from_bytes(alive, "little") // _NANOSECONDS
         if seconds < _LONGEST_UPTIME:
-            self._found[node] = replace(self.of(node), alive_at=seconds)
+            self._found[node] = replace(self._own(node), alive_at=seconds)

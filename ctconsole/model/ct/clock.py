@@ -46,12 +46,15 @@ class Moment:
         jiffies: jiffies / 256 where entries are stamped with these, else 0.
         hertz: the kernel's HZ where entries are stamped with jiffies, else 0.
         taken_at: seconds since the Unix epoch; 0 where unknown.
+        least: the newest stamp that was found, before which the moment cannot lie; for where
+            nothing else tells.
     """
 
     seconds: int = 0
     jiffies: int = 0
     hertz: int = 0
     taken_at: float = 0.0
+    least: int = 0
 
     @property
     def stamp(self) -> int:

@@ -58,6 +58,10 @@ LIFETIME_AT: Final = 32
 """Where its ``lifetime`` is, in every layout known; u4."""
 
 
+REPORTS: Final = slice(48, 56)
+"""Where a value has the two times at which it was last seen, 32 bits each, in every layout."""
+
+
 class TupleFlag(IntFlag):
     """``flags`` of a key (``bpf/lib/common.h``, unchanged from 1.9 to 1.18)."""
 
@@ -112,6 +116,7 @@ class Layout(StrEnum):
     """A version of the value's layout, named after the Cilium release it was read from."""
 
     V1_9 = "1.9"
+    V1_14 = "1.14"
     V1_15 = "1.15"
     V1_16 = "1.16"
     V1_17 = "1.17"
@@ -298,6 +303,9 @@ _V1_15: Final = replace(
 """1.9's fields with the names of 1.15 (``pkg/maps/ctmap/types.go``): ``SVC``, the flags FromL7LB
 of 1.12 and FromTunnel of 1.14. 1.10 to 1.14 print the word ``service`` instead."""
 
+_V1_14: Final = replace(_V1_15, layout=Layout.V1_14, service_direction=False)
+"""1.15 but for the word ``service``, as 1.9 prints it."""
+
 
 def _merged_text(*last: TextField) -> tuple[TextField, ...]:
     """The text since 1.16, which counts both directions together, up to its last fields."""
@@ -401,7 +409,7 @@ the address that DSR replies leave with, or the backend; its port follows at off
 pull request 39872 gave IGMP and VRRP their names."""
 
 LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
-    {spec.layout: spec for spec in (_V1_9, _V1_15, _V1_16, _V1_17, _V1_18, _V1_19)}
+    {spec.layout: spec for spec in (_V1_9, _V1_14, _V1_15, _V1_16, _V1_17, _V1_18, _V1_19)}
 )
 """Every layout known, oldest first."""
 

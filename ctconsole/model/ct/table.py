@@ -23,12 +23,14 @@ from ctconsole.model.ct.layout import (
     Layout,
     LayoutSpec,
 )
+from ctconsole.model.whose import NOBODY
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.knowledge import Knowledge
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.whose import Whose
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -113,6 +115,9 @@ class CtTable:
         hertz: the kernel's HZ where entries are stamped in jiffies / 256; 0 where they are
             stamped in seconds of CLOCK_MONOTONIC.
         knowledge: what is known beside the entries.
+        at_least: whether ``now`` is a lower bound only: what expires before it is dead, and of
+            the rest nobody knows.
+        whose: the node it is of, where it is one of several or a file tells.
     """
 
     info: MapInfo
@@ -124,6 +129,8 @@ class CtTable:
     walk: Walk = UNWALKED
     hertz: int = 0
     knowledge: Knowledge = NOTHING_KNOWN
+    at_least: bool = False
+    whose: Whose = NOBODY
 
     @classmethod
     def from_raw(
@@ -138,6 +145,8 @@ class CtTable:
         walk: Walk = UNWALKED,
         hertz: int = 0,
         knowledge: Knowledge = NOTHING_KNOWN,
+        at_least: bool = False,
+        whose: Whose = NOBODY,
     ) -> CtTable:
         """Look at raw bytes as a table, without copying contiguous arrays.
 
@@ -151,6 +160,8 @@ class CtTable:
             walk: see `CtTable`.
             hertz: see `CtTable`.
             knowledge: see `CtTable`.
+            at_least: see `CtTable`.
+            whose: see `CtTable`.
 
         Raises:
             FormatError: the sizes are not those of a conntrack map.
@@ -165,7 +176,19 @@ class CtTable:
         frozen_values = np.ascontiguousarray(values).view(LAYOUTS[layout].value).reshape(-1)
         for array in (frozen_keys, frozen_values):
             array.flags.writeable = False
-        return cls(info, layout, frozen_keys, frozen_values, now, taken_at, walk, hertz, knowledge)
+        return cls(
+            info,
+            layout,
+            frozen_keys,
+            frozen_values,
+            now,
+            taken_at,
+            walk,
+            hertz,
+            knowledge,
+            at_least=at_least and now > 0,
+            whose=whose,
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -196,7 +219,7 @@ class CtTable:
     @property
     def has_clock(self) -> bool:
         """Whether ``now`` is known, so that entries can be told alive from expired."""
-        return self.now > 0
+        return self.now > 0 and not self.at_least
 
     @cached_property
     def service(self) -> Bools:
@@ -217,7 +240,10 @@ class CtTable:
 
     @cached_property
     def alive(self) -> Bools:
-        """Lifetime not yet over. Expired entries stay until the GC runs."""
+        """Not known to be dead: lifetime not yet over, as far as the clock is known.
+
+        Expired entries stay until the GC runs.
+        """
         return np.asarray(self.values["lifetime"] > self.now)
 
     @cached_property
@@ -282,7 +308,7 @@ class CtTable:
 
     @cached_property
     def remaining(self) -> npt.NDArray[np.int64]:
-        """Seconds of life left; negative for expired entries."""
+        """Seconds of life left, negative for expired entries; the stamp where there is no clock."""
         return self.seconds_from_now(self.values["lifetime"])
 
     def seconds_from_now(self, stamps: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -292,6 +318,8 @@ class CtTable:
         (``pkg/maps/timestamp``), so that the numbers are its numbers.
         """
         units = np.asarray(stamps, np.int64)
+        if not self.has_clock:
+            return units
         if not self.hertz:
             return np.asarray(units - self.now)
         return np.asarray((units << 8) // self.hertz - (self.now << 8) // self.hertz)

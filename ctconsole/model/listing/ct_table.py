@@ -12,6 +12,7 @@ from ctconsole.model.text.cells import Style
 from ctconsole.model.text.chunks import in_chunks
 from ctconsole.model.text.columns import TextColumn, join, literal
 from ctconsole.model.units import count
+from ctconsole.model.whose import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +44,12 @@ def _heading(table: CtTable) -> str:
     room = f" of {count(info.max_entries)}" if info.max_entries else ""
     expired = count(int(np.count_nonzero(~table.alive)))
     known = f", {expired} expired" if table.has_clock else ""
+    if table.at_least:
+        known = f", at least {expired} expired"
     number = f", id {info.id}" if info.id else ""
     titles = "".join(column.heading(table) for column in table_columns())
     return (
-        f"{info.label}: {count(len(table))}{room} entries{known}{number}, "
+        f"{called(info.label, table.whose)}: {count(len(table))}{room} entries{known}{number}, "
         f"layout {table.layout}\n{titles}\n"
     )
 

@@ -1,10 +1,12 @@
 """Text that ``cilium bpf ct list global`` printed, read back into entries.
 
-Bugtool archives often hold no dump of the maps but this text. A pattern is made of each layout's
-own description, so whatever `cilium_text` prints can be read here. The text does not print every
-field (1.9 leaves out nothing, later ones the reserved words); what it leaves out is zero.
+Bugtool archives often hold no dump of the maps but this text. Every line tells by its own fields
+which releases print it so (`_SHAPES`), so that listings of several releases may stand in one file.
+The text does not print every field (1.9 leaves out nothing, later ones the reserved words); what
+it leaves out is zero.
 
-A line that is no entry is damage: remembered with its offset, and reading goes on.
+What another tool put before a line is taken off, lines that a terminal wrapped are joined, and a
+line that is no entry is told with its number: entries and lines told are the lines of the file.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,178 +29,410 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_SERVICE,
     IpProtocol,
     Layout,
-    Notation,
     value_dtype,
 )
-from ctconsole.model.readers.dump import MOST_DAMAGE, Damage
+from ctconsole.model.readers import lines as reading
+from ctconsole.model.readers.dump import Damage
+from ctconsole.model.readers.lines import Line, Sort, Told
+from ctconsole.model.readers.text_clock import TextClock
+from ctconsole.model.whose import NOBODY, Whose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
     _Fields: TypeAlias = tuple[str, ...]
+    _Maps: TypeAlias = dict[str, tuple[Bytes, Bytes]]
 
-LONGEST_LINE: Final = 4096
 _CHUNK: Final = 16384
+_MOST_PIECES: Final = 16
+"""Lines that a terminal makes of one entry: a tall and narrow one."""
+
 _ADDRESS: Final = r"\[?([0-9a-fA-F:.]{2,45}?)\]?:(\d{1,5})"
+_BLANKS: Final = r"[ \t]{1,40}"
 _TUPLE: Final = (
-    rf"(\w{{1,8}}) (IN|OUT|SVC) {_ADDRESS} -> {_ADDRESS} (related )?(service )?expires=(\d{{1,10}})"
-    r"(?: \(remaining: -?\d{1,12} sec\(s\)\))?"
+    rf"(\w{{1,8}}){_BLANKS}(IN|OUT|SVC){_BLANKS}{_ADDRESS}{_BLANKS}->{_BLANKS}{_ADDRESS}{_BLANKS}"
+    rf"(related{_BLANKS})?(service{_BLANKS})?expires=(\d{{1,10}})"
+    r"(?: \(remaining: (-?\d{1,12}) sec\(s\)\))?"
 )
-_FIXED: Final = 9
+_FIXED: Final = 10
+_HEAD: Final = re.compile(
+    rf"(?<![\w.])(?:[A-Za-z]\w{{1,7}}|\d{{1,3}}){_BLANKS}(?:IN|OUT|SVC){_BLANKS}"
+    r"\[?[0-9a-fA-F:.]{2,45}\]?:\d"
+)
+_LONGEST_PREFIX: Final = 600
+_TAIL: Final = re.compile(r"""[\s"',|\\]*(?:\\n)?[\s"',|\\]*$""")
+_LABEL: Final = re.compile(r" (\w{1,20})=(?!\S* \])")
+_IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
+_PART: Final = re.compile(
+    r"expires=\d|\bLast[RT]xReport=|\b[RT]x(?:Packets|FlagsSeen)=|\bSourceSecurityID=|"
+    r"\bRevNAT=\d|\d -> \S+:\d"
+)
+_EXPIRES: Final = re.compile(r"\bexpires=\d")
 _IPV4_BYTES: Final = 4
 _OCTET: Final = 0xFF
-_NOT_ENTRIES: Final = re.compile(
-    rb"\s*$|#|`+|Unable to open |Error: |Failed to |(?:> )?Error while |level=|time=|/?\S*\$ "
+_BARE: Final = ("flags", "rxflagsseen", "txflagsseen")
+
+
+class _Shape(NamedTuple):
+    """What a line of some releases has behind ``expires=``.
+
+    Attributes:
+        layout: the oldest layout known whose tool prints it so.
+        labels: of the fields in their order, in small letters and without underscores.
+    """
+
+    layout: Layout
+    labels: tuple[str, ...]
+
+
+_APART: Final = (
+    "rxpackets rxbytes rxflagsseen lastrxreport txpackets txbytes txflagsseen lasttxreport flags "
+    "revnat"
 )
+_MERGED: Final = (
+    "packets bytes rxflagsseen lastrxreport txflagsseen lasttxreport flags revnat sourcesecurityid"
+)
+_SHAPES: Final = tuple(
+    _Shape(layout, tuple(labels.split()))
+    for layout, labels in (
+        (Layout.V1_9, f"{_APART} sourcesecurityid ifindex"),
+        # 1.6 and 1.7
+        (Layout.V1_9, f"{_APART} sourcesecurityid"),
+        # 1.4 and 1.5
+        (Layout.V1_9, f"{_APART} slave sourcesecurityid"),
+        # 1.0 to 1.3
+        (Layout.V1_9, "rxpackets rxbytes txpackets txbytes flags revnat srcsecid"),
+        (Layout.V1_9, "rxpackets rxbytes txpackets txbytes flags revnat proxyport srcsecid"),
+        (Layout.V1_16, f"{_MERGED} ifindex backendid"),
+        (Layout.V1_18, f"{_MERGED} backendid"),
+        (Layout.V1_19, f"{_MERGED} backendid natport"),
+    )
+)
+"""Source: ``pkg/maps/ctmap/types.go`` and what was before it, of Cilium 1.0 to 1.19."""
+
+_FIELDS: Final = {
+    "rxpackets": "rx_packets",
+    "rxbytes": "rx_bytes",
+    "rxflagsseen": "rx_flags_seen",
+    "lastrxreport": "last_rx_report",
+    "txpackets": "tx_packets",
+    "txbytes": "tx_bytes",
+    "txflagsseen": "tx_flags_seen",
+    "lasttxreport": "last_tx_report",
+    "packets": "packets",
+    "bytes": "bytes",
+    "flags": "flags",
+    "revnat": "rev_nat_index",
+    "sourcesecurityid": "src_sec_id",
+    "srcsecid": "src_sec_id",
+    "ifindex": "ifindex",
+    "backendid": "backend_id",
+    "natport": "nat_port",
+}
+"""Fields by their labels; ``Slave`` and ``ProxyPort`` have no place in any layout known."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class CtListing:
+    """The entries of one node in one layout.
+
+    Attributes:
+        whose: the node, as far as the text tells.
+        layout: the version that printed them.
+        maps: keys and values, u1 of shape (n, 14 or 38) and (n, 56), by the name of the map that
+            holds such entries.
+    """
+
+    whose: Whose
+    layout: Layout
+    maps: _Maps
+
+
+@dataclass(frozen=True)
 class CtText:
-    """What a listing held.
+    """What a file held.
 
     Attributes:
         source: the file, for messages.
-        layout: the version that printed it; None where no entry was found.
-        maps: keys and values, u1 of shape (n, 14 or 38) and (n, 56), by the name of the map that
-            holds such entries.
-        damage: lines that are no entries, in the file's order; the first `MOST_DAMAGE`.
+        listings: of each node and layout, in the file's order.
+        clocks: what the lines of each node tell of its clock.
+        told: lines that are no entries, in the file's order; the first `reading.MOST_TOLD`.
+        untold: how many more there were.
+        repeated: entries that came twice; the last one of each counts.
+        failed: whether the tool said that it failed.
     """
 
     source: str
-    layout: Layout | None = None
-    maps: dict[str, tuple[Bytes, Bytes]] = field(default_factory=dict)
-    damage: tuple[Damage, ...] = ()
+    listings: tuple[CtListing, ...] = ()
+    clocks: dict[Whose, TextClock] = field(default_factory=dict)
+    told: tuple[Told, ...] = ()
+    untold: int = 0
+    repeated: int = 0
+    failed: bool = False
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of the first listing; None where no entry was found."""
+        return self.listings[0].layout if self.listings else None
+
+    @property
+    def maps(self) -> _Maps:
+        """The maps of the first listing."""
+        return self.listings[0].maps if self.listings else {}
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """Entries that could not be read."""
+        return tuple(Damage(one.offset, one.reason) for one in self.told if one.sort is Sort.DAMAGE)
 
 
 def looks_like_ct_text(head: bytes) -> bool:
-    """Whether the first lines of a file are such a listing."""
-    return (
-        re.search(rb"^\w{1,8} (?:IN|OUT|SVC) \S+ -> \S+ .{0,20}expires=\d", head, re.MULTILINE)
-        is not None
+    """Whether there is an entry among the first lines of a file, or at least one that is cut."""
+    text = head.decode("utf-8", "replace")
+    return any(
+        _EXPIRES.search(text, found.end(), found.end() + LONGEST_ENTRY)
+        for found in _HEAD.finditer(text)
     )
+
+
+LONGEST_ENTRY: Final = 600
+"""Characters of a line."""
 
 
 def read_ct_text(blocks: Iterable[bytes], source: str) -> CtText:
     """Read a listing.
 
     Args:
-        blocks: the file's bytes in order, in pieces of any size.
+        blocks: the text's bytes in order, in pieces of any size.
         source: the file's path, for messages.
     """
     reader = _Reader()
-    for offset, line in _lines(blocks):
-        reader.line(offset, line)
-    reader.flush()
-    maps = {
-        name: (np.concatenate(keys), np.concatenate(values))
-        for name, (keys, values) in sorted(reader.parts.items(), key=_rank)
-    }
-    damage = tuple(sorted(reader.damage, key=lambda one: one.offset))
-    return CtText(source, reader.layout, maps, damage)
+    for line in reading.lines(blocks):
+        reader.line(line)
+    return reader.finish(source)
 
 
-def _rank(item: tuple[str, object]) -> int:
-    return GLOBAL_MAPS.index(item[0])
-
-
-def _lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines without their ends, each with its offset; overlong ones in pieces."""
-    offset, rest = 0, b""
-    for block in blocks:
-        text = rest + block
-        *whole, rest = text.split(b"\n")
-        for line in whole:
-            yield offset, line
-            offset += len(line) + 1
-        while len(rest) > LONGEST_LINE:
-            yield offset, rest[:LONGEST_LINE]
-            offset += LONGEST_LINE
-            rest = rest[LONGEST_LINE:]
-    if rest:
-        yield offset, rest
+class _Entry(NamedTuple):
+    line: Line
+    fields: _Fields
 
 
 class _Reader:
     """Collects matched lines and turns them into records a chunk at a time."""
 
     def __init__(self) -> None:
-        self.layout: Layout | None = None
-        self.damage: list[Damage] = []
-        self.parts: dict[str, tuple[list[Bytes], list[Bytes]]] = {}
-        self._waiting: dict[str, list[tuple[int, _Fields]]] = {}
+        self._told: list[Told] = []
+        self._untold = 0
+        self._failed = False
+        self._parts: dict[tuple[Whose, Layout], dict[str, tuple[list[Bytes], list[Bytes]]]] = {}
+        self._waiting: dict[tuple[Whose, _Shape, bool, bool], list[_Entry]] = {}
+        self._apart: dict[Whose, _Apart] = {}
         self._count = 0
+        self._clocks: dict[Whose, TextClock] = {}
+        self._shape = _SHAPES[0]
+        self._whose = NOBODY
+        self._pieces: list[Line] = []
 
-    def line(self, offset: int, raw: bytes) -> None:
-        raw = raw.rstrip(b"\r")
-        if _NOT_ENTRIES.match(raw):
+    def line(self, line: Line) -> None:
+        """Take one line."""
+        if self._pieces and self._continued(line):
             return
-        text = raw.decode("ascii", "replace")
-        found = self._pattern(text).fullmatch(text.rstrip())
+        if self._entry(line, line.text):
+            return
+        if _HEAD.search(line.text) and line.ended and not _is_blank(line.text):
+            self._pieces = [line]
+            return
+        self._no_entry(line)
+
+    def _entry(self, line: Line, text: str, whose: Whose = NOBODY) -> bool:
+        """Take a line that is an entry; False where it is none."""
+        found = _pattern(self._shape).fullmatch(text.rstrip())
+        if found is None:
+            head = _HEAD.search(text)
+            if head is None or head.start() > _LONGEST_PREFIX:
+                return False
+            prefix, body = text[: head.start()], text[head.start() :]
+            if "->" in prefix or "expires=" in prefix:
+                return False
+            shape = _shape_of(body)
+            found = _pattern(shape).fullmatch(_TAIL.sub("", body)) if shape else None
+            if found is None or shape is None:
+                return False
+            if not line.ended and shape != self._shape and self._count:
+                # Cut in the middle, a line of 1.9 looks like one of 1.7.
+                return False
+            self._shape = shape
+            whose = whose or reading.whose_prefix(prefix)
         numbers = _protocol_numbers()
-        if found is None or (found[1] not in numbers and not found[1].isdigit()):
-            self._complain(offset, "a line that is no conntrack entry")
-            return
-        kind = "ct" if found[1] == "TCP" else "ct_any"
+        if found[1] not in numbers and not found[1].isdigit():
+            return False
+        fields = found.groups(default="")
         family = 6 if ":" in found[3] else 4
-        self._waiting.setdefault(f"cilium_{kind}{family}_global", []).append(
-            (offset, found.groups(default=""))
-        )
+        whose = whose or self._whose
+        if self._shape.layout is Layout.V1_9:
+            self._apart.setdefault(whose, _Apart()).see(found[0], fields)
+        place = whose, self._shape, found[1] == "TCP", family == 6  # noqa: PLR2004 - IPv6
+        self._waiting.setdefault(place, []).append(_Entry(line, fields))
         self._count += 1
-        if self._count >= _CHUNK:
-            self.flush()
+        if self._count % _CHUNK == 0:
+            self._flush()
+        return True
 
-    def _complain(self, offset: int, reason: str) -> None:
-        if len(self.damage) < MOST_DAMAGE:
-            self.damage.append(Damage(offset, reason))
+    def _continued(self, line: Line) -> bool:
+        """Whether a line belongs to the entry that began before; else that one is told."""
+        begun = self._pieces
+        whole = [*begun, line]
+        goes_on = not _HEAD.search(line.text) and not _is_blank(line.text)
+        if goes_on and len(whole) <= _MOST_PIECES:
+            width = len(begun[0].text)
+            self._pieces = whole
+            if len(line.text) >= width and len(whole) > 1:
+                return True
+            if any(self._entry(begun[0], text) for text in _joined(whole)):
+                self._pieces = []
+                return True
+            return True
+        self._give_up()
+        return False
 
-    def _pattern(self, text: str) -> re.Pattern[str]:
-        """The layout's pattern; the first entry tells the layout, a later one may refine it."""
-        if self.layout in {None, Layout.V1_9}:
-            layout = _layout_of(text)
-            if self.layout is None or layout is Layout.V1_15:
-                self.layout = layout
-        return _pattern(self.layout or Layout.V1_18)
+    def _give_up(self) -> None:
+        """Tell the lines of an entry that was begun and not ended."""
+        pieces, self._pieces = self._pieces, []
+        # A last piece that fills the terminal does not tell that it is the last one.
+        for count in range(len(pieces), 1, -1):
+            if any(self._entry(pieces[0], text) for text in _joined(pieces[:count])):
+                for line in pieces[count:]:
+                    self._no_entry(line)
+                return
+        for line in pieces:
+            self._no_entry(line)
 
-    def flush(self) -> None:
+    def _no_entry(self, line: Line) -> None:
+        text = line.text
+        if _is_blank(text):
+            return
+        if _HEAD.search(text) or _PART.search(text):
+            self._tell(line, Sort.DAMAGE, "a line that is no conntrack entry")
+            return
+        whose = reading.whose_section(text)
+        if whose and whose != self._whose:
+            self._whose = whose
+        sort = reading.sort_of(text)
+        self._failed |= sort is Sort.FAILURE
+        self._tell(line, sort)
+
+    def _tell(self, line: Line, sort: Sort, reason: str = "") -> None:
+        if len(self._told) < reading.MOST_TOLD:
+            text = line.text.strip()[: reading.LONGEST_TOLD]
+            self._told.append(Told(line.number, line.offset, sort, text, reason))
+        else:
+            self._untold += 1
+
+    def _flush(self) -> None:
         """Turn the lines waiting into records."""
-        for name, lines in self._waiting.items():
-            keys, values = self._records(lines, ipv6="6" in name)
-            into = self.parts.setdefault(name, ([], []))
+        for (whose, shape, tcp, ipv6), entries in self._waiting.items():
+            keys, values = self._records(entries, shape, ipv6=ipv6)
+            name = f"cilium_ct{'' if tcp else '_any'}{6 if ipv6 else 4}_global"
+            maps = self._parts.setdefault((whose, shape.layout), {})
+            into = maps.setdefault(name, ([], []))
             # Bytes, because joining records would turn their numbers into the host's order.
             into[0].append(keys.view(np.uint8).reshape(-1, keys.dtype.itemsize))
             into[1].append(values.view(np.uint8).reshape(-1, values.dtype.itemsize))
+            clock = self._clocks.setdefault(whose, TextClock())
+            clock.add((one.fields[8], one.fields[9]) for one in entries if one.fields[9])
         self._waiting = {}
-        self._count = 0
 
-    def _records(self, lines: list[tuple[int, _Fields]], *, ipv6: bool) -> tuple[Records, Records]:
-        layout = self.layout or Layout.V1_18
-        keys = np.zeros(len(lines), KEY6 if ipv6 else KEY4)
-        values = np.zeros(len(lines), value_dtype(layout))
-        good = np.ones(len(lines), np.bool_)
+    def _records(
+        self, entries: list[_Entry], shape: _Shape, *, ipv6: bool
+    ) -> tuple[Records, Records]:
+        keys = np.zeros(len(entries), KEY6 if ipv6 else KEY4)
+        values = np.zeros(len(entries), value_dtype(shape.layout))
+        good = np.ones(len(entries), np.bool_)
 
         def fill(start: int, stop: int) -> None:
             """Fill some rows at once; where one of them is broken, halve them until it is alone."""
-            fields = [found for _, found in lines[start:stop]]
+            rows = [one.fields for one in entries[start:stop]]
             try:
-                _fill(keys[start:stop], values[start:stop], fields, layout)
+                _fill(keys[start:stop], values[start:stop], rows, shape.labels)
             except (ValueError, OverflowError):
                 if stop - start == 1:
                     good[start] = False
-                    self._complain(lines[start][0], "an entry with a number out of its range")
+                    reason = "an entry with a number out of its range"
+                    self._tell(entries[start].line, Sort.DAMAGE, reason)
                 else:
                     middle = (start + stop) // 2
                     fill(start, middle)
                     fill(middle, stop)
 
-        fill(0, len(lines))
+        fill(0, len(entries))
         return keys[good], values[good]
 
+    def finish(self, source: str) -> CtText:
+        """All that was read."""
+        self._give_up()
+        self._flush()
+        whose = {one for one, _ in self._parts}
+        # What came before the first line that names a node is that node's where there is one only.
+        alone = next(iter(whose - {NOBODY})) if len(whose - {NOBODY}) == 1 else NOBODY
+        merged: dict[tuple[Whose, Layout], dict[str, tuple[list[Bytes], list[Bytes]]]] = {}
+        for (one, layout), maps in self._parts.items():
+            told = self._apart[one].layout if layout is Layout.V1_9 else layout
+            into = merged.setdefault((one or alone, told), {})
+            for name, (keys, values) in maps.items():
+                before = into.setdefault(name, ([], []))
+                before[0].extend(keys)
+                before[1].extend(values)
+        clocks: dict[Whose, TextClock] = {}
+        for one, clock in self._clocks.items():
+            clocks[one or alone] = clocks.get(one or alone, TextClock()).joined(clock)
+        repeated = 0
+        listings = []
+        for (one, layout), maps in merged.items():
+            found: _Maps = {}
+            for name in sorted(maps, key=GLOBAL_MAPS.index):
+                all_keys, all_values = (np.concatenate(part) for part in maps[name])
+                last = last_of_each(all_keys)
+                repeated += len(all_keys) - len(last)
+                if len(last):
+                    found[name] = (all_keys[last], all_values[last])
+            if found:
+                listings.append(CtListing(one, layout, found))
+        lines = tuple(sorted(self._told, key=lambda one: one.offset))
+        return CtText(source, tuple(listings), clocks, lines, self._untold, repeated, self._failed)
 
-def _fill(keys: Records, values: Records, rows: list[_Fields], layout: Layout) -> None:
+
+def last_of_each(keys: Bytes) -> npt.NDArray[np.intp]:
+    """The rows whose key does not come again below, in their order."""
+    rows = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").reshape(-1)
+    kept: dict[bytes, int] = {row.tobytes(): number for number, row in enumerate(rows)}
+    if len(kept) == len(rows):
+        return np.arange(len(rows))
+    return np.array(sorted(kept.values()), np.intp)
+
+
+def _joined(pieces: list[Line]) -> Iterable[str]:
+    """What pieces of a line may have been: cut at the terminal's edge, or at blanks."""
+    first = pieces[0].text
+    head = _HEAD.search(first)
+    prefix = first[: head.start()] if head else ""
+    texts = [first, *(one.text.removeprefix(prefix) for one in pieces[1:])]
+    width = len(first)
+    yield "".join(
+        text if len(text) >= width or number == len(texts) - 1 else text.ljust(width)
+        for number, text in enumerate(texts)
+    )
+    yield " ".join(text.strip() for text in texts)
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
+
+
+def _fill(keys: Records, values: Records, rows: list[_Fields], labels: tuple[str, ...]) -> None:
     """The fields of some lines into as many records.
 
     Raises:
@@ -206,7 +440,7 @@ def _fill(keys: Records, values: Records, rows: list[_Fields], layout: Layout) -
         OverflowError: a number does not fit in 64 bits.
     """
     columns = list(zip(*rows, strict=True))
-    protocol, direction, first, first_port, second, second_port, related, service, lifetime = (
+    protocol, direction, first, first_port, second, second_port, related, service, lifetime, _ = (
         columns[:_FIXED]
     )
     inverted = np.array([word == "SVC" for word in direction])
@@ -223,12 +457,12 @@ def _fill(keys: Records, values: Records, rows: list[_Fields], layout: Layout) -
     _put(keys, "nexthdr", np.array([names.get(text) or int(text) for text in protocol]))
     keys["flags"] = flags
     _put(values, "lifetime", _numbers(lifetime))
-    for described, texts in zip(LAYOUTS[layout].text, columns[_FIXED:], strict=True):
-        _put(values, described.field, _numbers(texts, described.form))
+    for label, texts in zip(labels, columns[_FIXED:], strict=True):
+        if label in _FIELDS:
+            _put(values, _FIELDS[label], _numbers(texts, 16 if label in _BARE else 10))
 
 
-def _numbers(texts: Iterable[str], form: Notation = Notation.DECIMAL) -> npt.NDArray[np.uint64]:
-    base = 10 if form is Notation.DECIMAL else 16
+def _numbers(texts: Iterable[str], base: int = 10) -> npt.NDArray[np.uint64]:
     return np.array([int(text, base) for text in texts], np.uint64)
 
 
@@ -247,30 +481,51 @@ def _address(text: str) -> list[int]:
     return octets
 
 
-def _layout_of(text: str) -> Layout:
-    """The version that prints such a line."""
-    if "NatPort=" in text:
-        return Layout.V1_19
-    if "RxPackets=" in text:
-        later = " SVC " in text[:16] or "FromL7LB" in text or "FromTunnel" in text
-        return Layout.V1_15 if later else Layout.V1_9
-    return Layout.V1_16 if "IfIndex=" in text else Layout.V1_18
+def _shape_of(body: str) -> _Shape | None:
+    """The shape of a line that begins with its protocol; None where no release prints such."""
+    _, _, tail = _IN_BRACKETS.sub("", body).partition("expires=")
+    labels = tuple(label.lower().replace("_", "") for label in _LABEL.findall(tail))
+    return next((shape for shape in _SHAPES if shape.labels == labels), None)
+
+
+@dataclass
+class _Apart:
+    """What tells releases apart that print the same fields of the same bytes: 1.9 to 1.15.
+
+    1.12 and 1.14 brought flags, and 1.15 the direction of service entries.
+    """
+
+    inverted: bool = False
+    service: bool = False
+    later: bool = False
+
+    def see(self, text: str, fields: _Fields) -> None:
+        """Take an entry."""
+        self.inverted |= fields[1] == "SVC"
+        self.service |= bool(fields[7])
+        self.later |= "FromL7LB" in text or "FromTunnel" in text
+
+    @property
+    def layout(self) -> Layout:
+        """The oldest that prints all of them."""
+        if self.inverted or (self.later and not self.service):
+            return Layout.V1_15
+        return Layout.V1_14 if self.later else Layout.V1_9
 
 
 @cache
-def _pattern(layout: Layout) -> re.Pattern[str]:
-    """A whole line of a layout; groups are those of `_TUPLE` and then one for each field."""
+def _pattern(shape: _Shape) -> re.Pattern[str]:
+    """A whole line of a shape; groups are those of `_TUPLE` and then one for each field."""
     parts = [_TUPLE]
-    for described in LAYOUTS[layout].text:
-        match described.form:
-            case Notation.DECIMAL:
-                parts.append(rf" {described.label}(\d{{1,20}})")
-            case Notation.HEX2:
-                parts.append(rf" {described.label}0x([0-9a-f]{{2}})")
-            case Notation.FLAGS:
-                parts.append(
-                    rf" {described.label}0x([0-9a-f]{{4}}) \[ (?:[\w=]{{1,20}} ){{0,16}}\]"
-                )
+    for label in shape.labels:
+        name = "_?".join(re.escape(letter) for letter in label)
+        if label == "flags":
+            number = r"(?:0x)?([0-9a-f]{1,4})(?: \[ (?:[\w=]{1,20} ){0,16}\])?"
+        elif label in _BARE:
+            number = r"0x([0-9a-f]{1,2})"
+        else:
+            number = r"(\d{1,20})"
+        parts.append(rf"{_BLANKS}(?i:{name})={number}")
     return re.compile("".join(parts))
 
 

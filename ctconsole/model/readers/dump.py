@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
+from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Told, sort_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +53,7 @@ class _Flavour(NamedTuple):
     begin: re.Pattern[bytes]
     between: re.Pattern[bytes]
     end: re.Pattern[bytes]
+    close: re.Pattern[bytes]
     digits: re.Pattern[bytes]
     marker: bytes
 
@@ -68,6 +70,7 @@ _JSON: Final = _Flavour(
     begin=re.compile(_ANNOTATIONS + rb"\[\s*"),
     between=re.compile(rb"[\s,]*"),
     end=re.compile(rb"\s*\]\s*" + _ANNOTATIONS + rb"\Z"),
+    close=re.compile(rb"\s*\]"),
     digits=re.compile(rb"(?<=0x)[0-9a-fA-F]{2}"),
     marker=b'{"key"',
 )
@@ -77,19 +80,25 @@ _PLAIN: Final = _Flavour(
     begin=re.compile(_ANNOTATIONS),
     between=re.compile(rb"\s*"),
     end=re.compile(rb"\s*Found \d+ elements?\s*" + _ANNOTATIONS + rb"\Z"),
+    close=re.compile(rb"\s*Found \d+ elements?"),
     digits=re.compile(rb"[0-9a-f]{2}"),
     marker=b"key:",
 )
+_FLAVOURS: Final = (_JSON, _PLAIN)
 _MARKERS: Final = {
     _JSON.marker: re.compile(rb'\{\s*"key"\s*:'),
     _PLAIN.marker: re.compile(rb"\bkey:"),
 }
+_HEX: Final = re.compile(rb'"0x|"key"|"value"|^(?:[0-9a-f]{2} ){2}', re.MULTILINE)
+_FOUND: Final = re.compile(r"Found \d+ elements?")
+_NAMED: Final = re.compile(r"\bdump pinned \S*?/(cilium_[A-Za-z0-9_]+)")
 _BRACES: Final = re.compile(rb"[{}]")
 _TOOL_ERROR: Final = re.compile(
     _ANNOTATIONS + rb'(?:\{"error":\s*"(?P<json>[^"\n]{1,1000})"|Error: (?P<plain>[^\n]{1,1000})|'
     rb"> Error while running [^\n]{1,1000}:  (?P<tool>[^\n]{1,1000})|"
     rb"(?P<shell>bash: [^\n]{1,1000}|exec timeout))"
 )
+_SAID: Final = re.compile(rb"^(?:Error|ERROR|error): ([^\n]{1,1000})", re.MULTILINE)
 _DECODED: Final = re.compile(
     _ANNOTATIONS + rb'\[\s*\{\s*"key"\s*:\s*(?:\{\s*"|-?\d+\s*,\s*"values?"\s*:)'
 )
@@ -120,6 +129,7 @@ class Dump:
         values: u1 of shape (n, value size).
         vanished: entries bpftool could not look up any more, left out.
         damage: what could not be read, in the file's order; the first `MOST_DAMAGE` places.
+        told: lines before and after the entries that are none.
     """
 
     source: str
@@ -128,6 +138,7 @@ class Dump:
     values: Bytes
     vanished: int
     damage: tuple[Damage, ...]
+    told: tuple[Told, ...] = ()
 
     def error(self) -> FormatError | None:
         """The damage as an error naming file and offset; None for a sound file."""
@@ -166,7 +177,19 @@ def tool_error(head: bytes) -> str | None:
     found = _TOOL_ERROR.match(head)
     if not found:
         return None
-    return next(text for text in found.groups() if text).decode("utf-8", "replace")
+    if found["tool"]:
+        # How a command ended says less than what it said.
+        found = _SAID.search(head, found.end()) or found
+    return next(text for text in found.groups() if text).strip().decode("utf-8", "replace")
+
+
+def looks_like_dump(head: bytes) -> bool:
+    """Whether there is an entry among the first lines of a file.
+
+    Args:
+        head: the beginning of the file.
+    """
+    return any(flavour.entry.search(head) or flavour.failed.search(head) for flavour in _FLAVOURS)
 
 
 def is_decoded(head: bytes) -> bool:
@@ -199,10 +222,14 @@ def read_dump(blocks: Iterable[bytes], source: str) -> Dump:
         if reader.hopeless:
             break
     reader.finish()
+    named = reader.named
     keys = np.concatenate(reader.keys) if reader.keys else np.empty((0, 0), np.uint8)
     values = np.concatenate(reader.values) if reader.values else np.empty((0, 0), np.uint8)
     name = map_name_of(source.rsplit("/", 1)[-1])
-    return Dump(source, name, keys, values, reader.vanished, tuple(reader.damage))
+    if named and not name.startswith("cilium_"):
+        name = named
+    damage = tuple(reader.damage)
+    return Dump(source, name, keys, values, reader.vanished, damage, tuple(reader.told))
 
 
 class _Reader:
@@ -213,8 +240,12 @@ class _Reader:
         self.values: list[Bytes] = []
         self.damage: list[Damage] = []
         self.vanished = 0
+        self.told: list[Told] = []
+        self.named = ""
+        self._opened = True
         self._text = b""
         self._offset = 0
+        self._lines = 0
         self._flavour: _Flavour | None = None
         self._lost = False
 
@@ -232,7 +263,7 @@ class _Reader:
         flavour = self._flavour
         if flavour is None:
             self._complain(0, "this is no output of bpftool map dump")
-        elif not flavour.end.match(self._text) and not self._lost:
+        elif not flavour.end.match(self._text) and not self._lost and not self._ended(flavour, 0):
             self._complain(len(self._text), "the dump is cut short")
 
     def _parse(self, *, final: bool) -> None:
@@ -250,6 +281,7 @@ class _Reader:
                 break
             position = after
         self._offset += position
+        self._lines += self._text.count(b"\n", 0, position)
         self._text = self._text[position:]
 
     def _start(self, *, final: bool) -> int:
@@ -263,12 +295,41 @@ class _Reader:
                 or _MARKERS[flavour.marker].match(self._text, begin.end())
             ):
                 self._flavour = flavour
+                self._say(0, self._text[: begin.end()])
                 return begin.end()
         for flavour in (_JSON, _PLAIN):
-            if _MARKERS[flavour.marker].search(self._text, 0, LARGEST_ENTRY):
+            if found := _MARKERS[flavour.marker].search(self._text, 0, LARGEST_ENTRY):
                 self._flavour = flavour
-                return 0
+                before = self._text[: found.start()]
+                if _HEX.search(before):
+                    return 0
+                self._opened = before.rstrip().endswith(b"[")
+                self._say(0, before)
+                return found.start()
         return 0
+
+    def _say(self, position: int, text: bytes) -> None:
+        """Keep the lines of a text that are no entries, and the map that one of them names."""
+        number = 1 + self._lines + self._text.count(b"\n", 0, position)
+        at = self._offset + position
+        for line in text.split(b"\n"):
+            words = line.strip().decode("utf-8", "replace")
+            if words not in {"", "[", "]"} and not _FOUND.fullmatch(words):
+                if found := _NAMED.search(words):
+                    self.named = found[1]
+                if len(self.told) < MOST_TOLD:
+                    self.told.append(Told(number, at, sort_of(words), words[:LONGEST_TOLD]))
+            number += 1
+            at += len(line) + 1
+
+    def _ended(self, flavour: _Flavour, position: int) -> bool:
+        """Whether nothing but other tools' lines follows the end of the entries here."""
+        rest = self._text[position:]
+        close = flavour.close.match(rest)
+        if (close is None and self._opened) or _HEX.search(rest):
+            return False
+        self._say(position, rest)
+        return True
 
     def _between(self, flavour: _Flavour, position: int) -> int:
         found = flavour.between.match(self._text, position)
@@ -294,6 +355,10 @@ class _Reader:
         """Note damage here and return where the next entry seems to begin."""
         marker = _MARKERS[flavour.marker]
         found = marker.search(self._text, position + 1)
+        if final and not found and self._ended(flavour, position):
+            self._text = b""
+            self._lost = True
+            return None
         if final and not found and marker.match(self._text, position):
             self._complain(position, "the last entry is broken or cut short")
             self._lost = True

@@ -25,6 +25,18 @@ _NUMBERS: Final = ("id", "bytes_key", "bytes_value", "max_entries")
 _LARGEST: Final = 1 << 32
 
 
+_IN_JSON: Final = re.compile(rb'"bytes_key"\s*:\s*\d{1,10}\s*,\s*"bytes_value"\s*:')
+
+
+def looks_like_show(head: bytes) -> bool:
+    """Whether there is a map among the first lines of a file.
+
+    Args:
+        head: the beginning of the file.
+    """
+    return _PLAIN.search(head) is not None or _IN_JSON.search(head) is not None
+
+
 def read_show(text: bytes) -> tuple[MapInfo, ...]:
     """The maps that are shown; what makes no sense is left out.
 

@@ -9,7 +9,8 @@ import pytest
 from ctconsole.kernel import clock
 from ctconsole.model.ct.clock import jiffies_at
 from ctconsole.model.ct.layout import Layout
-from ctconsole.observe.offline import is_interesting, read_offline
+from ctconsole.observe.forms import is_interesting
+from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_source import OfflineSource
 from tests.support.bugtool import (
     Bugtool,

@@ -13,7 +13,8 @@ import pytest
 
 from ctconsole.errors import FormatError, GoneError, UsageError
 from ctconsole.model.ct.layout import Layout
-from ctconsole.observe.offline import is_interesting, read_offline
+from ctconsole.observe.forms import is_interesting
+from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_source import OfflineSource
 from tests.support.captures import CAPTURES
 

@@ -1,0 +1,255 @@
+"""The forms in which operators have what a node's maps hold: how each is told, and its reader.
+
+A form is one row of `FORMS`. Content decides; a file's name helps where the content tells nothing
+(an empty list) and says which map it is. The first row that fits is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.model.catalogue import CATALOGUE, classify
+from ctconsole.model.ct.layout import VALUE_SIZE
+from ctconsole.model.raw import Raw
+from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
+from ctconsole.model.readers.dump import (
+    is_decoded,
+    is_missing,
+    looks_like_dump,
+    map_name_of,
+    read_dump,
+    tool_error,
+)
+from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
+from ctconsole.model.readers.dump_show import looks_like_show
+from ctconsole.model.records import data as record_data
+from ctconsole.model.records.table import is_known
+from ctconsole.model.spec import MapInfo, MapType
+from ctconsole.observe.gathered import FileForm
+from ctconsole.observe.offline_nodes import folder_of, is_debuginfo, is_show
+
+if TYPE_CHECKING:
+    from ctconsole.model.whose import Whose
+    from ctconsole.observe.gathered import FoundFile, Gathered
+
+LARGEST_ANSWER: Final = 1 << 26
+"""Bytes of what an agent or bpftool tells in one file: ten thousand endpoints are 40 MB."""
+
+_DUMP_NAME: Final = re.compile(
+    r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
+)
+_TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
+_LONGEST_NAME: Final = 80
+
+
+def is_interesting(name: str) -> bool:
+    """Whether a file's path promises a map, so that it is one even without an entry."""
+    if _TEXT_NAME.search(name) or is_debuginfo(name) or is_show(name):
+        return True
+    if not _DUMP_NAME.search(name):
+        return False
+    label = map_name_of(name.rsplit("/", 1)[-1])
+    return classify(label) is not None or is_known(label)
+
+
+def _debuginfo(source: FoundFile, found: Gathered) -> None:
+    found.nodes.debuginfo(source.node, found.whole(source, LARGEST_ANSWER), source.name)
+
+
+def _shown(source: FoundFile, found: Gathered) -> None:
+    found.nodes.show(source.node, found.whole(source, LARGEST_ANSWER))
+
+
+def _ct_text(source: FoundFile, found: Gathered) -> None:
+    text = read_ct_text(source.blocks, source.name)
+    problem = found.told(source, text.told, text.untold)
+    if text.repeated:
+        found.notes.append(
+            f"{source.name}: {text.repeated} entries stand in it twice; the later one of each is "
+            "taken"
+        )
+    if problem and not text.listings:
+        found.problems.append(problem)
+    for listing in text.listings:
+        for label, (keys, values) in listing.maps.items():
+            info = info_of(source.name, label, keys.shape[1], VALUE_SIZE, listing.whose)
+            raw = Raw(
+                info,
+                keys,
+                values,
+                problem=problem,
+                layout=listing.layout,
+                file=source.name,
+                from_text=True,
+                whose=listing.whose,
+            )
+            found.maps.append(raw)
+            problem = ""
+            found.nodes.text(raw.node, raw.layout)
+    for whose, clock in text.clocks.items():
+        if clock.pairs:
+            node = str(_place(source.name, whose))
+            found.clocks[source.name, node] = clock
+            found.nodes.printed(node, clock)
+
+
+def _tool_error(source: FoundFile, found: Gathered) -> None:
+    error = tool_error(source.head) or ""
+    if source.named or not is_missing(error):
+        found.problems.append(f"{source.name} holds an error instead of entries: {error}")
+
+
+def _decoded(source: FoundFile, found: Gathered) -> None:
+    if source.named or is_interesting(source.name):
+        found.problems.append(
+            f"{source.name} holds fields instead of bytes, as bpftool prints a map with BTF: dump "
+            "it with bpftool -j"
+        )
+
+
+def _per_cpu(source: FoundFile, found: Gathered) -> None:
+    dump = read_per_cpu(found.whole(source, LARGEST_FILE), source.name)
+    info = info_of(source.name, dump.map_name, dump.keys.shape[1], dump.values.shape[-1])
+    problem = str(dump.error() or "")
+    found.maps.append(Raw(info, dump.keys, dump.values, problem=problem, file=source.name))
+
+
+def _dump(source: FoundFile, found: Gathered) -> None:
+    dump = read_dump(source.blocks, source.name)
+    found.told(source, dump.told)
+    keys, values = dump.keys, dump.values
+    if not len(keys):
+        key, value = _sizes(dump.map_name)
+        keys, values = keys.reshape(0, key), values.reshape(0, value)
+    info = info_of(source.name, dump.map_name, keys.shape[1], values.shape[1])
+    raw = Raw(info, keys, values, problem=str(dump.error() or ""), file=source.name)
+    if source.named or is_interesting(source.name) or raw.is_conntrack or _fits(raw):
+        found.maps.append(raw)
+
+
+def _fits(raw: Raw) -> bool:
+    """Whether the sizes are those of one of Cilium's maps."""
+    sizes = raw.keys.shape[1], raw.values.shape[-1]
+    return len(raw.keys) > 0 and any(
+        (spec.key.itemsize, spec.value.itemsize) == sizes for spec in record_data.RECORDS
+    )
+
+
+def _is_details(source: FoundFile) -> bool:
+    """What ``cilium bpf ct list -o json`` of 1.0 printed: the properties of the maps."""
+    return re.match(rb'\s*\{\s*"MapType":\s*\d+,\s*"KeySize":', source.head) is not None
+
+
+def _is_dump(source: FoundFile) -> bool:
+    """An empty one is told by its name, or by who asked for it."""
+    if looks_like_dump(source.head):
+        return True
+    empty = re.fullmatch(rb"\s*(?:\[\s*\]|Found 0 elements)\s*", source.head) is not None
+    return (empty and source.named) or (_DUMP_NAME.search(source.name) is not None and empty)
+
+
+def _is_promised(source: FoundFile) -> bool:
+    """A file that its name says to be a dump, or that was asked for under a map's name."""
+    return is_interesting(source.name) and not _TEXT_NAME.search(source.name)
+
+
+FORMS: Final[tuple[FileForm, ...]] = (
+    FileForm("what an agent tells of itself", lambda source: is_debuginfo(source.name), _debuginfo),
+    FileForm(
+        "a list of maps by bpftool",
+        lambda source: is_show(source.name) or looks_like_show(source.head),
+        _shown,
+        "map list",
+    ),
+    FileForm(
+        "the tool's conntrack listing",
+        lambda source: looks_like_ct_text(source.head),
+        _ct_text,
+        "ct list",
+    ),
+    FileForm(
+        "the properties of maps without their entries, as the tool of 1.0 printed them",
+        _is_details,
+        None,
+    ),
+    FileForm("an error", lambda source: tool_error(source.head) is not None, _tool_error),
+    FileForm("a map's fields", lambda source: is_decoded(source.head), _decoded),
+    FileForm("a per-CPU map's dump", lambda source: is_per_cpu(source.head), _per_cpu),
+    FileForm("a map's dump", _is_dump, _dump),
+    FileForm("a map's dump that is damaged", _is_promised, _dump),
+)
+"""Every form, the ones that are told most surely first."""
+
+
+def read(source: FoundFile, found: Gathered) -> None:
+    """Take what a file holds; what is of no known form is said where it was asked for."""
+    form = next((form for form in FORMS if form.told(source)), None)
+    if form is None:
+        if source.named:
+            found.problems.append(f"{source.name} holds nothing that is known: {_begins(source)}")
+        return
+    found.others.append((source.name, form))
+    if form.read is not None:
+        form.read(source, found)
+    elif source.named:
+        found.problems.append(f"{source.name} holds {form.name}")
+
+
+def _begins(source: FoundFile) -> str:
+    """How a file begins, for a person who wonders what it is."""
+    text = source.head.decode("utf-8", "replace").strip()
+    first = text.splitlines()[0][:_LONGEST_NAME] if text else ""
+    return f"it begins with {first!r}" if first else "it is empty"
+
+
+def _place(path: str, whose: Whose | None) -> PurePath:
+    """The folder that stands for the node: the file's, or one below it for each node in it."""
+    folder = folder_of(path)
+    return folder / whose.name.replace("/", "_") if whose else folder
+
+
+def info_of(
+    path: str, label: str, key_size: int, value_size: int, whose: Whose | None = None
+) -> MapInfo:
+    """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
+    types = {entry.type for entry in CATALOGUE if entry is classify(label)}
+    return MapInfo(
+        id=0,
+        name=map_name_of(label)[:15],
+        type=types.pop() if types else MapType.UNSPEC,
+        key_size=key_size,
+        value_size=value_size,
+        max_entries=0,
+        pin=_place(path, whose) / label,
+    )
+
+
+def _sizes(label: str) -> tuple[int, int]:
+    """The sizes of a map whose dump has no entries, as far as its name tells."""
+    entry = classify(label)
+    if entry is not None and entry.key_size and entry.value_size:
+        return entry.key_size, entry.value_size
+    for spec in record_data.RECORDS:
+        if re.fullmatch(spec.names, label):
+            return spec.key.itemsize, spec.value.itemsize
+    return (38 if "6" in label else 14), VALUE_SIZE
+
+
+def apart(one: Raw, name: str) -> Raw:
+    """A map as of a node of its own, where files of one folder hold the same map."""
+    pin = one.info.pin
+    assert pin is not None  # noqa: S101 - maps out of files have one
+    whose = one.whose or replace(one.whose, node=name)
+    return replace(one, info=replace(one.info, pin=pin.parent / name / pin.name), whose=whose)
+
+
+def stem(one: Raw) -> str:
+    """What a file's name says beside the map: what tells files of one folder apart."""
+    name = PurePath(one.file).name
+    label = map_name_of(name)
+    rest = name.replace(label, "") if label.startswith("cilium_") else name
+    rest = re.sub(r"(?:\.(?:bpftool|json|md|txt|dump|log|out|gz|zst|xz))+$", "", rest)
+    return rest.strip("-_.") or ""
