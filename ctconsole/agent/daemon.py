@@ -26,14 +26,14 @@ from ctconsole.agent.scrub import scrub
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.uplink import masquerade
 from ctconsole.agent.wire import Server, Teller
-from ctconsole.errors import AgentError, ConfigError, CtconsoleError, EndedEarlyError
+from ctconsole.errors import AgentError, BusyError, ConfigError, CtconsoleError, EndedEarlyError
 from ctconsole.happening import happened
 from ctconsole.history import History, Retention
 from ctconsole.kernel import netns
 from ctconsole.kernel.counting import Counting
 from ctconsole.kernel.gate import Gate
 from ctconsole.loops import Loop
-from ctconsole.manager.changing import adopt, being_changed, changing
+from ctconsole.manager.changing import adopt, changing, require_unchanged
 from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.manager.resize.journal import journal_of
@@ -157,10 +157,10 @@ class Agent:
             self.settings = store_options(self.settings, options)
 
     def _pass(self) -> float:
-        # What is being carried from map to map is not to be deleted from one of them.
-        if being_changed(self.settings.bpf_root):
+        try:
+            self.collect(self._why)
+        except BusyError:
             return _TURN
-        self.collect(self._why)
         self._why = self._collector.wait()
         return 0.0
 
@@ -183,10 +183,17 @@ class Agent:
             self._collector.close()
 
     def collect(self, reason: str = "request") -> GcReport:
-        """One GC pass now; the wait until the next one follows from it."""
+        """One GC pass now; the wait until the next one follows from it.
+
+        Raises:
+            BusyError: somebody changes the maps: what is being carried from one to another is
+                not to be deleted from either.
+        """
         with self._lock:
             if self._config is None:
                 raise AgentError("The agent is still starting")
+            # Programs are moved with this lock held, too, so whoever begins now is not there yet.
+            require_unchanged(self.settings.bpf_root)
             return self._collector.collect(self._config, reason)
 
     def begin_switch(self, asked: Mapping[str, Any]) -> SwitchState:
@@ -278,8 +285,13 @@ class Agent:
         self._record([startup.endpoint_event(EventKind.ENDPOINT_ADDED, endpoint, "New endpoint")])
 
     def remove_endpoint(self, endpoint: Endpoint) -> None:
-        """Detach an endpoint's programs and remove what was its own; in `changing`."""
+        """Detach an endpoint's programs and remove what was its own; in `changing`.
+
+        Raises:
+            BusyError: somebody changes the maps that its entries are deleted from.
+        """
         root = self.settings.bpf_root
+        require_unchanged(root)
         self._record(startup.detach(self._gate, endpoint, root))
         self._endpoints = tuple(one for one in self._endpoints if one.id != endpoint.id)
         self.plane.forget_endpoint(endpoint.name)

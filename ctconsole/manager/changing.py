@@ -80,10 +80,7 @@ def changing(folder: Path, what: str) -> Changing:
             f"The lock {path} cannot be taken: {error.strerror}",
             hint="Set CTCONSOLE_RUN_DIR to a folder that can be written",
         ) from error
-    raise BusyError(
-        f"The maps below {folder} are being changed: {_holder(path)}",
-        hint="Try again when that is over",
-    )
+    raise _busy(folder, path)
 
 
 def adopt(fd: int, folder: Path, what: str) -> Changing:
@@ -92,11 +89,20 @@ def adopt(fd: int, folder: Path, what: str) -> Changing:
     return Changing(fd, _path(folder), what)
 
 
-def being_changed(folder: Path) -> bool:
-    """Whether somebody else holds the lock of the bpffs that ``folder`` lies on."""
-    with suppress(CtconsoleError, OSError):
-        return locks.holder(_path(folder)) is not None
-    return False
+def require_unchanged(folder: Path) -> None:
+    """See that nobody else holds the lock of the bpffs that ``folder`` lies on.
+
+    For whoever must stand still meanwhile and need not keep others from beginning.
+
+    Raises:
+        BusyError: somebody holds it; says who, and what they do.
+    """
+    try:
+        path = _path(folder)
+    except MissingFeatureError:
+        return
+    if locks.holder(path) is not None:
+        raise _busy(folder, path)
 
 
 def device_name(folder: Path) -> str:
@@ -112,6 +118,13 @@ def device_name(folder: Path) -> str:
             f"{folder} is not a bpffs: {error.strerror}", hint=f"mount -t bpf bpf {folder}"
         ) from error
     return f"{os.major(device)}-{os.minor(device)}"
+
+
+def _busy(folder: Path, path: Path) -> BusyError:
+    return BusyError(
+        f"The maps below {folder} are being changed: {_holder(path)}",
+        hint="Try again when that is over",
+    )
 
 
 def _path(folder: Path) -> Path:

@@ -246,7 +246,7 @@ class _Resize:
             if left:
                 raise CtconsoleError(
                     f"{len(left)} programs still use the old map after the switch, {left[0]} "
-                    "among them"
+                    f"among them; ctconsole map users {self._sides[0].path.name} tells whose"
                 )
 
     def _follow(self, ticket: Ticket) -> None:

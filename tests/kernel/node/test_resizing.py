@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.agent import control
-from ctconsole.agent.state import save_endpoint
-from ctconsole.errors import BusyError, ConfigError
+from ctconsole.agent import control, wire
+from ctconsole.agent.state import StateDir, save_endpoint
+from ctconsole.config import write_option
+from ctconsole.errors import BusyError, ConfigError, CtconsoleError
 from ctconsole.kernel import iproute, mapwrite
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
@@ -22,9 +24,11 @@ from ctconsole.manager.resize.plan import MapWish
 from ctconsole.manager.users import users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.plane.endpoint import Endpoint
+from ctconsole.node.flushing import flush, plan_flush
 from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
+from tests.support.foreign import until
 from tests.support.namespaces import connected_pair
 
 if TYPE_CHECKING:
@@ -183,3 +187,75 @@ def test_translations_that_follow_the_tables_are_resized_with_them(
     pinned = {path.name for path in pinned_maps(running.bpf_root / GLOBALS)}
     named = {one.path.name for one in plan.maps}
     assert named >= {"cilium_ct4_global"} | (pinned & {"cilium_snat_v4_external"})
+
+
+@pytest.fixture
+def often(settings: AgentSettings) -> None:
+    """Garbage is collected every second."""
+    assert settings.config_dir
+    write_option(settings.config_dir, "conntrack-gc-interval", "1s")
+
+
+@pytest.mark.usefixtures("often")
+def test_collector_and_flush_stand_still_meanwhile(running: AgentSettings, gate: Gate) -> None:
+    pin = pin_of(running)
+    dead = ct4_rows(50, lifetime=1, first=9000)
+    refused = []
+
+    def stand_still(progress: ResizeProgress) -> None:
+        if progress.stage is not Stage.STAGE:
+            return
+        with BpfMap.open(pin) as live:
+            mapwrite.update_batch(gate, live, *dead)
+        last = control.status(running).gc["time"]
+        assert until(lambda: time.time() > last + 2.5)
+        for ask in (
+            lambda: control.collect(running),
+            lambda: wire.request(StateDir(running.state_dir).socket, "endpoint-delete", id=10),
+            lambda: flush(gate, plan_flush(pin)),
+        ):
+            with pytest.raises(CtconsoleError) as caught:
+                ask()
+            refused.append(str(caught.value))
+        assert control.status(running).gc["time"] == last
+        with BpfMap.open(pin) as live:
+            assert live.count() == ENTRIES + 50
+
+    plan = plan_resizing(pin, MapWish(4096), PLAIN, running)
+    resize_maps(gate, plan, running, stand_still).check()
+    assert len(refused) == 3
+    for words in refused:
+        assert f"are being changed: process {os.getpid()} resizes cilium_ct4_global" in words
+        assert "Try again when that is over" in words
+    assert until(lambda: len(entries_of(running)) == ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        # Its policy program is in a call map yet, and nobody moves that one.
+        (Stage.STAGE, "2 programs still use the old map after the switch"),
+        (Stage.SWITCH, "Endpoint 10 (left0) takes no programs"),
+    ],
+)
+def test_an_interface_that_vanishes_costs_nothing(
+    running: AgentSettings, gate: Gate, moment: Stage, reason: str
+) -> None:
+    """Before the programs are loaded, and between their loading and their attaching."""
+    before = entries_of(running)
+    gone: list[bool] = []
+
+    def vanish(progress: ResizeProgress) -> None:
+        is_loading = progress.moved is not None and progress.moved.now.startswith("loading")
+        if progress.stage is moment and not gone and (moment is Stage.STAGE or is_loading):
+            gone.append(iproute.delete(gate, "left0", netns=running.netns))
+
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+    report = resize_maps(gate, plan, running, vanish)
+    assert gone == [True]
+    assert f"was not resized: {reason}" in report.failure
+    assert report.failure.endswith("which is pinned again with all its entries")
+    assert entries_of(running) == before
+    with BpfMap.open(pin_of(running)) as live:
+        assert str(live.info.max_entries) == size_in_folder(running)
+    assert not [path for path in pinned_maps(running.bpf_root) if ":" in path.name]
