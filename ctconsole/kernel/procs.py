@@ -136,6 +136,25 @@ def _is_roots(pid: int) -> bool:
     return theirs in {_INITIAL_USER_NAMESPACE, ours}
 
 
+def held_maps(pid: int) -> frozenset[int]:
+    """Kernel ids of the maps a process has open; none where it may not be looked at, or is gone."""
+    found = set()
+    try:
+        with os.scandir(f"/proc/{pid}/fdinfo") as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return frozenset()
+    for name in names:
+        try:
+            text = Path(f"/proc/{pid}/fdinfo/{name}").read_text("ascii", "replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith("map_id:"):
+                found.add(int(line.partition(":")[2]))
+    return frozenset(found)
+
+
 def environment(pid: int) -> dict[str, str]:
     """The variables a process was started with; none where they may not be read."""
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import LabError
@@ -14,6 +17,7 @@ from ctconsole.handles import Closing
 from ctconsole.kernel import netns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 READY = "Daemon initialization completed"
@@ -112,6 +116,27 @@ class ForeignAgent(Closing):
         """Stop and start again."""
         self.stop()
         self.start(wait=wait)
+
+    @contextmanager
+    def restarted_by_command(self) -> Iterator[str]:
+        """A command for a shell that has it restarted, as an operator would; valid in the block.
+
+        It ends at once; the agent comes back when it comes back.
+        """
+        fifo = self.config_dir.parent / "restart"
+        os.mkfifo(fifo)
+        thread = threading.Thread(target=self._restart_when_told, args=(fifo,), name="restarter")
+        thread.start()
+        try:
+            yield f"echo again > {shlex.quote(str(fifo))}"
+        finally:
+            fifo.write_text("end")
+            thread.join()
+            fifo.unlink()
+
+    def _restart_when_told(self, fifo: Path) -> None:
+        while fifo.read_text().strip() != "end":
+            self.restart(wait=False)
 
     def close(self) -> None:
         """See `stop`."""

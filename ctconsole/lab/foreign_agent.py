@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctconsole.config import NAT_DEFAULT
 from ctconsole.kernel import iproute, mapwrite, pins, tc
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
 TCP_MAP, ANY_MAP = "cilium_ct4_global", "cilium_ct_any4_global"
 TCP_MAX, ANY_MAX = "bpf-ct-global-tcp-max", "bpf-ct-global-any-max"
 
+TCP6_MAP, ANY6_MAP = "cilium_ct6_global", "cilium_ct_any6_global"
+NAT_MAP = "cilium_snat_v4_external"
+VALUE_SIZE = "lab-ct-value-size"
+"""An option no real agent has: other values in the tables of TCP, as another release may have."""
+
 DEFAULTS: Mapping[str, str] = {
     TCP_MAX: "32768",
     ANY_MAX: "16384",
@@ -57,7 +63,8 @@ _MAPS = {
     Generation.V1_9: ("cilium_lxc", "cilium_ipcache", "cilium_metrics", TCP_MAP, ANY_MAP),
     Generation.V1_18: ("cilium_lxc", "cilium_ipcache_v2", "cilium_metrics", TCP_MAP, ANY_MAP),
 }
-"""What ``initMaps`` opens, in its order; the ones a test needs to see."""
+"""What ``initMaps`` opens, in its order; the ones a test needs to see. With ``enable-ipv6`` the
+tables of IPv6 beside them, with ``enable-bpf-masquerade`` the translations."""
 
 _EBPF_TYPES = {
     MapType.HASH: "Hash",
@@ -121,16 +128,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         time.sleep(settings.map_delay)
         maps = {
             name: stack.enter_context(_open_or_create(gate, settings, options, name, log))
-            for name in _MAPS[settings.generation]
+            for name in _names(settings.generation, options)
         }
         stack.enter_context(
             AgentApiServer(settings.state_dir / "cilium.sock", _documents(settings, fields))
         )
         time.sleep(settings.program_delay)
-        _regenerate(gate, settings, maps, log)
+        _regenerate(gate, settings, options, maps, log)
         log("info", "Daemon initialization completed")
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
     return 0
+
+
+def _names(generation: Generation, options: Mapping[str, str]) -> list[str]:
+    names = list(_MAPS[generation])
+    if options["enable-ipv6"] == "true":
+        names += [TCP6_MAP, ANY6_MAP]
+    if options.get("enable-bpf-masquerade") == "true":
+        names.append(NAT_MAP)
+    return names
+
+
+def _nat_max(options: Mapping[str, str]) -> int:
+    """``checkMapSizeLimits``: the default gives way to smaller conntrack tables."""
+    together = int(options[TCP_MAX]) + int(options[ANY_MAX])
+    wish = int(options.get("bpf-nat-global-max", NAT_DEFAULT))
+    return together * 2 // 3 if wish == NAT_DEFAULT and wish > together else wish
 
 
 def _open_or_create(
@@ -138,12 +161,17 @@ def _open_or_create(
 ) -> BpfMap:
     """What is pinned if it is as configured, else a new and empty map, as Cilium does it."""
     entry = find(name, settings.generation)
-    sizes = {TCP_MAP: options[TCP_MAX], ANY_MAP: options[ANY_MAX]}
+    sizes = {
+        **dict.fromkeys((TCP_MAP, TCP6_MAP), options[TCP_MAX]),
+        **dict.fromkeys((ANY_MAP, ANY6_MAP), options[ANY_MAX]),
+        NAT_MAP: str(_nat_max(options)),
+    }
+    value_size = entry.value_size or 0
     spec = MapSpec(
         name,
         entry.type,
         entry.key_size or 0,
-        entry.value_size or 0,
+        int(options.get(VALUE_SIZE, value_size)) if name == TCP_MAP else value_size,
         int(sizes.get(name) or entry.max_entries or 0),
         flags=1 if entry.type in _NO_PREALLOC else 0,
     )
@@ -175,7 +203,13 @@ def _open_or_create(
     return live
 
 
-def _regenerate(gate: Gate, settings: Settings, maps: Mapping[str, BpfMap], log: Log) -> None:
+def _regenerate(
+    gate: Gate,
+    settings: Settings,
+    options: Mapping[str, str],
+    maps: Mapping[str, BpfMap],
+    log: Log,
+) -> None:
     """Load programs for the maps of now and put them in place of the old ones, one by one."""
     fds = [live.fd for live in maps.values()]
     tcp, other = maps[TCP_MAP].fd, maps[ANY_MAP].fd
@@ -184,7 +218,9 @@ def _regenerate(gate: Gate, settings: Settings, maps: Mapping[str, BpfMap], log:
     tc.ensure_clsact(gate, index)
     # Both programs use every map, as the parts of a real datapath do together.
     code = {
-        tc.TcHook.INGRESS: tracking(tcp, other, *fds, counter=counter),
+        tc.TcHook.INGRESS: (
+            holding(*fds) if VALUE_SIZE in options else tracking(tcp, other, *fds, counter=counter)
+        ),
         tc.TcHook.EGRESS: holding(*fds),
     }
     verb = "Rewrote" if settings.generation is Generation.V1_9 else "Reloaded"

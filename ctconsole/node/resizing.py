@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.agent import control
 from ctconsole.agent.options import set_values, store_options
 from ctconsole.agent.state import load_endpoints
 from ctconsole.agent.ticket import AgentTicket
-from ctconsole.errors import GoneError, UsageError
+from ctconsole.errors import BusyError, GoneError, UsageError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
@@ -23,6 +23,8 @@ from ctconsole.manager.resize.run import Options, Watching, resize
 from ctconsole.manager.resize.undo import Undos
 from ctconsole.model.catalogue import RESIZABLE, option_of
 from ctconsole.model.spec import differences
+from ctconsole.node.prestage.ending import Ending, files_of
+from ctconsole.node.prestage.run import PATIENCE, prestage
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.run import ResizeProgress
     from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
+    from ctconsole.node.prestage.plan import PrestagePlan
+
+_ENDING_PATIENCE: Final = 60.0
+"""Seconds to wait for an agent that starts, and for its programs, before another resize."""
 
 
 def plan_resizing(
@@ -135,7 +141,71 @@ def resize_maps(
             )
 
 
-def end_resize(gate: Gate, folder: Path, settings: AgentSettings | None) -> Ended | None:
+def resize_foreign(
+    gate: Gate,
+    plan: PrestagePlan,
+    tell: Callable[[str], None] = lambda _: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    patience: float = PATIENCE,
+) -> ResizeReport:
+    """Give tables of an agent that is not ours another capacity; see `ctconsole.node.prestage`.
+
+    Args:
+        gate: the write gate.
+        plan: of `plan_prestage`.
+        tell: hears how far it is.
+        is_cancelled: asked again and again; True leads back, until the agent is restarted.
+        patience: seconds without a sign of the agent after which it is given up.
+
+    Raises:
+        BusyError: somebody else changes maps; nothing was changed.
+        CtconsoleError: see `prestage`; nothing was changed.
+    """
+    names = ", ".join(one.path.name for one in plan.resize.maps)
+    with changing(plan.folder, f"resizes {names}"):
+        ended = end_resize(gate, plan.folder, None, tell)
+        if ended and ended.left:
+            raise UsageError(ended.sentence, hint="Do that first")
+        return prestage(gate, plan, tell, is_cancelled, patience)
+
+
+def end_cut_off(gate: Gate, folder: Path, tell: Callable[[str], None], patience: float) -> str:
+    """End what a killed resize left on maps of an agent that is not ours, if there is any.
+
+    Args:
+        gate: the write gate.
+        folder: where the maps are pinned.
+        tell: hears what is waited for.
+        patience: seconds to wait for the agent and its programs.
+
+    Returns:
+        What became of it, or what is left to do; empty where there was nothing to end, or
+        somebody else is at it.
+
+    Raises:
+        CtconsoleError: it could not be ended, and is as it was.
+    """
+    if not folder.is_dir():
+        return ""
+    journal = journal_of(folder)
+    entry = journal.read()
+    if entry is None or entry.foreign is None:
+        return ""
+    try:
+        with changing(folder, "ends a resize that was cut off"):
+            ended = end_resize(gate, folder, None, tell, patience)
+    except BusyError:
+        return ""
+    return ended.sentence if ended else ""
+
+
+def end_resize(
+    gate: Gate,
+    folder: Path,
+    settings: AgentSettings | None,
+    tell: Callable[[str], None] = lambda _: None,
+    patience: float = _ENDING_PATIENCE,
+) -> Ended | None:
     """End a resize whose process died; None where there is none.
 
     To be called with the lock of whoever changes maps.
@@ -144,16 +214,30 @@ def end_resize(gate: Gate, folder: Path, settings: AgentSettings | None) -> Ende
         gate: the write gate.
         folder: where the maps are pinned.
         settings: of the running agent that looks after them.
+        tell: hears what is waited for, where that is an agent that is not ours.
+        patience: seconds to wait for it.
 
     Raises:
         CtconsoleError: it could not be ended, and is as it was.
     """
+    journal = journal_of(folder)
+    entry = journal.read()
+    if entry is not None and entry.foreign is not None:
+        return Ending(
+            gate,
+            journal,
+            Recovery(gate, journal, files_of(entry)),
+            entry,
+            folder=folder,
+            tell=tell,
+            patience=patience,
+        ).end()
 
     def store(options: Mapping[str, str | None]) -> None:
         if settings is not None and options:
             store_options(settings, options)
 
-    recovery = Recovery(gate, journal_of(folder), store)
+    recovery = Recovery(gate, journal, store)
     if not recovery.is_due:
         return None
     recovery.prepare()

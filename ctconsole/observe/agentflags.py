@@ -73,7 +73,7 @@ def arguments(argv: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     words = list(argv)
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
+    for word, following in zip(words, [*words, "--"][1:], strict=True):
         match = _FLAG.fullmatch(word)
         if match is None:
             continue

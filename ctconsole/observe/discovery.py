@@ -211,6 +211,11 @@ def describe(process: Process) -> AgentProcess | None:
     )
 
 
+def path_in(agent: Agent, path: Path) -> Path:
+    """Where a path of the agent's file system is found from here."""
+    return _below(agent.root, path)
+
+
 def layout_of(version: str) -> Layout | None:
     """The layout a release writes: the newest one known that is not newer than it.
 

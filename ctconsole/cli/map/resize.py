@@ -11,6 +11,12 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.naming import find_map
+from ctconsole.cli.map.prestage import (
+    Foreigner,
+    require_room,
+    resize_foreign_map,
+    restart_options,
+)
 from ctconsole.cli.options import bpf_root_option, json_option, layout_option
 from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import UsageError
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(["common", "distributed"]),
     help="Also change how an LRU map hands out its nodes: to all CPUs, or a share to each.",
 )
+@restart_options
 @gate_options
 @layout_option
 @state_dir_option
@@ -54,6 +61,8 @@ def resize(  # noqa: PLR0917 - click hands every option over
     yes: bool,
     drop: bool,
     lru: str | None,
+    restart_command: str,
+    patience: float,
     read_only: bool,
     allow_writes: bool,
     layout: Layout | None,
@@ -72,6 +81,11 @@ def resize(  # noqa: PLR0917 - click hands every option over
     For an hour the size before can be restored with --undo, in the same way and with all that
     has come since, as long as nobody has changed the map.
 
+    Maps of an agent that is not ours, Cilium's, are made before it restarts, as it would make
+    them: its setting is written, or it is said how, it is restarted by --restart-command or by
+    you, takes the new maps over as they are, and is carried after until its programs use them.
+    As long as it has not restarted everything can be undone.
+
     Without --yes it prints what it would change, what the other ways would cost, and changes
     nothing (exit code 1; 0 with --plan).
 
@@ -81,6 +95,8 @@ def resize(  # noqa: PLR0917 - click hands every option over
       ctconsole map resize cilium_ct4_global 1M --yes
       ctconsole map resize cilium_ct4_global 65536 --yes --drop
       ctconsole map resize cilium_ct4_global --undo --yes
+      ctconsole map resize cilium_ct4_global 1M --yes --allow-writes --restart-command \
+        "systemctl restart cilium"
     """
     if only_plan and yes:
         raise UsageError("--plan and --yes exclude each other")
@@ -93,14 +109,30 @@ def resize(  # noqa: PLR0917 - click hands every option over
         raise UsageError("--undo restores what the map was; it takes no --lru")
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.resize.plan import MapWish
+    from ctconsole.model.catalogue import option_of
     from ctconsole.model.units import parse_size
     from ctconsole.node.acts import record
-    from ctconsole.node.owner import named_agent
+    from ctconsole.node.owner import is_foreign, named_agent
     from ctconsole.node.reading import reading_of_node
     from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 
     pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
     settings = named_agent(pin, state_dir)
+    if settings is None and option_of(pin.name) and is_foreign(bpf_root):
+        gate = (
+            open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
+            if yes
+            else None
+        )
+        return resize_foreign_map(
+            gate,
+            pin,
+            None if entries is None else MapWish(parse_size(entries), _FLAGS[lru]),
+            Foreigner(bpf_root, layout, restart_command, patience),
+            drop=drop,
+            only_plan=only_plan,
+            as_json=as_json,
+        )
     reading = reading_of_node(bpf_root, layout)
     if entries is None:
         plan = plan_undoing(pin, reading)
@@ -110,15 +142,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
     if not yes:
         print_plan(plan, as_json=as_json)
         return 0 if only_plan else 1
-    if plan.drops_living and not drop:
-        raise UsageError(
-            f"{plan.drops_living} living entries do not fit; nothing was changed",
-            hint=(
-                "Give --drop to leave them behind"
-                if undo
-                else f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind"
-            ),
-        )
+    require_room(plan, drop=drop, undo=undo)
     gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     report = resize_maps(gate, plan, settings, _teller())
     if settings is not None:

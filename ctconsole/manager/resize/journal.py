@@ -71,6 +71,24 @@ class Moving:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """The agent that is not ours and whose restart a resize waits for.
+
+    Attributes:
+        pid: its process before the restart, 0 where none ran.
+        ticks: when that started, in clock ticks since boot.
+        command: what restarts it, empty where somebody does it by hand.
+        undo: what somebody has to do where the sizes of before are to come back, beside the
+            files that were written.
+    """
+
+    pid: int
+    ticks: int
+    command: str = ""
+    undo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What is journaled.
 
@@ -81,6 +99,8 @@ class Entry:
         maps: the maps.
         before: the agent's options as they were, for a roll back; None where one was not set.
         after: as they are to be.
+        foreign: whose maps they are where that is an agent that is not ours; the options then
+            are the paths of its files, and what is in them.
     """
 
     stage: Stage
@@ -89,6 +109,7 @@ class Entry:
     maps: tuple[Moving, ...]
     before: Mapping[str, str | None] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
+    foreign: Foreign | None = None
 
 
 class Journal:
@@ -179,6 +200,7 @@ def _entry(told: dict[str, Any]) -> Entry:
         maps=tuple(Moving(**one) for one in told["maps"]),
         before=dict(told["before"]),
         after=dict(told["after"]),
+        foreign=Foreign(**told["foreign"]) if told.get("foreign") else None,
     )
 
 

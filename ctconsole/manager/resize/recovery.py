@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, GoneError
+from ctconsole.errors import BpfError, CtconsoleError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.kernel.clock import boot_id
 from ctconsole.kernel.maps import BpfMap
@@ -90,12 +90,29 @@ class Recovery:
         """Whether there is anything to end."""
         return self._entry is not None
 
-    def prepare(self) -> Way:
-        """Choose the way, and let pins and options agree with it; programs come after that."""
+    @property
+    def entry(self) -> Entry | None:
+        """What the process that died was about to do, None where there is nothing to end."""
+        return self._entry
+
+    def prepare(self, way: Way | None = None) -> Way:
+        """Choose the way, and let pins and options agree with it; programs come after that.
+
+        Args:
+            way: the way, from somebody who knows more than which programs use which map.
+
+        Raises:
+            CtconsoleError: the maps are another agent's, about which nothing is known here.
+        """
         entry = self._entry
         if entry is None:
             return Way.NOTHING
-        self._way = self._choose(entry)
+        if entry.foreign is not None and way is None:
+            raise CtconsoleError(
+                f"A resize of {Path(entry.maps[0].path).name} of another agent was cut off here",
+                hint="End it first: ctconsole map resize, with its name and the size wished for",
+            )
+        self._way = way or self._choose(entry)
         if entry.boot == boot_id():
             for one in entry.maps:
                 self._put_right(one)
@@ -153,7 +170,7 @@ class Recovery:
         return self._ended(f"A resize of {names} was cut off and has been ended: {how}")
 
     def _choose(self, entry: Entry) -> Way:
-        if entry.boot != boot_id() or entry.stage is Stage.STAGE or not _exist(entry):
+        if entry.boot != boot_id() or entry.stage is Stage.STAGE or not exist(entry):
             return Way.NOTHING
         if entry.stage is Stage.RELEASE or entry.stage is Stage.SETTLE:
             return Way.FORWARD
@@ -214,7 +231,7 @@ class Recovery:
         return Ended(self._way, sentence, left, events)
 
 
-def _exist(entry: Entry) -> bool:
+def exist(entry: Entry) -> bool:
     """Whether the maps are there: their bpffs may have been taken down with all its pins."""
     for one in entry.maps:
         for number in (one.old_id, one.new_id):

@@ -74,6 +74,7 @@ class ResizeReport:
         unrecorded: why the events are not in the history, empty where they are.
         undo: what restores the sizes before, None after a roll back.
         no_undo: why that could not be kept, empty where it was.
+        notes: what more is to be known, of the maps' owner.
     """
 
     maps: tuple[MapReport, ...]
@@ -86,6 +87,7 @@ class ResizeReport:
     unrecorded: str = ""
     undo: Undoable | None = None
     no_undo: str = ""
+    notes: tuple[Row, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -123,6 +125,7 @@ class ResizeReport:
             found.append(Row("undo", text))
         if self.no_undo:
             found.append(Row("undo", f"cannot be undone by a word: {self.no_undo}"))
+        found += self.notes
         if self.unrecorded:
             found.append(Row("history", self.unrecorded))
         if self.left:
@@ -139,6 +142,7 @@ class ResizeReport:
             "left_programs": list(self.left),
             "seconds": round(self.seconds, 6),
             "undo_until": self.undo.until if self.undo else None,
+            **({"notes": {one.label: one.text for one in self.notes}} if self.notes else {}),
         }
 
     @property

@@ -13,6 +13,10 @@ def test_flags_are_read_as_pflag_reads_them() -> None:
     assert agentflags.arguments(argv) == {"a": "1", "b": "2", "c": "true", "d": "x=y", "e": "true"}
 
 
+def test_a_process_that_is_going_has_no_arguments() -> None:
+    assert agentflags.arguments(()) == {}
+
+
 def test_options_of_the_environment_are_named_as_on_the_command_line() -> None:
     variables = {
         "CILIUM_BPF_NAT_GLOBAL_MAX": "841429",
