@@ -211,7 +211,7 @@ def describe(process: Process) -> AgentProcess | None:
     )
 
 
-def path_in(agent: Agent, path: Path) -> Path:
+def path_in(agent: AgentProcess, path: Path) -> Path:
     """Where a path of the agent's file system is found from here."""
     return _below(agent.root, path)
 

@@ -96,7 +96,7 @@ class ResizeProgress:
         return f"{self.stage}: {self.moved.done} of {self.moved.of} endpoints, {self.moved.now}"
 
 
-_LATER: Final = (Stage.SWITCH, Stage.SETTLE, Stage.RELEASE, Stage.ROLL_BACK)
+LATER: Final = (Stage.SWITCH, Stage.SETTLE, Stage.RELEASE, Stage.ROLL_BACK)
 """What comes when the new maps are filled, one way or the other."""
 
 _DOING: Final = {
@@ -222,7 +222,7 @@ class _Resize:
                 side.seed()
             self._cancel_point()
         # From here on the way ahead and the way back need no room on the disk.
-        self._journal.prepare(map(self._entry, _LATER))
+        self._journal.prepare(map(self._entry, LATER))
 
     def _unstage(self) -> None:
         """Leave everything as it was before anybody could have seen it."""
@@ -318,7 +318,7 @@ class _Resize:
             stage=stage,
             boot=boot_id(),
             pid=os.getpid(),
-            maps=tuple(_moving(one, sides.get(one.path)) for one in self._plan.maps),
+            maps=tuple(moving(one, sides.get(one.path)) for one in self._plan.maps),
             before=options.before if options else {},
             after=options.after if options else {},
         )
@@ -385,7 +385,8 @@ class _Resize:
         )
 
 
-def _moving(plan: MapPlan, side: Side | None) -> Moving:
+def moving(plan: MapPlan, side: Side | None) -> Moving:
+    """What is journaled of one map; ``side`` is None until the new one is made."""
     layout = plan.layout or ""
     if side is None:
         return Moving(str(plan.path), plan.info.id, 0, layout)

@@ -151,6 +151,7 @@ class Ending:
             if side is None:
                 continue
             with side:
+                side.choose_as(one.cut, one.now)
                 while users(one.old_id, but=side.program_ids) and time.monotonic() < self._until:
                     self._tell(f"waits for programs that still use the old {side.path.name}")
                     side.settle()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.plan import Memory, Verdict
     from ctconsole.node.prestage.settings import Setting
-    from ctconsole.observe.discovery import Agent, NodeFacts
+    from ctconsole.observe.discovery import AgentProcess, NodeFacts
 
 NO_WAY_BACK = (
     "once the agent has been told to restart nobody can call it back: if it does not take the "
@@ -265,7 +265,7 @@ def _size_of(facts: NodeFacts, folder: Path, option: str) -> int:
     return int(told) if told.isdigit() else 0
 
 
-def _advice(agent: Agent | None) -> str:
+def _advice(agent: AgentProcess | None) -> str:
     """What restarts an agent, as far as can be seen from here."""
     if agent is None:
         return "start the agent"

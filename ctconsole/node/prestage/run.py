@@ -23,9 +23,9 @@ from ctconsole.errors import AgentError, CtconsoleError
 from ctconsole.kernel.clock import boot_id, ct_now
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.interrupts import Interrupts
-from ctconsole.manager.resize.journal import Entry, Foreign, Moving, Stage, journal_of
+from ctconsole.manager.resize.journal import Entry, Foreign, Stage, journal_of
 from ctconsole.manager.resize.report import ResizeReport
-from ctconsole.manager.resize.run import CancelledError
+from ctconsole.manager.resize.run import LATER, CancelledError, moving
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.model.catalogue import option_of
 from ctconsole.model.event import EventKind, Level
@@ -128,7 +128,7 @@ class _Prestage:
                 self._stage(stack)
             except BaseException:
                 for table in self._tables:
-                    table.side.give_back()
+                    table.side.release()
                 self._journal.clear()
                 raise
             restart = stack.enter_context(
@@ -148,7 +148,7 @@ class _Prestage:
             return self._report(self._not_as_wished())
 
     def _stage(self, stack: ExitStack) -> None:
-        self._write(Stage.STAGE)
+        self._journal.write(self._entry(Stage.STAGE))
         self._tell(f"{Stage.STAGE}: the new map is made and gets every entry")
         with self._timed(Stage.STAGE):
             for one in self._plan.resize.maps:
@@ -160,10 +160,12 @@ class _Prestage:
                 self._cancel_point()
                 table.side.seed()
             self._cancel_point()
+        # From here on the way ahead and the way back need no room on the disk.
+        self._journal.prepare(map(self._entry, LATER))
 
     def _hand_over(self, restart: Restart) -> None:
         """Let the agent find the new maps, and wait until its programs use them."""
-        self._write(Stage.SWITCH)
+        self._journal.write(self._entry(Stage.SWITCH))
         with self._timed("hand over"):
             write(self._plan.settings)
             for table in self._tables:
@@ -236,12 +238,12 @@ class _Prestage:
         """Move the counts and let go of the old maps."""
         self._notes += [table.told for table in self._tables]
         self._notes.append(self._agent_told())
-        self._write(Stage.SETTLE)
+        self._journal.write(self._entry(Stage.SETTLE))
         self._tell(f"{Stage.SETTLE}: the counts are moved")
         with self._timed(Stage.SETTLE):
             for table in self._tables:
                 table.finish()
-        self._write(Stage.RELEASE)
+        self._journal.write(self._entry(Stage.RELEASE))
         with self._timed(Stage.RELEASE):
             for table in self._tables:
                 table.side.release()
@@ -288,7 +290,7 @@ class _Prestage:
                 "both maps stay, nothing is lost yet. Look why its programs do not move, then "
                 f"run ctconsole map resize {self._tables[0].side.path.name} again, which ends it"
             )
-        self._write(Stage.ROLL_BACK)
+        self._journal.write(self._entry(Stage.ROLL_BACK))
         self._tell(f"{Stage.ROLL_BACK}: everything goes back to the old map")
         stays = []
         with self._timed(Stage.ROLL_BACK):
@@ -298,7 +300,9 @@ class _Prestage:
                 elif not put_back(one.file, one.text, one.new_text):
                     stays.append(f"{one.file} was changed by somebody else and stays")
             for table in self._tables:
-                table.side.give_back()
+                told = table.side.give_back()
+                stays += [told] if told else []
+                table.side.release()
         self._journal.clear()
         more = "".join(f"; {one}" for one in stays)
         return self._report(
@@ -310,29 +314,23 @@ class _Prestage:
         took = time.monotonic() - self._hand_over_began
         return Row("agent", f"its last program had moved {took:.1f} s after the restart began")
 
-    def _write(self, stage: Stage) -> None:
-        """Journal a stage before it begins."""
+    def _entry(self, stage: Stage) -> Entry:
         plan, files = self._plan, [one for one in self._plan.settings if one.file is not None]
-        ids = {table.side.path: table.side.new.info.id for table in self._tables}
+        sides = {table.side.path: table.side for table in self._tables}
         before = plan.agent
-        self._journal.write(
-            Entry(
-                stage=stage,
-                boot=boot_id(),
-                pid=os.getpid(),
-                maps=tuple(
-                    Moving(str(one.path), one.info.id, ids.get(one.path, 0), one.layout or "")
-                    for one in plan.resize.maps
-                ),
-                before={str(one.file): one.text for one in files},
-                after={str(one.file): one.new_text for one in files},
-                foreign=Foreign(
-                    pid=before.pid if before else 0,
-                    ticks=before.ticks if before else 0,
-                    command=plan.command or plan.advice,
-                    undo="; ".join(one.undo for one in plan.settings if one.file is None),
-                ),
-            )
+        return Entry(
+            stage=stage,
+            boot=boot_id(),
+            pid=os.getpid(),
+            maps=tuple(moving(one, sides.get(one.path)) for one in plan.resize.maps),
+            before={str(one.file): one.text for one in files},
+            after={str(one.file): one.new_text for one in files},
+            foreign=Foreign(
+                pid=before.pid if before else 0,
+                ticks=before.ticks if before else 0,
+                command=plan.command or plan.advice,
+                undo="; ".join(one.undo for one in plan.settings if one.file is None),
+            ),
         )
 
     def _cancel_point(self) -> None:

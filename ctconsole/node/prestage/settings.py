@@ -28,7 +28,7 @@ from ctconsole.observe.discovery import path_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctconsole.observe.discovery import Agent
+    from ctconsole.observe.discovery import AgentProcess
 
 TCP_MAX: Final = "bpf-ct-global-tcp-max"
 ANY_MAX: Final = "bpf-ct-global-any-max"
@@ -82,7 +82,7 @@ class Setting:
 
 
 def settings_for(
-    agent: Agent | None, options: Mapping[str, str], sizes: Mapping[str, int]
+    agent: AgentProcess | None, options: Mapping[str, str], sizes: Mapping[str, int]
 ) -> tuple[Setting, ...]:
     """Which options have to change for tables to have other sizes, and where.
 
@@ -172,7 +172,7 @@ def read_file(file: Path) -> str | None:
     return agentflags.read_text(file.parent, file.name, _LARGEST)
 
 
-def _setting(agent: Agent | None, option: str, now: str, value: str) -> Setting:
+def _setting(agent: AgentProcess | None, option: str, now: str, value: str) -> Setting:
     if agent is None:
         deed = f"set it to {value} where the agent is configured; none runs that could be asked"
         return Setting(option, now, value, deed=deed, undo=_set_back(option, now))
@@ -191,7 +191,7 @@ def _setting(agent: Agent | None, option: str, now: str, value: str) -> Setting:
     return _in_folder(agent, path_in(agent, Path(folder)), option, now, value)
 
 
-def _in_folder(agent: Agent, folder: Path, option: str, now: str, value: str) -> Setting:
+def _in_folder(agent: AgentProcess, folder: Path, option: str, now: str, value: str) -> Setting:
     file = folder / _name_in(folder, option)
     if (folder / "..data").is_symlink() or file.is_symlink():
         map_of = _config_map(agent, folder)
@@ -219,7 +219,7 @@ def _name_in(folder: Path, option: str) -> str:
     return option
 
 
-def _config_map(agent: Agent, folder: Path) -> tuple[str, str]:
+def _config_map(agent: AgentProcess, folder: Path) -> tuple[str, str]:
     """Namespace and name of the ConfigMap a folder comes from; Helm's where nothing tells."""
     found = _SOURCE.search(read_file(folder / "config-sources") or "")
     if found:
@@ -227,7 +227,7 @@ def _config_map(agent: Agent, folder: Path) -> tuple[str, str]:
     return namespace_of(agent), "cilium-config"
 
 
-def namespace_of(agent: Agent) -> str:
+def namespace_of(agent: AgentProcess) -> str:
     """The agent's namespace in Kubernetes; Helm's where it does not tell."""
     told = procs.environment(agent.process.pid).get("CILIUM_K8S_NAMESPACE", "")
     return told if re.fullmatch(r"[a-z0-9-]{1,63}", told) else "kube-system"

@@ -20,7 +20,7 @@ from ctconsole.node.prestage.settings import (
     translations_with,
     write,
 )
-from ctconsole.observe.discovery import Agent
+from ctconsole.observe.discovery import AgentProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +39,11 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return made
 
 
-def agent(*argv: str, folder: Path | None = None) -> Agent:
+def agent(*argv: str, folder: Path | None = None) -> AgentProcess:
     flags = {"config-dir": str(folder)} if folder else {}
     process = Process(4711, "cilium-agent", ("cilium-agent", *argv), 1, 0.0)
     root = Path("/")
-    return Agent(process, root, contained=False, flags=flags, state_dir=root, socket=root)
+    return AgentProcess(process, root, contained=False, flags=flags, state_dir=root, socket=root)
 
 
 def test_a_file_of_the_folder_is_written_as_it_was_and_put_back_exactly(tmp_path: Path) -> None:
