@@ -100,3 +100,10 @@ def test_recreate_forecast() -> None:
 def test_guard() -> None:
     seen = tour("guard")
     assert "200 entries carried over" in seen["every entry is in the new one"]
+
+
+def test_pre_stage() -> None:
+    seen = tour("pre-stage")
+    assert "bpf-ct-global-tcp-max: 32768 -> 65536" in seen["the plan names setting and command"]
+    assert seen["every entry is in the new table"] == "200 of 200"
+    assert seen["who talks all the time misses nothing"].endswith(" 0 missing")
