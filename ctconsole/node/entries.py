@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ctconsole.model.catalogue import GLOBAL_MAPS
 from ctconsole.model.ct.guess import guess_layout
@@ -43,6 +43,20 @@ def by_id(numbers: Iterable[int], reading: Reading, tell: Tell) -> Iterator[Raw]
     return readable(map(str, numbers), read, tell)
 
 
+class Part(NamedTuple):
+    """Entries of one map.
+
+    Attributes:
+        table: these entries.
+        problem: what could not be read, in words; empty where everything was.
+        last: whether the map ends with them.
+    """
+
+    table: CtTable
+    problem: str
+    last: bool = True
+
+
 def decoded(
     dumps: Sequence[Path],
     now: int,
@@ -51,8 +65,9 @@ def decoded(
     tell: Tell,
     *,
     translations: bool = False,
-) -> Iterator[tuple[CtTable, str]]:
-    """Conntrack maps with what is known beside them, each with what could not be read of it.
+    whole: bool = False,
+) -> Iterator[Part]:
+    """Conntrack maps with what is known beside them, as parts or each as one.
 
     Args:
         dumps: files, folders and archives; none reads the pinned maps.
@@ -62,6 +77,7 @@ def decoded(
         tell: takes sentences about all of them, as they become known.
         translations: also read the NAT tables, of which a flush deletes what goes with an entry;
             dumps have them beside.
+        whole: hand over no pinned map in parts.
 
     Raises:
         GoneError: none is pinned.
@@ -71,20 +87,22 @@ def decoded(
     if dumps:
         raws = [one for one in files(dumps, now, tell, judged=True) if one.is_conntrack]
         for one in settled(raws, layout):
-            yield one.table(), one.problem
+            yield Part(one.table(), one.problem)
         return
     from ctconsole.node.pinned import PinnedTables
     from ctconsole.node.reading import reading_of_node, with_translations
 
-    with PinnedTables(root, whole=True) as pins:
+    with PinnedTables(root, whole=whole) as pins:
         reading = reading_of_node(root, layout)
         if translations:
             reading, warning = with_translations(reading, root)
             if warning:
                 tell(f"ctconsole: {warning}")
+        if reading.layout is None:
+            reading = replace(reading, layout=guess_layout(*pins.samples()).layout)
         for one in pins.maps(reading, tell, also_local=True):
             if one.is_conntrack:
-                yield one.table(), one.problem
+                yield Part(one.table(), one.problem, one.last)
 
 
 def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) -> list[Raw]:

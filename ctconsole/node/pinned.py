@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
-from queue import Queue
+from queue import Empty, Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -41,6 +41,15 @@ if TYPE_CHECKING:
 
 _PART: Final = 1 << 16
 """Entries of a part: enough for two threads to print while the next is read."""
+
+_AHEAD: Final = 16
+"""Parts that may wait for whoever prints them, some 5 MB each."""
+
+_PATIENCE: Final = 0.05
+"""Seconds to wait for a thread that is to end before looking again."""
+
+_SAMPLE: Final = 1 << 14
+"""Entries of each map that are asked for the layout of all."""
 
 
 def readable(
@@ -96,11 +105,11 @@ def pinned(
 
 
 class ReadAhead:
-    """Reads one map in a thread of its own; closes it.
+    """Reads one map in a thread of its own, not far ahead; closes it.
 
     Args:
         live: the map.
-        whole: hand it over as one part.
+        whole: hand it over as one part, as is done with what is no conntrack map.
 
     Raises:
         FormatError: it is a per-CPU map.
@@ -112,12 +121,11 @@ class ReadAhead:
             live.close()
             raise FormatError(f"{self.info.label} is a per-CPU map, no conntrack map")
         self._live = live
-        self._whole = whole
+        self._whole = whole or self.info.value_size != VALUE_SIZE
         self._walk = UNWALKED
         self._failure: BaseException | None = None
         self._given_up = False
-        # Unbounded: the map is read at once, however slowly somebody leafs through the list.
-        self._parts: Queue[tuple[Bytes, Bytes] | None] = Queue()
+        self._parts: Queue[tuple[Bytes, Bytes] | None] = Queue(_AHEAD)
         self._thread = Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
 
@@ -168,7 +176,10 @@ class ReadAhead:
     def close(self) -> None:
         """Stop reading; the parts not taken are lost."""
         self._given_up = True
-        self._thread.join()
+        while self._thread.is_alive():
+            # It may wait for room.
+            with suppress(Empty):
+                self._parts.get(timeout=_PATIENCE)
 
 
 class PinnedTables(Closing):
@@ -197,6 +208,16 @@ class PinnedTables(Closing):
         """Stop reading."""
         while self._readers:
             self._readers.popitem()[1].close()
+
+    def samples(self) -> list[Bytes]:
+        """Some values of each conntrack map, for `guess_layout`."""
+        found = []
+        for path in sorted(self._folder.glob("cilium_ct*")):
+            with suppress(BpfError, FormatError), BpfMap.open(path) as live:
+                if live.info.value_size == VALUE_SIZE and not live.info.type.is_per_cpu:
+                    some = next(live.read_chunks(_SAMPLE), None)
+                    found += [] if some is None else [some[1]]
+        return found
 
     def maps(self, reading: Reading, tell: Tell, *, also_local: bool) -> Iterator[Raw]:
         """The maps that exist, in Cilium's order.

@@ -40,7 +40,7 @@ def run(size: str) -> list[dict[str, Any]]:
             "  no BASE= named: the figures against the build before are left out", file=sys.stderr
         )
         return []
-    with _folder(named) as base, _table(size) as root:
+    with build_before(named) as base, _table(size) as root:
         listing = ["ct", "list", "--layout", "1.18", "--bpf-root", str(root), "--output"]
         commands = {
             f"ct list -o cilium, {SIZES[size][1]:,} entries": [*listing, "cilium"],
@@ -59,7 +59,7 @@ def run(size: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _folder(named: str) -> Iterator[Path]:
+def build_before(named: str) -> Iterator[Path]:
     """The folder of the build before: as given, or the files of a revision for the time."""
     if Path(named).is_dir():
         yield Path(named).resolve()

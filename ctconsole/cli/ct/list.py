@@ -119,7 +119,7 @@ def list_entries(
         else:
             from ctconsole.node.pinned import PinnedTables
 
-            pins = None if ids else PinnedTables(bpf_root, whole=output == "table")
+            pins = None if ids else PinnedTables(bpf_root, whole=output == "table" and not query)
             if pins is not None:
                 opened.callback(pins.close)
             facts = _known(bpf_root)
@@ -133,6 +133,12 @@ def list_entries(
                 raws = by_id(ids, reading, missing.append)
             else:
                 raws = _live(reading, layout, output, pins)
+                if layout is None:
+                    from ctconsole.model.ct.guess import guess_layout
+
+                    guess = guess_layout(*pins.samples())
+                    _say_guess(guess)
+                    layout = guess.layout
         names = _names(dumps, bpf_root) if with_names else None
         listing = _Listing(layout, output, names, query, time_diff=time_diff)
         for chunk in listing.render(raws):
@@ -253,15 +259,20 @@ class _Listing:
 
     def _for_people(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
         """Tables; where the layout is not known, the bytes."""
+        from ctconsole.model.ct.table import joined
         from ctconsole.model.listing.ct_table import render_listing_table
         from ctconsole.model.listing.hex import render_hex
 
+        parts: list[CtTable] = []
         for raw, table in self._decoded(raws):
             if table is None:
                 self._say_unknown(raw, "shown as hexadecimal")
                 yield from render_hex(raw.info.label, raw.keys, raw.values)
-            else:
-                yield from render_listing_table(table, self._names)
+                continue
+            parts.append(table)
+            if raw.last:
+                yield from render_listing_table(joined(parts), self._names)
+                parts = []
 
     def _tables(self, raws: Iterable[Raw]) -> Iterator[CtTable]:
         """See `_listed`."""

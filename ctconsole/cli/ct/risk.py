@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
-    from ctconsole.model.ct.risk import Forecast, Reason, Risk
+    from ctconsole.model.ct.risk import Change, Forecast, Outcome, Reason, Risk
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.spec import MapInfo
 
 
 @click.command("risk")
@@ -64,7 +65,7 @@ def risk(
     """
     from ctconsole.errors import UsageError
     from ctconsole.model.ct.query import Query
-    from ctconsole.model.ct.risk import forecast
+    from ctconsole.model.ct.risk import RiskTally, forecast
     from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
@@ -72,7 +73,10 @@ def risk(
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()
-    for table, problem in decoded(dumps, now or 0, layout, bpf_root, message, translations=True):
+    tally, listed, number = RiskTally(), _Listed(again=as_json), 0
+    for table, problem, last in decoded(
+        dumps, now or 0, layout, bpf_root, message, translations=True
+    ):
         if maps and table.info.label not in maps:
             continue
         seen.add(table.info.label)
@@ -81,12 +85,18 @@ def risk(
             exit_code = 1
         part = table.take(query.rows(table)) if query else table
         found = forecast(part)
+        tally.add(found)
+        number += len(part)
+        if entries:
+            listed.add(part, found)
+        if not last:
+            continue
         if as_json:
-            told.append(_dict(part, found, entries=entries))
+            told.append(_dict(table, tally.outcomes(), number, listed if entries else None))
         else:
-            _print(part, found)
-            if entries:
-                _print_entries(part, found)
+            _print(table.info, tally.outcomes(), number)
+            _print_entries(tally.outcomes(), listed)
+        tally, listed, number = RiskTally(), _Listed(again=as_json), 0
     if missing := [name for name in maps if name not in seen]:
         raise UsageError(
             f"There is no conntrack map {', '.join(missing)} there", hint="See ctconsole map list"
@@ -96,12 +106,46 @@ def risk(
     return exit_code
 
 
-def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
+class _Listed:
+    """The entries that break or may break, by change and reason, the worst first.
+
+    Args:
+        again: also those of a later change that are listed for an earlier one, for the same
+            reason.
+    """
+
+    def __init__(self, *, again: bool) -> None:
+        self._again = again
+        self._parts: dict[tuple[Change, Risk, Reason], list[CtTable]] = {}
+
+    def add(self, table: CtTable, found: tuple[Forecast, ...]) -> None:
+        """Note those of a part, of which this is forecast."""
+        import numpy as np
+
+        told = np.zeros(len(table), np.uint8)
+        for one in found:
+            for outcome, why, every in one.worst():
+                rows = every if self._again else every[told[every] != why]
+                if len(rows):
+                    parts = self._parts.setdefault((one.change, outcome, why), [])
+                    parts.append(table.take(rows))
+            told = one.verdicts.reason
+
+    def of(self, outcome: Outcome) -> Iterator[tuple[Risk, Reason, CtTable]]:
+        """Those of one change, in the order of its reasons."""
+        from ctconsole.model.ct.table import joined
+
+        for risk, why, _ in outcome.reasons:
+            if parts := self._parts.get((outcome.change, risk, why)):
+                yield risk, why, joined(parts)
+
+
+def _print(info: MapInfo, found: tuple[Outcome, ...], entries: int) -> None:
     """One map for people: a line for each change, then why."""
     from ctconsole.model.ct.risk import REASONS, Risk, reasons_to_tell
     from ctconsole.model.units import count
 
-    click.echo(f"{table.info.label}: {count(len(table))} entries")
+    click.echo(f"{info.label}: {count(entries)} entries")
     columns = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
     click.echo(" " * 10 + "".join(f"{one.word:>12}" for one in columns))
     for one in found:
@@ -113,32 +157,27 @@ def _print(table: CtTable, found: tuple[Forecast, ...]) -> None:
             click.echo(f"    {count(number):>10} {outcome.word:<8} {REASONS[why]}")
 
 
-def _print_entries(table: CtTable, found: tuple[Forecast, ...]) -> None:
-    """The entries of each reason, as ``ct list`` shows them; what was said is not said again."""
-    import numpy as np
-
+def _print_entries(found: tuple[Outcome, ...], listed: _Listed) -> None:
+    """The entries of each reason, as ``ct list`` shows them."""
     from ctconsole.model.ct.risk import REASONS
     from ctconsole.model.listing.ct_table import render_listing_table
 
-    before = np.zeros(len(table), np.uint8)
     for one in found:
-        for outcome, why, every in one.worst():
-            rows = every[before[every] != why]
-            if not len(rows):
-                continue
+        for outcome, why, table in listed.of(one):
             click.echo(f"{one.change}: {outcome.word}: {REASONS[why]}")
             sys.stdout.flush()
-            for chunk in render_listing_table(table.take(rows)):
+            for chunk in render_listing_table(table):
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
-        before = one.verdicts.reason
 
 
-def _dict(table: CtTable, found: tuple[Forecast, ...], *, entries: bool) -> dict[str, Any]:
+def _dict(
+    table: CtTable, found: tuple[Outcome, ...], entries: int, listed: _Listed | None
+) -> dict[str, Any]:
     return {
         "map": table.info.label,
         "id": table.info.id or None,
-        "entries": len(table),
+        "entries": entries,
         "clock": table.has_clock,
         "changes": [
             {
@@ -147,7 +186,7 @@ def _dict(table: CtTable, found: tuple[Forecast, ...], *, entries: bool) -> dict
                     {**_reason(outcome, why), "entries": number}
                     for outcome, why, number in one.reasons
                 ],
-                **({"at_risk": list(_entries(table, one))} if entries else {}),
+                **({"at_risk": list(_entries(one, listed))} if listed else {}),
             }
             for one in found
         ],
@@ -164,13 +203,13 @@ def _reason(outcome: Risk, why: Reason) -> dict[str, str]:
     }
 
 
-def _entries(table: CtTable, one: Forecast) -> Iterator[dict[str, Any]]:
+def _entries(one: Outcome, listed: _Listed) -> Iterator[dict[str, Any]]:
     """The entries that break or may break, as ``ct list -o json`` has them, with the reason."""
     import json
 
     from ctconsole.model.listing.ct import render_listing_ndjson
 
-    for outcome, why, rows in one.worst():
-        text = b"".join(render_listing_ndjson([table.take(rows)]))
+    for outcome, why, table in listed.of(one):
+        text = b"".join(render_listing_ndjson([table]))
         for line in text.splitlines():
             yield {**_reason(outcome, why), **json.loads(line)}

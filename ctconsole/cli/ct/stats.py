@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.changes import KeyedTable
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
-    from ctconsole.model.ct.stats import Bar
+    from ctconsole.model.ct.stats import Bar, Stats
     from ctconsole.model.ct.table import CtTable
-    from ctconsole.model.ct.tops import Top
+    from ctconsole.model.ct.tops import Top, Tops
+    from ctconsole.model.spec import MapInfo
+    from ctconsole.node.entries import Part
 
-    Look: TypeAlias = Callable[[], Iterable[tuple[CtTable, str]]]
+    Look: TypeAlias = Callable[[], Iterable[Part]]
 
 
 @click.command("stats")
@@ -74,23 +76,32 @@ def stats(
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.stats import StatsTally
+    from ctconsole.model.ct.tops import TopTally
     from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
     if seconds and dumps:
         raise click.UsageError("--over is for live maps; a dump is one moment.")
     query = Query.parse(where or "")
-    look = partial(decoded, dumps, now or 0, layout, bpf_root, message)
+    # Two looks are told apart entry by entry, so that each has to be whole.
+    whole = seconds is not None
+    look = partial(decoded, dumps, now or 0, layout, bpf_root, message, whole=whole)
     before = _keyed(look, query, seconds) if seconds else {}
     found = []
     exit_code = 0
-    for table, problem in look():
+    kinds, tops = StatsTally(), TopTally()
+    for table, problem, last in look():
         if problem:
             message(f"ctconsole: {problem}")
             exit_code = 1
         part = table.take(query.rows(table)) if query else table
-        rates = _rates(before.get(table.info.id), part) if seconds else {}
-        found.append({**_describe(part, top), **rates})
+        kinds.add(part)
+        tops.add(part)
+        if last:
+            rates = _rates(before.get(table.info.id), part) if seconds else {}
+            found.append({**_describe(table.info, kinds.stats(), tops.tops(top)), **rates})
+            kinds, tops = StatsTally(), TopTally()
     if as_json:
         print_json(found)
     else:
@@ -109,7 +120,7 @@ def _keyed(look: Look, query: Query, seconds: float) -> dict[int, KeyedTable]:
 
     found = {
         table.info.id: KeyedTable(table.take(query.rows(table)) if query else table)
-        for table, _ in look()
+        for table, _, _ in look()
     }
     time.sleep(seconds)
     return found
@@ -132,14 +143,9 @@ def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
     }
 
 
-def _describe(table: CtTable, most: int) -> dict[str, Any]:
+def _describe(info: MapInfo, found: Stats, tops: Tops) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ctconsole.model.ct.stats import stats_of
-    from ctconsole.model.ct.tops import tops_of
-
-    found, tops = stats_of(table), tops_of(table, most)
-    info = table.info
     return {
         "map": info.label,
         "id": info.id or None,
@@ -157,9 +163,10 @@ def _describe(table: CtTable, most: int) -> dict[str, Any]:
         ],
         "left": _bars(found.left),
         "idle": _bars(found.idle),
-        "sources": [_top(table, one, port=None) for one in tops.sources],
-        "destinations": [_top(table, one, port="destination") for one in tops.destinations],
-        "services": [_top(table, one, port="destination") for one in tops.services],
+        "sources": [_top(one) for one in tops.sources],
+        "destinations": [{**_top(one), **_end(one)} for one in tops.destinations],
+        "services": [{**_top(one), **_end(one)} for one in tops.services],
+        **({"most_missed": tops.missed} if tops.missed else {}),
     }
 
 
@@ -173,22 +180,20 @@ def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:
     return [{"from": bar.low, "to": bar.high, "entries": bar.entries} for bar in bars]
 
 
-def _top(table: CtTable, top: Top, port: str | None) -> dict[str, Any]:
-    from ipaddress import ip_address
+def _top(top: Top) -> dict[str, Any]:
+    from ctconsole.model.text.addresses import address_text
 
-    ends = table.ends
-    address = str(ip_address((ends.destination if port else ends.source)[top.row].tobytes()))
-    named: dict[str, Any] = {"address": address}
-    if port:
-        named["port"] = int(ends.destination_port[top.row])
-        named["protocol"] = _protocol(int(table.keys["nexthdr"][top.row]))
     return {
-        **named,
+        "address": address_text(top.address),
         "entries": top.entries,
         "alive": top.alive,
         "unanswered": top.unanswered,
         "bytes": top.bytes,
     }
+
+
+def _end(top: Top) -> dict[str, Any]:
+    return {"port": top.port, "protocol": _protocol(top.protocol)}
 
 
 def _print(one: dict[str, Any]) -> None:
@@ -222,9 +227,17 @@ def _print(one: dict[str, Any]) -> None:
     _print_bars("idle", one["idle"])
     for title in ("sources", "destinations", "services"):
         if one[title]:
-            click.echo(f"  most entries by {title[:-1]}")
+            click.echo(f"  most entries by {title[:-1]}{_missed(one)}")
         for top in one[title]:
             click.echo(f"    {_place(top):<48} {count(top['entries']):>10}")
+
+
+def _missed(one: dict[str, Any]) -> str:
+    """What others may have, where there are too many different ones to count each."""
+    from ctconsole.model.units import count
+
+    missed = one.get("most_missed")
+    return f" (others, too many to count each, have at most {count(missed)})" if missed else ""
 
 
 def _print_bars(title: str, bars: list[dict[str, Any]]) -> None:

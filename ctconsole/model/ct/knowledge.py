@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from ctconsole.model.ct.keyhash import hash_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     Keys: TypeAlias = npt.NDArray[Any]
     Bools: TypeAlias = npt.NDArray[np.bool_]
+    Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class PolicyFacts:
     never: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Translations:
     """Whose packets leave under another address, from the entries of a NAT table.
 
@@ -59,6 +64,20 @@ class Translations:
 
     owners: Keys
     kept: Bools
+
+    @cached_property
+    def hashes(self) -> Hashes:
+        """Hashes of the owners, in order, each once."""
+        return np.unique(hash_rows(_bytes_of(self.owners)))
+
+    @cached_property
+    def moved_hashes(self) -> Hashes:
+        """The same of those that leave from another port than their own."""
+        return np.unique(hash_rows(_bytes_of(self.owners[~self.kept])))
+
+
+def _bytes_of(keys: Keys) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), keys.dtype.itemsize)
 
 
 @dataclass(frozen=True)

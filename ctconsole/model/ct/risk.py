@@ -125,8 +125,7 @@ class Verdicts:
         """How many rows for each reason, the worst and largest first."""
         pairs = self.risk.astype(np.uint16) << 8 | self.reason
         counts = Counter({int(p): int(n) for p, n in zip(*np.unique_counts(pairs), strict=True)})
-        found = [(Risk(pair >> 8), Reason(pair & 0xFF), n) for pair, n in counts.items()]
-        return sorted(found, key=lambda one: (-one[0], -one[2]))
+        return _worst_first((Risk(pair >> 8), Reason(pair & 0xFF), n) for pair, n in counts.items())
 
 
 @dataclass(frozen=True)
@@ -158,6 +157,48 @@ class Forecast:
                 yield risk, why, np.flatnonzero(same)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one change would do to a table that came in parts: the numbers of a `Forecast`.
+
+    Attributes:
+        change: the change.
+        reasons: how many rows for each reason, the worst and largest first.
+    """
+
+    change: Change
+    reasons: tuple[tuple[Risk, Reason, int], ...]
+
+    def count(self, risk: Risk) -> int:
+        """How many rows have this risk."""
+        return sum(number for one, _, number in self.reasons if one is risk)
+
+
+class RiskTally:
+    """Adds up the forecasts for the parts of a table."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Change, Counter[tuple[Risk, Reason]]] = {}
+
+    def add(self, found: Iterable[Forecast]) -> None:
+        """Count what is forecast for another part."""
+        for one in found:
+            counts = self._counts.setdefault(one.change, Counter())
+            for risk, why, number in one.reasons:
+                counts[risk, why] += number
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The numbers so far."""
+        return tuple(
+            Outcome(change, tuple(_worst_first((*one, n) for one, n in counts.items())))
+            for change, counts in self._counts.items()
+        )
+
+
+def _worst_first(found: Iterable[tuple[Risk, Reason, int]]) -> list[tuple[Risk, Reason, int]]:
+    return sorted(found, key=lambda one: (-one[0], -one[2], one[1]))
+
+
 def forecast(table: CtTable) -> tuple[Forecast, ...]:
     """What re-creating the table would do, and what flushing it would."""
     return tuple(
@@ -166,7 +207,7 @@ def forecast(table: CtTable) -> tuple[Forecast, ...]:
 
 
 def reasons_to_tell(
-    found: Iterable[Forecast],
+    found: Iterable[Forecast | Outcome],
 ) -> Iterator[tuple[Change, list[tuple[Risk, Reason, int]]]]:
     """Why connections break or may break; of a later change only what the ones before do not."""
     told: set[Reason] = set()

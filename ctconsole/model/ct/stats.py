@@ -124,29 +124,59 @@ def stats_of(table: CtTable, before: tuple[CtTable, Stats] | None = None) -> Sta
         before: an older one and its numbers. Where it has the same arrays and the same entries
             are alive, only what depends on the time is counted again.
     """
-    left: tuple[Bar, ...] = ()
-    idle: tuple[Bar, ...] = ()
-    if table.has_clock:
-        left = _bars(table.remaining)
-        idle = _bars(table.idle[table.alive])
-    if before is not None and table.lives_as(before[0]):
-        return replace(before[1], left=left, idle=idle)
-    keys = table.keys
-    codes = keys["nexthdr"].astype(np.uint16)
-    codes *= _DIRECTIONS
-    codes += table.direction
-    codes *= _STATES
-    codes += table.state
-    counts = np.bincount(codes, minlength=256 * _DIRECTIONS * _STATES)
-    cube = counts.reshape(256, _DIRECTIONS, _STATES)
-    return Stats(
-        clock=table.has_clock,
-        kinds=Kinds.of_states(cube.sum((0, 1))),
-        shares=_shares(cube),
-        related=int(np.count_nonzero(table.related)),
-        left=left,
-        idle=idle,
-    )
+    tally = StatsTally()
+    if before is None or not table.lives_as(before[0]):
+        tally.add(table)
+        return tally.stats()
+    tally.add_times(table)
+    left, idle = tally.times()
+    return replace(before[1], left=left, idle=idle)
+
+
+class StatsTally:
+    """Counts a sample that comes in parts."""
+
+    def __init__(self) -> None:
+        self._cube = np.zeros((256, _DIRECTIONS, _STATES), np.int64)
+        self._related = 0
+        self._clock = False
+        self._left = np.zeros(len(EDGES) + 1, np.int64)
+        self._idle = np.zeros(len(EDGES) + 1, np.int64)
+
+    def add(self, table: CtTable) -> None:
+        """Count another part."""
+        codes = table.keys["nexthdr"].astype(np.uint16)
+        codes *= _DIRECTIONS
+        codes += table.direction
+        codes *= _STATES
+        codes += table.state
+        counts = np.bincount(codes, minlength=self._cube.size)
+        self._cube += counts.reshape(self._cube.shape)
+        self._related += int(np.count_nonzero(table.related))
+        self.add_times(table)
+
+    def add_times(self, table: CtTable) -> None:
+        """Count only how long its entries have lived and will live."""
+        if table.has_clock:
+            self._clock = True
+            self._left += _between(table.remaining)
+            self._idle += _between(table.idle[table.alive])
+
+    def times(self) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
+        """`Stats.left` and `Stats.idle`."""
+        return (_bars(self._left), _bars(self._idle)) if self._clock else ((), ())
+
+    def stats(self) -> Stats:
+        """The numbers so far."""
+        left, idle = self.times()
+        return Stats(
+            clock=self._clock,
+            kinds=Kinds.of_states(self._cube.sum((0, 1))),
+            shares=_shares(self._cube),
+            related=self._related,
+            left=left,
+            idle=idle,
+        )
 
 
 def _shares(cube: npt.NDArray[np.int64]) -> tuple[Share, ...]:
@@ -157,12 +187,12 @@ def _shares(cube: npt.NDArray[np.int64]) -> tuple[Share, ...]:
     return tuple(sorted(found, key=lambda share: -share.kinds.entries))
 
 
-def _bars(seconds: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
-    """Count what lies between each two of `EDGES`, and outside of them."""
-    below = [int(np.count_nonzero(seconds < edge)) for edge in EDGES]
-    middle = [
-        Bar(low, high, more - fewer)
-        for (low, high), (fewer, more) in zip(pairwise(EDGES), pairwise(below), strict=True)
-    ]
-    first, last = Bar(None, EDGES[0], below[0]), Bar(EDGES[-1], None, len(seconds) - below[-1])
-    return (first, *middle, last)
+def _between(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many lie below the first of `EDGES`, between each two, and from the last on."""
+    below = [np.count_nonzero(seconds < edge) for edge in EDGES]
+    return np.diff(below, prepend=0, append=len(seconds))
+
+
+def _bars(counts: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
+    limits = pairwise((None, *EDGES, None))
+    return tuple(Bar(low, high, int(n)) for (low, high), n in zip(limits, counts, strict=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
+from ctconsole.model.ct.keyhash import hash_rows
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Translations
 from ctconsole.model.ct.layout import (
     KEYS,
@@ -26,6 +27,8 @@ from ctconsole.model.ct.layout import (
 from ctconsole.model.whose import NOBODY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from ctconsole.model.ct.knowledge import Knowledge
@@ -298,13 +301,20 @@ class CtTable:
     @cached_property
     def translated(self) -> Bools:
         """Entries with an SNAT mapping; none where nobody looked for mappings."""
-        return np.isin(self.key_rows, self.translations.owners)
+        return self._among(self.translations.hashes)
 
     @cached_property
     def moved(self) -> Bools:
         """Those of them that leave from another port than their own."""
-        known = self.translations
-        return np.isin(self.key_rows, known.owners[~known.kept])
+        return self._among(self.translations.moved_hashes)
+
+    def _among(self, hashes: npt.NDArray[np.uint64]) -> Bools:
+        """Entries whose key has one of these hashes, which are in order."""
+        if not len(hashes):
+            return np.zeros(len(self), np.bool_)
+        mine = hash_rows(self.keys.view(np.uint8).reshape(len(self), -1))
+        place = np.minimum(np.searchsorted(hashes, mine), len(hashes) - 1)
+        return np.asarray(hashes[place] == mine)
 
     @cached_property
     def remaining(self) -> npt.NDArray[np.int64]:
@@ -369,3 +379,12 @@ class CtTable:
             destination=np.where(swap, keys["daddr"], keys["saddr"]),
             destination_port=np.where(inverted, sport, dport),
         )
+
+
+def joined(parts: Sequence[CtTable]) -> CtTable:
+    """Parts of one table as one, at least one of them."""
+    if len(parts) == 1:
+        return parts[0]
+    keys = np.concatenate([part.keys for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return replace(parts[-1], keys=keys, values=values)

@@ -95,7 +95,7 @@ class TopScreen(View):
 
     @work(thread=True, exclusive=True, group="tops", exit_on_error=False)
     def _count(self, table: CtTable) -> None:
-        lines = top_lines(table, tops_of(table, NAMED), self.console.names)
+        lines = top_lines(tops_of(table, NAMED), self.console.names)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, table, lines)
 

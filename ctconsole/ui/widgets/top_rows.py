@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctconsole.model.ct.words import protocol_name
 from ctconsole.model.text.addresses import address_text, end_text
 from ctconsole.model.units import short_size
@@ -15,7 +17,6 @@ from ctconsole.ui.widgets.rows import Cell, Column
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.ct.tops import Top, Tops
     from ctconsole.model.names import Names
 
@@ -41,32 +42,27 @@ class TopLine:
     top: Top
 
 
-def top_lines(table: CtTable, tops: Tops, names: Names | None = None) -> list[TopLine]:
+def top_lines(tops: Tops, names: Names | None = None) -> list[TopLine]:
     """All rows: sources, destinations, services."""
     return [
-        *_lines(table, "source", tops.sources, names),
-        *_lines(table, "destination", tops.destinations, names),
-        *_lines(table, "service", tops.services, names),
+        *_lines("source", tops.sources, names),
+        *_lines("destination", tops.destinations, names),
+        *_lines("service", tops.services, names),
     ]
 
 
-def _lines(
-    table: CtTable, kind: str, tops: tuple[Top, ...], names: Names | None
-) -> Iterator[TopLine]:
-    ends = table.ends
+def _lines(kind: str, tops: tuple[Top, ...], names: Names | None) -> Iterator[TopLine]:
     for top in tops:
-        raw = (ends.source if kind == "source" else ends.destination)[top.row : top.row + 1]
-        address = address_text(raw.tobytes())
-        name = names.addresses(raw)[0] if names else ""
+        address = address_text(top.address)
+        name = names.addresses(np.frombuffer(top.address, np.uint8)[None])[0] if names else ""
         if kind == "source":
             yield TopLine(kind, address, name, f"src:{address}", top)
             continue
-        port, number = int(ends.destination_port[top.row]), int(table.keys["nexthdr"][top.row])
         if kind == "service" and names:
-            name = names.service(int(table.values["rev_nat_index"][top.row])) or name
+            name = names.service(top.rev_nat_index) or name
         where = "dir:svc" if kind == "service" else "!dir:svc"
-        query = f"dst:{address} dport:{port} proto:{number} {where}"
-        who = f"{protocol_name(number)} {end_text(raw.tobytes(), port)}"
+        query = f"dst:{address} dport:{top.port} proto:{top.protocol} {where}"
+        who = f"{protocol_name(top.protocol)} {end_text(top.address, top.port)}"
         yield TopLine(kind, who, name, query, top)
 
 

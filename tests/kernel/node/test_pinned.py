@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner
@@ -127,3 +128,45 @@ def test_a_map_that_cannot_be_read_at_all_is_an_error(
     with pytest.raises(BpfError, match="Operation not permitted"):
         list(pins.maps(PLAIN, print, also_local=True))
     pins.close()
+
+
+@pytest.mark.parametrize("verb", [["ct", "stats", "--json"], ["ct", "risk", "--json", "--entries"]])
+@pytest.mark.parametrize("layout", [[], ["--layout", "1.9"]])
+def test_parts_count_what_the_whole_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str], layout: list[str]
+) -> None:
+    command = [*verb, *layout, "--bpf-root", str(root)]
+    whole = json.loads(CliRunner().invoke(cli, command, standalone_mode=False).stdout)
+    monkeypatch.setattr(pinned, "_PART", PART)
+    parts = json.loads(CliRunner().invoke(cli, command, standalone_mode=False).stdout)
+    assert [one["entries"] for one in parts] == [ROWS, 0]
+    assert normalised(parts) == normalised(whole)
+
+
+def normalised(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what depends on the moment, and on the order the kernel hands entries out in."""
+    for one in told:
+        one.pop("left", None), one.pop("idle", None), one.pop("sources", None)
+        for change in one.get("changes", []):
+            change["at_risk"] = len(change["at_risk"])
+    return told
+
+
+def test_a_filter_that_few_match_gives_them_as_one_table(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinned, "_PART", PART)
+    told = printed(root, "--filter", "src:0.0.0.0/24")
+    assert told.count(b"cilium_ct4_global: 256 of ") == 1
+    assert told.count(b"10.0.0.1") == 256
+
+
+def test_a_reader_that_is_far_ahead_waits_and_can_be_stopped(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinned, "_PART", 64)
+    monkeypatch.setattr(pinned, "_AHEAD", 2)
+    with PinnedTables(root, whole=False) as tables:
+        first = next(tables.maps(PLAIN, lambda _: None, also_local=False))
+        assert 0 < len(first.keys) < ROWS
+    assert not [one for one in threading.enumerate() if one.name == "read-ahead"]

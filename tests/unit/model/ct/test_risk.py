@@ -7,7 +7,7 @@ import pytest
 
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts, Translations
 from ctconsole.model.ct.layout import CtFlag, IpProtocol, Layout
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
+from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, RiskTally, forecast, judge
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
 
@@ -151,6 +151,21 @@ def test_reasons_are_counted_worst_first() -> None:
         (Risk.COMES_BACK, Reason.FORWARD, 2),
     ]
     assert verdicts.count(Risk.BREAKS) == 1
+
+
+def test_the_parts_of_a_table_add_up_to_its_forecast() -> None:
+    table = replace(
+        ct_table(Entry(), SERVICE, Entry(flags=SEEN | CtFlag.DSR), Entry(left=-1), Entry()),
+        knowledge=NO_POLICY,
+    )
+    tally = RiskTally()
+    for start in range(0, len(table), 2):
+        tally.add(forecast(table.take(slice(start, start + 2))))
+    assert [(one.change, one.reasons) for one in tally.outcomes()] == [
+        (one.change, one.reasons) for one in forecast(table)
+    ]
+    recreated, _ = tally.outcomes()
+    assert recreated.count(Risk.BREAKS) == 1
 
 
 def test_every_reason_has_a_sentence() -> None:

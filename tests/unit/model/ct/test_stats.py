@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ctconsole.model.ct.layout import IpProtocol
-from ctconsole.model.ct.stats import Kinds, stats_of
-from ctconsole.model.ct.table import Direction
-from ctconsole.model.ct.tops import tops_of
+import numpy as np
+
+from ctconsole.model.ct import tops as tops_module
+from ctconsole.model.ct.layout import KEY4, IpProtocol, Layout, value_dtype
+from ctconsole.model.ct.stats import Kinds, StatsTally, stats_of
+from ctconsole.model.ct.table import CtTable, Direction
+from ctconsole.model.ct.tops import TopTally, tops_of
+from ctconsole.model.spec import MapInfo, MapType
 from tests.support import captures
-from tests.support.ct_tables import Entry, ct_table
+from tests.support.ct_tables import NOW, Entry, ct_table
+
+if TYPE_CHECKING:
+    import pytest
 
 ESTABLISHED = Entry()
 CLOSING = Entry(source="10.0.1.2:1", left=8, flags=0x11)
@@ -82,12 +90,11 @@ def test_tops_name_those_with_most_entries() -> None:
     table = ct_table(*quiet, *noisy, service)
     tops = tops_of(table, most=2)
     assert [top.entries for top in tops.sources] == [6, 1]
-    assert list(table.ends.source[tops.sources[0].row]) == [10, 0, 9, 9]
+    assert list(tops.sources[0].address) == [10, 0, 9, 9]
     assert tops.sources[0].bytes == 9_050
     assert (tops.destinations[0].entries, tops.destinations[0].alive) == (5, 5)
     [web] = tops.services
-    assert table.ends.destination_port[web.row] == 80
-    assert table.bytes[tops.flows[0]] == 9_000
+    assert (web.port, web.bytes) == (80, 9_000)
 
 
 def test_ipv6_addresses_are_told_apart_by_all_of_their_bytes() -> None:
@@ -99,3 +106,55 @@ def test_ipv6_addresses_are_told_apart_by_all_of_their_bytes() -> None:
 def test_seconds_are_seconds_whatever_the_entries_are_stamped_in() -> None:
     jiffies = replace(ct_table(Entry(rx=1000, tx=125)), hertz=1000)
     assert jiffies.idle[0] == 32
+
+
+def busy_table(sources: int, entries: int, seed: int = 1) -> CtTable:
+    """Entries of sources of which the first ones have the most."""
+    random = np.random.default_rng(seed)
+    keys = np.zeros(entries, KEY4)
+    numbers = (sources * random.random(entries) ** 3).astype(">u4")
+    keys["daddr"] = numbers.view(np.uint8).reshape(-1, 4)
+    keys["dport"], keys["sport"] = random.integers(1, 1 << 16, (2, entries))
+    keys["nexthdr"] = random.choice([6, 17], entries)
+    keys["flags"] = random.choice([0, 1, 4], entries)
+    values = np.zeros(entries, value_dtype(Layout.V1_18))
+    values["lifetime"] = random.integers(0, 2 * NOW, entries)
+    values["bytes"] = random.integers(0, 1000, entries)
+    values["last_rx_report"] = random.integers(0, NOW, entries)
+    raw = (keys.view(np.uint8).reshape(entries, -1), values.view(np.uint8).reshape(entries, -1))
+    info = MapInfo(1, "cilium_ct4_global", MapType.LRU_HASH, 14, 56, entries)
+    return CtTable.from_raw(info, Layout.V1_18, *raw, now=NOW)
+
+
+def in_parts(table: CtTable, size: int) -> list[CtTable]:
+    return [table.take(slice(start, start + size)) for start in range(0, len(table), size)]
+
+
+def test_a_table_in_parts_has_the_numbers_of_the_whole() -> None:
+    table = busy_table(3000, 20_000)
+    stats, tops = StatsTally(), TopTally()
+    for part in in_parts(table, 777):
+        stats.add(part)
+        tops.add(part)
+    assert stats.stats() == stats_of(table)
+    assert [(one.address, one.entries) for one in tops.tops(9).sources] == [
+        (one.address, one.entries) for one in tops_of(table, 9).sources
+    ]
+    assert tops.tops(9).missed == 0
+
+
+def test_of_too_many_sources_those_named_are_exact_and_of_the_others_the_most_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = busy_table(60_000, 100_000)
+    exact = {one.address: one for one in tops_of(table, 60_000).sources}
+    monkeypatch.setattr(tops_module, "EXACT", 8_000)
+    tally = TopTally()
+    for part in in_parts(table, 2_000):
+        tally.add(part)
+    found = tally.tops(20)
+    for one in found.sources:
+        assert one == exact[one.address]
+    named = {one.address for one in tally.tops(8_000).sources}
+    unnamed = [one.entries for address, one in exact.items() if address not in named]
+    assert max(unnamed) <= found.missed < min(one.entries for one in found.sources)

@@ -1,0 +1,134 @@
+"""Verbs that count and filter, on tables of millions: memory, and time against the build before.
+
+Names the build before as ``bench_before`` does. Wall times are of runs in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.gate import Gate
+from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.paths import GLOBALS
+from tests.bench.bench_before import HERE, build_before
+from tests.bench.bench_ct_list import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TABLES: Final = {
+    "full": ((8_388_608, 8_000_000), (14_680_064, 14_000_000), (16_777_216, 4_000_000)),
+    "small": ((1_048_576, 1_000_000),),
+}
+"""Room and entries; the first is also read by the build before."""
+
+VERBS: Final = {
+    "ct stats": ["ct", "stats"],
+    "ct risk": ["ct", "risk"],
+    "ct list --filter": ["ct", "list", "--filter", "dport:443", "-o", "cilium"],
+    "ct list -o cilium": ["ct", "list", "-o", "cilium"],
+}
+REPEATS: Final = 3
+STEP: Final = 1_000_000
+MEMORY: Final = 300.0
+TIME: Final = 0.6
+
+
+def run(size: str) -> list[dict[str, Any]]:
+    """The rows of this module; see tests/bench/__main__.py."""
+    named = os.environ.get("BASE", "")
+    with build_before(named) if named else nullcontext() as base:
+        return list(_rows(size, base))
+
+
+def _rows(size: str, base: Path | None) -> Iterator[dict[str, Any]]:
+    for number, (capacity, count) in enumerate(TABLES[size]):
+        with _table(capacity, count) as root:
+            for name, verb in VERBS.items():
+                arguments = [*verb, "--layout", "1.18", "--bpf-root", str(root)]
+                label = f"{name}, {count / 1e6:g} of {capacity / 1e6:.3g} million"
+                before = base if number == 0 else None
+                yield from _compared(label, arguments, before, goal=name != "ct list -o cilium")
+
+
+def _compared(
+    label: str, arguments: list[str], base: Path | None, *, goal: bool
+) -> Iterator[dict[str, Any]]:
+    new, old = [], []
+    for _ in range(REPEATS if base else 1):
+        new.append(_once(arguments, HERE))
+        if base:
+            old.append(_once(arguments, base))
+    memory = max(one[1] for one in new)
+    peer = max((one[1] for one in old), default=MEMORY)
+    yield {
+        "name": f"{label}, memory",
+        "value": memory,
+        "unit": "MB",
+        "peer": "the build before" if old else "the limit",
+        "peer_value": peer,
+        "ratio": memory / peer,
+        "goal": f"<= {MEMORY:g} MB",
+        "ok": memory <= MEMORY,
+    }
+    if old:
+        value, peer = (min(one[0] for one in runs) for runs in (new, old))
+        yield {
+            "name": f"{label}, wall",
+            "value": value,
+            "unit": "s",
+            "peer": "the build before",
+            "peer_value": peer,
+            "ratio": value / peer,
+            "goal": f"<= {TIME}" if goal else "told only",
+            "ok": not goal or value <= TIME * peer,
+        }
+
+
+def _once(arguments: list[str], folder: Path) -> tuple[float, float]:
+    """Wall seconds and the most MB in memory of one command of the build in ``folder``."""
+    command = [sys.executable, "-m", "ctconsole", *arguments]
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {process.returncode}")
+    return wall, usage.ru_maxrss / 1e3
+
+
+@contextmanager
+def _table(capacity: int, count: int) -> Iterator[Path]:
+    """A bpffs with one connection table of so many random connections."""
+    gate = Gate.open()
+    with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:
+        root = Path(folder, "bpf")
+        pins.mount_bpffs(gate, root)
+        try:
+            spec = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, capacity)
+            with mapwrite.create(gate, spec) as live:
+                pins.pin(gate, live, root / GLOBALS / spec.name)
+                for start in range(0, count, STEP):
+                    some = entries(min(STEP, count - start), seed=start)
+                    mapwrite.update_batch(gate, live, *some)
+            other = MapSpec("cilium_ct_any4_global", MapType.LRU_HASH, 14, 56, 1024)
+            with mapwrite.create(gate, other) as live:
+                pins.pin(gate, live, root / GLOBALS / other.name)
+            yield root
+        finally:
+            pins.unmount_bpffs(gate, root)
