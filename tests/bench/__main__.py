@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ctconsole.lab.signals import stopping
+from tests.bench import before
 
 HERE = Path(__file__).parent
 OUT = HERE.parent.parent / "build" / "bench.json"
@@ -61,7 +62,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(every)}")
     rows: list[Row] = []
-    with stopping():
+    with stopping(), before.prepared():
         for name in options.names or every:
             print(f"{name} ...", file=sys.stderr)
             rows += importlib.import_module(f"tests.bench.bench_{name}").run(options.size)

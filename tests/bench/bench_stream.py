@@ -1,6 +1,6 @@
 """Verbs that count and filter, on tables of millions: memory, and time against the build before.
 
-Names the build before as ``bench_before`` does. Wall times are of runs in turn.
+Wall times are of runs in turn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
-from tests.bench.bench_before import HERE, build_before
+from tests.bench.before import HERE, base
 from tests.bench.bench_ct_list import entries
 
 if TYPE_CHECKING:
@@ -44,29 +44,27 @@ TIME: Final = 0.6
 
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
-    named = os.environ.get("BASE", "")
-    with build_before(named) if named else nullcontext() as base:
-        return list(_rows(size, base))
+    return list(_rows(size, base()))
 
 
-def _rows(size: str, base: Path | None) -> Iterator[dict[str, Any]]:
+def _rows(size: str, folder: Path | None) -> Iterator[dict[str, Any]]:
     for number, (capacity, count) in enumerate(TABLES[size]):
         with _table(capacity, count) as root:
             for name, verb in VERBS.items():
                 arguments = [*verb, "--layout", "1.18", "--bpf-root", str(root)]
                 label = f"{name}, {count / 1e6:g} of {capacity / 1e6:.3g} million"
-                before = base if number == 0 else None
+                before = folder if number == 0 else None
                 yield from _compared(label, arguments, before, goal=name != "ct list -o cilium")
 
 
 def _compared(
-    label: str, arguments: list[str], base: Path | None, *, goal: bool
+    label: str, arguments: list[str], folder: Path | None, *, goal: bool
 ) -> Iterator[dict[str, Any]]:
     new, old = [], []
-    for _ in range(REPEATS if base else 1):
+    for _ in range(REPEATS if folder else 1):
         new.append(_once(arguments, HERE))
-        if base:
-            old.append(_once(arguments, base))
+        if folder:
+            old.append(_once(arguments, folder))
     memory = max(one[1] for one in new)
     peer = max((one[1] for one in old), default=MEMORY)
     yield {
