@@ -6,7 +6,6 @@ lacks something or refuses permission, 4 the write gate is closed.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 def print_json(value: object) -> None:
     """Print one JSON document on stdout."""
+    import json
+
     click.echo(json.dumps(value, indent=2, default=str))
 
 

@@ -6,6 +6,7 @@ Names of pins, programs, pods and files, log lines, and what agents answer, may 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ _BREAKS: Final = "\u2028\u2029"
 _LONE: Final = "\ud800-\udfff"
 """Halves of pairs; with them Python writes the bytes of a name that are no UTF-8."""
 
-_ACTING: Final = re.compile(f"[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f{_TURNS}{_BREAKS}{_LONE}]")
-_NOT_IN_A_CELL: Final = re.compile(f"[\\x00-\\x1f\\x7f-\\x9f{_TURNS}{_BREAKS}{_LONE}]")
+_ACTING: Final = "\\x00-\\x08\\x0b-\\x1f"
+_NOT_IN_A_CELL: Final = "\\x00-\\x1f"
 _RAW_BYTES: Final = range(0xDC80, 0xDD00)
 
 WIDEST_CELL: Final = 64
@@ -28,12 +29,18 @@ WIDEST_CELL: Final = 64
 
 def escaped(text: str) -> str:
     r"""Text with C0 but newline and tab, C1 and bidirectional controls as escapes: ``\x1b``."""
-    return _ACTING.sub(_escape, text)
+    return _one_of(_ACTING).sub(_escape, text)
 
 
 def cell(text: str) -> str:
     r"""The same for a part of a line: newlines and tabs are escapes, too."""
-    return _NOT_IN_A_CELL.sub(_escape, text)
+    return _one_of(_NOT_IN_A_CELL).sub(_escape, text)
+
+
+@cache
+def _one_of(controls: str) -> re.Pattern[str]:
+    """One of these or of what is never shown; compiled when it is needed, which takes a moment."""
+    return re.compile(f"[{controls}\\x7f-\\x9f{_TURNS}{_BREAKS}{_LONE}]")
 
 
 def width(cells: Iterable[str], most: int = WIDEST_CELL) -> int:
