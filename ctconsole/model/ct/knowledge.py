@@ -7,13 +7,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import numpy as np
-
-from ctconsole.model.ct.keyhash import hash_rows
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     Keys: TypeAlias = npt.NDArray[Any]
@@ -68,16 +65,22 @@ class Translations:
     @cached_property
     def hashes(self) -> Hashes:
         """Hashes of the owners, in order, each once."""
-        return np.unique(hash_rows(_bytes_of(self.owners)))
+        return _hashes_of(self.owners)
 
     @cached_property
     def moved_hashes(self) -> Hashes:
         """The same of those that leave from another port than their own."""
-        return np.unique(hash_rows(_bytes_of(self.owners[~self.kept])))
+        return _hashes_of(self.owners[~self.kept])
 
 
-def _bytes_of(keys: Keys) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), keys.dtype.itemsize)
+def _hashes_of(keys: Keys) -> Hashes:
+    # Here, because verbs that look at no entry start without numpy.
+    import numpy as np
+
+    from ctconsole.model.ct.keyhash import hash_rows
+
+    rows = np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), keys.dtype.itemsize)
+    return np.unique(hash_rows(rows))
 
 
 @dataclass(frozen=True)
