@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Carries the entries of one map over into another, inside the kernel: survey, seed, move and
- * check, each one walk of the old map (bpf_for_each_map_elem, Linux 5.13) by a program that
- * user space runs (BPF_PROG_TYPE_SYSCALL, Linux 5.14).
+ * check, each one walk of a map (bpf_for_each_map_elem, Linux 5.13) by a program that user
+ * space runs (BPF_PROG_TYPE_SYSCALL, Linux 5.14).
  *
  * An iterator over a map's elements would do as well, but some kernels refuse to load one; and
  * here an entry's key may be handed to a helper as it is, and its size is known from the map.
@@ -12,6 +12,12 @@
  * over a key that is there: a full LRU map would evict for such a store, and may overwrite what
  * it was asked to keep. Every key is looked up first and what is there is changed in place.
  *
+ * A lookup by a program marks an entry of an LRU map as used, and a map whose entries are all
+ * marked has forgotten which of them are. So the new map is looked up for what is not known to
+ * be in it only, and counters are moved by a walk of the new map with lookups in the old one.
+ * What is known is kept for each node of the old map: a hash of the key that it was carried
+ * with.
+ *
  * What the words of a value mean comes from the layout of the entries, in read-only data, which
  * the verifier knows as constants: a layout without counters costs no instruction for them.
  *
@@ -19,6 +25,7 @@
  * an LRU node in the running kernel's BTF.
  */
 #include <linux/bpf.h>
+#include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <stdbool.h>
@@ -30,6 +37,7 @@
 #define MAX_WORDS (MAX_VALUE / 4)
 #define NOWHERE	  0xffffffff
 #define TRIES	  8
+#define BLOCK	  1024 /* nodes of one element of `known` */
 
 /* Ranks, the first to go first: expired, closing, the others; in a class the less time left
  * first, then those not used of late. Kept in step with ctconsole/kernel/passes.py. */
@@ -43,13 +51,6 @@ enum rank_class {
 	RANK_LIVE,
 };
 
-/* Which entries a pass takes, by their use as the LRU list knows it. */
-enum heat {
-	HEAT_ANY,
-	HEAT_COLD,
-	HEAT_HOT,
-};
-
 /* What the words of a value are for; mirrored by ctconsole/kernel/passes.py. */
 struct move_layout {
 	__u32 key_size;
@@ -61,7 +62,9 @@ struct move_layout {
 	__u32 counters;	   /* 64-bit words that are counters, one bit a word */
 	__u32 service_counters; /* those of them that are counters in services, too */
 	__u32 largest;		/* 32-bit words of which the larger one holds, one bit a word */
-	__u32 is_lru;		/* nodes have a mark of use */
+	__u32 is_lru;		/* nodes of the old map have a mark of use */
+	__u32 into_lru;		/* those of the new one */
+	__u32 known;		/* nodes that `known` keeps, a power of two; 0: it keeps none */
 	__u32 gathered[MAX_WORDS]; /* bits of each 32-bit word that once set stay set */
 	__u32 newest[MAX_WORDS];   /* bits of each that the younger entry knows better */
 };
@@ -71,34 +74,35 @@ struct move_pass {
 	__u64 cut;   /* entries of a lower rank stay behind */
 	__s64 spare; /* so many entries of rank `cut` go over */
 	__u32 now;   /* the clock of the lifetimes */
-	__u32 heat;  /* enum heat */
 	__u32 share; /* with `shares` above 1: entries whose hash falls on this share only */
 	__u32 shares;
+	__u32 fresh;   /* seed: nobody uses the new map yet, and it has room for all */
 	__u32 counted; /* seed: take counters along instead of leaving zeros */
 	__u32 pad;
 };
 
-/* What the passes since it was last cleared have done. */
+/* What one pass has done. */
 struct move_result {
-	__u64 seen;	   /* entries of the old map */
+	__u64 seen;	   /* entries of the map that was walked */
 	__u64 carried;	   /* stored in the new map */
 	__u64 present;	   /* were there already */
-	__u64 left_behind; /* of too low a rank */
+	__u64 left_behind; /* of too low a rank, and not in the new map */
 	__u64 refused;	   /* the new map took none */
 	__u64 moved;	   /* entries whose counters were moved */
 	__u64 touched;	   /* of these, flags or lifetime were written on both sides */
 	__u64 replaced;	   /* of these, stored anew by the datapath during the move */
 	__u64 contended;   /* words given up after TRIES changes by others */
-	__u64 absent;	   /* check: not in the new map */
-	__u64 counting;	   /* check: still hold a counter */
+	__u64 absent;	   /* not in the new map afterwards */
+	__u64 counting;	   /* counted seed: still hold a counter */
 	__s32 error;	   /* of the last refusal, a negative errno */
 	__u32 pad;
 };
 
-/* All variables, which user space maps into its memory. */
+/* What user space maps into its memory: what a pass is asked, and then what it has done. */
 struct move_state {
 	struct move_pass pass;
 	struct move_result result;
+	__u64 first_node; /* where a pass came by a node first, counted from here */
 };
 
 struct bpf_lru_node {
@@ -112,11 +116,16 @@ struct htab_elem {
 	char key[0];
 } __attribute__((preserve_access_index));
 
-/* The list of nodes that were in use when the kernel last looked (kernel/bpf/bpf_lru_list.h).
- */
-#define LRU_LIST_ACTIVE 0
+/* Lists of nodes (kernel/bpf/bpf_lru_list.h). */
+enum lru_list {
+	LRU_LIST_ACTIVE, /* in use when the kernel last looked */
+	LRU_LIST_INACTIVE,
+	LRU_LIST_FREE,
+	LRU_LOCAL_LIST_FREE,
+};
 
 const volatile struct move_layout layout = {};
+
 struct move_state state = {};
 
 /* The old map and the new one; libbpf puts them here, with their types and sizes. */
@@ -136,10 +145,23 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 } ranks SEC(".maps");
 
+struct known_block {
+	__u32 nodes[BLOCK];
+};
+
+/* For each node of the old map a hash of the key with which it was carried or found in the new
+ * one, 0 for none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct known_block);
+	__uint(max_entries, 1);
+} known SEC(".maps");
+
 #define each_long(i) _Pragma("clang loop unroll(full)") for (__u32 i = 0; i < MAX_LONGS; i++)
 #define each_word(i) _Pragma("clang loop unroll(full)") for (__u32 i = 0; i < MAX_WORDS; i++)
 
-#define count(what) __sync_fetch_and_add(&state.result.what, 1)
+#define count(what) state.result.what++
 
 /* Returns whether the entry belongs to a service, whose words mean other things. */
 static __always_inline bool is_service(const void *key)
@@ -155,26 +177,77 @@ static __always_inline __u32 counters_of(bool service)
 	return service ? layout.service_counters : layout.counters;
 }
 
+/* What an LRU list knows of a node. */
+struct lru_mark {
+	__u8 list; /* enum lru_list */
+	__u8 ref;
+};
+
+/* Returns the mark of the node of a key; a fault leaves zeros, as of one in use. */
+static __always_inline struct lru_mark mark_of(const void *key)
+{
+	__u32 back = bpf_core_field_offset(struct htab_elem, key) -
+		     bpf_core_field_offset(struct htab_elem, lru_node) -
+		     bpf_core_field_offset(struct bpf_lru_node, type);
+	struct lru_mark mark = {};
+
+	bpf_probe_read_kernel(&mark, sizeof(mark), key - back);
+	return mark;
+}
+
 /* Returns whether the entry was used since its list was last looked through. */
 static __always_inline bool is_hot(const void *key)
 {
-	__u32 back = bpf_core_field_offset(struct htab_elem, key) -
-		     bpf_core_field_offset(struct htab_elem, lru_node);
-	struct {
-		__u8 type;
-		__u8 ref;
-	} mark = {};
+	struct lru_mark mark;
 
 	if (!layout.is_lru)
 		return false;
-	back -= bpf_core_field_offset(struct bpf_lru_node, type);
-	/* A fault leaves zeros: in use, which at worst keeps the entry longer. */
-	bpf_probe_read_kernel(&mark, sizeof(mark), key - back);
-	return mark.type == LRU_LIST_ACTIVE || mark.ref;
+	mark = mark_of(key);
+	return mark.list == LRU_LIST_ACTIVE || mark.ref;
+}
+
+/* Returns a hash of the key that is not 0. */
+static __always_inline __u32 hash_of(const void *key)
+{
+	__u32 hash = 0x811c9dc5;
+
+	_Pragma("clang loop unroll(full)") for (__u32 i = 0; i < MAX_KEY; i += 2)
+	{
+		if (i + 2 <= layout.key_size)
+			hash = (hash ^ *(const __u16 *)(key + i)) * 0x01000193;
+	}
+	return hash | 1;
+}
+
+/*
+ * Returns where the key's hash is kept when its entry is in the new map, NULL if that is not
+ * kept. Nodes of an LRU map lie one behind the other from when it is made until it goes
+ * (prealloc_init of kernel/bpf/hashtab.c). Where two shared a place, either would be looked up
+ * once more.
+ */
+static __always_inline __u32 *known_of(const void *key)
+{
+	__u64 size = bpf_core_type_size(struct htab_elem) + ((layout.key_size + 7) & ~7U) +
+		     ((layout.value_size + 7) & ~7U);
+	struct known_block *block;
+	__u64 at, node;
+	__u32 number;
+
+	if (!layout.known)
+		return NULL;
+	/* The distance of two pointers is a number. */
+	at = (const char *)key - (const char *)&state;
+	if (!state.first_node)
+		state.first_node = at;
+	/* Nodes may lie before the first as well as behind it. */
+	node = (at + (size << 32) - state.first_node) / size & (layout.known - 1);
+	number = node / BLOCK;
+	block = bpf_map_lookup_elem(&known, &number);
+	return block ? &block->nodes[node % BLOCK] : NULL;
 }
 
 /* Returns the rank of an entry; the lowest go first where there is no room for all. */
-static __always_inline __u32 rank_of(const void *key, const void *value)
+static __always_inline __u32 rank_of(const void *key, const void *value, bool hot, __u32 now)
 {
 	__u32 class = RANK_LIVE, left = 0;
 
@@ -184,52 +257,42 @@ static __always_inline __u32 rank_of(const void *key, const void *value)
 	if (layout.lifetime_at != NOWHERE) {
 		__u32 lifetime = *(const __u32 *)(value + layout.lifetime_at);
 
-		if (lifetime <= state.pass.now)
+		if (lifetime <= now)
 			class = RANK_EXPIRED;
 		else
-			left = lifetime - state.pass.now;
+			left = lifetime - now;
 		if (left >= RANK_SECONDS)
 			left = RANK_SECONDS - 1;
 	}
-	return class * RANK_CLASS + left * 2 + is_hot(key);
+	return class * RANK_CLASS + left * 2 + hot;
 }
 
-/* Returns whether this pass takes the entry to the new map. */
-static __always_inline bool is_taken(const void *key, const void *value)
+/* Returns whether the entry is one of this pass's share. */
+static __always_inline bool is_mine(const __u32 hash)
+{
+	return state.pass.shares <= 1 || (hash >> 8) % state.pass.shares == state.pass.share;
+}
+
+/* Returns whether an entry of this rank goes over to the new map. */
+static __always_inline bool is_taken(const void *key, const void *value, bool hot)
 {
 	__u64 rank;
 
-	if (state.pass.shares > 1) {
-		__u32 hash = 0x811c9dc5;
-
-		_Pragma("clang loop unroll(full)") for (__u32 i = 0; i < MAX_KEY; i += 2)
-		{
-			if (i + 2 <= layout.key_size)
-				hash = (hash ^ *(const __u16 *)(key + i)) * 0x01000193;
-		}
-		if ((hash >> 8) % state.pass.shares != state.pass.share)
-			return false;
-	}
-	if (state.pass.heat != HEAT_ANY && is_hot(key) != (state.pass.heat == HEAT_HOT))
-		return false;
 	if (!state.pass.cut)
 		return true;
-	rank = rank_of(key, value);
-	if (rank > state.pass.cut)
-		return true;
-	if (rank == state.pass.cut && __sync_fetch_and_add(&state.pass.spare, -1) > 0)
-		return true;
-	count(left_behind);
-	return false;
+	rank = rank_of(key, value, hot, state.pass.now);
+	if (rank != state.pass.cut)
+		return rank > state.pass.cut;
+	return state.pass.spare-- > 0;
 }
 
 /*
  * Store an entry under a key that is not there, its counters zero or taken out of the old one.
  * Returns 0, or a negative errno with the old entry's counters as they were.
  */
-static __always_inline long carry(const void *key, void *value, bool service)
+static __always_inline long carry(const void *key, void *value, bool hot)
 {
-	__u32 counters = counters_of(service);
+	const __u32 counters = counters_of(is_service(key));
 	__u64 copy[MAX_LONGS] = {};
 	long error;
 
@@ -249,6 +312,14 @@ static __always_inline long carry(const void *key, void *value, bool service)
 	error = bpf_map_update_elem(&target, key, copy, BPF_NOEXIST);
 	if (!error) {
 		count(carried);
+		/* What was in use stays so: the kernel then takes the others first. */
+		if (hot && layout.into_lru)
+			bpf_map_lookup_elem(&target, key);
+		return 0;
+	}
+	if (error == -EEXIST && state.pass.fresh) {
+		/* Moved to another place of the list while it was walked. */
+		count(present);
 		return 0;
 	}
 	count(refused);
@@ -261,6 +332,20 @@ static __always_inline long carry(const void *key, void *value, bool service)
 			__sync_fetch_and_add((__u64 *)(value + i * 8), copy[i]);
 	}
 	return error;
+}
+
+/* Returns whether an entry of the old map still holds a counter. */
+static __always_inline bool is_counting(const void *key, const void *value)
+{
+	const __u32 counters = counters_of(is_service(key));
+
+	each_long(i)
+	{
+		if (i * 8 + 8 <= layout.value_size && counters >> i & 1 &&
+		    *(volatile __u64 *)(value + i * 8))
+			return true;
+	}
+	return false;
 }
 
 /* Make one 32-bit word of the new entry hold what either side knows.
@@ -287,9 +372,10 @@ static __always_inline bool join_word(const __u32 i, const __u32 *from, __u32 *i
 	return true;
 }
 
+/* Of the old map: count its ranks. */
 static long survey_one(void *map, const void *key, void *value, void *unused)
 {
-	__u32 rank = rank_of(key, value);
+	__u32 rank = rank_of(key, value, is_hot(key), state.pass.now);
 	__u64 *number = bpf_map_lookup_elem(&ranks, &rank);
 
 	count(seen);
@@ -298,15 +384,40 @@ static long survey_one(void *map, const void *key, void *value, void *unused)
 	return 0;
 }
 
+/* Of the old map: store what is not in the new one. */
 static long seed_one(void *map, const void *key, void *value, void *unused)
 {
-	count(seen);
-	if (!is_taken(key, value))
+	__u32 hash = hash_of(key), *known_word;
+	bool hot;
+
+	if (!is_mine(hash))
 		return 0;
-	if (bpf_map_lookup_elem(&target, key))
+	count(seen);
+	known_word = known_of(key);
+	/* An entry whose counters were moved is there; of one that holds some it is to be seen.
+	 */
+	if (known_word && *known_word == hash &&
+	    !(state.pass.counted && is_counting(key, value))) {
 		count(present);
-	else
-		carry(key, value, is_service(key));
+		return 0;
+	}
+	if (!state.pass.fresh && bpf_map_lookup_elem(&target, key)) {
+		count(present);
+	} else {
+		hot = is_hot(key);
+		if (!is_taken(key, value, hot)) {
+			count(left_behind);
+			count(absent);
+			known_word = NULL;
+		} else if (carry(key, value, hot)) {
+			count(absent);
+			known_word = NULL;
+		}
+	}
+	if (known_word)
+		*known_word = hash;
+	if (state.pass.counted && is_counting(key, value))
+		count(counting);
 	return 0;
 }
 
@@ -329,18 +440,32 @@ static __always_inline bool move_counters(__u32 counters, void *value, void *the
 	return moved;
 }
 
-static long move_one(void *map, const void *key, void *value, void *unused)
+/*
+ * Returns whether the entry at `there` was stored anew, or went, since the walk came by it. A
+ * lookup would mark an entry of an LRU map as used, but there the list tells of a node that it
+ * is free, and the key of one that it was used again.
+ */
+static __always_inline bool is_replaced(const void *key, __u32 hash, const void *there)
 {
-	bool service = is_service(key), newer, moved, touched = false;
-	void *there = bpf_map_lookup_elem(&target, key);
-	__u32 counters = counters_of(service);
+	__u8 list;
+
+	if (!layout.into_lru)
+		return bpf_map_lookup_elem(&target, key) != there;
+	list = mark_of(key).list;
+	return list == LRU_LIST_FREE || list == LRU_LOCAL_LIST_FREE || hash_of(key) != hash;
+}
+
+/* Of the new map: move the counters there that the same key has in the old one. */
+static long move_one(void *map, const void *key, void *there, void *unused)
+{
+	const __u32 hash = hash_of(key), counters = counters_of(is_service(key));
+	bool newer, moved, touched = false;
+	void *value;
 
 	count(seen);
-	if (!there) {
-		if (is_taken(key, value))
-			carry(key, value, service);
+	value = bpf_map_lookup_elem(&source, key);
+	if (!value)
 		return 0;
-	}
 	count(present);
 	newer = layout.lifetime_at != NOWHERE &&
 		*(__u32 *)(value + layout.lifetime_at) > *(__u32 *)(there + layout.lifetime_at);
@@ -356,42 +481,20 @@ static long move_one(void *map, const void *key, void *value, void *unused)
 		count(moved);
 	if (touched)
 		count(touched);
-	if (moved && bpf_map_lookup_elem(&target, key) != there)
+	if (moved && is_replaced(key, hash, there))
 		count(replaced);
 	return 0;
 }
 
-static long check_one(void *map, const void *key, void *value, void *unused)
-{
-	__u32 counters = counters_of(is_service(key));
-	bool counting = false;
-
-	count(seen);
-	each_long(i)
-	{
-		if (i * 8 + 8 <= layout.value_size && counters >> i & 1 &&
-		    *(volatile __u64 *)(value + i * 8))
-			counting = true;
-	}
-	if (counting)
-		count(counting);
-	if (bpf_map_lookup_elem(&target, key))
-		count(present);
-	else
-		count(absent);
-	return 0;
-}
-
 /* Each returns how many entries were looked at, or a negative errno. */
-#define PASS(name, one)                                              \
-	SEC("syscall") int name(void *ctx)                           \
-	{                                                            \
-		return bpf_for_each_map_elem(&source, one, NULL, 0); \
+#define PASS(name, map, one)                                      \
+	SEC("syscall") int name(void *ctx)                        \
+	{                                                         \
+		return bpf_for_each_map_elem(&map, one, NULL, 0); \
 	}
 
-PASS(survey, survey_one)
-PASS(seed, seed_one)
-PASS(move, move_one)
-PASS(check, check_one)
+PASS(survey, source, survey_one)
+PASS(seed, source, seed_one)
+PASS(move, target, move_one)
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

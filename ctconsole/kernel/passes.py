@@ -1,9 +1,9 @@
 """Passes that carry a map's entries over into another one, inside the kernel.
 
-Each is one walk of the old map by a program of ``bpf/move.bpf.c`` that runs until it has seen
-every entry; no entry passes through user space. While a map is being written a walk may miss an
-entry, so passes are repeated until nothing is left, and only the last, on a map that no program
-uses any more, is complete (seen on Linux 6.18: 1 of 50,000 entries missed in 97 walks beside
+Each is one walk of a map by a program of ``bpf/move.bpf.c`` that runs until it has seen every
+entry; no entry passes through user space. While a map is being written a walk may miss an entry,
+so passes are repeated until nothing is left, and only the last, on a map that no program uses
+any more, is complete (seen on Linux 6.18: 1 of 50,000 entries missed in 97 walks beside
 100,000 changes a second).
 """
 
@@ -15,7 +15,6 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,9 +22,11 @@ import numpy as np
 from ctconsole.errors import DatapathError, MissingFeatureError, bpf_error
 from ctconsole.handles import Closing
 from ctconsole.kernel.libbpf import BpfObject
+from ctconsole.kernel.mapwrite import create
 from ctconsole.kernel.programs import program_info
 from ctconsole.kernel.syscall import Cmd, TestRunAttr, bpf
 from ctconsole.model.ct.joining import MAX_VALUE, Joining
+from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.spec import MapInfo
 
 OBJECT: Final = "move.bpf.o"
 
-_PROGRAMS: Final = ("survey", "seed", "move", "check")
+_PROGRAMS: Final = ("survey", "seed", "move")
 
 _MAX_WORDS: Final = MAX_VALUE // 4
 
@@ -60,6 +62,8 @@ _WORDS: Final = np.dtype(
         ("service_counters", "u4"),
         ("largest", "u4"),
         ("is_lru", "u4"),
+        ("into_lru", "u4"),
+        ("known", "u4"),
         ("gathered", "u4", _MAX_WORDS),
         ("newest", "u4", _MAX_WORDS),
     ]
@@ -71,22 +75,17 @@ _PASS: Final = np.dtype(
         ("cut", "u8"),
         ("spare", "i8"),
         ("now", "u4"),
-        ("heat", "u4"),
         ("share", "u4"),
         ("shares", "u4"),
+        ("fresh", "u4"),
         ("counted", "u4"),
         ("pad", "u4"),
     ]
 )
 """``struct move_pass``."""
 
-
-class Heat(IntEnum):
-    """Which entries of an LRU map a pass takes, by their mark of use."""
-
-    ANY = 0
-    COLD = 1
-    HOT = 2
+_BLOCK: Final = 1024
+"""Nodes of one element of ``known``, each with a u4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +93,18 @@ class Tally:
     """What passes did; ``struct move_result`` in its order.
 
     Attributes:
-        seen: entries of the old map that were looked at.
+        seen: entries that were looked at: of the old map, in `Passes.move` of the new one.
         carried: of these, stored in the new map.
         present: were in the new map already.
-        left_behind: of too low a rank for this pass.
+        left_behind: of too low a rank for this pass, and not in the new map.
         refused: the new map took none.
         moved: entries whose counters were added to those in the new map.
         touched: entries of which flags, lifetime or report times had been written on both sides.
         replaced: entries that the datapath stored anew while their counters were moved: what
             was added may be lost.
         contended: words given up because others kept writing them.
-        absent: `Passes.check`: not in the new map.
-        counting: `Passes.check`: still hold a counter in the old map.
+        absent: not in the new map when the pass had seen them.
+        counting: still hold a counter in the old map; not told by a seed without counters.
         error: errno of the last refusal, 0 where there was none.
         spare: of the entries of rank ``cut``, how many more may go over.
     """
@@ -140,27 +139,32 @@ class Passes(Closing):
     """The passes from one map into another. A context manager. One pass runs at a time.
 
     Args:
-        _gate: the write gate.
+        gate: the write gate.
         old: the map whose entries are carried.
         new: the map they are carried into, with the same key and value size.
         joining: what the words of an entry are for.
 
     Raises:
+        BpfError: there is no memory for what is known of the old map's nodes.
         DatapathError: the verifier refuses the programs; carries its log.
         MissingFeatureError: libbpf or the compiled programs are missing, or this kernel cannot
             run such programs (Linux 5.14).
     """
 
-    def __init__(self, _gate: Gate, old: BpfMap, new: BpfMap, joining: Joining) -> None:
+    def __init__(self, gate: Gate, old: BpfMap, new: BpfMap, joining: Joining) -> None:
         self._lock = threading.Lock()
         self._old = old
         self._new = new
+        nodes = known_nodes(old.info, new.info)
+        blocks = max(1, nodes // _BLOCK)
+        spec = MapSpec("known", MapType.ARRAY, 4, 4 * _BLOCK, blocks)
         try:
-            self._object = BpfObject(
-                iterator_objects() / OBJECT,
-                maps={"source": old.fd, "target": new.fd},
-                constants=_constants(joining, is_lru=old.info.type.is_lru),
-            )
+            with create(gate, spec) as known:
+                self._object = BpfObject(
+                    iterator_objects() / OBJECT,
+                    maps={"source": old.fd, "target": new.fd, "known": known.fd},
+                    constants=_constants(joining, old.info, new.info, nodes),
+                )
         except DatapathError as error:
             if "unknown func" in error.log or "invalid program type" in error.log:
                 raise MissingFeatureError(
@@ -194,38 +198,35 @@ class Passes(Closing):
         self,
         *,
         now: int = 0,
-        heat: Heat = Heat.ANY,
         cut: int = 0,
         spare: int = 0,
+        fresh: bool = False,
         counted: bool = False,
     ) -> Tally:
-        """Store what is not in the new map yet, with its counters zero.
+        """Store what is not known to be in the new map and is not there, its counters zero.
+
+        Entries that were used of late are marked so in the new map; no other mark changes.
 
         Args:
             now: the clock of the lifetimes, where ``cut`` is given.
-            heat: which entries.
             cut: entries of a lower rank stay behind.
             spare: so many of rank ``cut`` go over.
-            counted: take the counters along and leave zeros; only where no program writes the
-                old map any more.
+            fresh: nobody has stored in the new map, and it has room for every entry.
+            counted: take the counters along and leave zeros, and look for every entry that still
+                has any; only where no program writes the old map any more.
         """
-        request = _request(now=now, heat=heat, cut=cut, spare=spare, counted=counted)
+        request = _request(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted)
         return self._walk("seed", request)
 
-    def move(self, *, now: int = 0, cut: int = 0, spare: int = 0) -> Tally:
+    def move(self) -> Tally:
         """Add the old map's counters to the entries of the new one and leave zeros.
 
         Only where no program writes the old map any more: its nodes are used again at once, so
         that an exchange could hit another connection's counter. May be repeated, and ended at
-        any moment, without counting anything twice. What is not in the new map is stored there
-        as `seed` does.
+        any moment, without counting anything twice.
         """
-        return self._walk("move", _request(now=now, cut=cut, spare=spare, counted=True))
-
-    def check(self) -> Tally:
-        """Count what is in the new map, what is not, and what still has a counter."""
         with self._lock:
-            return self._run("check", _request())
+            return self._run("move", _request())
 
     def _walk(self, program: str, request: npt.NDArray[np.void]) -> Tally:
         """One walk; one from each CPU where the new map has a pool of nodes for each."""
@@ -261,7 +262,17 @@ class Passes(Closing):
         self._object.close()
 
 
-def _constants(joining: Joining, *, is_lru: bool) -> bytes:
+def known_nodes(old: MapInfo, new: MapInfo | MapSpec) -> int:
+    """For how many nodes of the old map the passes keep what they know, 4 bytes for each.
+
+    Where the new map keeps no marks of use none are needed: an entry is simply looked up.
+    """
+    if not (old.type.is_lru and new.type.is_lru):
+        return 0
+    return max(_BLOCK, 1 << (old.max_entries - 1).bit_length())
+
+
+def _constants(joining: Joining, old: MapInfo, new: MapInfo, nodes: int) -> bytes:
     """The read-only data of the programs."""
     made = np.zeros(1, _WORDS)
     for field in fields(Joining):
@@ -270,7 +281,9 @@ def _constants(joining: Joining, *, is_lru: bool) -> bytes:
             made[field.name][0, : len(value)] = value
         else:
             made[field.name] = value
-    made["is_lru"] = is_lru
+    made["is_lru"] = old.type.is_lru
+    made["into_lru"] = new.type.is_lru
+    made["known"] = nodes
     return made.tobytes()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.gate import Gate
-from ctconsole.kernel.passes import Heat, Passes
+from ctconsole.kernel.passes import Passes
 from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.spec import MapSpec, MapType
@@ -138,8 +138,7 @@ def _best(gate: Gate, count: int, work: Callable[[BpfMap], None]) -> float:
 
 def _carry(gate: Gate, old: BpfMap, new: BpfMap) -> None:
     with Passes(gate, old, new, joining_of(old.info, Layout.V1_18)) as passes:
-        passes.seed(heat=Heat.COLD)
-        passes.seed(heat=Heat.HOT)
+        passes.seed(fresh=True)
         passes.move()
 
 

@@ -175,6 +175,7 @@ class _Resize:
         self._events: list[Event] = []
         self._stages: dict[str, float] = {}
         self._gap = 0.0
+        self._settled: float | None = None
         self._left_behind: dict[int, int] = {}
         self._ticket: Ticket | None = None
         self._undo: Undoable | None = None
@@ -248,22 +249,30 @@ class _Resize:
                     f"{len(left)} programs still use the old map after the switch, {left[0]} "
                     f"among them; ctconsole map users {self._sides[0].path.name} tells whose"
                 )
+            # What the last of them made.
+            self._carry_new()
 
     def _follow(self, ticket: Ticket) -> None:
         """Carry what comes while programs are being moved; cancel where that is wished."""
+        self._settled = time.monotonic()
         ticket.begin()
         waiting = Waiting(ticket)
-        last = time.monotonic()
         while True:
             over = waiting.is_over(_PAUSE)
-            for side in self._sides:
-                side.settle()
-            now = time.monotonic()
-            self._gap, last = max(self._gap, now - last), now
+            self._carry_new()
             if over:
                 return
             self._tell(ResizeProgress(Stage.SWITCH, waiting.progress()))
             self._cancel_point()
+
+    def _carry_new(self) -> None:
+        """Carry what old programs have made since; such an entry may be as old as the last pass."""
+        began = time.monotonic()
+        for side in self._sides:
+            side.settle()
+        if self._settled is not None:
+            self._gap = max(self._gap, time.monotonic() - self._settled)
+        self._settled = began
 
     def _settle(self) -> tuple[int, ...]:
         """Move the counts and let go of the old maps."""

@@ -11,7 +11,7 @@ from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.passes import Heat, Passes, Tally
+from ctconsole.kernel.passes import Passes, Tally
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.model.catalogue import PENDING
 from ctconsole.model.ct.joining import joining_of
@@ -170,14 +170,13 @@ class Side(Closing):
     _spare = 0
 
     def seed(self) -> None:
-        """Carry every entry without its counts: first those not used of late, then the others.
+        """Carry every entry without its counts; the new map is empty and nobody uses it.
 
-        Entries keep the order in which an LRU map would throw them out.
+        What was used of late is marked so there, and an LRU map throws out the others first.
         """
-        for heat in (Heat.COLD, Heat.HOT):
-            tally = self._passes.seed(now=self._now, heat=heat, cut=self._cut, spare=self._spare)
-            self._spare = tally.spare
-            self.seeded += tally
+        tally = self._passes.seed(now=self._now, cut=self._cut, spare=self._spare, fresh=True)
+        self._spare = tally.spare
+        self.seeded += tally
 
     def settle(self) -> None:
         """Carry what has come since, while programs still use the old map."""
@@ -187,14 +186,15 @@ class Side(Closing):
         """Move counters until the old map has none; no program may use it any more.
 
         Returns:
-            What a last look at both found; ``absent`` are those left behind on purpose.
+            What the last pass found; ``absent`` are those left behind on purpose.
 
         Raises:
             CtconsoleError: something is left that cannot be moved.
         """
         for _ in range(MOST_MOVES):
-            self.moved += self._passes.move(now=self._now, cut=self._cut)
-            found = self._passes.check()
+            self.moved += self._passes.move()
+            found = self._passes.seed(now=self._now, cut=self._cut, counted=True)
+            self.seeded += found
             if not found.counting or (found.absent and found.counting <= found.absent):
                 return found
         raise CtconsoleError(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctconsole.kernel.mapwrite import create, update_batch
-from ctconsole.kernel.passes import RANK_SECONDS, Heat, Passes, Tally
+from ctconsole.kernel.passes import RANK_SECONDS, Passes, Tally
 from ctconsole.model.ct.joining import Joining, joining_of
 from ctconsole.model.ct.layout import KEY4, KEY6, CtFlag, Layout, TupleFlag, value_dtype
 from ctconsole.model.spec import MapFlag, MapSpec, MapType
@@ -80,20 +80,18 @@ def test_a_move_adds_counts_once_however_often_it_runs(gate: Gate, stack: ExitSt
     assert (first.present, again.present) == (500, 500)
     assert {value_of(new, key.tobytes())["rx_packets"] for key in keys} == {7}
     assert {value_of(old, key.tobytes())["rx_packets"] for key in keys} == {0}
-    assert run.check() == Tally(seen=500, present=500)
+    assert run.seed(counted=True) == Tally(seen=500, present=500)
 
 
-def test_a_move_brings_what_came_after_the_seed_with_its_counts(
-    gate: Gate, stack: ExitStack
-) -> None:
+def test_a_counted_seed_brings_what_came_last_with_its_counts(gate: Gate, stack: ExitStack) -> None:
     old, new = lru(gate, stack, 4096), lru(gate, stack, 4096)
     keys, values = ct4_rows(10, lifetime=NOW + 60)
     update_batch(gate, old, keys, values)
     run = passes(gate, stack, old, new)
-    assert run.check() == Tally(seen=10, absent=10, counting=10)
-    assert run.move().carried == 10
+    assert run.move() == Tally()
+    assert run.seed(counted=True) == Tally(seen=10, carried=10)
     assert entries_of(new) == {k.tobytes(): v.tobytes() for k, v in zip(keys, values, strict=True)}
-    assert run.check() == Tally(seen=10, present=10)
+    assert run.seed(counted=True) == Tally(seen=10, present=10)
 
 
 def test_the_later_time_and_every_flag_hold(gate: Gate, stack: ExitStack) -> None:
@@ -205,7 +203,7 @@ def used(gate: Gate, stack: ExitStack, live: BpfMap, rows: tuple[np.ndarray, np.
     """Have programs look entries up, as the datapath does with every packet."""
     same = lru(gate, stack, live.info.max_entries)
     update_batch(gate, same, *rows)
-    assert passes(gate, stack, same, live).check().present == len(rows[0])
+    assert passes(gate, stack, same, live).seed().present == len(rows[0])
 
 
 def test_what_was_used_of_late_is_still_there_when_the_new_map_has_been_filled(
@@ -216,8 +214,10 @@ def test_what_was_used_of_late_is_still_there_when_the_new_map_has_been_filled(
     busy = ct4_rows(256, lifetime=NOW + 60, first=300)
     used(gate, stack, old, busy)
     run = passes(gate, stack, old, new)
-    assert run.seed(heat=Heat.COLD).carried == 512
-    assert run.seed(heat=Heat.HOT).carried == 256
+    assert run.seed(fresh=True).carried == 768
+    assert run.seed().present == 768
+    assert run.move().moved == 768
+    assert run.seed(counted=True).present == 768
     # Flows of one packet each.
     update_batch(gate, new, *ct4_rows(512, lifetime=NOW, first=10_000))
     assert {key.tobytes() for key in busy[0]} <= set(entries_of(new))
@@ -226,15 +226,13 @@ def test_what_was_used_of_late_is_still_there_when_the_new_map_has_been_filled(
 def test_a_map_with_nodes_for_each_cpu_takes_all_that_its_cpus_have_room_for(
     gate: Gate, stack: ExitStack
 ) -> None:
-    cpus = len(os.sched_getaffinity(0))
     old = lru(gate, stack, 16384)
     new = lru(gate, stack, 16384, flags=MapFlag.NO_COMMON_LRU)
     update_batch(gate, old, *ct4_rows(12_000, lifetime=NOW + 60))
     before = os.sched_getaffinity(0)
     run = passes(gate, stack, old, new)
-    tally = run.seed()
-    assert (tally.carried, tally.refused) == (12_000, 0)
-    assert tally.seen == 12_000 * cpus
+    tally = run.seed(fresh=True)
+    assert (tally.carried, tally.refused, tally.seen) == (12_000, 0, 12_000)
     assert set(entries_of(new)) == set(entries_of(old))
     assert run.move().moved == 12_000
     assert os.sched_getaffinity(0) == before
@@ -246,7 +244,7 @@ def test_a_full_hash_map_refuses_and_nothing_is_lost(gate: Gate, stack: ExitStac
     update_batch(gate, old, keys, values)
     spec = MapSpec("small", MapType.HASH, 14, 56, 60)
     new = stack.enter_context(create(gate, spec))
-    tally = passes(gate, stack, old, new).move()
+    tally = passes(gate, stack, old, new).seed(counted=True)
     assert (tally.carried, tally.refused, tally.error) == (60, 40, 7)
     kept = value_dtype(Layout.V1_9)
     total = sum(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,15 +10,20 @@ from ctconsole.errors import BpfError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.passes import Passes
+from ctconsole.manager import users
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
-from ctconsole.model.spec import MapFlag
+from ctconsole.manager.resize.sides import Side
+from ctconsole.model.ct.joining import joining_of
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.spec import MapFlag, spec_of
 from tests.support.ct_entries import ct4_rows
 from tests.support.resized import entries_at, only_pin, packets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -68,6 +74,69 @@ def test_what_programs_write_meanwhile_is_carried_and_counted_once(
     assert len(after) == 1130
     # Ten entries were written with three packets each beside the three of the old map.
     assert packets(after) == 3 * (1130 + 10)
+
+
+def test_busy_connections_outlive_a_flood_after_the_resize(
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
+) -> None:
+    busy = ct4_rows(256, lifetime=ktime() + 1000, first=300)
+    with BpfMap.open(pin) as live, mapwrite.create(gate, spec_of(live.info)) as same:
+        mapwrite.update_batch(gate, same, *busy)
+        with Passes(gate, same, live, joining_of(live.info, Layout.V1_9)) as looking_up:
+            assert looking_up.seed().present == 256
+    run(gate, pin, 1536, owner, journal).check()
+    with BpfMap.open(pin) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(3000, lifetime=ktime(), first=10_000))
+    left = set(entries_at(pin))
+    assert {key.tobytes() for key in busy[0]} <= left
+    # Nor were the others marked as used by having been carried.
+    assert not {key.tobytes() for key in ct4_rows(300, lifetime=0)[0]} & left
+
+
+def test_the_gap_reaches_from_one_pass_to_the_end_of_the_next(
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, values = ct4_rows(1, lifetime=ktime() + 500, first=9000)
+    times = []
+    walk = Side.settle
+    tried = threading.Event()
+
+    def settle(side: Side) -> None:
+        """Two slow passes: the first walks at its beginning, the second at its end."""
+        walk(side)
+        times.append(time.monotonic())
+        mapwrite.update_batch(gate, side.old, keys, values)
+        tried.wait(0.2)
+        monkeypatch.setattr(Side, "settle", second)
+
+    def second(side: Side) -> None:
+        tried.wait(0.2)
+        assert side.new.lookup(keys[0].tobytes()) is None
+        walk(side)
+        assert side.new.lookup(keys[0].tobytes())
+        times.append(time.monotonic())
+        monkeypatch.setattr(Side, "settle", walk)
+
+    monkeypatch.setattr(Side, "settle", settle)
+    report = run(gate, pin, 4096, owner, journal)
+    assert report.gap >= times[1] - times[0]
+
+
+def test_what_the_last_program_made_is_no_gap_that_nobody_tells_of(
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ct4_rows(1, lifetime=ktime() + 500, first=9000)
+
+    def left_on(*map_ids: int, but: Collection[int]) -> tuple[int, ...]:
+        with BpfMap.from_id(map_ids[0]) as old:
+            mapwrite.update_batch(gate, old, *rows)
+        threading.Event().wait(0.2)
+        return users.left_on(*map_ids, but=but)
+
+    monkeypatch.setattr("ctconsole.manager.resize.run.left_on", left_on)
+    report = run(gate, pin, 4096, owner, journal)
+    assert rows[0][0].tobytes() in entries_at(pin)
+    assert report.gap >= 0.2
 
 
 def test_a_change_of_flags_keeps_everything_as_well(
