@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 LIBRARY = "libbpf.so.1"
 
 _READ_SIZE = 1 << 16
-_LINE_SIZE = 4096
+_PRINT_SIZE = 1 << 20
+"""libbpf prints a verifier's log at once, and what it refused stands at its end."""
+_REASON_SIZE = 256
 _LOG_TAIL = 25
 
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -132,8 +134,8 @@ class BpfObject(Handle):
 
     def _reason(self, number: int) -> str:
         """What an errno or one of libbpf's own numbers (4000 and up) means."""
-        text = ctypes.create_string_buffer(_LINE_SIZE)
-        self._lib.libbpf_strerror(number, text, _LINE_SIZE)
+        text = ctypes.create_string_buffer(_REASON_SIZE)
+        self._lib.libbpf_strerror(number, text, _REASON_SIZE)
         return text.value.decode("utf-8", "replace")
 
     @property
@@ -235,8 +237,8 @@ def _collected(lib: ctypes.CDLL) -> Iterator[list[str]]:
     def keep(level: int, form: bytes, arguments: int) -> int:
         if level > 1:  # debug
             return 0
-        line = ctypes.create_string_buffer(_LINE_SIZE)
-        libc.vsnprintf(line, ctypes.c_size_t(_LINE_SIZE), form, ctypes.c_void_p(arguments))
+        line = ctypes.create_string_buffer(_PRINT_SIZE)
+        libc.vsnprintf(line, ctypes.c_size_t(_PRINT_SIZE), form, ctypes.c_void_p(arguments))
         lines.append(line.value.decode("utf-8", "replace"))
         return 0
 
