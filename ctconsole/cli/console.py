@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_hint, gate_options
 from ctconsole.cli.options import (
     GivenPath,
@@ -17,8 +18,9 @@ from ctconsole.cli.options import (
     bpf_root_option,
     from_dump_option,
     layout_option,
+    restart_command_option,
 )
-from ctconsole.errors import UsageError
+from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     help="Time between two samples.",
 )
 @click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
+@restart_command_option
 @from_dump_option
 def command(
     *,
@@ -61,14 +64,15 @@ def command(
     allow_writes: bool,
     interval: float,
     theme: str | None,
+    restart_command: str,
     dumps: tuple[Path, ...],
 ) -> int:
     """Open the console: the node's maps, their entries, and what happens to them.
 
     Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, z
-    resizes a map, u undoes that, r recreates a map, R restarts the agent, space freezes, ? lists
-    all keys, q leaves. Maps of an agent that is not ours are only looked at unless
-    --allow-writes is given.
+    resizes a map, u undoes that, r recreates a map, R restarts the agent, ctrl+g guards the
+    tables, space freezes, ? lists all keys, q leaves. Maps of an agent that is not ours are
+    only looked at unless --allow-writes is given.
 
     \b
     Examples:
@@ -89,6 +93,7 @@ def command(
         allow_writes=allow_writes,
         interval=interval,
         theme=theme or "",
+        restart_command=restart_command,
     )
 
 
@@ -101,6 +106,7 @@ def open_console(
     allow_writes: bool = False,
     interval: float = 2.0,
     theme: str = "",
+    restart_command: str = "",
     on_open: Callable[[Leave], None] | None = None,
 ) -> int:
     """Show the console until the person leaves it.
@@ -113,6 +119,7 @@ def open_console(
         allow_writes: make one even where the maps belong to an agent that is not ours.
         interval: seconds between two samples.
         theme: name of a theme, empty for the default.
+        restart_command: what restarts an agent that is not ours, for a shell.
         on_open: handed a function that ends the console from a signal handler. Without it
             SIGTERM and SIGHUP end the console in good order.
 
@@ -146,9 +153,16 @@ def open_console(
     history = StateDir(state_dir).history
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
     source = LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
+    actions = (
+        None
+        if closed
+        else NodeActions(Gate.open(), state_dir, source.reading, source.facts, restart_command)
+    )
+    if actions is not None:
+        _end_cut_off(find_globals(bpf_root))
     app = ConsoleApp(
         source,
-        None if closed else NodeActions(Gate.open(), state_dir, source.reading),
+        actions,
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),
@@ -157,13 +171,29 @@ def open_console(
     )
     if on_open is not None:
         on_open(app.leave)
-    with watching(bpf_root, history, foreign=settings is None):
+    with actions or nullcontext(), watching(bpf_root, history, foreign=settings is None):
         if on_open is not None:
             app.run()
             return app.return_code or 0
         with _ending(app.leave) as ended_by:
             app.run()
     return 128 + ended_by[0] if ended_by else app.return_code or 0
+
+
+def _end_cut_off(folder: Path) -> None:
+    """End a resize that a killed process left on another agent's maps, or tell what to do.
+
+    Nobody is made to wait: where that takes time it is told, and left to ``map resize``.
+    """
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.node.resizing import end_cut_off
+
+    try:
+        told = end_cut_off(Gate.open(), folder, lambda _: None, 0.0)
+    except CtconsoleError as error:
+        told = str(error)
+    if told:
+        message(told)
 
 
 @contextmanager

@@ -56,6 +56,22 @@ class GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+RESTART_COMMAND = "CTCONSOLE_RESTART_COMMAND"
+"""The variable that names what restarts the node's agent."""
+
+
+def restart_command_option(function: _F) -> _F:
+    """``--restart-command COMMAND``, handed over as text."""
+    return click.option(
+        "--restart-command",
+        default="",
+        envvar=RESTART_COMMAND,
+        metavar="COMMAND",
+        help="What restarts an agent that is not ours, for a shell, when its tables are resized; "
+        f"without it you are asked to do it and waited for. Also by ${RESTART_COMMAND}.",
+    )(function)
+
+
 def bpf_root_option(function: _F) -> _F:
     """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
     return click.option(

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError, CtconsoleError
+from ctconsole.handles import Closing
+from ctconsole.history import History
+from ctconsole.kernel import procs
 from ctconsole.manager.recreate import RecreatePlan
 from ctconsole.manager.resize.plan import MapWish, ResizePlan
 from ctconsole.manager.restart import RestartPlan
+from ctconsole.model.catalogue import option_of
 from ctconsole.node import acts
 from ctconsole.node.flushing import FlushPlan, plan_flush
-from ctconsole.node.owner import agent_of
-from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
+from ctconsole.node.guarding import Guarding
+from ctconsole.node.owner import agent_of, is_foreign
+from ctconsole.node.prestage.plan import PrestagePlan, plan_for_agent, plan_prestage
+from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_foreign, resize_maps
+from ctconsole.observe.discovery import discover
+from ctconsole.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,9 +36,10 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.plan import Plan, Report
     from ctconsole.node.flushing import FlushReport
+    from ctconsole.observe.discovery import NodeFacts
 
 
-class NodeActions:
+class NodeActions(Closing):
     """The deeds of `acts`, through the write gate, for `ctconsole.ui.actions.Actions`.
 
     Args:
@@ -39,12 +48,25 @@ class NodeActions:
             of maps that no other running agent of ours looks after.
         reading: how entries are read and judged, from what the console knows already: a plan
             is made at every key, and must not ask agents each time.
+        facts: what the console knows of the node, None where it knows nothing yet.
+        restart_command: what restarts an agent that is not ours, for a shell.
     """
 
-    def __init__(self, gate: Gate, state_dir: Path, reading: Callable[[], Reading]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        state_dir: Path,
+        reading: Callable[[], Reading],
+        facts: Callable[[], NodeFacts | None] = lambda: None,
+        restart_command: str = "",
+    ) -> None:
         self._gate = gate
         self._state_dir = state_dir
         self._reading = reading
+        self._facts = facts
+        self._restart_command = restart_command
+        self._guarding: Guarding | None = None
+        self._guarded: History | None = None
 
     def plan_recreate(self, path: PurePath, max_entries: int) -> RecreatePlan:
         """See `ctconsole.ui.actions.Actions`."""
@@ -52,15 +74,35 @@ class NodeActions:
         settings = agent_of(pin, self._state_dir)
         return acts.plan_recreation(pin, max_entries, self._reading(), settings)
 
-    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan:
+    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan | PrestagePlan:
         """See `ctconsole.ui.actions.Actions`."""
         pin = Path(path)
         settings = agent_of(pin, self._state_dir)
+        facts = self._foreign(pin, settings)
+        if facts is not None:
+            wish = MapWish(max_entries)
+            return plan_prestage(pin, wish, self._reading(), facts, self._restart_command)
         return plan_resizing(pin, MapWish(max_entries), self._reading(), settings)
 
-    def plan_undo(self, path: PurePath) -> ResizePlan:
+    def plan_undo(self, path: PurePath) -> ResizePlan | PrestagePlan:
         """See `ctconsole.ui.actions.Actions`."""
-        return plan_undoing(Path(path), self._reading())
+        pin = Path(path)
+        plan = plan_undoing(pin, self._reading())
+        facts = self._foreign(pin, agent_of(pin, self._state_dir))
+        return plan_for_agent(plan, facts, self._restart_command) if facts else plan
+
+    def _foreign(self, pin: Path, settings: AgentSettings | None) -> NodeFacts | None:
+        """What is known of an agent that is not ours and that sizes this map; None without one."""
+        facts = self._facts()
+        if settings is not None or facts is None or not option_of(pin.name):
+            return None
+        agent = facts.agent
+        if agent is None and not is_foreign(facts.bpf_root):
+            return None
+        if agent is None or not procs.is_same(agent.process):
+            # It was restarted since, or is by now.
+            return discover(facts.bpf_root)
+        return facts
 
     def plan_flush(self, path: PurePath, query: Query, key: bytes | None) -> FlushPlan:
         """See `ctconsole.ui.actions.Actions`."""
@@ -82,6 +124,8 @@ class NodeActions:
                 return self.recreate(plan)
             case ResizePlan():
                 return self.resize(plan, tell, is_cancelled)
+            case PrestagePlan():
+                return self.prestage(plan, tell, is_cancelled)
             case FlushPlan():
                 return self.flush(plan)
             case RestartPlan():
@@ -106,11 +150,41 @@ class NodeActions:
         report = resize_maps(
             self._gate, plan, settings, lambda progress: tell(progress.text), is_cancelled
         )
-        report = acts.record(settings.state_dir if settings else self._state_dir, report)
+        return self._told(acts.record(settings.state_dir if settings else self._state_dir, report))
+
+    def prestage(
+        self, plan: PrestagePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
+    ) -> ResizeReport:
+        """The same for tables of an agent that is not ours, which is restarted."""
+        report = resize_foreign(self._gate, plan, tell, is_cancelled)
+        return self._told(acts.record(self._state_dir, report))
+
+    def _told(self, report: ResizeReport) -> ResizeReport:
         if report.failure and report.unrecorded:
             raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
         report.check()
         return report
+
+    def guard(self, folder: PurePath, *, on: bool) -> str:
+        """See `ctconsole.ui.actions.Actions`."""
+        if self._guarding is None:
+            history = StateDir(self._state_dir).history
+            self._guarded = History(history)
+            record = Recorder(self._guarded.append, source="manager", subject=str(history))
+            self._guarding = Guarding(self._gate, lambda: Path(folder), self._reading, record)
+        return self._guarding.switch(on=on)
+
+    @property
+    def guarding(self) -> str:
+        """See `ctconsole.ui.actions.Actions`."""
+        return self._guarding.told if self._guarding else ""
+
+    def close(self) -> None:
+        """End the guard, if it is on."""
+        if self._guarding is not None:
+            self._guarding.switch(on=False)
+        if self._guarded is not None:
+            self._guarded.close()
 
     def flush(self, plan: FlushPlan) -> FlushReport:
         """Delete what was planned, as far as it still matches."""

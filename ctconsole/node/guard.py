@@ -4,14 +4,22 @@ Cilium removes the pin of a table whose size changed and pins an empty one; its 
 using the old table until each is loaded anew, some seconds later (4 to 25 s were seen with a
 real agent). A guard holds the old table meanwhile: it seeds the new one at once, carries what
 comes until no program uses the old one, and then moves the counts.
+
+While it carries it holds the lock of whoever changes maps. Where somebody else holds that, the
+table is being changed on purpose: a guard then waits for the end, leaves alone what a resize has
+carried over itself, and carries what was dropped.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import BusyError, CtconsoleError, GoneError
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.changing import changing
+from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.resize.undo import Undos
 from ctconsole.model.catalogue import classify
 from ctconsole.node.carrying import (
     Carry,
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.changing import Changing
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.event import Event
 
@@ -45,7 +54,8 @@ class Guard:
     def __init__(self, gate: Gate, folder: Path, reading: Reading) -> None:
         self._gate, self._folder, self._reading = gate, folder, reading
         self._held: dict[Path, tuple[int, BpfMap]] = {}
-        self._carries: dict[Path, Carry] = {}
+        self._carries: dict[Path, list[Carry]] = {}
+        self._changing: Changing | None = None
         for _ in self.look():
             pass
 
@@ -61,16 +71,24 @@ class Guard:
         """
         for path in sorted(self._folder.glob("cilium_ct*")):
             yield from self._look_at(path)
-        for path, carry in list(self._carries.items()):
-            try:
-                if not carry.step():
-                    continue
-            except CtconsoleError as error:
-                yield failed_event(path, error)
-            else:
-                yield carried_event(carry.told)
+        for path, carries in list(self._carries.items()):
+            for carry in list(carries):
+                yield from self._step(path, carry)
+        if not self._carries:
+            self._unlock()
+
+    def _step(self, path: Path, carry: Carry) -> Iterator[Event]:
+        try:
+            if not carry.step():
+                return
+        except CtconsoleError as error:
+            yield failed_event(path, error)
+        else:
+            yield carried_event(carry.told)
+        self._carries[path].remove(carry)
+        if not self._carries[path]:
             del self._carries[path]
-            carry.close()
+        carry.close()
 
     def _look_at(self, path: Path) -> Iterator[Event]:
         try:
@@ -87,21 +105,64 @@ class Guard:
         if entry is None or not entry.is_ct or (before and before[1].info.id == live.info.id):
             live.close()
             return
-        self._held[path] = (number, live)
-        if before is not None:
-            yield from self._replaced(path, before[1], live.info.id)
+        if before is None:
+            self._held[path] = (number, live)
+        elif self._locked(path):
+            self._held[path] = (number, live)
+            if self._is_resized(path):
+                before[1].close()
+            else:
+                yield from self._replaced(path, before[1], live.info.id)
+        else:
+            # Somebody changes it on purpose; it is looked at again until that is over.
+            live.close()
+
+    def _locked(self, path: Path) -> bool:
+        """Hold the lock of whoever changes maps; False where somebody else does."""
+        if self._changing is None:
+            try:
+                self._changing = changing(self._folder, f"carries {path.name} over")
+            except BusyError:
+                return False
+            except CtconsoleError:
+                # The lock cannot be had by anybody then; the entries cannot wait.
+                return True
+        return True
+
+    def _unlock(self) -> None:
+        if self._changing is not None:
+            self._changing.close()
+            self._changing = None
+
+    def _is_resized(self, path: Path) -> bool:
+        """Whether the map pinned now was made by a resize, which has carried everything over."""
+        try:
+            return Undos(journal_of(self._folder).path).of(path).has(path)
+        except (CtconsoleError, OSError):
+            return False
 
     def _replaced(self, path: Path, old: BpfMap, new_id: int) -> Iterator[Event]:
-        was = self._carries.pop(path, None)
-        if was is not None:
-            # Re-created once more before the programs had moved.
+        olds = [old]
+        for was in self._carries.pop(path, []):
+            # Re-created once more before the programs had moved: they may still use that one.
             was.give_up()
             yield carried_event(was.told)
+            with suppress(GoneError):
+                olds.append(BpfMap.from_id(was.told.old_id))
             was.close()
-        new = BpfMap.from_id(new_id)
+        for one in olds:
+            yield from self._carry(path, one, new_id)
+
+    def _carry(self, path: Path, old: BpfMap, new_id: int) -> Iterator[Event]:
+        try:
+            new = BpfMap.from_id(new_id)
+        except GoneError:
+            # And once more; the next look sees to it.
+            old.close()
+            return
         try:
             require_same_sizes(old, new)
-            self._carries[path] = Carry(
+            carry = Carry(
                 self._gate,
                 path,
                 old,
@@ -113,17 +174,26 @@ class Guard:
             old.close()
             new.close()
             yield failed_event(path, error)
+        else:
+            self._carries.setdefault(path, []).append(carry)
+
+    @property
+    def carrying(self) -> int:
+        """How many tables are being carried over."""
+        return len(self._carries)
 
     def close(self) -> Iterator[Event]:
         """Let go of everything; yields what became of tables whose programs had not moved."""
-        for path, carry in self._carries.items():
-            try:
-                carry.give_up()
-                yield carried_event(carry.told)
-            except CtconsoleError as error:
-                yield failed_event(path, error)
-            carry.close()
+        for path, carries in self._carries.items():
+            for carry in carries:
+                try:
+                    carry.give_up()
+                    yield carried_event(carry.told)
+                except CtconsoleError as error:
+                    yield failed_event(path, error)
+                carry.close()
         self._carries.clear()
+        self._unlock()
         for _, live in self._held.values():
             live.close()
         self._held.clear()

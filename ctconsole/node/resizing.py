@@ -11,7 +11,7 @@ from ctconsole.agent import control
 from ctconsole.agent.options import set_values, store_options
 from ctconsole.agent.state import load_endpoints
 from ctconsole.agent.ticket import AgentTicket
-from ctconsole.errors import BusyError, GoneError, UsageError
+from ctconsole.errors import BusyError, GoneError, MissingFeatureError, UsageError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
@@ -185,10 +185,11 @@ def end_cut_off(gate: Gate, folder: Path, tell: Callable[[str], None], patience:
     Raises:
         CtconsoleError: it could not be ended, and is as it was.
     """
-    if not folder.is_dir():
+    try:
+        entry = journal_of(folder).read()
+    except (MissingFeatureError, OSError):
+        # No bpffs, or no place where one could have been journaled.
         return ""
-    journal = journal_of(folder)
-    entry = journal.read()
     if entry is None or entry.foreign is None:
         return ""
     try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
+    from ctconsole.observe.discovery import NodeFacts
     from ctconsole.observe.usage import MapUsage
 
 _SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
@@ -178,6 +179,11 @@ class LiveSource:
             self._facts.wait(_FIRST_ANSWER)
         found = self._facts.reading
         return replace(found, layout=self._layout or found.layout or self._guessed)
+
+    def facts(self) -> NodeFacts | None:
+        """What is known of the node by now. Answers at once."""
+        self._facts.start()
+        return self._facts.latest
 
     def close(self) -> None:
         """Close what asks the kernel, and the history."""

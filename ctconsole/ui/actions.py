@@ -61,6 +61,23 @@ class Actions(Protocol):
         """
         ...
 
+    def guard(self, folder: PurePath, *, on: bool) -> str:
+        """Hold the tables pinned in a folder, so that one that is re-created keeps its entries.
+
+        Args:
+            folder: where they are pinned.
+            on: begin, or let go of them.
+
+        Returns:
+            What was done, in a few words.
+        """
+        ...
+
+    @property
+    def guarding(self) -> str:
+        """What the guard does, in a few words; empty while it is off. Answers at once."""
+        ...
+
     def agent_sizes(self) -> Mapping[str, int]:
         """The table sizes the agent runs with, by option name, e.g. ``bpf-ct-global-tcp-max``.
 

@@ -172,6 +172,11 @@ class ConsoleApp(App[None]):
                 lambda view=tab.view: self.show_view(view),
             )
         yield SystemCommand("Restart agent", "With other table sizes", self.restart_agent)
+        yield SystemCommand(
+            "Guard off" if self._guarding else "Guard on",
+            "Tables that an agent re-creates keep their entries",
+            self.toggle_guard,
+        )
         if isinstance(screen, OverviewScreen) and screen.selected:
             name = screen.selected.info.label
             yield SystemCommand(
@@ -243,6 +248,7 @@ class ConsoleApp(App[None]):
             live=self.source.live,
             frozen=self.frozen,
             read_only=self.actions is None,
+            guard=self._guarding,
             age=max(0.0, now - sample.taken_at) if sample.number else None,
             cost=sample.cost_seconds,
             skipped=sample.skipped,
@@ -368,6 +374,29 @@ class ConsoleApp(App[None]):
             self.flash(f"{row.info.label} is a {kind}: its entries cannot be carried over")
         else:
             self.push_screen(dialogue(row, self.actions), self._done)
+
+    @property
+    def _guarding(self) -> str:
+        return self.actions.guarding if self.actions else ""
+
+    def toggle_guard(self) -> None:
+        """Hold the conntrack tables, or let go of them, or say why not."""
+        pins = [row.info.pin for row in self.ct_maps if row.info.pin is not None]
+        if self.actions is None:
+            self.flash(self.read_only)
+        elif not pins and not self._guarding:
+            self.flash("there is no conntrack table here to guard")
+        else:
+            folder = pins[0].parent if pins else PurePath()
+            self._guard(self.actions, folder, on=not self._guarding)
+
+    @work(thread=True, exclusive=True, group="guard", exit_on_error=False)
+    def _guard(self, actions: Actions, folder: PurePath, *, on: bool) -> None:
+        try:
+            told = actions.guard(folder, on=on)
+        except (CtconsoleError, OSError) as error:
+            told = str(error)
+        self.call_from_thread(self.flash, told)
 
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue for a map, or say why not."""

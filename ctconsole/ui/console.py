@@ -108,6 +108,10 @@ class Console(Protocol):
         """Open the dialogue that restores the size before, or say why not."""
         ...
 
+    def toggle_guard(self) -> None:
+        """Hold the conntrack tables so that a re-created one keeps its entries, or let go."""
+        ...
+
     def recreate(self, row: MapRow) -> None:
         """Open the dialogue that re-creates a map, or say why not."""
         ...

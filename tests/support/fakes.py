@@ -29,6 +29,7 @@ from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import MapInfo, MapType, differences, spec_of
 from ctconsole.node.flushing import FlushPlan, FlushReport
+from ctconsole.node.prestage.plan import PrestagePlan
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from tests.support.ct_tables import elsewhere
 
@@ -258,6 +259,8 @@ class FakeActions:
         unrecorded: why deeds are not in the history, empty where they are.
         held: while it is there and not set, a resize goes on moving programs until cancelled.
         undo: what `plan_undo` restores: the last resize that was done.
+        foreign: what an agent that is not ours needs beside the resize, None where it is ours.
+        guarding: what the guard does; empty while it is off.
     """
 
     source: FakeSource
@@ -266,8 +269,21 @@ class FakeActions:
     unrecorded: str = ""
     held: threading.Event | None = None
     undo: Undoable | None = None
+    foreign: PrestagePlan | None = None
+    guarding: str = ""
 
-    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan:
+    def guard(self, folder: PurePath, *, on: bool) -> str:
+        if self.error:
+            raise self.error
+        self.done.append(("guard", folder, on))
+        self.guarding = "guard on" if on else ""
+        return f"the guard is {'on' if on else 'off'}"
+
+    def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan | PrestagePlan:
+        plan = self._plan_resize(path, max_entries)
+        return replace(self.foreign, resize=plan) if self.foreign else plan
+
+    def _plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan:
         row = self.source.rows[path]
         entries = row.entries or 0
         wish = spec_of(row.info, max_entries=max_entries)
@@ -309,7 +325,7 @@ class FakeActions:
     def plan_undo(self, path: PurePath) -> ResizePlan:
         if self.undo is None or not self.undo.has(Path(path)):
             raise UsageError(f"{path.name} was not resized of late: there is nothing to undo")
-        plan = self.plan_resize(path, self.undo.maps[0].max_entries)
+        plan = self._plan_resize(path, self.undo.maps[0].max_entries)
         return replace(plan, undoes=True)
 
     def resize(
@@ -445,6 +461,8 @@ class FakeActions:
         tell: Callable[[str], None] = lambda _: None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Report:
+        if isinstance(plan, PrestagePlan):
+            return self.resize(plan.resize, tell, is_cancelled)
         if isinstance(plan, ResizePlan):
             return self.resize(plan, tell, is_cancelled)
         if isinstance(plan, RecreatePlan):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from textual.widgets import Button, Input
 
 from ctconsole.errors import BpfError
+from ctconsole.kernel.procs import Process
+from ctconsole.manager.resize.plan import ResizePlan
+from ctconsole.node.prestage.plan import PrestagePlan
+from ctconsole.node.prestage.settings import Setting
 from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
 from tests.support.fakes import CT4, FakeActions, FakeSource
 from tests.support.pilots import (
@@ -175,6 +180,39 @@ async def test_a_size_that_cannot_be_is_named(
         await pilot.press("enter")
         await settle(pilot)
         assert actions.done == []
+
+
+async def test_under_an_agent_that_is_not_ours_the_plan_says_who_does_what(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    file = Path("/etc/cilium/bpf-ct-global-tcp-max")
+    plan = actions.plan_resize(CT4, 1)
+    assert isinstance(plan, ResizePlan)
+    actions.foreign = PrestagePlan(
+        resize=plan,
+        folder=CT4.parent,
+        agent=Process(4711, "cilium-agent", (), 1, 0.0),
+        version="1.18.0",
+        settings=(Setting("bpf-ct-global-tcp-max", "524288", "1048576", file, "524288"),),
+        command="systemctl restart cilium",
+        advice="",
+    )
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        shown = " ".join(screen_text(pilot).replace("│", " ").split())
+        for told in (
+            "524,288 -> 1,048,576 entries",
+            "layout 1.9: rx_packets, rx_bytes, tx_packets and tx_bytes are",
+            "counters, rx_bytes not in a service's entry",
+            "cilium-agent 1.18.0, process 4711",
+            f"{file}: 524288 -> 1048576",
+            "by running: systemctl restart cilium",
+            "nobody can call it back",
+        ):
+            assert told in shown, told
+        await pilot.click("#go")
+        await settle(pilot)
+        assert actions.done == [("resize", CT4, 1 << 20)]
 
 
 async def test_another_map_at_the_pin_is_planned_for_anew(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import Seconds
+from ctconsole.cli.options import Seconds, restart_command_option
 from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import UsageError
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
-
-RESTART_COMMAND: Final = "CTCONSOLE_RESTART_COMMAND"
-"""The variable that names what restarts the node's agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +42,6 @@ class Foreigner:
 
 def restart_options(function: _F) -> _F:
     """``--restart-command`` and ``--patience``."""
-    command = click.option(
-        "--restart-command",
-        default="",
-        envvar=RESTART_COMMAND,
-        metavar="COMMAND",
-        help="What restarts an agent that is not ours, for a shell; without it you are asked to "
-        f"do it and waited for. Also by ${RESTART_COMMAND}.",
-    )
     patience = click.option(
         "--patience",
         type=Seconds(min=1.0),
@@ -61,7 +50,7 @@ def restart_options(function: _F) -> _F:
         metavar="SECONDS",
         help="Undo it after so long without a sign of that agent.",
     )
-    return command(patience(function))
+    return restart_command_option(patience(function))
 
 
 def resize_foreign_map(

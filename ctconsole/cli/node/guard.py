@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
+
+_ENDING: Final = 10.0
+"""Seconds given to a resize that was cut off to be ended before the tables are guarded."""
 
 
 @click.command(name="guard")
@@ -44,7 +47,9 @@ def command(  # noqa: PLR0917 - click hands every option over
     Holds the tables pinned now. When the node's agent, Cilium's or ours, puts a new and empty
     table in the place of one, every entry is carried over within a fraction of a second, what
     the programs add to the old table until they are replaced follows, and counts are added up
-    at the end. A table whose keys or values have another size is told and left alone.
+    at the end. Which fields are counts the layout says, which is told. A table whose keys or
+    values have another size is told and left alone, and one that is resized or re-created on
+    purpose is left to whoever does that until it is over. The console has it as ctrl+g.
 
     \b
     Examples:
@@ -54,10 +59,14 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.manager.interrupts import Interrupts
     from ctconsole.node.guard import PACE, Guard
     from ctconsole.node.reading import reading_of_node
+    from ctconsole.node.resizing import end_cut_off
     from ctconsole.observe.discovery import find_globals
 
     gate = open_gate("Guarding", bpf_root, read_only=read_only, allow_writes=allow_writes)
     folder = find_globals(bpf_root)
+    told = end_cut_off(gate, folder, message, _ENDING)
+    if told:
+        message(told)
     reading = reading_of_node(bpf_root, layout)
     end = None if seconds is None else time.monotonic() + seconds
     with Guard(gate, folder, reading) as guard, Interrupts() as heard:

@@ -104,10 +104,10 @@ def joining_of(info: MapInfo, layout: Layout | None) -> Joining:
 
 
 def counters_told(layout: Layout) -> str:
-    """``layout 1.18: packets and bytes are counters``; which fields are added up, for a person."""
+    """``1.18: packets and bytes are counters``; which fields are added up, for a person."""
     spec = LAYOUTS[layout]
     *some, last = spec.counters
-    text = f"layout {layout}: {', '.join(some)} and {last} are counters"
+    text = f"{layout}: {', '.join(some)} and {last} are counters"
     fewer = [name for name in spec.counters if name not in spec.service_counters]
     if fewer:
         text += f", {' and '.join(fewer)} not in a service's entry"

@@ -19,7 +19,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import AgentError, CtconsoleError
+from ctconsole.errors import AgentError, CtconsoleError, UsageError
 from ctconsole.kernel.clock import boot_id, ct_now
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.interrupts import Interrupts
@@ -77,7 +77,7 @@ def prestage(
         What was done; see `ResizeReport.check`.
 
     Raises:
-        UsageError: the maps are not those planned for; nothing was changed.
+        UsageError: the maps or the agent are not those planned for; nothing was changed.
         CancelledError: it was cancelled before anything was changed.
         BpfError: a new map cannot be made (ENOMEM); nothing was changed.
         OSError: the journal cannot be written; nothing was changed.
@@ -124,6 +124,14 @@ class _Prestage:
     def run(self) -> ResizeReport:
         """Go through the stages."""
         with ExitStack() as stack:
+            restart = stack.enter_context(
+                Restart(self._plan.folder, self._plan.agent, self._plan.command)
+            )
+            restart.look()
+            if restart.happened:
+                raise UsageError(
+                    "The agent was restarted since this was planned", hint="Plan again"
+                )
             try:
                 self._stage(stack)
             except BaseException:
@@ -131,9 +139,6 @@ class _Prestage:
                     table.side.release()
                 self._journal.clear()
                 raise
-            restart = stack.enter_context(
-                Restart(self._plan.folder, self._plan.agent, self._plan.command)
-            )
             try:
                 self._hand_over(restart)
             except (CtconsoleError, OSError) as error:

@@ -93,6 +93,8 @@ class OverviewScreen(SortableView):
                 tooltip="Give the map another size; nothing in it is lost"),
         Binding("u", "undo", "Undo resize", id="map.undo", show=False,
                 tooltip="Restore the size before the last resize; nothing is lost"),
+        Binding("ctrl+g", "guard", "Guard", id="maps.guard", show=False,
+                tooltip="Guard on or off: tables that an agent re-creates keep their entries"),
         Binding("r", "recreate", "Recreate", id="map.recreate",
                 tooltip="Recreate the map with another size; its entries are lost"),
         Binding("R", "restart", "Restart", id="agent.restart",
@@ -171,6 +173,10 @@ class OverviewScreen(SortableView):
         """Open the dialogue, or say why not."""
         if self.selected:
             self.console.recreate(self.selected)
+
+    def action_guard(self) -> None:
+        """Hold the conntrack tables, or let go of them."""
+        self.console.toggle_guard()
 
     def action_restart(self) -> None:
         """Open the dialogue, or say why not."""

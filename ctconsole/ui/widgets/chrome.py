@@ -86,6 +86,7 @@ class Status:
         live: whether a node is looked at, rather than files.
         frozen: whether the screen holds an older sample.
         read_only: whether nothing can be changed.
+        guard: what a guard that is on does; empty while it is off.
         age: seconds since the sample shown was taken; None before the first.
         cost: wall-clock seconds the sample cost.
         skipped: samples left out to keep the budget.
@@ -97,6 +98,7 @@ class Status:
     live: bool = True
     frozen: bool = False
     read_only: bool = False
+    guard: str = ""
     age: float | None = None
     cost: float = 0.0
     skipped: int = 0
@@ -117,6 +119,7 @@ class StatusBar(Widget):
         "status-bar--live",
         "status-bar--frozen",
         "status-bar--read-only",
+        "status-bar--guard",
         "status-bar--quiet",
         "status-bar--old",
         "status-bar--flash",
@@ -150,6 +153,8 @@ class StatusBar(Widget):
         add(f" {mode} " if status.live else " ■ FILES ", style if status.live else "frozen")
         if status.read_only:
             add(" READ-ONLY ", "read-only")
+        if status.guard:
+            add(f"  {clean(status.guard)}", "guard")
         # What was just said goes before what is always there.
         if self.size.width >= _WIDE or not (status.error or status.flash):
             if status.live:

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ctconsole.errors import BusyError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.changing import changing
+from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.resize.plan import MapWish, plan_resize
+from ctconsole.manager.resize.run import resize
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.guard import Guard
+from ctconsole.node.guarding import Guarding
+from ctconsole.recorder import Recorder
 from tests.support.ct_entries import ct4_rows
+from tests.support.foreign import until
 from tests.support.map_users import PinnedUsers
 
 if TYPE_CHECKING:
@@ -32,6 +40,11 @@ READING = Reading(layout=Layout.V1_9)
 
 def table(entries: int, value_size: int = 56) -> MapSpec:
     return MapSpec(NAME, MapType.LRU_HASH, 14, value_size, entries)
+
+
+@pytest.fixture(autouse=True)
+def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -148,3 +161,83 @@ def test_whoever_ends_the_guard_hears_of_programs_that_have_not_moved(
     assert event.fields["moved_after"] is None
     assert "programs still use the old map" in event.message
     assert len(entries_at(pin)) == 1000
+
+
+def test_re_created_twice_before_the_programs_moved_all_is_in_the_last(
+    gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
+) -> None:
+    before = entries_at(pin)
+    with BpfMap.open(pin) as first:
+        recreated(gate, pin, table(8192))
+        assert list(guard.look()) == []
+        recreated(gate, pin, table(16384))
+        told, *_ = guard.look()
+        assert told.fields["moved_after"] is None
+        # The programs never used the one between, and go on with the first.
+        mapwrite.update_batch(gate, first, *ct4_rows(10, lifetime=ktime() + 500, first=9000))
+    programs.begin()
+    programs.wait()
+    assert until(lambda: list(guard.look()) == [] and not guard.carrying)
+    after = entries_at(pin)
+    assert {key: after[key] for key in before} == before
+    assert len(after) == 1010
+
+
+def test_a_table_that_is_changed_on_purpose_is_left_until_that_is_over(
+    gate: Gate, pin: Path, guard: Guard
+) -> None:
+    with changing(pin.parent, "changes it on purpose"):
+        recreated(gate, pin, table(8192))
+        assert list(guard.look()) == []
+        assert entries_at(pin) == {}
+    [event] = events_of(guard)
+    assert event.fields["carried"] == 1000
+    assert until(lambda: not list(guard.look()))
+    changing(pin.parent, "changes it again").close()
+
+
+def test_what_a_resize_has_carried_over_is_left_alone(gate: Gate, pin: Path, guard: Guard) -> None:
+    """Also what it dropped on purpose."""
+    with changing(pin.parent, "resizes it"):
+        plan = plan_resize({pin: MapWish(1024)})
+        resize(gate, plan, None, journal_of(pin.parent)).check()
+        kept = entries_at(pin)
+        assert list(guard.look()) == []
+    assert list(guard.look()) == []
+    assert guard.carrying == 0
+    assert entries_at(pin) == kept
+    # And is held from now on.
+    recreated(gate, pin, table(8192))
+    [event] = events_of(guard)
+    assert event.fields["carried"] == len(kept)
+
+
+def test_nobody_else_changes_maps_while_it_carries(
+    gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
+) -> None:
+    recreated(gate, pin, table(8192))
+    assert list(guard.look()) == []
+    with pytest.raises(BusyError, match="carries cilium_ct4_global over"):
+        changing(pin.parent, "resizes it")
+    programs.begin()
+    programs.wait()
+    events_of(guard)
+    changing(pin.parent, "resizes it").close()
+
+
+def test_the_switch_records_what_was_carried_and_ends_cleanly(gate: Gate, pin: Path) -> None:
+    told: list[Event] = []
+    record = Recorder(told.extend, source="manager", subject="test")
+    switch = Guarding(gate, lambda: pin.parent, lambda: READING, record)
+    assert switch.told == ""
+    assert "holds what is pinned now (1)" in switch.switch(on=True)
+    assert switch.switch(on=True) == "the guard is on already"
+    assert switch.told == "guard on"
+    recreated(gate, pin, table(8192))
+    assert until(lambda: switch.told == "guard on · 1 carried over")
+    assert switch.switch(on=False) == "the guard is off"
+    assert switch.told == ""
+    assert [event.kind for event in told] == [EventKind.MAP_CARRIED]
+    # Nobody holds anything any more: a table re-created now is empty.
+    recreated(gate, pin, table(4096))
+    assert entries_at(pin) == {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from ctconsole.errors import UsageError
@@ -19,9 +21,12 @@ from ctconsole.lab.foreign_agent import ANY_MAP, NAT_MAP, TCP6_MAP, TCP_MAP, TCP
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.plan import MapWish
 from ctconsole.manager.users import users
+from ctconsole.model.ct.layout import Layout, value_dtype
+from ctconsole.node.actions import NodeActions
 from ctconsole.node.prestage.plan import PrestagePlan, plan_for_agent, plan_prestage
 from ctconsole.node.resizing import end_cut_off, plan_undoing, resize_foreign
 from ctconsole.observe.discovery import discover
+from ctconsole.observe.live import LiveSource
 from ctconsole.observe.reading import reading_of
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
@@ -119,7 +124,7 @@ def test_the_agent_takes_over_what_was_made_for_it(running: Running) -> None:
     assert running.is_clean()
     assert "Unpinning map" not in running.node.agent.log.read_text()
     told = {row.label: row.text for row in report.rows}
-    assert told["layout"] == "layout 1.18: packets and bytes are counters"
+    assert told["layout"] == "1.18: packets and bytes are counters"
     assert told["taken over"] == f"{TCP_MAP} as it was made: map {info.id}"
 
 
@@ -128,7 +133,7 @@ def test_the_plan_names_settings_command_and_what_cannot_be_undone(running: Runn
     assert rows["sizes"] == "32,768 -> 65,536 entries"
     assert rows["setting"] == f"{running.file}: {OLD} -> {NEW}"
     assert rows["restart"] == f"by running: {running.command}"
-    assert rows["layout"] == "layout 1.18: packets and bytes are counters"
+    assert rows["layout"] == "1.18: packets and bytes are counters"
     assert rows["agent"].startswith("cilium-agent 1.18.0, process ")
     assert "nobody can call it back" in rows["no way back"]
     by_hand = {row.label: row.text for row in running.plan(command="").rows}
@@ -162,6 +167,29 @@ def test_what_old_programs_make_and_count_meanwhile_is_in_the_new_map(running: R
     assert until(lambda: node.entries(ANY_MAP) >= sent)
     assert sent > 20
     assert node.map_info(ANY_MAP).max_entries == NEW
+
+
+def test_what_both_maps_count_is_added_up(running: Running) -> None:
+    """An entry that the old programs and the new ones write, in the words that 1.18 counts in."""
+    fields = value_dtype(Layout.V1_18)
+    keys, values = ct4_rows(1, lifetime=ktime() + 1000, first=9000)
+    rows = values.view(fields).reshape(-1)
+    rows["packets"], rows["bytes"], rows["backend_id"] = 5, 500, 7
+    with BpfMap.open(running.pin) as old:
+        mapwrite.update_batch(running.gate, old, keys, values)
+    wrote: list[str] = []
+
+    def write(text: str) -> None:
+        if "programs use the old one" in text and not wrote:
+            wrote.append(text)
+            rows["packets"], rows["bytes"] = 2, 200
+            with BpfMap.open(running.pin) as new:
+                mapwrite.update_batch(running.gate, new, keys, values)
+
+    resize_foreign(running.gate, running.plan(), write).check()
+    assert wrote
+    row = np.frombuffer(running.entries()[keys[0].tobytes()], fields)[0]
+    assert (row["packets"], row["bytes"], row["backend_id"]) == (7, 700, 7)
 
 
 def test_both_families_and_translations_that_follow_are_resized_together(
@@ -289,6 +317,37 @@ def test_an_undo_restores_the_size_before_the_same_way(running: Running) -> None
     assert running.entries() == before
     assert running.node.map_info().max_entries == OLD
     assert running.file.read_text() == f"{OLD}\n"
+
+
+def test_the_console_does_the_same_and_knows_a_restarted_agent(
+    running: Running, tmp_path: Path
+) -> None:
+    before = running.entries()
+    root = running.node.agent.bpf_root
+    with (
+        closing(LiveSource(root)) as source,
+        NodeActions(
+            running.gate, tmp_path / "state", source.reading, source.facts, running.command
+        ) as actions,
+    ):
+        assert until(lambda: source.facts() is not None)
+        planned = actions.plan_resize(running.pin, NEW)
+        assert isinstance(planned, PrestagePlan)
+        assert planned.command == running.command
+        running.node.agent.restart()
+        with pytest.raises(UsageError, match="was restarted since this was planned"):
+            actions.carry_out(planned)
+        again = actions.plan_resize(running.pin, NEW)
+        assert isinstance(again, PrestagePlan)
+        assert again.agent
+        assert again.agent.pid == running.node.agent.pid
+        assert not actions.carry_out(again).failure
+        assert running.node.map_info().max_entries == NEW
+        undo = actions.plan_undo(running.pin)
+        assert isinstance(undo, PrestagePlan)
+        assert undo.title == f"Undo the resize of {TCP_MAP}"
+    assert running.entries() == before
+    assert running.is_clean()
 
 
 def killed_at(running: Running, words: str, command: str | None = None) -> None:
