@@ -1,12 +1,14 @@
 """One story for each restart: what the agent, its maps, programs and entries did, in a sentence.
 
 Pure: events go in, a story comes out when its time is over. The events may come from the watcher,
-from the agent's log, or both; what both tell is told once.
+from the agent's log, or both; what both tell is told once. Of a log alone see `savedlog.py`.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ _OPENING = frozenset(
         EventKind.AGENT_START,
         EventKind.MAP_RECREATED,
         EventKind.MAP_MISMATCH,
+        EventKind.AGENT_FAILED,
     }
 )
 """What a restart begins with; other kinds only add to one that is under way."""
@@ -37,7 +40,16 @@ _TOLD = _OPENING | {
     EventKind.SPLIT_BRAIN,
     EventKind.ENTRIES_RETURNED,
     EventKind.ENDPOINT_REGENERATED,
+    EventKind.GC_PASS,
+    EventKind.WARNING,
 }
+
+_BEFORE = frozenset({EventKind.AGENT_OPTION, EventKind.GC_PASS, EventKind.WARNING})
+"""What may come before a restart is known to be one, and belongs to it; told by the log only."""
+
+_MOST_BEFORE = 32
+_MOST_SAID = 8
+"""Lines of one sort that a story repeats."""
 
 
 @dataclass
@@ -96,6 +108,10 @@ class Restart:
     options: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
     maps: dict[str, MapStory] = field(default_factory=dict)
     configured: set[str] = field(default_factory=set)
+    sized: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
+    version: Scalar = None
+    said: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     regenerated: int = 0
     log_lines: int = 0
 
@@ -116,15 +132,36 @@ class Restart:
         self.old_pid = fields.get("pid")
 
     def _agent_start(self, event: Event, fields: Mapping[str, Scalar]) -> None:
-        self.started = event.time
-        self.new_pid = fields.get("pid")
+        if event.source != "agent-log" or self.started is None:
+            self.started = event.time
+        self.new_pid = fields.get("pid", self.new_pid)
+        self.version = fields.get("version", self.version)
         self._until(event)
+
+    def _agent_failed(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        self.failures.append(_sentence(event, fields))
+        self._until(event)
+
+    def _gc_pass(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        deleted, size = fields.get("numDeleted"), fields.get("maxEntries")
+        if deleted is not None and event.source == "agent-log":
+            done = "" if str(fields.get("completed")) == "true" else ", not completed"
+            family, protocol = fields.get("family", ""), fields.get("protocol", "")
+            self.said.append(f"GC {family} {protocol} deleted {deleted} of {size}{done}")
+
+    def _warning(self, event: Event, fields: Mapping[str, Scalar]) -> None:
+        if event.source == "agent-log":
+            self.said.append(_sentence(event, fields))
 
     def _agent_ready(self, event: Event, _: Mapping[str, Scalar]) -> None:
         self._until(event)
 
     def _agent_option(self, event: Event, fields: Mapping[str, Scalar]) -> None:
         # A flag that was not set has its default, which only the agent itself can tell.
+        if "by" in fields:
+            self.sized[event.subject] = (fields.get("new"), fields.get("memory"))
+            if "old" not in fields:
+                return
         old, new = self.options.get(event.subject, (None, None))
         self.options[event.subject] = (old or fields.get("old"), new or fields.get("new"))
 
@@ -177,25 +214,18 @@ class Restart:
     def tell(self, now: float) -> Event:
         """The story as an event of kind STORY at ``now``."""
         begin = self.stopped if self.stopped is not None else self.started or self.first
-        end = max(self.ended, begin)
-        span = f"{_clock(begin)}-{_clock(end)}"
-        if self.started is not None:
-            what = f"agent restarted {span}" if self.stopped else f"agent started {span}"
-        elif self.stopped is not None:
-            what = f"agent went at {_clock(begin)} and did not come back"
-        else:
-            what = f"maps were re-created {span}"
+        end = begin if math.isnan(begin) else max(self.ended, begin)
         options = {**self._options_of_maps(), **self.options}
         changed = [
-            f"{name} {old or 'default'} -> {new or 'default'}"
+            f"{name} {old or 'default'} -> {new or 'default'}{self._cause(name, new)}"
             for name, (old, new) in options.items()
         ]
         about = [", ".join(s.clauses(name, options)) for name, s in self.maps.items()]
-        head = ", ".join([what, *changed, *about[:1]])
+        head = ", ".join([self._what(begin, end, now), *changed, *about[:1]])
         if not about and self.started is not None:
             head += ", no map was re-created"
-        message = "; ".join([head, *about[1:]])
-        bad = any(story.lost or story.left for story in self.maps.values())
+        message = "; ".join([head, *about[1:], *_some(self.failures), *_some(self.said)])
+        bad = bool(self.failures) or any(story.lost or story.left for story in self.maps.values())
         return happened(
             EventKind.STORY,
             "observe",
@@ -205,6 +235,26 @@ class Restart:
             level=Level.WARNING if bad or self.started is None else Level.INFO,
             at=now,
         )
+
+    def _what(self, begin: float, end: float, now: float) -> str:
+        """What happened and when."""
+        span = _span(begin, end, now)
+        release = f" ({self.version})" if self.version else ""
+        if self.started is not None:
+            what = "restarted" if self.stopped is not None else "started"
+            return f"agent{release} {what}{span}"
+        if self.failures:
+            return f"agent failed{span}"
+        if self.stopped is not None:
+            return f"agent went at {_clock(begin)} and did not come back"
+        return f"maps were re-created{span}"
+
+    def _cause(self, option: str, new: Scalar) -> str:
+        """Where dynamic sizing set an option to what it is now, that, and from what memory."""
+        size, memory = self.sized.get(option, (None, None))
+        if size is None or str(size) != str(new):
+            return ""
+        return f" (set by dynamic sizing{f' from {memory:,} bytes of memory' if memory else ''})"
 
     def _options_of_maps(self) -> dict[str, tuple[Scalar, Scalar]]:
         """The options behind the sizes that the agent's log tells, where nobody told them."""
@@ -217,17 +267,18 @@ class Restart:
     def _fields(self, begin: float, end: float, changed: Iterable[str]) -> dict[str, Any]:
         stories = self.maps.values()
         fields: dict[str, Any] = {
-            "begin": begin,
-            "end": end,
-            "seconds": round(end - begin, 3),
+            "begin": None if math.isnan(begin) else begin,
+            "end": None if math.isnan(begin) else end,
+            "seconds": None if math.isnan(begin) else round(end - begin, 3),
             "old_pid": self.old_pid,
             "new_pid": self.new_pid,
             "changed": ", ".join(changed),
             "maps": ", ".join(self.maps),
-            "lost": sum(story.lost or 0 for story in stories),
-            "returned": sum(story.returned or 0 for story in stories),
+            "lost": _sum(story.lost for story in stories),
+            "returned": _sum(story.returned for story in stories),
             "regenerated": self.regenerated,
             "log_lines": self.log_lines,
+            "failures": "; ".join(self.failures),
         }
         for name, story in self.maps.items():
             fields |= story.fields(name)
@@ -246,6 +297,7 @@ class StoryTeller:
         self.window = window
         self.grace = grace
         self._restart: Restart | None = None
+        self._before: deque[Event] = deque(maxlen=_MOST_BEFORE)
 
     def feed(self, event: Event) -> None:
         """Take an event; one that has nothing to do with restarts is ignored."""
@@ -253,9 +305,21 @@ class StoryTeller:
             return
         if self._restart is None:
             if event.kind not in _OPENING:
+                if event.kind in _BEFORE and event.source == "agent-log":
+                    self._before.append(event)
                 return
             self._restart = Restart(event.time, event.time)
+            for one in self._before:
+                # Of times that are not told nobody knows that they are too old.
+                if not event.time > one.time + self.window:
+                    self._restart.take(one)
+            self._before.clear()
         self._restart.take(event)
+
+    @property
+    def under_way(self) -> Restart | None:
+        """The restart that is not told yet."""
+        return self._restart
 
     def due(self, now: float) -> Event | None:
         """The story, once its window is over and its counts are in (or the grace is over)."""
@@ -270,6 +334,34 @@ class StoryTeller:
         """The story as far as it goes, None where nothing happened."""
         restart, self._restart = self._restart, None
         return restart.tell(now) if restart else None
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """All together; None where there are some and nobody told any."""
+    every = list(numbers)
+    known = [number for number in every if number is not None]
+    return None if every and not known else sum(known)
+
+
+def _span(begin: float, end: float, now: float) -> str:
+    """``  11:02:31-11:02:36``, with the date where that is not today's; what is not told is not."""
+    if math.isnan(begin):
+        return ", time not told"
+    day = time.strftime("%Y-%m-%d", time.localtime(begin))
+    today = time.strftime("%Y-%m-%d", time.localtime(now))
+    return f"{'' if day == today else f' {day}'} {_clock(begin)}-{_clock(end)}"
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The first few, each once, and how many there are more."""
+    each = list(dict.fromkeys(lines))
+    more = len(each) - _MOST_SAID
+    return [*each[:_MOST_SAID], *([f"{more} more like these"] if more > 0 else [])]
+
+
+def _sentence(event: Event, fields: Mapping[str, Scalar]) -> str:
+    error = fields.get("error")
+    return f"{event.message}: {error}" if error else event.message
 
 
 def _clock(seconds: float) -> str:

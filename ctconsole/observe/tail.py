@@ -50,7 +50,11 @@ class Lines:
 
 
 def follow_file(
-    path: Path, stopped: Callable[[], bool] = _never, *, from_start: bool = False
+    path: Path,
+    stopped: Callable[[], bool] = _never,
+    *,
+    from_start: bool = False,
+    idle: bool = False,
 ) -> Iterator[str]:
     """Lines added to a file until ``stopped()``, through rotation and truncation.
 
@@ -61,6 +65,7 @@ def follow_file(
         path: the file.
         stopped: asked about ten times a second.
         from_start: also what is in the file already.
+        idle: hand out an empty line where nothing came for a moment.
 
     Raises:
         UsageError: the file cannot be read.
@@ -85,6 +90,8 @@ def follow_file(
                 file.close()
                 file = None
                 continue
+            if idle:
+                yield ""
             time.sleep(POLL_SECONDS)
     finally:
         if file is not None:
@@ -164,8 +171,10 @@ class _Followed:
         return os.pread(self._file.fileno(), size, start) if self._plain else b""
 
 
-def follow_stream(stream: IO[bytes], stopped: Callable[[], bool] = _never) -> Iterator[str]:
-    """Lines of a pipe until its other end is closed or ``stopped()``."""
+def follow_stream(
+    stream: IO[bytes], stopped: Callable[[], bool] = _never, *, idle: bool = False
+) -> Iterator[str]:
+    """Lines of a pipe until its other end is closed or ``stopped()``; ``idle`` as `follow_file`."""
     lines = Lines()
     with selectors.DefaultSelector() as selector:
         try:
@@ -177,6 +186,8 @@ def follow_stream(stream: IO[bytes], stopped: Callable[[], bool] = _never) -> It
             return
         while not stopped():
             if not selector.select(POLL_SECONDS):
+                if idle:
+                    yield ""
                 continue
             chunk = os.read(stream.fileno(), CHUNK)
             if not chunk:
@@ -196,7 +207,8 @@ def follow_journal(
     found = shutil.which(program)
     if found is None:
         raise MissingFeatureError(
-            "There is no journalctl on this node", hint="Give --log FILE or pipe the log to --log -"
+            "There is no journalctl on this node",
+            hint="Give --agent-log FILE or pipe the log to --agent-log -",
         )
     argv = [found, "-f", "-n", "0", "-o", "cat", "-u", unit]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -113,11 +114,14 @@ def _line(event: Event) -> str:
     # A story's sentence says it all; its fields are for programs.
     told = {} if event.kind.value == "story" else event.fields
     fields = " ".join(f"{name}={value}" for name, value in told.items())
-    return f"{_moment(event.time)}  {event.level.value:<7}  {event.message}  {fields}".rstrip()
+    when = _moment(event.time) or "time not told".ljust(29)
+    return f"{when}  {event.level.value:<7}  {event.message}  {fields}".rstrip()
 
 
-def _moment(seconds: float) -> str:
-    """RFC 3339 with milliseconds and the local offset."""
+def _moment(seconds: float) -> str | None:
+    """RFC 3339 with milliseconds and the local offset; None for a time that was not told."""
+    if math.isnan(seconds):
+        return None
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="milliseconds")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,6 +16,7 @@ from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from ctconsole.model.event import Event
@@ -54,11 +56,19 @@ _FIRST_LOOK = 10.0
     help="Events the history keeps; 0 keeps all.",
 )
 @click.option(
+    "--agent-log",
+    "agent_log",
+    metavar="FILE|-|journal",
+    help="Also read what the node's agent writes to its log from now on: a file, standard input, "
+    "or systemd's journal.",
+)
+@click.option(
     "--log",
     "log",
-    metavar="FILE|-|journal",
-    help="Also read the agent's log: a file, standard input, or systemd's journal.",
+    metavar="FILE|-",
+    help="Read a saved log from its beginning, and not the node; - is standard input.",
 )
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes to the log.")
 @click.option(
     "--window",
     type=Seconds(min=1.0),
@@ -81,7 +91,9 @@ def command(  # noqa: PLR0917 - click hands every option over
     file: Path | None,
     max_age: float,
     max_events: int,
+    agent_log: str | None,
     log: str | None,
+    follow: bool,
     window: float,
     seconds: float | None,
     as_json: bool,
@@ -90,14 +102,79 @@ def command(  # noqa: PLR0917 - click hands every option over
 
     Every map pinned, unpinned or replaced, the agent's process going and coming, its changed
     flags and the lines of its log are printed and kept in a history. Each restart is told as
-    one story when its window is over.
+    one story when its window is over. With --log the stories in a log alone are told, each with
+    its day, and of each pod or host its own; they are kept only with --history.
 
     \b
     Examples:
       ctconsole watch
-      ctconsole watch --log journal --json
-      kubectl logs -f -n kube-system ds/cilium | ctconsole watch --log -
+      ctconsole watch --agent-log journal --json
+      ctconsole watch --log cilium-agent.log
+      kubectl logs -f --prefix -n kube-system -l k8s-app=cilium | ctconsole watch --log -
     """
+    if follow and log is None:
+        raise click.UsageError("--follow is for --log; a node is followed in any case.")
+    wanted = _Wanted(file, max_age, max_events, window, seconds, as_json)
+    if log == "journal":
+        agent_log, log = log, None
+    if log is not None:
+        if agent_log is not None:
+            raise click.UsageError("--log reads a log alone; --agent-log a node's beside it.")
+        _tell_log(log, wanted, follow=follow)
+        return
+    _follow_node(bpf_root, state_dir, agent_log, wanted)
+
+
+class _Wanted(NamedTuple):
+    """What both ways share: the history and what it keeps, the times, and how to print."""
+
+    history: Path | None
+    max_age: float
+    max_events: int
+    window: float
+    seconds: float | None
+    as_json: bool
+
+
+def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
+    """The events and stories of a log alone."""
+    import math
+
+    from ctconsole.history import History, Retention
+    from ctconsole.observe.savedlog import LogStories, lines_of, written_at
+
+    keep = Retention(wanted.max_age, wanted.max_events)
+    end = math.inf if wanted.seconds is None else time.monotonic() + wanted.seconds
+    stories = LogStories(wanted.window, written_at(log))
+    untold = 0
+    with ExitStack() as opened:
+        history = None
+        if wanted.history:
+            history = opened.enter_context(History(wanted.history, keep=keep))
+
+        def show(events: Iterable[Event]) -> None:
+            nonlocal untold
+            for event in events:
+                print_event(event, as_json=wanted.as_json)
+                if math.isnan(event.time):
+                    untold += 1
+                elif history is not None:
+                    history.append([event])
+
+        try:
+            lines = lines_of(log, lambda: time.monotonic() >= end, follow=follow)
+            show(stories.tell(lines))
+        except KeyboardInterrupt:
+            message("Ending; a story under way is told as far as it goes")
+        show(stories.finish())
+    if stories.no_year:
+        message("The log tells no year: of each day the last one there was is meant")
+    if untold and history is not None:
+        message(f"{untold} events whose time is not told are not kept in {wanted.history}")
+
+
+def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted: _Wanted) -> None:
+    """Everything that happens on a node from now on."""
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.history import History, Retention
     from ctconsole.observe import tail
@@ -105,16 +182,16 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
 
-    end = None if seconds is None else time.monotonic() + seconds
+    end = None if wanted.seconds is None else time.monotonic() + wanted.seconds
     facts = discover(bpf_root)
     message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
-    path = file or StateDir(state_dir or default_state_dir()).history
+    path = wanted.history or StateDir(state_dir or default_state_dir()).history
     broken = threading.Event()
     failures: list[OSError] = []
 
     def show(event: Event) -> None:
         try:
-            print_event(event, as_json=as_json)
+            print_event(event, as_json=wanted.as_json)
         except OSError as error:
             failures.append(error)
             broken.set()
@@ -126,10 +203,10 @@ def command(  # noqa: PLR0917 - click hands every option over
         rest = max(0.0, end - time.monotonic())
         return rest if most is None else min(rest, most)
 
-    with History(path, keep=Retention(max_age, max_events)) as history:
+    with History(path, keep=Retention(wanted.max_age, wanted.max_events)) as history:
         record = Recorder(history.append, source="observe", subject=str(path), tell=show)
         source = None if log is None else lambda stopped: tail.follow(log, stopped)
-        watcher = Watcher(bpf_root, record, window=window, log=source, history=path)
+        watcher = Watcher(bpf_root, record, window=wanted.window, log=source, history=path)
         try:
             watcher.start(left(_FIRST_LOOK) or 0.0)
             broken.wait(left())

@@ -1,20 +1,18 @@
 """The log of a Cilium agent, line by line, as events.
 
-Read are logrus' logfmt (1.9 to 1.17), slog's (1.18), JSON lines of either, and lines wrapped by a
-container runtime, kubectl or the journal. What the lines mean is one table, `MEANINGS`; other
-lines are left alone.
+How a line is read is `model.readers.logline`. What it means is one table, `MEANINGS`, beside what
+ends an agent; other lines are left alone.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.readers.logline import LONGEST_VALUE, LogLine, parse_line
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
@@ -22,43 +20,36 @@ if TYPE_CHECKING:
 
     from ctconsole.model.event import Scalar
 
-LONGEST_LINE: Final = 1 << 16
-"""Characters of a line that are looked at."""
-
-_MOST_FIELDS = 64
-_JOURNAL_DIGITS: Final = 16
-_LONGEST_VALUE = 4096
-
-_PAIR = re.compile(r'([^\s="]{1,100})=("(?:[^"\\]|\\.)*"|\S*)')
-_POD = r"(?:\[pod/[^\s\]]{1,300}\] )"
-_LOGGER = r"\S{1,255} [\w.-]{1,64}\[\d{1,10}\]: "
-_STAMPED = re.compile(
-    rf"{_POD}?(?P<time>\d{{4}}-\d\d-\d\dT[\d:.,]{{5,20}}(?:Z|[+-]\d\d:?\d\d)) "
-    rf"(?:(?:stdout|stderr) [FP] |{_LOGGER})?"
-)
-_PREFIXED = re.compile(rf"{_POD}|[A-Z][a-z]{{2}} [ \d]\d [\d:]{{8}} {_LOGGER}")
 _PROPERTY = re.compile(r"\b([A-Za-z]{4,10})[ :]\s*([A-Za-z0-9]{1,32})")
 _FLAG = re.compile(r"\s*--([a-z0-9-]{1,100})='(.{0,4096})'\s*", re.DOTALL)
-_SIZING = re.compile(r"option ([a-z0-9-]{1,100}) set by dynamic sizing to ([0-9]{1,20})")
-_MIGRATION = re.compile(r"(Property mismatch in (\S{1,4096}), migrating node to \S{1,4096}!)\s*$")
-"""The one line of syslog's: ``cilium-map-migrate`` moves a pin away (1.9)."""
+_SIZING = re.compile(r"option ([a-z0-9-]{1,100}) set by dynamic sizing to ([0-9]{1,18})\b")
+_MEMORY = re.compile(r"Memory available for map entries \(\S{1,20}% of ([0-9]{1,18})B\)")
+_VERSION = re.compile(r"\s*Cilium (\d{1,3}\.\d{1,3}\.\S{1,60}) .{0,200}go version")
+_ABOUT_MAPS = re.compile(r"\b(?:maps?|tables?|bpffs?|CT|NAT|conntrack)\b", re.IGNORECASE)
+"""What an error is about that keeps tables from being there or of the size asked for."""
 
-_FRACTION = re.compile(r"(\.\d{6})\d+")
+NEEDLES: Final = tuple(
+    word.encode()
+    for word in (
+        *(
+            "BPF map",
+            "map to allow",
+            "map pin",
+            "inning",
+            "pinned",
+            "stale bpf",
+            "CT Map",
+            "migrat",
+        ),
+        *("BPF program", "regenerating restored", "aemon init", "go version", "  --"),
+        *("onntrack", "onnection tracking", "arbage", " gc ", "SNAT entries"),
+        *("dynamic sizing", "Memory available", "fatal", "panic", "=error", '"error"', "=ERROR"),
+    )
+)
+"""Every line that means something has one of these in it."""
 
-_WRAPPERS: Final = (("log", "time"), ("MESSAGE", "__REALTIME_TIMESTAMP"))
-"""Where JSON that carries a line has it, and when: Docker's json-file driver, the journal."""
-
-_LEVELS: Final = {
-    "trace": Level.DEBUG,
-    "debug": Level.DEBUG,
-    "info": Level.INFO,
-    "notice": Level.INFO,
-    "warn": Level.WARNING,
-    "warning": Level.WARNING,
-    "error": Level.ERROR,
-    "fatal": Level.ERROR,
-    "panic": Level.ERROR,
-}
+SIZING: Final = "dynamic sizing"
+"""Field ``by`` of an option that Cilium took from the node's memory."""
 
 _TYPES: Final = {
     "Hash": MapType.HASH,
@@ -108,6 +99,10 @@ MEANINGS: Final[tuple[tuple[str, EventKind], ...]] = (
     ("Conntrack garbage collector interval recalculated", EventKind.GC_PASS),
     ("Deleted orphan SNAT entries from map", EventKind.GC_PASS),
     ("Timeout while waiting for initial conntrack scan", EventKind.AGENT_FAILED),
+    ("Conntrack garbage collection statistics", EventKind.GC_PASS),
+    ("Removed stale bpf map", EventKind.MAP_REMOVED),
+    ("Unlinking migrated node ", EventKind.MAP_UNPINNED),
+    ("Re-pinning node ", EventKind.MAP_PINNED),
     ("Garbage collection CT map failed to finish", EventKind.WARNING),
     ("Garbage collection on ", EventKind.WARNING),
     ("Failed to perform initial ctmap gc scan", EventKind.WARNING),
@@ -118,60 +113,6 @@ MEANINGS: Final[tuple[tuple[str, EventKind], ...]] = (
     ("Daemon initialization completed", EventKind.AGENT_READY),
 )
 """How the messages worth an event begin, of both generations (cilium.md 3.7)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line, whatever its form was.
-
-    Attributes:
-        time: seconds since the Unix epoch, None where the line does not say.
-        level: how loud.
-        message: ``msg``.
-        fields: everything else, as text or as JSON had it.
-    """
-
-    time: float | None
-    level: Level
-    message: str
-    fields: Mapping[str, Any]
-
-
-def parse_line(line: str) -> LogLine | None:
-    """A line of the agent's log; None for anything else. Never raises."""
-    moment, text = _unwrapped(line[:LONGEST_LINE].strip())
-    found = _json_object(text) if text.startswith("{") else None
-    for inner, when in _WRAPPERS:
-        if found is not None and isinstance(found.get(inner), str):
-            moment = moment or _str(found.get(when))
-            text = found[inner].strip()
-            found = _json_object(text) if text.startswith("{") else None
-    if found is None:
-        found = _migration(text) or _logfmt(text)
-    message = found.get("msg")
-    if not isinstance(message, str) or not message:
-        return None
-    # slog writes a level above its own four as ERROR+8.
-    level = _LEVELS.get(_str(found.get("level")).lower().partition("+")[0], Level.INFO)
-    kept = [(name, value) for name, value in found.items() if name not in _HEAD]
-    return LogLine(
-        time=_moment(_str(found.get("time") or found.get("ts")) or moment),
-        level=level,
-        message=message[:_LONGEST_VALUE],
-        fields=MappingProxyType(dict(kept[:_MOST_FIELDS])),
-    )
-
-
-_HEAD = frozenset({"time", "ts", "level", "msg", "source"})
-
-
-def _unwrapped(text: str) -> tuple[str, str]:
-    """When a line was written as far as what carried it tells, and the line itself."""
-    for pattern in (_STAMPED, _PREFIXED):
-        found = pattern.match(text)
-        if found:
-            return found.groupdict().get("time") or "", text[found.end() :]
-    return "", text
 
 
 def properties(value: object) -> dict[str, int | str]:
@@ -188,7 +129,7 @@ def properties(value: object) -> dict[str, int | str]:
             (str(name), str(item)) for name, item in zip(value[::2], value[1::2], strict=False)
         ]
     elif isinstance(value, str):
-        pairs = _PROPERTY.findall(value[:_LONGEST_VALUE])
+        pairs = _PROPERTY.findall(value[:LONGEST_VALUE])
     else:
         return {}
     found: dict[str, int | str] = {}
@@ -211,16 +152,44 @@ def _map_type(told: str | int) -> str:
     return kind.name if kind is not None else text
 
 
-class LogReader:
-    """Turns lines into events, and remembers the flags an agent listed when it started.
+def _type_of_number(told: str | int) -> str:
+    """The name of a map type the log has as a number; what it has as a word stays as written."""
+    return _map_type(told) if isinstance(told, int) else told
 
-    An agent writes each of its flags as ``--name='value'`` at every start, so that the second
-    start a reader sees tells what was changed.
+
+@dataclass(slots=True)
+class _Told:
+    """What one writer of lines has told so far.
+
+    Attributes:
+        flags: of the start before, by name.
+        listing: of the start that is under way.
+        sizes: what dynamic sizing set options to.
+        memory: bytes of the node's memory it went by, None where it was not told.
     """
 
-    def __init__(self) -> None:
-        self._flags: dict[str, str] = {}
-        self._listing: dict[str, str] = {}
+    flags: dict[str, str] = field(default_factory=dict)
+    listing: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    memory: int | None = None
+
+
+class LogReader:
+    """Turns lines into events, and remembers of each pod or host what it told at its start.
+
+    An agent writes each of its flags as ``--name='value'`` at every start, so that the second
+    start a reader sees tells what was changed. Sizes taken from memory it writes at every start
+    too, whether they differ or not.
+
+    Args:
+        newest: see `parse_line`.
+    """
+
+    def __init__(self, newest: float | None = None) -> None:
+        self._newest = newest
+        self._told: dict[str, _Told] = {}
+        self.no_year = False
+        """Whether a time was told without its year."""
 
     def read(self, line: str, now: float) -> list[Event]:
         """The events in one line, mostly none.
@@ -229,45 +198,72 @@ class LogReader:
             line: as it stands in the log.
             now: seconds since the Unix epoch, for lines that do not say when they were written.
         """
-        parsed = parse_line(line)
+        parsed = parse_line(line, self._newest)
         if parsed is None:
             return []
-        flag = _FLAG.fullmatch(parsed.message)
-        if flag:
-            self._listing[flag[1]] = flag[2]
+        self.no_year |= parsed.no_year
+        told = self._told.setdefault(parsed.writer, _Told())
+        if flag := _FLAG.fullmatch(parsed.message):
+            told.listing[flag[1]] = flag[2]
             return []
-        events = list(self._changed_flags(parsed, now)) if self._listing else []
-        event = event_of(parsed, now)
+        if memory := _MEMORY.match(parsed.message):
+            told.memory = int(memory[1])
+            return []
+        events = list(_changed_flags(told, parsed, now)) if told.listing else []
+        sizing = _SIZING.match(parsed.message)
+        event = _sized(told, parsed, now, sizing[1], int(sizing[2])) if sizing else None
+        event = event or event_of(parsed, now)
         return [*events, event] if event else events
 
-    def _changed_flags(self, line: LogLine, now: float) -> Iterator[Event]:
-        """What differs between two listings; the first one tells nothing."""
-        before, after = self._flags, self._listing
-        self._flags, self._listing = after, {}
-        if not before:
-            return
-        for name in sorted(before.keys() | after.keys()):
-            old, new = before.get(name, ""), after.get(name, "")
-            if old != new:
-                fields: dict[str, Scalar] = {"old": old, "new": new}
-                yield _event(
-                    EventKind.AGENT_OPTION, line, now, name, fields, message=f"--{name} changed"
-                )
+
+def _changed_flags(told: _Told, line: LogLine, now: float) -> Iterator[Event]:
+    """What differs between two listings; the first one tells nothing."""
+    before, after = told.flags, told.listing
+    told.flags, told.listing = after, {}
+    if not before:
+        return
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name, ""), after.get(name, "")
+        if old != new:
+            fields: dict[str, Scalar] = {"old": old, "new": new}
+            yield _event(
+                EventKind.AGENT_OPTION, line, now, name, fields, message=f"--{name} changed"
+            )
+
+
+def _sized(told: _Told, line: LogLine, now: float, option: str, size: int) -> Event:
+    """What dynamic sizing set an option to; ``old`` only where that was something else."""
+    before = told.sizes.get(option)
+    told.sizes[option] = size
+    fields: dict[str, Scalar] = {"new": size, "by": SIZING, "memory": told.memory}
+    if before is not None and before != size:
+        fields["old"] = before
+    return _event(EventKind.AGENT_OPTION, line, now, option, fields)
 
 
 def event_of(line: LogLine, now: float) -> Event | None:
-    """What a line means, None where it is not one of `MEANINGS`."""
-    sizing = _SIZING.match(line.message)
-    if sizing:
-        told: dict[str, Scalar] = {"new": sizing[2]}
-        return _event(EventKind.AGENT_OPTION, line, now, sizing[1], told)
+    """What a line means: as `MEANINGS` say, a start, or why an agent does not start."""
+    if version := _VERSION.match(line.message):
+        start: dict[str, Scalar] = {"version": version[1]}
+        return _event(EventKind.AGENT_START, line, now, "cilium-agent", start)
     kind = next((kind for start, kind in MEANINGS if line.message.startswith(start)), None)
+    if kind is None:
+        kind = _failure(line)
     if kind is None:
         return None
     fields = {name: _scalar(value) for name, value in line.fields.items()}
     if kind is EventKind.MAP_MISMATCH:
         fields |= _mismatch(line)
     return _event(kind, line, now, _subject(line), fields)
+
+
+def _failure(line: LogLine) -> EventKind | None:
+    """Whether a line says why an agent ends, or that something is wrong with a map."""
+    if line.fatal:
+        return EventKind.AGENT_FAILED
+    said = f"{line.message} {_str(line.fields.get('error'))}"
+    wrong = line.level is Level.ERROR and _ABOUT_MAPS.search(said[:LONGEST_VALUE])
+    return EventKind.WARNING if wrong else None
 
 
 def _event(
@@ -281,6 +277,8 @@ def _event(
 ) -> Event:
     when = now if line.time is None else line.time
     text = message or line.message
+    if line.writer:
+        fields = {**fields, "writer": line.writer}
     return Event(when, kind, "agent-log", subject, text, line.level, fields)
 
 
@@ -311,7 +309,7 @@ def _mismatch(line: LogLine) -> dict[str, Scalar]:
             "new": ", ".join(str(second[n]) for n in changed) if several else second[changed[0]],
         }
     name, _, rest = line.message.partition(" mismatch for BPF map")
-    plain = _map_type if name == "Map type" else _as_number
+    plain = _type_of_number if name == "Map type" else _as_number
     known = {
         key: plain(value)
         for key, value in (("old", old), ("new", new))
@@ -320,59 +318,11 @@ def _mismatch(line: LogLine) -> dict[str, Scalar]:
     return {"property": name, **known} if not rest and name != line.message else dict(known)
 
 
-def _migration(text: str) -> dict[str, str]:
-    found = _MIGRATION.match(text)
-    return {"level": "warning", "msg": found[1], "file-path": found[2]} if found else {}
-
-
-def _logfmt(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for match in _PAIR.finditer(text):
-        if len(found) > _MOST_FIELDS + len(_HEAD):
-            break
-        found.setdefault(match[1], _unquoted(match[2]))
-    return found
-
-
-def _unquoted(text: str) -> str:
-    """Undo Go's ``strconv.Quote``, which is JSON's but for rare escapes."""
-    if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):  # noqa: PLR2004 - two quotes
-        return text
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text[1:-1]
-    return str(found)
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _moment(text: str) -> float | None:
-    """RFC 3339, or the journal's microseconds, as seconds since the epoch.
-
-    Go writes up to nine digits of a second.
-    """
-    if not text:
-        return None
-    if text.isascii() and text.isdigit() and len(text) == _JOURNAL_DIGITS:
-        return int(text) / 1e6
-    try:
-        return datetime.fromisoformat(_FRACTION.sub(r"\1", text)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value)
-    return text[:_LONGEST_VALUE]
+    return text[:LONGEST_VALUE]
 
 
 def _as_number(value: object) -> Scalar:

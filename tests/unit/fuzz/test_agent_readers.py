@@ -7,7 +7,8 @@ import json
 from ctconsole.errors import FormatError
 from ctconsole.model.names import names_of_agent
 from ctconsole.model.readers import agentjson
-from ctconsole.model.readers.agentlog import event_of, parse_line
+from ctconsole.model.readers.agentlog import event_of
+from ctconsole.model.readers.logline import parse_line
 from tests.support.mutations import mutations
 
 LINES = [

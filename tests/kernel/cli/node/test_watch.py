@@ -25,7 +25,7 @@ def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_pat
         node.agent.start()
         argv = [
             *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", "4"),
-            *("--bpf-root", str(bpffs), "--log", str(node.agent.log)),
+            *("--bpf-root", str(bpffs), "--agent-log", str(node.agent.log)),
             *("--history", str(tmp_path / "history.db")),
         ]
         with subprocess.Popen(
@@ -98,7 +98,7 @@ def test_watch_ends_when_it_was_told_to_whatever_it_waits_for(bpffs: Path, tmp_p
     fifo = tmp_path / "log"
     os.mkfifo(fifo)
     argv = [
-        *(sys.executable, "-m", "ctconsole", "watch", "--for", "0.5", "--log", str(fifo)),
+        *(sys.executable, "-m", "ctconsole", "watch", "--for", "0.5", "--agent-log", str(fifo)),
         *("--bpf-root", str(bpffs), "--history", str(tmp_path / "history.db")),
     ]
     # Far above what a busy machine needs to start it, far below what waiting for a writer took.

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.readers.agentlog import LogReader, parse_line, properties
+from ctconsole.model.readers.agentlog import LogReader, properties
+from ctconsole.model.readers.logline import parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,11 +114,38 @@ def test_what_carries_a_line_tells_its_time_where_the_line_does_not(
 
 @pytest.mark.parametrize("line", [OLD_GENERATION, OLD_AS_JSON])
 @pytest.mark.parametrize(
-    "prefix", ["Apr 09 18:21:00 k8s2 cilium-agent[18719]: ", "[pod/cilium-7x2lq/cilium-agent] "]
+    ("prefix", "writer"),
+    [
+        ("[pod/cilium-7x2lq/cilium-agent] ", "cilium-7x2lq"),
+        ("cilium-7x2lq cilium-agent ", "cilium-7x2lq"),
+        ("cilium-agent-1  | ", "cilium-agent-1"),
+    ],
 )
-def test_what_carries_a_line_without_a_time_is_passed_over(prefix: str, line: str) -> None:
+def test_what_carries_a_line_tells_who_wrote_it(prefix: str, writer: str, line: str) -> None:
     event = only(prefix + line)
-    assert (event.fields["new"], event.time) == (624288, NOW)
+    assert (event.fields["new"], event.fields["writer"], event.time) == (624288, writer, NOW)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["Apr 09 18:21:00", "Apr  9 18:21:00.123456", "Thu 2026-04-09 18:21:00 UTC"]
+)
+def test_the_stamp_of_syslog_and_the_journal_is_the_lines_time(stamp: str) -> None:
+    line = f"{stamp} k8s2 cilium-agent[18719]: {OLD_GENERATION}"
+    told = parse_line(line, datetime(2026, 11, 28, tzinfo=UTC).timestamp())
+    assert told
+    assert told.time
+    moment = datetime.fromtimestamp(told.time, UTC)
+    assert (moment.year, moment.month, moment.day) in {(2026, 4, 9), (2026, 4, 10)}
+    assert (told.writer, told.no_year) == ("k8s2", "2026" not in stamp)
+
+
+def test_a_stamp_without_a_year_is_of_the_last_one_it_may_be_of() -> None:
+    newest = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+    for stamp, year in (("Dec 31 23:59:59", 2025), ("Feb 29 12:00:00", 2024)):
+        told = parse_line(f"{stamp} n cilium[1]: {OLD_GENERATION}", newest)
+        assert told
+        assert told.time
+        assert datetime.fromtimestamp(told.time, UTC).year == year
 
 
 def test_a_line_of_slog_in_json_tells_its_lists() -> None:
@@ -142,9 +170,9 @@ def test_a_line_of_slog_in_json_tells_its_lists() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
-    [("Unknown", "Hash", ("Unknown", "HASH")), (1, 9, ("HASH", "LRU_HASH"))],
+    [("Unknown", "Hash", ("Unknown", "Hash")), (1, 9, ("HASH", "LRU_HASH"))],
 )
-def test_map_types_are_named_alike_whoever_writes_them(
+def test_map_types_stay_as_written_and_numbers_are_named(
     old: object, new: object, told: tuple[str, str]
 ) -> None:
     event = only(
