@@ -16,7 +16,7 @@ from ctconsole.model.ct.table import UNWALKED, CtTable, Walk
 from ctconsole.model.whose import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.knowledge import Knowledge
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.records.spec import RecordKind
     from ctconsole.model.records.table import RecordTable
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.whose import Whose
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+
+_FEW = 1000
+"""Entries of which one has a counter, where anything is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Raw:
         Raises:
             FormatError: the sizes are not those of a conntrack map.
         """
-        return CtTable.from_raw(
+        table = CtTable.from_raw(
             self.info,
             self.layout or guess_layout(self.values).layout,
             self.keys,
@@ -124,12 +129,18 @@ class Raw:
             at_least=not self.at.stamp,
             whose=self.whose,
         )
+        # Every entry is made by a packet, but services' are counted by no release before 1.16.
+        some = table.take(slice(_FEW)).packets.any()
+        return replace(table, counted=not len(table) or bool(some or table.packets.any()))
 
-    def records(self, layout: Layout | None = None) -> RecordTable:
+    def records(
+        self, layout: Layout | None = None, kinds: Collection[RecordKind] = ()
+    ) -> RecordTable:
         """The entries of one of Cilium's other maps.
 
         Args:
             layout: the node's release, None where it is not known.
+            kinds: what a map is taken for whose name says nothing.
 
         Raises:
             FormatError: no record is known for the name and the sizes.
@@ -137,7 +148,13 @@ class Raw:
         from ctconsole.model.records.table import RecordTable
 
         table = RecordTable.from_raw(
-            self.info, self.keys, self.values, layout=layout, now=self.at.seconds, walk=self.walk
+            self.info,
+            self.keys,
+            self.values,
+            layout=layout,
+            now=self.at.seconds,
+            walk=self.walk,
+            kinds=kinds,
         )
         return replace(table, jiffies=self.at.jiffies, hertz=self.at.hertz)
 

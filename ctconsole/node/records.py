@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from ctconsole.errors import FormatError, GoneError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.data import RECORDS
+from ctconsole.model.records.table import fitting
 from ctconsole.node.entries import of_files
+from ctconsole.observe.offline_nodes import folder_of
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.raw import Raw
+    from ctconsole.model.readers.printed import Printed
     from ctconsole.model.records.spec import RecordKind
     from ctconsole.model.records.table import RecordTable
     from ctconsole.observe.offline import Offline
@@ -26,10 +29,18 @@ Decoded: TypeAlias = tuple["Raw", "RecordTable | FormatError"]
 """A map and what its entries mean, or why it cannot be told."""
 
 
-def decoded(raw: Raw, layout: Layout | None = None) -> RecordTable | FormatError:
-    """The entries decoded, or why they cannot be."""
+def decoded(
+    raw: Raw, layout: Layout | None = None, kinds: Collection[RecordKind] = ()
+) -> RecordTable | FormatError:
+    """The entries decoded, or why they cannot be.
+
+    Args:
+        raw: a map.
+        layout: the node's release, None where it is not known.
+        kinds: what a map is taken for whose name says nothing.
+    """
     try:
-        return raw.records(layout)
+        return raw.records(layout, kinds)
     except FormatError as error:
         return error
 
@@ -85,20 +96,36 @@ def from_files(
     """Read files, folders and archives.
 
     Returns:
-        The maps of the kinds, and all that was found.
+        The maps of the kinds, by name or, where the name says nothing, by their sizes; and all
+        that was found, the lists among it that the tool printed.
 
     Raises:
         UsageError: a path cannot be read at all.
-        FormatError: there is no map of these kinds.
+        FormatError: there is no map and no list of these kinds.
     """
     from ctconsole.observe.offline import read_offline
 
     offline = read_offline(paths)
-    raws = [one for one in of_files(offline, now) if wanted(one.info.label, kinds)]
-    if not raws:
+    raws = [one for one in of_files(offline, now) if _is_of(one, kinds)]
+    if not raws and not printed_of(offline, kinds):
         sought = " or ".join(sorted(kind.value for kind in kinds))
         raise offline.without(f"a map of this kind ({sought})", paths)
     return raws, offline
+
+
+def _is_of(one: Raw, kinds: Collection[RecordKind]) -> bool:
+    sizes = one.keys.shape[1], one.values.shape[-1]
+    return wanted(one.info.label, kinds) or bool(fitting(one.info.label, *sizes, kinds))
+
+
+def printed_of(offline: Offline, kinds: Collection[RecordKind]) -> list[Printed]:
+    """The lists of some kinds; those of a node whose very maps are there are not needed."""
+    dumped = {one.node for one in offline.maps if wanted(one.info.label, kinds)}
+    return [
+        one
+        for one in offline.printed
+        if one.kind in kinds and str(folder_of(one.source)) not in dumped
+    ]
 
 
 def generation(names: Iterable[str]) -> tuple[Layout, str]:

@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.errors import FormatError
 from ctconsole.model.catalogue import CATALOGUE, classify
 from ctconsole.model.ct.layout import VALUE_SIZE
 from ctconsole.model.raw import Raw
+from ctconsole.model.readers import documents, node_text
+from ctconsole.model.readers.ct_items import read_ct_items
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
 from ctconsole.model.readers.dump import (
     is_decoded,
@@ -25,13 +28,23 @@ from ctconsole.model.readers.dump import (
 )
 from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
 from ctconsole.model.readers.dump_show import looks_like_show
+from ctconsole.model.readers.lines import LONGEST_TOLD, Told, lines, sort_of
+from ctconsole.model.readers.printed import LISTS, read_printed
 from ctconsole.model.records import data as record_data
+from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.gathered import FileForm
 from ctconsole.observe.offline_nodes import folder_of, is_debuginfo, is_show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ctconsole.model.readers.ct_text import CtListing
+    from ctconsole.model.readers.documents import Item
+    from ctconsole.model.readers.node_text import NodeText
+    from ctconsole.model.readers.printed import PrintedList
+    from ctconsole.model.readers.text_clock import TextClock
     from ctconsole.model.whose import Whose
     from ctconsole.observe.gathered import FoundFile, Gathered
 
@@ -42,6 +55,26 @@ _DUMP_NAME: Final = re.compile(
     r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
 )
 _TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
+_CT_JSON: Final = re.compile(
+    rb'"Key"\s*:\s*\{\s*"DestAddr"[^}]{1,600}\}\s*,\s*"Value"\s*:\s*\{[^}]{0,600}"Lifetime"'
+    rb'|\{\s*"map"\s*:[^{}]{1,400}"source_port"\s*:[^{}]{1,800}"lifetime"\s*:'
+)
+_CT_YAML: Final = re.compile(rb"^- +Key:\s*\n +DestAddr:", re.MULTILINE)
+_CT_CSV: Final = re.compile(rb"map,(?:node,pod,)?protocol,direction,related,source,source_port,")
+_VERBS: Final = {
+    RecordKind.NAT: "nat list",
+    RecordKind.SERVICE: "lb list",
+    RecordKind.POLICY: "policy list",
+    RecordKind.IPCACHE: "ipcache list",
+    RecordKind.ENDPOINT: "endpoint list",
+    RecordKind.METRICS: "metrics list",
+}
+LARGEST_TEXT: Final = 1 << 24
+"""Bytes of a text about a node: an agent's metrics have some 500 kB."""
+
+LARGEST_DOCUMENT: Final = 1 << 28
+"""Bytes of a document with entries; how much memory it may take is looked at, too."""
+
 _LONGEST_NAME: Final = 80
 
 
@@ -60,7 +93,15 @@ def _debuginfo(source: FoundFile, found: Gathered) -> None:
 
 
 def _shown(source: FoundFile, found: Gathered) -> None:
-    found.nodes.show(source.node, found.whole(source, LARGEST_ANSWER))
+    text = found.whole(source, LARGEST_ANSWER)
+    found.nodes.show(source.node, text)
+    before = re.match(rb"(?:(?!\s*[\[{]|\d+: )[^\n]*\n){1,50}", text)
+    told = [
+        Told(line.number, line.offset, sort_of(line.text), line.text[:LONGEST_TOLD])
+        for line in lines([before[0] if before else b""])
+        if line.text.strip()
+    ]
+    found.told(source, told)
 
 
 def _ct_text(source: FoundFile, found: Gathered) -> None:
@@ -71,9 +112,20 @@ def _ct_text(source: FoundFile, found: Gathered) -> None:
             f"{source.name}: {text.repeated} entries stand in it twice; the later one of each is "
             "taken"
         )
-    if problem and not text.listings:
+    _take(source, found, text.listings, text.clocks, problem)
+
+
+def _take(
+    source: FoundFile,
+    found: Gathered,
+    listings: Sequence[CtListing],
+    clocks: Mapping[Whose, TextClock],
+    problem: str,
+) -> None:
+    """Take the entries of some nodes, with what is to be said of the file."""
+    if problem and not listings:
         found.problems.append(problem)
-    for listing in text.listings:
+    for listing in listings:
         for label, (keys, values) in listing.maps.items():
             info = info_of(source.name, label, keys.shape[1], VALUE_SIZE, listing.whose)
             raw = Raw(
@@ -89,11 +141,59 @@ def _ct_text(source: FoundFile, found: Gathered) -> None:
             found.maps.append(raw)
             problem = ""
             found.nodes.text(raw.node, raw.layout)
-    for whose, clock in text.clocks.items():
+    for whose, clock in clocks.items():
         if clock.pairs:
             node = str(_place(source.name, whose))
             found.clocks[source.name, node] = clock
             found.nodes.printed(node, clock)
+
+
+def _ct_items(
+    read_items: Callable[[bytes, str], tuple[list[Item], list[Told]]],
+) -> Callable[[FoundFile, Gathered], None]:
+    def read_them(source: FoundFile, found: Gathered) -> None:
+        try:
+            items, told = read_items(found.whole(source, LARGEST_DOCUMENT), source.name)
+        except FormatError as error:
+            found.problems.append(str(error))
+            return
+        problem = found.told(source, told)
+        read = read_ct_items(items)
+        if read.bad:
+            first = f"the first is number {read.bad[0] + 1} of {len(items)}"
+            bad = f"{source.name}: {len(read.bad)} objects are no conntrack entries; {first}"
+            problem = f"{problem}. {bad}" if problem else bad
+        if read.repeated:
+            found.notes.append(
+                f"{source.name}: {read.repeated} entries stand in it twice; the later one of each "
+                "is taken"
+            )
+        _take(source, found, read.listings, read.clocks, problem)
+
+    return read_them
+
+
+def _printed(one: PrintedList) -> Callable[[FoundFile, Gathered], None]:
+    def read_list(source: FoundFile, found: Gathered) -> None:
+        lists = read_printed(source.blocks, one, source.name)
+        problem = found.told(source, lists[0].told, lists[0].untold)
+        if problem:
+            found.problems.append(problem)
+        found.printed += lists
+
+    return read_list
+
+
+def _node_text(read_text: Callable[[str], NodeText]) -> Callable[[FoundFile, Gathered], None]:
+    def read_it(source: FoundFile, found: Gathered) -> None:
+        text = found.whole(source, LARGEST_TEXT).decode("utf-8", "replace")
+        found.nodes.said(source.node, read_text(text))
+
+    return read_it
+
+
+def _in_head(told: Callable[[str], bool]) -> Callable[[FoundFile], bool]:
+    return lambda source: told(source.head.decode("utf-8", "replace"))
 
 
 def _tool_error(source: FoundFile, found: Gathered) -> None:
@@ -151,6 +251,10 @@ def _is_dump(source: FoundFile) -> bool:
     return (empty and source.named) or (_DUMP_NAME.search(source.name) is not None and empty)
 
 
+def _holds(one: PrintedList) -> Callable[[FoundFile], bool]:
+    return lambda source: one.head.search(source.head.decode("utf-8", "replace")) is not None
+
+
 def _is_promised(source: FoundFile) -> bool:
     """A file that its name says to be a dump, or that was asked for under a map's name."""
     return is_interesting(source.name) and not _TEXT_NAME.search(source.name)
@@ -174,6 +278,43 @@ FORMS: Final[tuple[FileForm, ...]] = (
         "the properties of maps without their entries, as the tool of 1.0 printed them",
         _is_details,
         None,
+    ),
+    FileForm(
+        "conntrack entries in JSON",
+        lambda source: _CT_JSON.search(source.head) is not None,
+        _ct_items(documents.items),
+        "ct list",
+    ),
+    FileForm(
+        "conntrack entries in YAML",
+        lambda source: _CT_YAML.search(source.head) is not None,
+        _ct_items(lambda text, name: (documents.yaml_items(text, name), [])),
+        "ct list",
+    ),
+    FileForm(
+        "our own conntrack listing in CSV",
+        lambda source: _CT_CSV.match(source.head) is not None,
+        _ct_items(lambda text, name: (documents.rows(text, name), [])),
+        "ct list",
+    ),
+    *(FileForm(one.title, _holds(one), _printed(one), _VERBS[one.kind]) for one in LISTS),
+    FileForm(
+        "an agent's status",
+        _in_head(node_text.is_status),
+        _node_text(node_text.read_status),
+        "map list",
+    ),
+    FileForm(
+        "the tool's list of maps",
+        _in_head(node_text.is_map_list),
+        _node_text(node_text.read_map_list),
+        "map list",
+    ),
+    FileForm(
+        "an agent's metrics",
+        _in_head(node_text.is_metrics),
+        _node_text(node_text.read_metrics),
+        "map list",
     ),
     FileForm("an error", lambda source: tool_error(source.head) is not None, _tool_error),
     FileForm("a map's fields", lambda source: is_decoded(source.head), _decoded),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.raw import Raw
     from ctconsole.model.readers.lines import Told
+    from ctconsole.model.readers.printed import Printed
     from ctconsole.model.readers.text_clock import TextClock
 
 _MOST_NAMED: Final = 20
@@ -54,6 +55,7 @@ class Gathered:
         problems: what could not be read, and what tools said of their own failures.
         notes: what else is to be said.
         others: the form of each file that has one.
+        printed: lists of other maps that the tool printed as text.
         clocks: what the listings of each file tell of the clock, by file and node.
     """
 
@@ -62,6 +64,7 @@ class Gathered:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: list[tuple[str, FileForm]] = field(default_factory=list)
+    printed: list[Printed] = field(default_factory=list)
     clocks: dict[tuple[str, str], TextClock] = field(default_factory=dict)
 
     def whole(self, source: FoundFile, limit: int) -> bytes:

@@ -22,7 +22,7 @@ from ctconsole.model.whose import NOBODY, Whose
 from ctconsole.observe import forms, stdin
 from ctconsole.observe.archive import Walker
 from ctconsole.observe.gathered import FoundFile, Gathered
-from ctconsole.observe.offline_nodes import RUNTIME_CONFIG, NodeFiles
+from ctconsole.observe.offline_nodes import RUNTIME_CONFIG, NodeFiles, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.raw import Raw
+    from ctconsole.model.readers.printed import Printed
     from ctconsole.observe.gathered import FileForm
 
 _HEAD: Final = 1 << 16
@@ -46,6 +47,7 @@ class Offline:
         nodes: what else is known of the nodes, by the folders of their files.
         notes: what is to be said though nothing is wrong: lines that are no entries.
         others: the form of every file that has one.
+        printed: lists of other maps that the tool printed as text.
     """
 
     maps: tuple[Raw, ...]
@@ -53,6 +55,7 @@ class Offline:
     nodes: Mapping[str, NodeFiles] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
     others: tuple[tuple[str, FileForm], ...] = ()
+    printed: tuple[Printed, ...] = ()
 
     def node_of(self, one: Raw) -> NodeFiles:
         """What is known of the node a map belongs to."""
@@ -119,7 +122,22 @@ def read_offline(paths: Iterable[Path]) -> Offline:
         for number, one in enumerate(kept, start=1)
     )
     problems = (*walker.problems, *found.problems, *nodes.problems)
-    return Offline(tuple(numbered), problems, nodes.found, tuple(found.notes), tuple(found.others))
+    return Offline(
+        tuple(numbered),
+        problems,
+        nodes.found,
+        tuple(found.notes),
+        tuple(found.others),
+        _owned(found),
+    )
+
+
+def _owned(found: Gathered) -> tuple[Printed, ...]:
+    """The lists, each with its node where the text or the file's path tells."""
+    return tuple(
+        replace(one, whose=one.whose or whose_path(str(folder_of(one.source))))
+        for one in found.printed
+    )
 
 
 def _names(maps: Iterable[Raw]) -> dict[str, Whose]:

@@ -19,6 +19,7 @@ from ctconsole.model.names import Names, names_of_agent
 from ctconsole.model.readers import agentjson
 from ctconsole.model.readers.agentjson import DebugInfo
 from ctconsole.model.readers.dump_show import read_show
+from ctconsole.model.readers.node_text import NO_TEXT
 from ctconsole.model.whose import NOBODY
 from ctconsole.observe.discovery import layout_of
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.readers.node_text import NodeText
     from ctconsole.model.readers.text_clock import TextClock
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.whose import Whose
@@ -81,6 +83,7 @@ class NodeFiles:
         text_clock: what the listings its tool printed tell of the clock; None where none does.
         newest: the newest stamp in its entries, in their units; 0 where there is none.
         whose: what to call it.
+        text: what else texts of the node say of its maps.
     """
 
     told: DebugInfo = field(default_factory=DebugInfo)
@@ -90,17 +93,18 @@ class NodeFiles:
     text_clock: TextClock | None = None
     newest: int = 0
     whose: Whose = NOBODY
+    text: NodeText = NO_TEXT
 
     @property
     def layout(self) -> Layout | None:
         """How conntrack values are laid out, None where only the entries tell."""
-        version = self.told.version
+        version = self.told.version or self.text.version
         return self.text_layout or (layout_of(version) if version else None)
 
     @property
     def hertz(self) -> int:
         """HZ where entries are stamped in jiffies / 256, else 0."""
-        clock = self.told.clock
+        clock = self.told.clock or self.text.clock
         return clock.hertz if clock is not None and clock.uses_jiffies else 0
 
     def at(self, seconds: int = 0, taken_at: float = 0.0) -> Moment:
@@ -125,10 +129,12 @@ class NodeFiles:
         """A dumped map with what the kernel said of it.
 
         The kernel's names are cut short and an old generation may still be there, so that is
-        known only where all maps it may be are alike.
+        known only where all maps it may be are alike. Else the status may tell the size.
         """
         kept = (info.name, info.key_size, info.value_size)
         maybe = [one for one in self.shown if (one.name, one.key_size, one.value_size) == kept]
+        if not maybe:
+            return replace(info, max_entries=self.text.sizes.get(info.label, info.max_entries))
         if len({(one.type, one.max_entries, one.flags) for one in maybe}) != 1:
             return info
         one = maybe[0]
@@ -166,6 +172,7 @@ class Nodes:
             told=found.told if found.told != DebugInfo() else above.told,
             shown=found.shown or above.shown,
             alive_at=found.alive_at or above.alive_at,
+            text=above.text.joined(found.text),
         )
 
     def named(self, node: str, whose: Whose) -> None:
@@ -175,6 +182,11 @@ class Nodes:
     def stamped(self, node: str, newest: int) -> None:
         """Take the newest stamp of a node's entries."""
         self._found[node] = replace(self._own(node), newest=newest)
+
+    def said(self, node: str, text: NodeText) -> None:
+        """Take what a text says of a node's maps."""
+        own = self._own(node)
+        self._found[node] = replace(own, text=own.text.joined(text))
 
     def printed(self, node: str, clock: TextClock) -> None:
         """Take what a listing tells of a node's clock."""

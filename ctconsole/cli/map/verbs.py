@@ -66,7 +66,7 @@ command.add_command(advise)
 @json_option
 def list_(
     dumps: tuple[Path, ...], output: str, verbose: bool, bpf_root: Path, as_json: bool
-) -> None:
+) -> int:
     """List every pinned map with its fill, exact where the kernel counts.
 
     \b
@@ -84,15 +84,17 @@ def list_(
             raise UsageError(f"--output {output} is asked of an agent; no dump and no --json there")
         text = agents_list(bpf_root, as_json=output == "cilium-json", verbose=verbose)
         click.echo(text, nl=False)
-        return
+        return 0
     as_json = as_json or output == "json"
     from ctconsole.cli.map import files as map_offline
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.mounts import is_bpffs
 
-    rows = (
-        map_offline.describe(dumps) if dumps else _describe(pinned_maps(bpf_root, message).values())
-    )
+    sound = True
+    if dumps:
+        rows, sound = map_offline.describe(dumps)
+    else:
+        rows = _describe(pinned_maps(bpf_root, message).values())
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
@@ -102,6 +104,7 @@ def list_(
         map_offline.print_rows(rows)
     else:
         _print_table(rows)
+    return 0 if sound else 1
 
 
 @command.command()

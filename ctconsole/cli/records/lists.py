@@ -17,6 +17,7 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
+from ctconsole.errors import FormatError
 from ctconsole.model.cilium.services import ServiceView
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.spec import RecordKind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.raw import Raw
+    from ctconsole.model.readers.printed import Printed
     from ctconsole.node.records import Decoded
     from ctconsole.observe.discovery import Fact
 
@@ -230,8 +232,14 @@ class _Listing:
             names = [one.info.label for one in offline.maps]
             if offline.layout is not None:
                 told = Fact(offline.layout, "told by the text or the agent in the files")
+            for note in offline.notes:
+                message(f"ctconsole: {note}")
             for problem in offline.problems:
                 self._complain(problem)
+            printed = records.printed_of(offline, self._kinds)
+            if printed:
+                yield from self._with_printed(found, printed)
+                return
         else:
             facts = discover(root)
             told = facts.layout
@@ -241,6 +249,38 @@ class _Listing:
             self._layout, reason = (told.value, told.origin) if told else records.generation(names)
             message(f"layout {self._layout}: {reason}")
         yield from self._rendered(found)
+
+    def _with_printed(self, found: Iterable[Raw], lists: list[Printed]) -> Iterator[memoryview]:
+        """Maps, and lists that were read from the tool's text.
+
+        Raises:
+            FormatError: they are to be printed as the tool prints them, which they are already.
+        """
+        from ctconsole.model.listing import printed
+        from ctconsole.model.listing.records import render_records_ndjson
+
+        texts: Iterable[str]
+        match self._output:
+            case "table":
+                yield from self._for_people(found)
+                texts = (text for one in lists for text in printed.render_printed_table(one))
+            case "csv":
+                yield from self._rendered(found)
+                texts = printed.render_printed_csv(lists)
+            case "json" | "ndjson":
+                lines = b"".join(render_records_ndjson(self._tables(found))).decode().splitlines()
+                objects = [*lines, *printed.printed_objects(lists)]
+                if self._output == "ndjson":
+                    texts = (f"{one}\n" for one in objects)
+                else:
+                    texts = ("[", ",\n".join(objects), "\n]\n" if objects else "]\n")
+            case _:
+                raise FormatError(
+                    f"{lists[0].source} is what Cilium's tool printed; of a text no other text can "
+                    "be made as the tool prints it"
+                )
+        for text in texts:
+            yield memoryview(text.encode())
 
     def _rendered(self, found: Iterable[Raw]) -> Iterator[memoryview]:
         from ctconsole.model.listing import records as ours
@@ -296,7 +336,7 @@ class _Listing:
         for raw in found:
             if raw.problem:
                 self._complain(raw.problem)
-            yield raw, decoded(raw, self._layout)
+            yield raw, decoded(raw, self._layout, self._kinds)
 
     def _complain(self, problem: str) -> None:
         message(f"ctconsole: {problem}")

@@ -107,7 +107,10 @@ def _tcp(flags: int) -> str:
 def counters(one: CtTable, _called: Called | None) -> Facts:
     """Every counter of the layout that counts in such an entry."""
     names = one.spec.service_counters if one.service[0] else one.spec.counters
-    return [(name.replace("_", " "), f"{one.values[name][0]:,}") for name in names]
+    return [
+        (name.replace("_", " "), f"{one.values[name][0]:,}" if one.counted else "not counted")
+        for name in names
+    ]
 
 
 def flags(one: CtTable, _called: Called | None) -> Facts:

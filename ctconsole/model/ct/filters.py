@@ -13,7 +13,7 @@ import numpy as np
 
 from ctconsole.errors import UsageError
 from ctconsole.model.ct.asking import ASKED
-from ctconsole.model.ct.risk import Change, judge
+from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
     ALIVE,
@@ -144,7 +144,12 @@ def states() -> FilterRule:
     def test(_compare: Compare, value: str, term: str) -> Test:
         word = fold(value)
         if word == ALIVE:
-            return lambda table: table.alive
+
+            def alive(table: CtTable) -> Bools:
+                needs_clock(table, term)
+                return table.alive
+
+            return alive
         if word == UNANSWERED:
             return lambda table: np.asarray(
                 (table.state == State.OPENING) | (table.state == State.ONE_WAY)
@@ -152,7 +157,13 @@ def states() -> FilterRule:
         code = known.get(word)
         if code is None:
             raise _wrong(term, value, ", ".join(words))
-        return lambda table: np.asarray(table.state == code)
+
+        def state(table: CtTable) -> Bools:
+            if code == State.EXPIRED:
+                _needs_bound(table, term)
+            return np.asarray(table.state == code)
+
+        return state
 
     return FilterRule(ASKED["state"], test, words=words, bare=True)
 
@@ -209,7 +220,13 @@ def risks() -> FilterRule:
         code = known.get(fold(value))
         if code is None:
             raise _wrong(term, value, ", ".join(words))
-        return lambda table: np.asarray(judge(table, Change.RECREATE).risk == code)
+
+        def risk(table: CtTable) -> Bools:
+            if code == Risk.DEAD:
+                _needs_bound(table, term)
+            return np.asarray(judge(table, Change.RECREATE).risk == code)
+
+        return risk
 
     return FilterRule(ASKED["risk"], test, words=words, judges=True)
 
@@ -274,29 +291,71 @@ def ports(asked: Asked, *sides: str) -> FilterRule:
     return FilterRule(asked, make, ordered=True)
 
 
-def _measure(column: Callable[[CtTable], Numbers], units: Mapping[str, int]) -> Reader:
-    """A number of an entry."""
+def _measure(
+    column: Callable[[CtTable], Numbers],
+    units: Mapping[str, int],
+    needs: Callable[[CtTable, str], None] = lambda _table, _term: None,
+) -> Reader:
+    """A number of an entry; ``needs`` raises where a table does not tell it."""
 
     def make(compare: Compare, value: str, term: str) -> Test:
         number = _number(value, term, units)
-        return lambda table: compare.holds(column(table), number)
+
+        def test(table: CtTable) -> Bools:
+            needs(table, term)
+            return compare.holds(column(table), number)
+
+        return test
 
     return make
 
 
+def needs_clock(table: CtTable, term: str) -> None:
+    """Refuse to answer what only the clock tells, rather than matching all or none.
+
+    Raises:
+        UsageError: the clock is not known, or only from when on.
+    """
+    if len(table) and not table.has_clock:
+        since = f" (it was at least {table.now})" if table.at_least else ""
+        raise UsageError(
+            f"{term!r} needs the node's clock, which is not known of {table.info.label}{since}",
+            hint="Tell it with --now",
+        )
+
+
+def _needs_bound(table: CtTable, term: str) -> None:
+    """The same, where it is enough to know of some entries that they are dead."""
+    if not table.at_least:
+        needs_clock(table, term)
+
+
+def needs_counters(table: CtTable, term: str) -> None:
+    """Refuse to answer what only counters tell.
+
+    Raises:
+        UsageError: nobody counts packets and bytes.
+    """
+    if not table.counted:
+        raise UsageError(
+            f"{term!r} needs counters, and {table.info.label} has none: every one is 0, as without "
+            "bpf-conntrack-accounting"
+        )
+
+
 def seconds(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """A time, with the units s, m, h and d."""
-    return FilterRule(asked, _measure(column, _SECONDS), ordered=True)
+    return FilterRule(asked, _measure(column, _SECONDS, needs_clock), ordered=True)
 
 
 def counts(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """How many, with the units k, m and g of thousands."""
-    return FilterRule(asked, _measure(column, _COUNTS), ordered=True)
+    return FilterRule(asked, _measure(column, _COUNTS, needs_counters), ordered=True)
 
 
 def sizes(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
     """Bytes, with the units k, m and g of 1,024."""
-    return FilterRule(asked, _measure(column, _SIZES), ordered=True)
+    return FilterRule(asked, _measure(column, _SIZES, needs_counters), ordered=True)
 
 
 def ids(asked: Asked, column: Callable[[CtTable], Numbers], *, ordered: bool) -> FilterRule:

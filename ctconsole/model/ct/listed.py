@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.field import Cells
     from ctconsole.model.ct.table import CtTable
+
+    _Raw: TypeAlias = npt.NDArray[Any]
 
 _WORDS: Final = Style(b"", b"-", b"", b"", b" ")
 """How the listing for people writes what is not a number."""
@@ -70,7 +72,12 @@ def end(which: str) -> Callable[[CtTable, Style], Cells]:
 
 def state(table: CtTable, style: Style) -> Cells:
     """The life of the connection; whether it lives is not known without a clock."""
-    alive = [BOOLEANS.column(table.alive.view(np.uint8))] if table.has_clock else _unknown(style)
+    if table.has_clock:
+        alive = [BOOLEANS.column(table.alive.view(np.uint8))]
+    elif table.at_least:
+        alive = optional([literal(b"false")], ~table.alive, style.null)
+    else:
+        alive = _unknown(style)
     return [("state", [words(_STATES, style).column(table.state)]), ("alive", alive)]
 
 
@@ -96,20 +103,24 @@ def _when(table: CtTable, field: str, style: Style) -> list[TextColumn]:
     return moment(seconds, stamps > 0, style)
 
 
-def packets(table: CtTable, _style: Style) -> Cells:
-    """Of both directions together."""
-    return [("packets", decimal(table.packets))]
+def packets(table: CtTable, style: Style) -> Cells:
+    """Of both directions together; null where nobody counts them."""
+    return [("packets", _counted(table, decimal(table.packets), style))]
 
 
-def size(table: CtTable, _style: Style) -> Cells:
-    """Bytes of both directions together."""
-    return [("bytes", decimal(table.bytes))]
+def _counted(table: CtTable, cells: list[TextColumn], style: Style) -> list[TextColumn]:
+    return cells if table.counted else _unknown(style)
 
 
-def counters(table: CtTable, _style: Style) -> Cells:
+def size(table: CtTable, style: Style) -> Cells:
+    """Bytes of both directions together; null where nobody counts them."""
+    return [("bytes", _counted(table, decimal(table.bytes), style))]
+
+
+def counters(table: CtTable, style: Style) -> Cells:
     """Each counter of a layout that tells the directions apart."""
     apart = (name for name in table.spec.counters if name not in {"packets", "bytes"})
-    return [(name, decimal(_counter(table, name))) for name in apart]
+    return [(name, _counted(table, decimal(_counter(table, name)), style)) for name in apart]
 
 
 def _counter(table: CtTable, name: str) -> npt.NDArray[Any]:
@@ -134,8 +145,18 @@ def seen_flags(table: CtTable, style: Style) -> Cells:
 
 
 def reports(table: CtTable, style: Style) -> Cells:
-    """When each direction was last seen."""
-    return [(name, _when(table, name, style)) for name in ("last_rx_report", "last_tx_report")]
+    """When each direction was last seen: a time of day, or the stamp where that is not known.
+
+    Null where it never was.
+    """
+    names = ("last_rx_report", "last_tx_report")
+    if table.has_clock and table.taken_at:
+        return [(name, _when(table, name, style)) for name in names]
+    stamps = [table.values[name] for name in names]
+    return [
+        (name, optional(decimal(stamp), stamp > 0, style.null))
+        for name, stamp in zip(names, stamps, strict=True)
+    ]
 
 
 def rev_nat(table: CtTable, _style: Style) -> Cells:
@@ -146,6 +167,32 @@ def rev_nat(table: CtTable, _style: Style) -> Cells:
 def backend(table: CtTable, style: Style) -> Cells:
     """The backend chosen; null for entries that choose none."""
     return [("backend_id", optional(decimal(table.backend), table.service, style.null))]
+
+
+def translation(table: CtTable, style: Style) -> Cells:
+    """The address and port that answers of a DSR entry leave with, of layouts that keep them."""
+    raw, port, present = _translated(table)
+    if raw is None:
+        return []
+    quote = [literal(style.quote)] if style.quote else []
+    return [
+        ("nat_address", optional([*quote, *address(raw), *quote], present, style.null)),
+        ("nat_port", optional(decimal(port), present, style.null)),
+    ]
+
+
+_LAST_WORD: Final = slice(12, 16)
+
+
+def _translated(table: CtTable) -> tuple[_Raw | None, _Raw, _Raw]:
+    """Of every entry the address, its port, and whether it has one; None for other layouts."""
+    if "nat_addr" not in (table.values.dtype.names or ()):
+        return None, np.zeros(0, np.uint16), np.zeros(0, np.bool_)
+    raw = table.values["nat_addr"]
+    port = table.values["nat_port"].astype(np.uint16)
+    # A service keeps its backend there.
+    present = np.asarray((port != 0) & ~table.service)
+    return np.ascontiguousarray(raw if table.is_ipv6 else raw[:, _LAST_WORD]), port, present
 
 
 def identity(table: CtTable, _style: Style) -> Cells:
@@ -194,7 +241,17 @@ def _end(which: str, title: str, gap: str) -> InTable:
 
 def _flags(table: CtTable) -> list[TextColumn]:
     remark = _REMARKS.column(table.related.astype(np.uint8))
-    return [remark, *flag_names(table.values["flags"], table.layout, _WORDS)]
+    flags = [remark, *flag_names(table.values["flags"], table.layout, _WORDS)]
+    raw, port, present = _translated(table)
+    if raw is None or not present.any():
+        return flags
+    end = [literal(b"  nat "), *address(raw), literal(b":"), *decimal(port)]
+    return [*flags, *optional(end, present, b"")]
+
+
+def counted_number(title: str, width: int, cell: Callable[[CtTable], list[TextColumn]]) -> InTable:
+    """A column of numbers that nobody may have counted."""
+    return number(title, width, lambda table: cell(table) if table.counted else [literal(b"-")])
 
 
 PROTOCOL: Final = _left(

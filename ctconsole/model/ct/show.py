@@ -131,7 +131,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         lambda table: (table.packets,),
         (filters.counts(ASKED["packets"], lambda table: table.packets),),
         listed.packets,
-        listed.number("PACKETS", 10, lambda table: decimal(table.packets)),
+        listed.counted_number("PACKETS", 10, lambda table: decimal(table.packets)),
         OnScreen("PKTS", 7, shown.packets, right=True, rank=2),
     ),
     Field(
@@ -139,7 +139,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         lambda table: (table.bytes,),
         (filters.sizes(ASKED["bytes"], lambda table: table.bytes),),
         listed.size,
-        listed.number("BYTES", 13, lambda table: decimal(table.bytes)),
+        listed.counted_number("BYTES", 13, lambda table: decimal(table.bytes)),
         OnScreen("BYTES", 8, shown.sizes, right=True),
     ),
     Field("counters", cells=listed.counters, in_details=InDetails(Section.COUNTED, facts.counters)),
@@ -178,6 +178,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         ),
         InDetails(Section.STORED, facts.backend, after="identity"),
     ),
+    Field("nat", cells=listed.translation),
     Field(
         "identity",
         lambda table: (_identity(table),),

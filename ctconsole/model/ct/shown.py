@@ -85,11 +85,15 @@ def left(table: CtTable, _called: Called | None) -> list[str]:
 
 def packets(table: CtTable, _called: Called | None) -> list[str]:
     """In few characters."""
+    if not table.counted:
+        return [NOTHING] * len(table)
     return [short_count(one) for one in table.packets.tolist()]
 
 
 def sizes(table: CtTable, _called: Called | None) -> list[str]:
     """Bytes, in few characters."""
+    if not table.counted:
+        return [NOTHING] * len(table)
     return [short_size(one) for one in table.bytes.tolist()]
 
 

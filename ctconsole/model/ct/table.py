@@ -121,6 +121,7 @@ class CtTable:
         at_least: whether ``now`` is a lower bound only: what expires before it is dead, and of
             the rest nobody knows.
         whose: the node it is of, where it is one of several or a file tells.
+        counted: whether packets and bytes are counted; without accounting every counter is 0.
     """
 
     info: MapInfo
@@ -134,6 +135,7 @@ class CtTable:
     knowledge: Knowledge = NOTHING_KNOWN
     at_least: bool = False
     whose: Whose = NOBODY
+    counted: bool = True
 
     @classmethod
     def from_raw(

@@ -60,7 +60,7 @@ After 1.18 the sizes of the conntrack and NAT tables are no more in it (``BPFMap
 
 _DURATION = re.compile(r"ConntrackGC|CTMapEntriesTimeout")
 _NANOSECONDS = 1e9
-_MOST_MEMORY = 160 << 20
+MOST_MEMORY = 160 << 20
 """Bytes that the values of one document may take: ten thousand endpoints take some 100 MB."""
 
 
@@ -149,7 +149,7 @@ def document(body: bytes, where: str) -> Any:  # noqa: ANN401 - JSON is anything
         FormatError: it is none; names ``where`` and the offset. Or it would take too much memory.
     """
     cost = memory_of(body)
-    if cost > _MOST_MEMORY:
+    if cost > MOST_MEMORY:
         raise FormatError(
             f"{where} is not read: its {len(body)} bytes may take {cost >> 20} MiB of memory"
         )

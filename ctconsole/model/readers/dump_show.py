@@ -7,10 +7,11 @@ Source of the formats: ``show_map_close_plain`` and ``show_map_close_json`` of
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import FormatError
-from ctconsole.model.readers import agentjson
+from ctconsole.model.readers import documents
 from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def read_show(text: bytes) -> tuple[MapInfo, ...]:
     """The maps that are shown; what makes no sense is left out.
 
     Args:
-        text: the whole file; a list of maps or, as of one pin, one map.
+        text: the whole file: a list of maps, one map, as of one pin, or one behind the other.
     """
     try:
-        found = agentjson.document(text, "the list of maps")
+        found, _ = documents.items(text, "the list of maps")
     except FormatError:
-        return tuple(_plain(text))
-    items = found if isinstance(found, list) else [found]
-    return tuple(info for item in items if isinstance(item, dict) and (info := _json(item)))
+        found = []
+    shown = tuple(info for item in found if (info := _json(item)))
+    return shown or tuple(_plain(text))
 
 
 def _plain(text: bytes) -> Iterable[MapInfo]:
@@ -80,7 +81,15 @@ def _json(item: Mapping[str, object]) -> MapInfo | None:
         most,
         _number(item.get("flags")) or 0,
         _number(item.get("bytes_memlock")),
+        pin=_pin(item.get("pinned")),
     )
+
+
+def _pin(paths: object) -> PurePath | None:
+    """The first of the places where a map is pinned."""
+    if not (isinstance(paths, list) and paths and isinstance(paths[0], str)):
+        return None
+    return PurePath(paths[0])
 
 
 def _number(value: object) -> int | None:

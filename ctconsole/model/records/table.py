@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ctconsole.model.ct.table import UNWALKED, Walk
 from ctconsole.model.records.data import RECORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy.typing as npt
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
+
+_IPV6: Final = re.compile(r"_(lb|snat_v|ipv)6_")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class RecordTable:
         layout: Layout | None = None,
         now: int = 0,
         walk: Walk = UNWALKED,
+        kinds: Collection[RecordKind] = (),
     ) -> RecordTable:
         """Look at raw bytes as a table.
 
@@ -73,11 +76,13 @@ class RecordTable:
             layout: the node's, None where it is not known (see `choose`).
             now: see `RecordTable`.
             walk: see `RecordTable`.
+            kinds: what a map without one of Cilium's names is taken for, where its sizes fit.
 
         Raises:
             FormatError: no record is known for this name and these sizes.
         """
-        found = candidates(info.label, keys.shape[1], values.shape[-1])
+        sizes = keys.shape[1], values.shape[-1]
+        found = candidates(info.label, *sizes) or fitting(info.label, *sizes, kinds)
         if not found or (values.ndim == 3) != found[0].per_cpu:  # noqa: PLR2004 - rows, CPUs, bytes
             raise FormatError(
                 f"{info.label} has keys of {keys.shape[1]} and values of {values.shape[-1]} "
@@ -106,7 +111,7 @@ class RecordTable:
     @property
     def is_ipv6(self) -> bool:
         """Whether the map is the IPv6 one of two."""
-        return re.search(r"_(lb|snat_v|ipv)6_", f"_{self.info.label}_") is not None
+        return _IPV6.search(f"_{self.info.label}_{self.spec.names}_") is not None
 
     def column(self, field: str) -> Records:
         """A field of key or value, one element or row for each entry."""
@@ -134,6 +139,19 @@ def candidates(name: str, key_size: int, value_size: int) -> tuple[RecordSpec, .
         for spec in RECORDS
         if (spec.key.itemsize, spec.value.itemsize) == (key_size, value_size)
         and re.fullmatch(spec.names, name)
+    )
+
+
+def fitting(
+    name: str, key_size: int, value_size: int, kinds: Collection[RecordKind]
+) -> tuple[RecordSpec, ...]:
+    """The records of some kinds that have these sizes, for a map whose name says nothing."""
+    if name.startswith("cilium_"):
+        return ()
+    return tuple(
+        spec
+        for spec in RECORDS
+        if spec.kind in kinds and (spec.key.itemsize, spec.value.itemsize) == (key_size, value_size)
     )
 
 

@@ -158,7 +158,12 @@ class EntriesScreen(SortableView):
         changes = self._changes if table is self._arranged else None
         rows = self.query_one(LineTable).rows
         before = rows.arrangement if isinstance(rows, CtRows) else None
-        arrangement = arrange(table, sorting, held, self.query_shown, changes, before=before)
+        try:
+            arrangement = arrange(table, sorting, held, self.query_shown, changes, before=before)
+        except UsageError as error:
+            # Files need not tell what the filter asks for.
+            self.app.call_from_thread(self.console.flash, str(error))
+            return
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement)
 
