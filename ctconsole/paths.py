@@ -46,7 +46,7 @@ def run_dir() -> Path:
 
 
 def labs_dir() -> Path:
-    """A folder for each lab, see `lab.lifecycle`."""
+    """A folder for each lab, see `lab.folders`."""
     return run_dir() / "labs"
 
 

@@ -16,7 +16,7 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, for this user alone (0700).
 
     One that is there stays as it is. Nothing is made below a lab that does not exist: a folder
-    among the labs is a lab, and only `lab.lifecycle` makes one.
+    among the labs is a lab, and only `lab.folders` makes one.
 
     Raises:
         LabError: the folder would be part of a lab that there is not.

@@ -12,7 +12,7 @@ from ctconsole.lab.spawn import spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.signals import Stop
 
 CONNECTIONS = 500

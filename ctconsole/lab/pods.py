@@ -13,7 +13,7 @@ from ctconsole.lab import topology
 from ctconsole.lab.topology import Pod
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.model.plane.endpoint import Endpoint
 
 FIRST_HOST, LAST_HOST = 7, 254

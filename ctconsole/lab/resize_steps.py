@@ -21,7 +21,7 @@ from ctconsole.node.resizing import plan_resizing, resize_maps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.manager.resize.report import ResizeReport

@@ -16,7 +16,7 @@ from ctconsole.lab.server import PORT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 PATIENCE = 5.0

@@ -15,7 +15,7 @@ from ctconsole.lab.server import PORT, ServerKind
 if TYPE_CHECKING:
     import socket
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n"
 

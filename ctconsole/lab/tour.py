@@ -19,7 +19,7 @@ from ctconsole.lab.server import ServerKind, best_kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ctconsole.lab import lifecycle
+from ctconsole.lab import folders, lifecycle
 from ctconsole.lab.signals import stopping
 from tests.crash import deeds, hostile
 from tests.crash.node import node
@@ -49,7 +49,7 @@ def main() -> int:
             for pid in marked():
                 end_tree(pid)
             lifecycle.clean_dead()
-            for lab in lifecycle.all_labs():
+            for lab in folders.all_labs():
                 lifecycle.down(lab)
         left = [str(path) for path in Path(folder, "labs").glob("*")]
     kinds.update("file" for _ in left)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
-from ctconsole.lab import lifecycle, look
+from ctconsole.lab import folders, lifecycle, look
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.paths import run_dir
 from tests.crash.node import quietly_down, remains_of, run
@@ -205,7 +205,7 @@ def two_labs(node: Node, random: random.Random) -> Tried:
     ends = [fault for begun in both for fault in begun.end()]
     if sorted(begun.process.returncode for begun in both) != [0, 1]:
         ends.append(f"lab up: exit codes {[begun.process.returncode for begun in both]}")
-    elif not control.status(lifecycle.find(name).settings).ready:
+    elif not control.status(folders.find(name).settings).ready:
         ends.append("lab up: the one lab is not ready")
     quietly_down(name)
     return Tried("two lab up at once", ends + remains_of(name, run_dir()))

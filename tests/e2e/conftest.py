@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.lab import lifecycle
+from ctconsole.lab import folders, lifecycle
 from ctconsole.lab.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 SMALL_TABLES = {"bpf-ct-global-tcp-max": "65536", "bpf-ct-global-any-max": "16384"}
 
@@ -30,7 +30,7 @@ def run_dir() -> Iterator[Path]:
     ):
         patch.setenv("CTCONSOLE_RUN_DIR", folder)
         yield Path(folder)
-        for lab in lifecycle.all_labs():
+        for lab in folders.all_labs():
             lifecycle.down(lab)
 
 

@@ -16,7 +16,7 @@ from ctconsole.lab import look, pods
 from ctconsole.model.event import EventKind
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 DELAY = 1.5
 SECONDS = 60.0

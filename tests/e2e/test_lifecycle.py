@@ -15,7 +15,7 @@ from ctconsole.errors import ConfigError, LabError
 from ctconsole.kernel import netns
 from ctconsole.kernel.iproute import links
 from ctconsole.kernel.mounts import find_bpffs
-from ctconsole.lab import lifecycle, look, pods, server, topology
+from ctconsole.lab import folders, lifecycle, look, pods, server, topology
 from ctconsole.lab.names import PREFIX
 from ctconsole.lab.server import ServerKind
 from tests.support import flows
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 
 @contextmanager
@@ -45,12 +45,12 @@ def test_down_leaves_nothing_and_may_be_repeated() -> None:
             assert len(footprint.programs) >= 4
             assert len(footprint.maps) >= 2
             assert len(footprint.processes) >= 2
-        assert lifecycle.find(lab.name) == lab
+        assert folders.find(lab.name) == lab
         lifecycle.down(lab)
         assert footprint.remains() == {}
         lifecycle.down(lab)
     with pytest.raises(LabError, match="no lab called"):
-        lifecycle.find(lab.name)
+        folders.find(lab.name)
 
 
 def test_a_pod_added_later_goes_with_its_lab() -> None:
@@ -80,7 +80,7 @@ def test_two_labs_at_once_do_not_meet() -> None:
             assert look.until(lambda: len(look.entries(first, flow)) == 1)
             assert len(look.table(second)) == 0
         with pytest.raises(LabError, match="several labs"):
-            lifecycle.find()
+            folders.find()
         lifecycle.down(first)
         with flows.connections(second, 1) as clients:
             assert flows.talk(clients[0]).startswith(b"HTTP/1.1 200")
@@ -96,8 +96,8 @@ def test_a_taken_name_is_refused_and_its_lab_stays() -> None:
 def test_labs_that_start_together_get_different_names(run_dir: Path) -> None:
     base = f"same-{os.getpid()}"
     code = (
-        "import sys; from ctconsole.lab import lifecycle; from ctconsole.lab.server import "
-        "ServerKind; print(lifecycle._claim_free(sys.argv[1], ServerKind.NONE).name)"
+        "import sys; from ctconsole.lab import folders; from ctconsole.lab.server import "
+        "ServerKind; print(folders.claim_free(sys.argv[1], ServerKind.NONE).name)"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", code, base], stdout=subprocess.PIPE, text=True)
@@ -126,7 +126,7 @@ def demo_lab(process: subprocess.Popen[bytes], ours: int) -> Lab:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         screen += read(ours)
-        labs = [lab for lab in lifecycle.all_labs() if lab.owner and lab.owner.pid == process.pid]
+        labs = [lab for lab in folders.all_labs() if lab.owner and lab.owner.pid == process.pid]
         if labs and b"cilium_ct4_global" in screen:
             return labs[0]
         time.sleep(0.1)
@@ -138,7 +138,7 @@ def own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """A run directory for one test, in which no lab of another one is."""
     monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
     yield
-    for lab in lifecycle.all_labs():
+    for lab in folders.all_labs():
         lifecycle.down(lab)
 
 

@@ -20,7 +20,7 @@ from tests.support.flows import connections
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 SERVER = topology.PODS[0]
 

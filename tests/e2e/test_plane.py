@@ -20,7 +20,7 @@ from ctconsole.model.event import EventKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 WEB, WEB6 = "10.96.0.10", "fd96::10"
 

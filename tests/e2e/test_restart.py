@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 
 def keys(lab: Lab, name: str = look.TCP_MAP) -> set[bytes]:

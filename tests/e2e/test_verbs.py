@@ -12,7 +12,7 @@ from ctconsole.model.ct.layout import IpProtocol
 from ctconsole.model.ct.table import Direction
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 
 def ctconsole(*argv: str) -> subprocess.CompletedProcess[str]:

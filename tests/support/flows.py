@@ -13,7 +13,7 @@ from ctconsole.lab.server import ECHO_PORT, PORT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 GET = b"GET / HTTP/1.1\r\nHost: pod\r\n\r\n"
 

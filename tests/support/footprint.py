@@ -15,7 +15,7 @@ from ctconsole.lab import topology
 from ctconsole.lab.names import namespace
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 SECONDS = 30.0
 """The kernel frees namespaces, programs and maps later, in workers of its own."""

@@ -214,9 +214,9 @@ def add_endpoint(name: str, identity: int | None, lab_name: str | None, as_json:
     """Add a pod called NAME."""
     from dataclasses import asdict
 
-    from ctconsole.lab import lifecycle, pods
+    from ctconsole.lab import folders, pods
 
-    made = pods.add(lifecycle.find(lab_name), name, identity)
+    made = pods.add(folders.find(lab_name), name, identity)
     if as_json:
         print_json(asdict(made))
     else:
@@ -228,9 +228,9 @@ def add_endpoint(name: str, identity: int | None, lab_name: str | None, as_json:
 @lab_option
 def delete_endpoint(name: str, lab_name: str | None) -> None:
     """Remove the pod NAME with its endpoint, maps and conntrack entries."""
-    from ctconsole.lab import lifecycle, pods
+    from ctconsole.lab import folders, pods
 
-    pods.delete(lifecycle.find(lab_name), name)
+    pods.delete(folders.find(lab_name), name)
     click.echo(f"Pod {name} is gone.")
 
 
@@ -239,9 +239,9 @@ def delete_endpoint(name: str, lab_name: str | None) -> None:
 @json_option
 def list_endpoints(lab_name: str | None, as_json: bool) -> None:
     """List the pods as the agent knows them."""
-    from ctconsole.lab import lifecycle, pods
+    from ctconsole.lab import folders, pods
 
-    found = pods.listed(lifecycle.find(lab_name))
+    found = pods.listed(folders.find(lab_name))
     if as_json:
         print_json(found)
         return
@@ -262,10 +262,10 @@ def list_endpoints(lab_name: str | None, as_json: bool) -> None:
 
 def _services(lab_name: str | None) -> list[dict[str, Any]]:
     """What the maps hold, with the names the agent knows."""
-    from ctconsole.lab import lifecycle
+    from ctconsole.lab import folders
     from ctconsole.manager.services import read_services
 
-    lab = lifecycle.find(lab_name)
+    lab = folders.find(lab_name)
     named = {one["id"]: one for one in _ask(lab_name, "service-list")["services"]}
     found = []
     for one in read_services(lab.bpf_root):
@@ -305,9 +305,9 @@ def _closed(ingress: bool, egress: bool) -> str:
 def _ask(lab_name: str | None, verb: str, **fields: Any) -> Answer:  # noqa: ANN401 - JSON
     from ctconsole.agent import wire
     from ctconsole.agent.state import StateDir
-    from ctconsole.lab import lifecycle
+    from ctconsole.lab import folders
 
-    return wire.request(StateDir(lifecycle.find(lab_name).state_dir).socket, verb, **fields)
+    return wire.request(StateDir(folders.find(lab_name).state_dir).socket, verb, **fields)
 
 
 def add_to(group: click.Group) -> None:

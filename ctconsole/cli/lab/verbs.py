@@ -15,7 +15,7 @@ from ctconsole.cli.options import json_option
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import Case, Step
 
 SERVERS = ("small", "nginx", "none")
@@ -90,17 +90,17 @@ def down(name: str | None, everything: bool) -> None:
     Removing a lab that is not there is no error where NAME is given.
     """
     from ctconsole.errors import UsageError
-    from ctconsole.lab import lifecycle
+    from ctconsole.lab import folders, lifecycle
 
     if everything and name:
         raise UsageError("Give a NAME or --all, not both")
     if everything or name:
-        known = [*lifecycle.all_labs(), *(each.lab for each in lifecycle.broken_labs())]
+        known = [*folders.all_labs(), *(each.lab for each in folders.broken_labs())]
         labs = [lab for lab in known if everything or lab.name == name]
         if name and not labs:
             message(f"There is no lab called {name}; nothing to do")
     else:
-        labs = [lifecycle.find()]
+        labs = [folders.find()]
     for lab in labs:
         lifecycle.down(lab, message)
 
@@ -109,9 +109,9 @@ def down(name: str | None, everything: bool) -> None:
 @json_option
 def list_labs(as_json: bool) -> None:
     """List the labs of this run directory."""
-    from ctconsole.lab import lifecycle
+    from ctconsole.lab import folders
 
-    labs, broken = lifecycle.all_labs(), lifecycle.broken_labs()
+    labs, broken = folders.all_labs(), folders.broken_labs()
     if as_json:
         print_json([_as_json(lab) for lab in labs])
     else:
@@ -178,10 +178,10 @@ def traffic(
     """
     from dataclasses import asdict
 
-    from ctconsole.lab import lifecycle, topology
+    from ctconsole.lab import folders, topology
     from ctconsole.lab import traffic as generator
 
-    lab = lifecycle.find(name)
+    lab = folders.find(name)
     plan = generator.TrafficPlan(
         target=topology.SERVER_IPV4,
         sources=(lab.namespace(topology.CLIENT), lab.namespace(topology.NODE2)),
@@ -207,9 +207,9 @@ def run_in_host(name: str | None, host: str, argv: tuple[str, ...]) -> int:
     """
     from ctconsole.errors import LabError, UsageError
     from ctconsole.kernel import netns
-    from ctconsole.lab import lifecycle
+    from ctconsole.lab import folders
 
-    lab = lifecycle.find(name)
+    lab = folders.find(name)
     if host not in lab.roles:
         raise UsageError(f"There is no host {host}", hint=f"Hosts: {', '.join(lab.roles)}")
     try:

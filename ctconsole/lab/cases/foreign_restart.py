@@ -21,8 +21,8 @@ from ctconsole.observe.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.foreign_node import ForeignNode
-    from ctconsole.lab.lifecycle import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 

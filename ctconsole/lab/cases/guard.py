@@ -22,7 +22,7 @@ from ctconsole.node.guard import PACE, Guard
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 

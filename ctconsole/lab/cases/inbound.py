@@ -22,7 +22,7 @@ from ctconsole.lab.tour import Case
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.spec import MapInfo
 

@@ -13,7 +13,7 @@ from ctconsole.lab.tour import Case
 if TYPE_CHECKING:
     import socket
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 TCP6_MAP = "cilium_ct6_global"

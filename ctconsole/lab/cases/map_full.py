@@ -29,7 +29,7 @@ from ctconsole.model.plane.encode import key_of, values_in
 from ctconsole.model.spec import MapSpec, MapType
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 

@@ -24,7 +24,7 @@ from ctconsole.node.flushing import flush, plan_flush
 if TYPE_CHECKING:
     import socket
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 NAT_MAP = "cilium_snat_v4_external"

@@ -13,7 +13,7 @@ from ctconsole.lab import look, pods, talk, topology
 from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.plane.endpoint import Endpoint
 

@@ -21,7 +21,7 @@ from ctconsole.model.plane.encode import key_of, values_in
 if TYPE_CHECKING:
     import socket
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 PORT = 9000

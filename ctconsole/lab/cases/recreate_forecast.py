@@ -15,7 +15,7 @@ from ctconsole.node.acts import recreate_map
 from ctconsole.node.reading import reading_of_node
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.talkers import Talker
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.ct.reading import Reading

@@ -9,7 +9,7 @@ from ctconsole.lab import resize_steps
 from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 

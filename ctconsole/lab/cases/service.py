@@ -16,7 +16,7 @@ from ctconsole.lab.server import PORT
 from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 SERVICE_IP = "10.96.0.10"

@@ -21,7 +21,7 @@ from ctconsole.lab.tour import Case
 if TYPE_CHECKING:
     import socket
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
 FRONTENDS = {"random": "10.96.0.20", "affinity": "10.96.0.21", "single": "10.96.0.22"}

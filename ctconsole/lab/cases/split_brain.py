@@ -15,8 +15,8 @@ from ctconsole.lab.tour import Case
 from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
+    from ctconsole.lab.folders import Lab
     from ctconsole.lab.foreign_node import ForeignNode
-    from ctconsole.lab.lifecycle import Lab
     from ctconsole.lab.tour import CaseReport
     from ctconsole.observe.usage import MapUsage
 

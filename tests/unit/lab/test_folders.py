@@ -14,7 +14,7 @@ from ctconsole.cli.lab.verbs import command
 from ctconsole.config import write_option
 from ctconsole.errors import CtconsoleError, DeniedError, LabError
 from ctconsole.history import History
-from ctconsole.lab import lifecycle
+from ctconsole.lab import folders, lifecycle
 from ctconsole.lab.server import ServerKind
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ def test_a_folder_that_is_no_lab_takes_its_name_and_stops_nothing(
     labs: Path, text: str | None
 ) -> None:
     make_broken(labs, "demo", text)
-    assert lifecycle.all_labs() == []
+    assert folders.all_labs() == []
     assert lifecycle.clean_dead() == []
-    assert lifecycle._claim_free("demo", ServerKind.NONE).name == "demo-2"
+    assert folders.claim_free("demo", ServerKind.NONE).name == "demo-2"
     with pytest.raises(LabError, match="a lab called demo already"):
-        lifecycle._claim("demo", ServerKind.NONE)
-    (broken,) = lifecycle.broken_labs()
+        folders.claim("demo", ServerKind.NONE)
+    (broken,) = folders.broken_labs()
     assert (broken.name, broken.root) == ("demo", labs / "demo")
     with pytest.raises(LabError, match=r"demo is broken.*ctconsole lab down demo"):
-        lifecycle.find("demo")
+        folders.find("demo")
 
 
 def test_a_broken_lab_is_listed_with_what_to_do(labs: Path) -> None:
@@ -78,7 +78,7 @@ def test_nobody_makes_a_lab_by_accident(labs: Path) -> None:
 
 
 def test_what_a_killed_start_left_goes_at_the_next(labs: Path) -> None:
-    lifecycle._claim("alive", ServerKind.NONE)
+    folders.claim("alive", ServerKind.NONE)
     no_such_process = 1 << 22
     (labs / f".new-{no_such_process}-x" / "folder").mkdir(parents=True)
     mine = labs / f".new-{os.getpid()}-y"
@@ -90,7 +90,7 @@ def test_what_a_killed_start_left_goes_at_the_next(labs: Path) -> None:
 def test_labs_that_others_may_write_to_are_not_read(labs: Path) -> None:
     make_broken(labs, "demo", None)
     labs.chmod(0o777)
-    for call in (lifecycle.all_labs, lambda: lifecycle._claim("x", ServerKind.NONE)):
+    for call in (folders.all_labs, lambda: folders.claim("x", ServerKind.NONE)):
         with pytest.raises(DeniedError, match="others may write to"):
             call()
 
@@ -120,7 +120,7 @@ def test_an_option_file_keeps_the_mode_that_somebody_gave_it(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("umask")
 def test_a_lab_is_private_from_its_first_moment(labs: Path) -> None:
-    lab = lifecycle._claim("one", ServerKind.NONE)
+    lab = folders.claim("one", ServerKind.NONE)
     for path in (labs.parent, labs, lab.root):
         assert path.stat().st_mode & 0o777 == 0o700
     assert (lab.root / "lab.json").stat().st_mode & 0o777 == 0o600

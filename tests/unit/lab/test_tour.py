@@ -12,7 +12,7 @@ from ctconsole.lab.tour import Case, CaseReport, Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctconsole.lab.lifecycle import Lab
+    from ctconsole.lab.folders import Lab
 
 
 def case(name: str, *, oks: str = "", error: Exception | None = None) -> Case:
