@@ -32,7 +32,7 @@ T = TypeVar("T")
 Slots: TypeAlias = tuple[tuple[int, int], ...]
 """Place and program id, of each filled place of a program array."""
 
-_SMALL_ARRAY = 1024
+SMALL_ARRAY = 1024
 """An array of so many places is looked into whoever calls through it: it costs next to nothing."""
 
 STALE = 30.0
@@ -253,7 +253,7 @@ def _follow_calls(
             for number in by_id[caller].map_ids
             if number in maps
             and maps[number].type is MapType.PROG_ARRAY
-            and (near or maps[number].max_entries <= _SMALL_ARRAY)
+            and (near or maps[number].max_entries <= SMALL_ARRAY)
         ]
         for number in arrays:
             if number not in slots:

@@ -10,16 +10,17 @@ import numpy as np
 
 from ctconsole.errors import GoneError
 from ctconsole.happening import happened
-from ctconsole.kernel.maps import BpfMap, all_programs
+from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.walk import repeated
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.observe.reached import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
-    from ctconsole.kernel.maps import ProgramInfo
+    from ctconsole.kernel.programs import ProgramInfo
     from ctconsole.observe.pins import Replacement
 
 _COUNTS = (0.1, 0.3, 0.6, 1.0)
@@ -36,6 +37,7 @@ class _Move:
 
     what: Replacement
     users: int
+    seen: bool = False
     moved: bool = False
     alarmed: bool = False
     back: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -47,7 +49,7 @@ class Moves:
 
     Args:
         window: seconds for which entries may come back and programs may move.
-        programs: every program of the machine, for tests.
+        reach: knows the programs of the machine, and which of them packets can reach.
         clock: seconds since the Unix epoch.
     """
 
@@ -55,11 +57,11 @@ class Moves:
         self,
         window: float = 60.0,
         *,
-        programs: Callable[[], Sequence[ProgramInfo]] = all_programs,
+        reach: Reach | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._window = window
-        self._programs = programs
+        self._reach = reach or Reach()
         self._clock = clock
         self._moves: list[_Move] = []
 
@@ -72,7 +74,7 @@ class Moves:
         """Follow these; one of a pin that is replaced again ends there."""
         events: list[Event] = []
         replaced = list(replaced)
-        programs = self._programs() if replaced else ()
+        programs = self._reach.programs() if replaced else []
         for one in replaced:
             for move in [move for move in self._moves if move.what.path == one.path]:
                 events.extend(self._returned(move))
@@ -93,7 +95,7 @@ class Moves:
         events: list[Event] = []
         waiting = [move for move in self._moves if not move.moved]
         if waiting:
-            programs = self._programs()
+            programs = self._reach.programs()
             for move in waiting:
                 events.extend(self._leave(move, programs))
         now = self._clock()
@@ -107,15 +109,18 @@ class Moves:
     def _leave(self, move: _Move, programs: Sequence[ProgramInfo]) -> Iterable[Event]:
         """Tell when the last program has left the old map."""
         what = move.what
-        left = _users(what.old.id, programs)
-        move.users = max(move.users, left)
+        loaded = _users(what.old.id, programs)
+        move.users = max(move.users, loaded)
+        left = self._left(what.old.id, programs)
+        move.seen |= left > 0
         if left:
             yield from self._late(move, left)
             return
         move.moved = True
         users = _users(what.new.id, programs)
         seconds = round(self._clock() - what.at, 3)
-        if move.users:
+        # Those that nothing called from the beginning did not move.
+        if move.users and (move.seen or not loaded):
             text = f"The last of {move.users} programs left map {what.old.id} after {seconds:.1f} s"
             yield self._event(
                 move,
@@ -126,6 +131,11 @@ class Moves:
                 programs=users,
                 seconds=seconds,
             )
+
+    def _left(self, number: int, programs: Sequence[ProgramInfo]) -> int:
+        """How many programs that packets can reach use a map."""
+        users = [program for program in programs if number in program.map_ids]
+        return len(self._reach.among(users)) if users else 0
 
     def _late(self, move: _Move, left: int) -> Iterable[Event]:
         """Say once that programs should have moved by now."""
@@ -169,7 +179,7 @@ class Moves:
         """Programs that never moved: half of the node works on a map nobody can see."""
         if move.moved:
             return
-        left = _users(move.what.old.id, self._programs())
+        left = self._left(move.what.old.id, self._reach.programs())
         if left:
             yield self._behind(move, left)
 

@@ -12,11 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctconsole.errors import BpfError, GoneError
 from ctconsole.happening import happened
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import count_maps, open_counter
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.walk import repeated
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.observe.source import is_conntrack
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
     from ctconsole.model.event import Scalar
@@ -43,8 +45,10 @@ class Replacement:
         old: the map that was pinned.
         new: the one pinned now.
         at: when it was seen, seconds since the Unix epoch.
-        lost: entries in the old map then, None where its type has no count.
+        lost: entries of the old map that the new one did not have then; of maps that are not
+            conntrack's all of them, None where the type has no count.
         keys: these entries' keys, u1[n, key size]; None for maps that are not conntrack's.
+        kept: entries that the new map had already, as after a resize or a carry-over.
         handle: the old map, open: whoever takes the replacement closes it. None where none was
             kept, or for an array of programs.
     """
@@ -55,6 +59,7 @@ class Replacement:
     at: float
     lost: int | None
     keys: npt.NDArray[np.uint8] | None
+    kept: int = 0
     handle: BpfMap | None = None
 
     def close(self) -> None:
@@ -157,7 +162,7 @@ class Pins:
             if old is None or old.info.id == info.id:
                 event = self._pinned(path, info, now)
             else:
-                one = self._replacement(path, old, info, now)
+                one = self._replacement(path, old, info, handle, now)
                 event = self._recreated(one)
         except BaseException:
             if handle is not None:
@@ -169,16 +174,28 @@ class Pins:
             old.close()
         return event, one
 
-    def _replacement(self, path: Path, old: _Held, new: MapInfo, now: float) -> Replacement:
-        """Read what was lost out of the old map; its handle goes along."""
-        keys = None
+    def _replacement(
+        self, path: Path, old: _Held, new: MapInfo, handle: BpfMap | None, now: float
+    ) -> Replacement:
+        """Read what was lost out of the old map; its handle goes along.
+
+        Args:
+            path: the pin.
+            old: what it held.
+            new: what it holds.
+            handle: the new map, open.
+            now: when that was seen.
+        """
+        keys, kept = None, 0
         lost = self._entries(old.info)
         if old.handle is not None and is_conntrack(old.info):
             # A count without the keys is better than no event.
             with suppress(BpfError, MemoryError):
-                keys = old.handle.read().keys.copy()
+                every = old.handle.read().keys
+                there = _present(every, handle)
+                keys, kept = every[~there], int(np.count_nonzero(there))
                 lost = len(keys)
-        return Replacement(path, old.info, new, now, lost, keys, old.handle)
+        return Replacement(path, old.info, new, now, lost, keys, kept, old.handle)
 
     def _recreated(self, one: Replacement) -> Event:
         fields: dict[str, Scalar] = {
@@ -187,6 +204,7 @@ class Pins:
             "old_max_entries": one.old.max_entries,
             "max_entries": one.new.max_entries,
             "lost": one.lost,
+            "kept": one.kept,
             "entries": self._entries(one.new),
         }
         for name, old, new in (
@@ -197,6 +215,8 @@ class Pins:
             if old != new:
                 fields |= {f"old_{name}": old, name: new}
         lost = f", {one.lost:,} entries lost" if one.lost is not None else ""
+        if one.kept:
+            lost += f", {one.kept:,} are in the new map"
         text = f"{one.path.name} was re-created: map {one.old.id} -> {one.new.id}{lost}"
         level = Level.WARNING if one.lost else Level.INFO
         kind = EventKind.MAP_RECREATED
@@ -236,6 +256,15 @@ class Pins:
         except BpfError:
             return None
         return count.entries if count else None
+
+
+def _present(keys: npt.NDArray[np.uint8], new: BpfMap | None) -> npt.NDArray[np.bool_]:
+    """Which keys of a map its successor has; read only where that has any."""
+    none = np.zeros(len(keys), np.bool_)
+    if new is None or not len(keys) or new.info.key_size != keys.shape[1]:
+        return none
+    found = new.read().keys
+    return repeated(np.concatenate([keys, found]))[: len(keys)] if len(found) else none
 
 
 def _handle(path: Path, info: MapInfo) -> BpfMap | None:

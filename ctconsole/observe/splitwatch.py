@@ -46,7 +46,8 @@ class SplitWatch:
         # It looks on suspicion only, and then at how things are.
         self._inventory = Inventory(stale=0.0)
         self._next = 0.0
-        self._alarmed: frozenset[Path] = frozenset()
+        self.alarmed: frozenset[Path] = frozenset()
+        """The pins that nobody uses, as far as was told."""
         self._innocent: Suspicion = frozenset()
         self._innocent_until = 0.0
 
@@ -70,10 +71,10 @@ class SplitWatch:
         found = self._look() if suspicion else []
         split = {usage.path: usage for usage in found if usage.split}
         # An alarm is over when it is seen to be, not when it cannot be seen.
-        doubtful = frozenset(usage.path for usage in found if usage.in_doubt) & self._alarmed
+        doubtful = frozenset(usage.path for usage in found if usage.in_doubt) & self.alarmed
         events = list(self._changes(split, doubtful))
-        self._alarmed = frozenset(split) | doubtful
-        told = suspicion and not self._alarmed and not any(usage.in_doubt for usage in found)
+        self.alarmed = frozenset(split) | doubtful
+        told = suspicion and not self.alarmed and not any(usage.in_doubt for usage in found)
         self._innocent = suspicion if told else frozenset()
         self._innocent_until = now + INNOCENT_SECONDS if told else 0.0
         return events
@@ -85,7 +86,7 @@ class SplitWatch:
         self, split: Mapping[Path, MapUsage], doubtful: frozenset[Path]
     ) -> Iterator[Event]:
         for path, usage in split.items():
-            if path not in self._alarmed:
+            if path not in self.alarmed:
                 # The newest other generation need not be the one that packets meet.
                 old = max(usage.others, key=lambda one: (len(one.live_users), one.map.id))
                 fields = {
@@ -94,7 +95,7 @@ class SplitWatch:
                     "left": len(old.live_users),
                 }
                 yield _event(path, usage.verdict, Level.ERROR, fields)
-        for path in sorted(self._alarmed - split.keys() - doubtful):
+        for path in sorted(self.alarmed - split.keys() - doubtful):
             yield _event(path, f"Programs use the pinned {path.name} again", Level.INFO, {})
 
     def _suspicion(self, pinned: Mapping[Path, MapInfo]) -> Suspicion:

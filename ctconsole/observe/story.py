@@ -42,6 +42,7 @@ _TOLD = _OPENING | {
     EventKind.ENDPOINT_REGENERATED,
     EventKind.GC_PASS,
     EventKind.WARNING,
+    EventKind.MAP_UNPINNED,
 }
 
 _BEFORE = frozenset({EventKind.AGENT_OPTION, EventKind.GC_PASS, EventKind.WARNING})
@@ -66,6 +67,8 @@ class MapStory:
     left: int | None = None
     moved_after: float | None = None
     returned: int | None = None
+    kept: int | None = None
+    removed: bool | None = None
     within: float | None = None
 
     def clauses(self, name: str, options: Mapping[str, tuple[Scalar, Scalar]]) -> list[str]:
@@ -74,9 +77,15 @@ class MapStory:
         told = self.new_max is None or option_of(name) in options
         sizes = "" if told else f"{self.property or 'size'} {self.old_max} -> {self.new_max}"
         inside = ", ".join(part for part in (ids, sizes) if part)
+        if self.removed and not inside:
+            return [f"the pin of {name} was removed while no agent ran"]
         found = [f"{name} re-created ({inside})" if inside else f"{name} re-created"]
+        if self.removed:
+            found.append("its pin was removed while no agent ran")
         if self.lost is not None:
             found.append(f"{self.lost:,} entries lost")
+        if self.kept:
+            found.append(f"{self.kept:,} were in the new map")
         if self.left:
             found.append(f"{self.left} programs still use the old map")
         elif self.moved_after is not None:
@@ -180,8 +189,12 @@ class Restart:
         old, new = fields.get("old_max_entries"), fields.get("max_entries")
         if old is not None and old != new:
             story.old_max, story.new_max, story.property = old, new, "Max entries"
-        story.lost = _int(fields.get("lost"))
+        story.lost, story.kept = _int(fields.get("lost")), _int(fields.get("kept"))
         self._until(event)
+
+    def _map_unpinned(self, event: Event, _: Mapping[str, Scalar]) -> None:
+        if event.source == "observe" and self.stopped is not None and self.started is None:
+            self.map(event).removed = True
 
     def _program_replaced(self, event: Event, fields: Mapping[str, Scalar]) -> None:
         story = self.map(event)

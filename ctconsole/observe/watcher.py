@@ -1,13 +1,17 @@
 """Watches a node that belongs to somebody else: its pins, its agent, its log, and the stories.
 
-One loop looks at pins whenever the bpffs changes (watchfiles) and follows what comes after a
-replacement; a second one reads the log where there is one. Everything becomes events.
+One loop looks at pins whenever the bpffs changes (watchfiles) and at the agent's process. What may
+take long on a large node has loops of its own, so that no change of a pin is seen late: one
+follows what comes after a replacement, one looks for pins that nobody uses, and one reads the log
+where there is one. Everything becomes events.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from ctconsole import loops
@@ -20,15 +24,16 @@ from ctconsole.model.readers.agentlog import LogReader
 from ctconsole.observe import discovery
 from ctconsole.observe.agentwatch import AgentWatch
 from ctconsole.observe.moves import Moves
-from ctconsole.observe.pins import Pins
+from ctconsole.observe.pins import Pins, Replacement
 from ctconsole.observe.splitwatch import SplitWatch
 from ctconsole.observe.story import StoryTeller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.loops import LoopState
+    from ctconsole.model.spec import MapInfo
 
 BEAT_MS = 100
 """How often process and programs are looked at, and how soon a change on bpffs is seen."""
@@ -78,7 +83,13 @@ class Watcher(Closing):
         self._moves = Moves(window)
         self._agents = AgentWatch(lambda: discovery.find_globals(self._root))
         self._splits = SplitWatch(bpf_root, history)
-        self._loops = [Loop("watcher", self._watch, self._failed, finish=self._finish)]
+        self._replaced: SimpleQueue[Replacement] = SimpleQueue()
+        self._pinned: Mapping[Path, MapInfo] = {}
+        self._loops = [
+            Loop("watcher", self._watch, self._failed, finish=self._finish),
+            Loop("moves", self._follow, self._failed),
+            Loop("splits", self._compare, self._failed),
+        ]
         if log is not None:
             self._loops.append(Loop("log", self._read, self._failed))
 
@@ -108,6 +119,7 @@ class Watcher(Closing):
             loop.stopping.set()
         for loop in self._loops:
             loop.stop(max(0.0, end - time.monotonic()))
+        self._take_replaced(Replacement.close)
         with self._lock:
             story = None if self._over else self._stories.finish(time.time())
             self._over = True
@@ -133,11 +145,45 @@ class Watcher(Closing):
             self._looked = now
             self._guarded(lambda: self._look(pins))
         self._guarded(self._agents.step)
-        self._guarded(self._moves.step)
-        # A map that is changing hands is followed already.
-        if not self._moves.busy:
-            self._guarded(lambda: self._splits.step(pins.infos))
         self._tell()
+
+    def _follow(self) -> float:
+        """Follow what was replaced."""
+        replaced: list[Replacement] = []
+        self._take_replaced(replaced.append)
+        try:
+            if replaced:
+                self._guarded(lambda: self._moves.begin(replaced))
+        finally:
+            for one in replaced:
+                one.close()
+        self._guarded(self._moves.step)
+        return BEAT_MS / 1000
+
+    def _take_replaced(self, take: Callable[[Replacement], None]) -> None:
+        with suppress(Empty):
+            while True:
+                take(self._replaced.get_nowait())
+
+    def _compare(self) -> float:
+        """Look for pins that nobody uses; a map that is changing hands is followed already."""
+        pinned = self._pinned
+        if not self._changing(pinned):
+            self._guarded(lambda: self._split(pinned))
+        return BEAT_MS / 1000
+
+    def _split(self, pinned: Mapping[Path, MapInfo]) -> list[Event]:
+        before = self._splits.alarmed
+        events = self._splits.step(pinned)
+        if self._changing(pinned):
+            # What was seen is a change under way, which is told by those who follow it.
+            self._splits.alarmed = before
+            return []
+        return events
+
+    def _changing(self, pinned: Mapping[Path, MapInfo]) -> bool:
+        """Whether a map changes hands, or did since these were pinned."""
+        return self._moves.busy or not self._replaced.empty() or self._pinned != pinned
 
     def _finish(self) -> None:
         if self._pins is not None:
@@ -186,12 +232,11 @@ class Watcher(Closing):
 
     def _look(self, pins: Pins) -> list[Event]:
         events, replaced = pins.look()
+        self._pinned = dict(pins.infos)
         self._emit(events)
-        try:
-            return self._moves.begin(replaced)
-        finally:
-            for one in replaced:
-                one.close()
+        for one in replaced:
+            self._replaced.put(one)
+        return []
 
     def _guarded(self, look: Callable[[], list[Event]]) -> None:
         """Record what a look finds; one that fails is said once and tried again."""

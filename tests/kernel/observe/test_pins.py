@@ -9,7 +9,7 @@ import pytest
 from ctconsole.errors import BpfError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel import pins as kernel_pins
-from ctconsole.model.event import EventKind
+from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe import pins
 from ctconsole.observe.pins import Pins
@@ -53,7 +53,7 @@ def test_a_replacement_hands_the_lost_map_over(watched: tuple[Pins, Path], gate:
     (event,), (replaced,) = one.look()
     with closing(replaced):
         assert event.kind is EventKind.MAP_RECREATED
-        assert (event.fields["lost"], event.fields["entries"]) == (5, 2)
+        assert (event.fields["lost"], event.fields["entries"]) == (3, 2)
         assert replaced.handle
         assert replaced.handle.info.id == replaced.old.id
         assert len(replaced.handle.read().keys) == 5
@@ -93,4 +93,22 @@ def test_a_look_that_breaks_off_finds_the_same_again(
     assert descriptors() == held
     (event,), (replaced,) = one.look()
     replaced.close()
-    assert event.fields["lost"] == 5
+    assert event.fields["lost"] == 3
+
+
+def test_what_the_new_map_has_already_is_not_lost(
+    watched: tuple[Pins, Path], gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, path = watched
+    monkeypatch.setattr(pins, "is_conntrack", lambda _: True)
+    pin_another(gate, path, 3)
+    (event,), (replaced,) = one.look()
+    with closing(replaced):
+        assert (event.fields["lost"], event.fields["kept"]) == (2, 3)
+        assert replaced.keys is not None
+        assert sorted(key[-1] for key in replaced.keys.tolist()) == [3, 4]
+        assert "2 entries lost, 3 are in the new map" in event.message
+    pin_another(gate, path, 5)
+    (event,), (replaced,) = one.look()
+    replaced.close()
+    assert (event.fields["lost"], event.level) == (0, Level.INFO)

@@ -2,15 +2,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.moves import Moves
 from ctconsole.observe.pins import Replacement
+from ctconsole.observe.reached import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 OLD = MapInfo(549, "cilium_lxc", MapType.HASH, 20, 48, 8)
 NEW = replace(OLD, id=588)
+
+
+class Known(Reach):
+    """Programs that a test sets, all of them reached but for some."""
+
+    def __init__(self, programs: list[ProgramInfo]) -> None:
+        super().__init__()
+        self.all = programs
+        self.dead: set[int] = set()
+
+    def programs(self) -> list[ProgramInfo]:
+        return list(self.all)
+
+    def among(self, programs: Iterable[ProgramInfo]) -> list[ProgramInfo]:
+        return [program for program in programs if program.id not in self.dead]
 
 
 class Node:
@@ -18,8 +38,8 @@ class Node:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.programs = [self.program(number, OLD.id) for number in range(3)]
-        self.moves = Moves(60.0, programs=lambda: list(self.programs), clock=lambda: self.now)
+        self.known = Known([self.program(number, OLD.id) for number in range(3)])
+        self.moves = Moves(60.0, reach=self.known, clock=lambda: self.now)
         path = Path("/sys/fs/bpf/tc/globals/cilium_lxc")
         self.moves.begin([Replacement(path, OLD, NEW, self.now, lost=3, keys=None)])
 
@@ -30,7 +50,7 @@ class Node:
     def after(self, seconds: float, moved: int) -> list[EventKind]:
         """What is told after so many seconds, when so many programs have moved."""
         self.now = 1000.0 + seconds
-        self.programs = [self.program(n, NEW.id if n < moved else OLD.id) for n in range(3)]
+        self.known.all = [self.program(n, NEW.id if n < moved else OLD.id) for n in range(3)]
         self.events = self.moves.step()
         return [event.kind for event in self.events]
 
@@ -53,6 +73,22 @@ def test_programs_that_are_late_are_an_alarm_long_before_the_story() -> None:
     assert (node.events[0].level, node.events[0].fields["left"]) == (Level.ERROR, 2)
     assert node.after(16.0, moved=1) == []
     assert node.after(20.0, moved=3) == [EventKind.PROGRAM_REPLACED]
+
+
+def test_programs_that_nothing_calls_any_more_keep_no_move_from_being_over() -> None:
+    node = Node()
+    assert node.after(1.0, moved=1) == []
+    node.known.dead = {2}
+    assert node.after(4.0, moved=2) == [EventKind.PROGRAM_REPLACED]
+    assert node.events[0].fields["seconds"] == 4.0
+    assert node.after(20.0, moved=2) == []
+
+
+def test_programs_that_nothing_called_from_the_beginning_did_not_move() -> None:
+    node = Node()
+    node.known.dead = {0, 1, 2}
+    assert node.after(1.0, moved=0) == []
+    assert node.after(60.0, moved=0) == []
 
 
 def test_programs_that_never_move_are_told_at_the_end() -> None:
