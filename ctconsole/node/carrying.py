@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.event import Event, Scalar
 
-_SETTLE: Final = 0.25
-"""Seconds between two passes for what has come since, and two looks at who uses the old map."""
+SETTLE: Final = 0.05
+"""Seconds between two passes for what has come since, at least; after a longer pass, as long."""
+
+LOOK: Final = 0.25
+"""Seconds between two looks at who uses the old map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Carried:
         """What was done, in one sentence without a full stop."""
         text = (
             f"{self.path.name} was re-created (map {self.old_id} -> {self.new_id}): "
-            f"{count(self.carried)} entries carried over, all there after {self.seeded_after:.2f} s"
+            f"{count(self.carried)} entries carried over by layout {self.layout}, all there after "
+            f"{self.seeded_after:.2f} s"
         )
         if self.dropped:
             text += f"; {count(self.dropped)} had no room"
@@ -111,7 +115,7 @@ class Carry:
         missing = held + growth - room(new.info, possible_cpus())
         self._side.choose(missing, ct_now(clock))
         self._side.seed()
-        self._next = self._began
+        self._next = self._look = self._began
         self.told = Carried(
             path,
             old.info.id,
@@ -127,11 +131,17 @@ class Carry:
 
     def step(self) -> bool:
         """Carry what has come, if it is time for that; whether the last program has left."""
-        if time.monotonic() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return False
         self._side.settle()
+        took = time.monotonic() - now
+        # However large the table is, this is not all that the machine does.
+        self._next = time.monotonic() + max(SETTLE, took)
+        if now < self._look:
+            return False
+        self._look = now + LOOK
         if users(self.told.old_id, but=self._side.program_ids):
-            self._next = time.monotonic() + _SETTLE
             return False
         moved_after = time.monotonic() - self._began
         found = self._side.finish()

@@ -115,7 +115,6 @@ class _Prestage:
         self._events: list[Event] = []
         self._stages: dict[str, float] = {}
         self._notes = [Row("layout", layouts_told(plan.resize))]
-        self._gap = 0.0
         self._hand_over_began = 0.0
         self._undo: Undoable | None = None
         self._no_undo = ""
@@ -183,14 +182,12 @@ class _Prestage:
 
     def _follow(self, restart: Restart) -> None:
         """Carry what comes until no program uses an old map; raises where the agent is lost."""
-        look_at = last = sign_at = time.monotonic()
+        look_at = sign_at = time.monotonic()
         sign: object = None
         while True:
             for table in self._tables:
                 table.step(hurried=restart.happened)
-            now = time.monotonic()
-            self._gap, last = max(self._gap, now - last), now
-            if now >= look_at:
+            if time.monotonic() >= look_at:
                 restart.look()
                 look_at = time.monotonic() + _GLANCE
                 # An agent that starts again and again is no sign of one that takes the map over.
@@ -360,7 +357,7 @@ class _Prestage:
         return ResizeReport(
             maps=tuple(table.report() for table in self._tables),
             stages=self._stages,
-            gap=self._gap,
+            gap=max(table.gap for table in self._tables),
             left=tuple(sorted(left)),
             failure=failure,
             events=tuple(self._events),

@@ -13,7 +13,14 @@ from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.users import users
 from ctconsole.model.plan import Row
 from ctconsole.model.units import count
-from ctconsole.node.carrying import Carry, carried_event, failed_event, require_same_sizes
+from ctconsole.node.carrying import (
+    LOOK,
+    SETTLE,
+    Carry,
+    carried_event,
+    failed_event,
+    require_same_sizes,
+)
 
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
@@ -25,9 +32,6 @@ if TYPE_CHECKING:
 
 _CALM: Final = 2.0
 """Seconds between two passes as long as nobody can use the new map yet."""
-
-_HURRIED: Final = 0.25
-"""The same when the agent has restarted; and between two looks at who uses which map."""
 
 
 class Table:
@@ -45,6 +49,8 @@ class Table:
         events: what happened beside the plan.
         programs: those that use a map which is to go, by the last look.
         users_of_new: those that use the one made for the agent.
+        gap: seconds that an entry which an old program had just made was missing for the new
+            ones, at the most.
     """
 
     def __init__(self, gate: Gate, side: Side, layout: Layout | None, clock: ClockSource) -> None:
@@ -53,6 +59,7 @@ class Table:
         self.events: list[Event] = []
         self.programs = users(side.old.info.id, but=side.program_ids)
         self.users_of_new: tuple[int, ...] = ()
+        self.gap = 0.0
         self._gate = gate
         self._layout = layout
         self._clock = clock
@@ -60,7 +67,8 @@ class Table:
         self._told: list[str] = []
         self._lost = ""
         self._dropped = 0
-        self._next = 0.0
+        self._next = self._look_at = 0.0
+        self._settled: float | None = None
 
     @classmethod
     def stage(cls, gate: Gate, plan: MapPlan, clock: ClockSource) -> Table:
@@ -92,16 +100,22 @@ class Table:
                 self._carries.remove(carry)
                 self._end(carry)
         now = time.monotonic()
-        if now < self._next:
-            return
-        if not self.renewed:
-            self.side.settle()
-            took = time.monotonic() - now
-            # However large the table is, this is not all that the machine does.
-            self._next = time.monotonic() + max(_HURRIED if hurried else _CALM, took)
-        else:
-            self._next = now + _HURRIED
-        self._look()
+        late = hurried and self._settled is None
+        if (late or now >= self._next) and not self.renewed:
+            self._settle(now, hurried=hurried)
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            self._look()
+
+    def _settle(self, now: float, *, hurried: bool) -> None:
+        self.side.settle()
+        took = time.monotonic() - now
+        if hurried and self._settled is not None:
+            # An entry may be as old as the beginning of the pass before this one.
+            self.gap = max(self.gap, time.monotonic() - self._settled)
+        self._settled = now if hurried else None
+        # However large the table is, this is not all that the machine does.
+        self._next = time.monotonic() + max(SETTLE if hurried else _CALM, took)
 
     def finish(self) -> None:
         """Move the counts to the map made for the agent, if it has taken that.
@@ -180,7 +194,7 @@ class Table:
                 self.renewed = live.info
         except GoneError:
             return
-        self._next = 0.0
+        self._look_at = 0.0
         for old_id in former:
             try:
                 self._carry(old_id, number)
