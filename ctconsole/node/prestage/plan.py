@@ -91,7 +91,7 @@ class PrestagePlan:
     def agent_told(self) -> str:
         """``cilium-agent 1.18.0, process 4711``."""
         if self.agent is None:
-            return "none runs; it is waited for"
+            return "none can be seen from here; one that starts is waited for"
         version = f" {self.version}" if self.version else ""
         return f"{self.agent.name}{version}, process {self.agent.pid}"
 

@@ -174,7 +174,9 @@ def read_file(file: Path) -> str | None:
 
 def _setting(agent: AgentProcess | None, option: str, now: str, value: str) -> Setting:
     if agent is None:
-        deed = f"set it to {value} where the agent is configured; none runs that could be asked"
+        deed = (
+            f"set it to {value} where the agent is configured; none can be seen that could be asked"
+        )
         return Setting(option, now, value, deed=deed, undo=_set_back(option, now))
     pid = agent.process.pid
     for where, given in (

@@ -118,6 +118,7 @@ def test_the_agent_takes_over_what_was_made_for_it(running: Running) -> None:
     assert (info.id, info.max_entries) == (report.maps[0].new_id, NEW)
     assert running.entries() == before
     assert report.maps[0].carried == ENTRIES
+    assert report.gap > 0
     assert len(users(info.id)) == 2
     assert not users(report.maps[0].old_id)
     assert running.file.read_text() == f"{NEW}\n"

@@ -151,7 +151,7 @@ def test_where_nothing_can_be_written_it_is_said_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (one,) = settings_for(None, {}, SIZES)
-    assert "none runs that could be asked" in one.deed
+    assert "none can be seen that could be asked" in one.deed
     (one,) = settings_for(agent(), OPTIONS, SIZES)
     assert one.deed.endswith(f"start it with --{TCP}=65536")
     monkeypatch.setattr(os, "access", lambda *_: False)
