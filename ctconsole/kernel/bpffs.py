@@ -16,6 +16,7 @@ from ctconsole.errors import (
     bpf_error,
 )
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.model.catalogue import classify
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,11 +30,13 @@ def pinned_maps(
 ) -> dict[Path, MapInfo]:
     """Every map pinned at or below ``root``, sorted by path.
 
-    Pinned programs and links, and pins removed meanwhile, are left out.
+    Pinned programs and links, and pins removed meanwhile, are left out; one under the name of a
+    map of Cilium's is told.
 
     Args:
         root: a bpffs, or a folder on one.
-        passed_over: told a sentence of each pin that could not be opened.
+        passed_over: told a sentence of each pin that could not be opened, or is no map although
+            its name says so.
 
     Raises:
         GoneError: ``root`` is not there.
@@ -47,8 +50,12 @@ def pinned_maps(
         try:
             with BpfMap.open(path) as live:
                 found[path] = live.info
-        except (GoneError, NoMapError):
+        except GoneError:
             continue
+        except NoMapError as error:
+            # Programs and links have pins of their own; under a map's name one hides the map.
+            if classify(path.name):
+                passed_over(f"Passed over: {error}")
         except BpfError as error:
             failures.append(error)
         except FormatError as error:

@@ -92,6 +92,35 @@ def test_a_program_under_the_name_of_a_conntrack_map_is_passed_over(
     assert LOCAL in result.stdout
 
 
+@pytest.mark.parametrize("verb", ["list", "users", "calls"])
+def test_a_program_under_a_maps_name_is_told_by_the_lists_of_maps(
+    gate: Gate, node: Path, verb: str
+) -> None:
+    pin_program(gate, node / GLOBALS / ANY4)
+    result = run("map", verb, "--bpf-root", node)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count(f"{ANY4}: Invalid argument. It is no map") == 1
+
+
+def test_a_program_under_a_maps_name_is_told_by_the_console_and_the_watcher(
+    gate: Gate, node: Path
+) -> None:
+    pin_program(gate, node / GLOBALS / ANY4)
+    pin_program(gate, node / GLOBALS / "cil_from_netdev")
+    source, watched = LiveSource(node), Pins(node)
+    try:
+        node_now = source.maps()
+        text, level = alert(Sample(node=node_now))
+        assert (level, f"{ANY4}: Invalid argument. It is no map" in text) == (Tone.WARN, True)
+        # A program under a name of its own is what a bpffs is for.
+        assert len(node_now.passed_over) == 1
+        (warning,), _ = watched.look()
+        assert f"{ANY4}: Invalid argument. It is no map" in warning.message
+    finally:
+        source.close()
+        watched.close()
+
+
 @pytest.mark.parametrize("verb", [("ct", "list"), ("ct", "stats")])
 def test_a_map_that_goes_between_listing_and_opening_is_passed_over(
     gate: Gate, node: Path, verb: tuple[str, str], monkeypatch: pytest.MonkeyPatch
@@ -166,6 +195,16 @@ def test_the_doctor_names_a_pin_that_leads_nowhere(
     (line,) = [line for line in result.stdout.splitlines() if "pinned maps" in line]
     assert line.startswith("miss")
     assert "loop: Too many levels of symbolic links" in line
+
+
+def test_the_doctor_names_a_program_under_a_maps_name(
+    gate: Gate, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "find_bpffs", lambda: [node])
+    pin_program(gate, node / GLOBALS / ANY4)
+    (line,) = [line for line in run("doctor").stdout.splitlines() if "pinned maps" in line]
+    assert line.startswith("miss")
+    assert f"{ANY4}: Invalid argument. It is no map" in line
 
 
 @pytest.mark.parametrize("name", [ANY4, "cilium_snat_v4_external"])
