@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from ctconsole.ui.console import console_of
+from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ctconsole.ui.widgets.rows import Column
 
 
-class View(Screen[None]):
+class View(TellsFaults, Screen[None]):
     """One of the views ``1 2 3``: title, body, status line, keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it

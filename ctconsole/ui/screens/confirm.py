@@ -15,10 +15,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
-from textual.worker import Worker
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.ui.console import console_of
+from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.plan_table import plan_table, report_text
 
@@ -37,7 +37,7 @@ _GLANCE: Final = 0.1
 """Seconds between two looks at how far the act is."""
 
 
-class ConfirmScreen(ModalScreen["Report | None"]):
+class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     """Returns the report when the act was done, else None.
 
     Args:
@@ -237,11 +237,6 @@ class ConfirmScreen(ModalScreen["Report | None"]):
     def _follow(self) -> None:
         if self._busy:
             self._say("#progress", clean(self._progress))
-
-    @on(Worker.StateChanged)
-    def _worker_changed(self, message: Worker.StateChanged) -> None:
-        # Textual tells only whoever started a worker; the console tells the person of a fault.
-        self.app.post_message(Worker.StateChanged(message.worker, message.state))
 
     def _failed(self, sentence: str) -> None:
         self._busy = False

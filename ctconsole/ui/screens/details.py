@@ -15,6 +15,7 @@ from ctconsole.model.ct.order import find_entry
 from ctconsole.model.ct.show import details
 from ctconsole.model.units import short_size
 from ctconsole.ui.levels import percent
+from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Facts = list[tuple[str, str]]
 """Name and value, line by line; an empty name is a gap."""
 
 
-class Details(ModalScreen[None]):
+class Details(TellsFaults, ModalScreen[None]):
     """A box of facts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
