@@ -138,12 +138,14 @@ class StateDir:
         """Settings of the last start, None where there was none.
 
         Raises:
-            FormatError: the file is damaged.
+            FormatError: the file is damaged or cannot be read.
         """
         try:
             return AgentSettings.from_json(self.settings_file.read_text("utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FormatError(f"{self.settings_file} cannot be read: {error}") from error
 
     def save_settings(self, settings: AgentSettings) -> None:
         """Remember the settings of this start."""
@@ -238,11 +240,17 @@ def remove_endpoint(state_dir: Path, endpoint_id: int) -> bool:
 
     Returns:
         False where it was not known.
+
+    Raises:
+        AgentError: its file cannot be removed.
     """
+    path = StateDir(state_dir).endpoints / f"{endpoint_id}.json"
     try:
-        (StateDir(state_dir).endpoints / f"{endpoint_id}.json").unlink()
-    except FileNotFoundError:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise AgentError(f"Cannot remove {path}: {error.strerror}") from error
     return True
 
 
@@ -250,12 +258,15 @@ def load_endpoints(state_dir: Path) -> list[Endpoint]:
     """Every endpoint remembered, by id.
 
     Raises:
-        FormatError: a file is damaged; names it.
+        FormatError: a file is damaged, or the folder cannot be read; names it.
     """
     folder = StateDir(state_dir).endpoints
-    if not folder.is_dir():
+    try:
+        files = [path for path in folder.iterdir() if re.fullmatch(r"[0-9]+\.json", path.name)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    files = [path for path in folder.iterdir() if re.fullmatch(r"[0-9]+\.json", path.name)]
+    except OSError as error:
+        raise FormatError(f"{folder} cannot be read: {error.strerror}") from error
     return sorted((_load_endpoint(path) for path in files), key=lambda endpoint: endpoint.id)
 
 

@@ -59,6 +59,32 @@ def test_settings_are_remembered(tmp_path: Path) -> None:
         state.load_settings()
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_state_folder_that_is_a_file_holds_no_state(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    state = StateDir(tmp_path / "file" / below)
+    assert state.load_settings() is None
+    assert state.running_pid() is None
+    assert load_endpoints(state.root) == []
+    assert not remove_endpoint(state.root, 1)
+    with pytest.raises(AgentError, match="Cannot write"):
+        save_endpoint(state.root, endpoint(1))
+
+
+def test_state_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.settings_file.write_bytes(b"\xff")
+    with pytest.raises(FormatError, match=r"agent\.json cannot be read"):
+        state.load_settings()
+    state.settings_file.unlink()
+    state.settings_file.symlink_to("agent.json")
+    state.endpoints.symlink_to("endpoints")
+    with pytest.raises(FormatError, match=r"agent\.json cannot be read"):
+        state.load_settings()
+    with pytest.raises(FormatError, match="endpoints cannot be read"):
+        load_endpoints(tmp_path)
+
+
 def test_flags_win_over_the_config_folder(tmp_path: Path) -> None:
     (tmp_path / "bpf-ct-global-tcp-max").write_text("4096")
     (tmp_path / "bpf-ct-global-any-max").write_text("2048")
