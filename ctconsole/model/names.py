@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService
     from ctconsole.model.records.table import RecordTable
+    from ctconsole.model.whose import Whose
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Identities: TypeAlias = npt.NDArray[np.uint32]
@@ -76,12 +77,19 @@ class Names:
         identities: labels by security identity, joined by commas.
         services: by RevNAT id: ``namespace/name``, or the frontend's address and port.
         prefixes: identities by address, the longest prefix first (ipcache).
+        nodes: what each of several nodes calls things.
     """
 
     endpoints: Mapping[bytes, str] = field(default_factory=lambda: _NOTHING)
     identities: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
     services: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
     prefixes: tuple[Prefix, ...] = ()
+    nodes: Mapping[Whose, Names] = field(default_factory=dict)
+
+    def of(self, whose: Whose) -> Names:
+        """What a node calls things, before what all call them."""
+        own = self.nodes.get(whose)
+        return self.merged(own) if own else self
 
     def merged(self, better: Names) -> Names:
         """These names, and where both know one, that of ``better``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, FormatError
@@ -44,7 +45,7 @@ def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:
 def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
     """What the maps in the same files tell, and the agent where bugtool asked it.
 
-    RevNAT ids mean something on their node only: of several nodes those that agree are taken.
+    RevNAT ids mean something on their node only: of several nodes each has its own.
 
     Returns:
         The names, and in words why there are none.
@@ -59,15 +60,16 @@ def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
         if wanted(one.info.label, KINDS):
             tables.setdefault(one.node, []).append(one)
     folders = [*offline.nodes, *(folder for folder in tables if folder not in offline.nodes)]
-    nodes = [
-        _of(tables.get(folder, ())).merged(offline.nodes.get(folder, NodeFiles()).names())
-        for folder in folders
-    ]
+    files = {folder: offline.nodes.get(folder, NodeFiles()) for folder in folders}
+    nodes = {
+        folder: _of(tables.get(folder, ())).merged(found.names()) for folder, found in files.items()
+    }
     warnings: tuple[str, ...] = ()
     if not tables and not any(node.told.endpoints for node in offline.nodes.values()):
         named = ", ".join(path.name for path in paths)
         warnings = (f"no names: nothing in {named} tells any",)
-    return names_of_nodes(nodes), warnings
+    own = {files[folder].whose: names for folder, names in nodes.items() if files[folder].whose}
+    return replace(names_of_nodes(list(nodes.values())), nodes=own), warnings
 
 
 def _of(found: Iterable[Raw]) -> Names:

@@ -66,7 +66,12 @@ class OfflineSource:
         """Every map found, counted."""
         started = time.perf_counter()
         rows = tuple(
-            MapRow(one.info, entries=len(one.keys), group=group_of(one.info.label))
+            MapRow(
+                one.info,
+                entries=len(one.keys),
+                group=group_of(one.info.label),
+                whose=one.whose,
+            )
             for one in self.offline.maps
         )
         return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)

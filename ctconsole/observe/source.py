@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ctconsole.model.catalogue import Group, classify
 from ctconsole.model.ct.layout import KEYS, VALUE_SIZE
 from ctconsole.model.spec import MapType
+from ctconsole.model.whose import NOBODY, called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.whose import Whose
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
@@ -44,6 +46,7 @@ class MapRow:
         exact: False when the count is a walk's, which concurrent changes blur.
         group: the part of the datapath it serves, as the catalogue groups maps.
         programs: how many programs refer to it, None where that is not known.
+        whose: the node, where it is one of several in files.
     """
 
     info: MapInfo
@@ -51,6 +54,12 @@ class MapRow:
     exact: bool = True
     group: Group = Group.OTHER
     programs: int | None = None
+    whose: Whose = NOBODY
+
+    @property
+    def name(self) -> str:
+        """What to call it: its name, and its node's where there are several."""
+        return called(self.info.label, self.whose)
 
     @property
     def is_idle(self) -> bool:

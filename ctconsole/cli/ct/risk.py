@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.risk import Change, Forecast, Outcome, Reason, Risk
     from ctconsole.model.ct.table import CtTable
-    from ctconsole.model.spec import MapInfo
 
 
 @click.command("risk")
@@ -94,7 +93,7 @@ def risk(
         if as_json:
             told.append(_dict(table, tally.outcomes(), number, listed if entries else None))
         else:
-            _print(table.info, tally.outcomes(), number)
+            _print(table, tally.outcomes(), number)
             _print_entries(tally.outcomes(), listed)
         tally, listed, number = RiskTally(), _Listed(again=as_json), 0
     if missing := [name for name in maps if name not in seen]:
@@ -140,17 +139,21 @@ class _Listed:
                 yield risk, why, joined(parts)
 
 
-def _print(info: MapInfo, found: tuple[Outcome, ...], entries: int) -> None:
+def _print(table: CtTable, found: tuple[Outcome, ...], entries: int) -> None:
     """One map for people: a line for each change, then why."""
     from ctconsole.model.ct.risk import REASONS, Risk, reasons_to_tell
     from ctconsole.model.units import count
+    from ctconsole.model.whose import called
 
-    click.echo(f"{info.label}: {count(entries)} entries")
+    click.echo(f"{called(table.info.label, table.whose)}: {count(entries)} entries")
     columns = (Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
     click.echo(" " * 10 + "".join(f"{one.word:>12}" for one in columns))
     for one in found:
         numbers = "".join(f"{count(one.count(column)):>12}" for column in columns)
         click.echo(f"  {one.change:<8}{numbers}")
+    if not table.has_clock:
+        dead = "no more are known to be than the dead below" if table.at_least else "none is known"
+        click.echo(f"  its clock is unknown: which of them are dead cannot be told, {dead}")
     for change, reasons in reasons_to_tell(found):
         click.echo(f"  {change}:")
         for outcome, why, number in reasons:
@@ -176,6 +179,11 @@ def _dict(
 ) -> dict[str, Any]:
     return {
         "map": table.info.label,
+        **(
+            {"node": table.whose.node or None, "pod": table.whose.pod or None}
+            if table.whose
+            else {}
+        ),
         "id": table.info.id or None,
         "entries": entries,
         "clock": table.has_clock,

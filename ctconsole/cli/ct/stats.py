@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.changes import KeyedTable
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
-    from ctconsole.model.ct.stats import Bar, Stats
+    from ctconsole.model.ct.stats import Bar, Kinds, Stats
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.ct.tops import Top, Tops
-    from ctconsole.model.spec import MapInfo
     from ctconsole.node.entries import Part
 
     Look: TypeAlias = Callable[[], Iterable[Part]]
@@ -90,7 +89,7 @@ def stats(
     before = _keyed(look, query, seconds) if seconds else {}
     found = []
     exit_code = 0
-    kinds, tops = StatsTally(), TopTally()
+    kinds, tops, counted = StatsTally(), TopTally(), False
     for table, problem, last in look():
         if problem:
             message(f"ctconsole: {problem}")
@@ -98,9 +97,11 @@ def stats(
         part = table.take(query.rows(table)) if query else table
         kinds.add(part)
         tops.add(part)
+        counted |= part.counted
         if last:
             rates = _rates(before.get(table.info.id), part) if seconds else {}
-            found.append({**_describe(table.info, kinds.stats(), tops.tops(top)), **rates})
+            found.append({**_describe(table, kinds.stats(), tops.tops(top), counted), **rates})
+            counted = False
             kinds, tops = StatsTally(), TopTally()
     if as_json:
         print_json(found)
@@ -143,31 +144,43 @@ def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
     }
 
 
-def _describe(info: MapInfo, found: Stats, tops: Tops) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _describe(table: CtTable, found: Stats, tops: Tops, counted: bool) -> dict[str, Any]:
+    """One map in numbers; what is not known is None."""
+    info = table.info
+    node = {"node": table.whose.node or None, "pod": table.whose.pod or None} if table.whose else {}
+    least = {"expired_at_least": found.kinds.expired} if table.at_least else {}
+    top = partial(_top, clock=found.clock, counted=counted)
     return {
         "map": info.label,
+        **node,
         "id": info.id or None,
         "max_entries": info.max_entries or None,
         "clock": found.clock,
-        **asdict(found.kinds),
+        **_kinds(found.kinds, clock=found.clock),
+        **least,
         "related": found.related,
         "shares": [
             {
                 "protocol": _protocol(share.protocol),
                 "direction": share.direction.name.lower(),
-                **asdict(share.kinds),
+                **_kinds(share.kinds, clock=found.clock),
             }
             for share in found.shares
         ],
         "left": _bars(found.left),
         "idle": _bars(found.idle),
-        "sources": [_top(one) for one in tops.sources],
-        "destinations": [{**_top(one), **_end(one)} for one in tops.destinations],
-        "services": [{**_top(one), **_end(one)} for one in tops.services],
+        "sources": [top(one) for one in tops.sources],
+        "destinations": [{**top(one), **_end(one)} for one in tops.destinations],
+        "services": [{**top(one), **_end(one)} for one in tops.services],
         **({"most_missed": tops.missed} if tops.missed else {}),
     }
+
+
+def _kinds(kinds: Kinds, *, clock: bool) -> dict[str, Any]:
+    """The numbers; without a clock nobody knows which entries live."""
+    from dataclasses import asdict
+
+    return asdict(kinds) if clock else {**asdict(kinds), "alive": None, "expired": None}
 
 
 def _protocol(number: int) -> str:
@@ -180,15 +193,15 @@ def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:
     return [{"from": bar.low, "to": bar.high, "entries": bar.entries} for bar in bars]
 
 
-def _top(top: Top) -> dict[str, Any]:
+def _top(top: Top, *, clock: bool, counted: bool) -> dict[str, Any]:
     from ctconsole.model.text.addresses import address_text
 
     return {
         "address": address_text(top.address),
         "entries": top.entries,
-        "alive": top.alive,
+        "alive": top.alive if clock else None,
         "unanswered": top.unanswered,
-        "bytes": top.bytes,
+        "bytes": top.bytes if counted else None,
     }
 
 
@@ -199,19 +212,24 @@ def _end(top: Top) -> dict[str, Any]:
 def _print(one: dict[str, Any]) -> None:
     """One map for people."""
     from ctconsole.model.units import count, share
+    from ctconsole.model.whose import Whose, called
 
     entries = one["entries"]
     fill = (
         f" of {count(one['max_entries'])} ({share(entries, one['max_entries'])})"
-        if one["id"]
+        if one["max_entries"]
         else ""
     )
-    click.echo(f"{one['map']}: {count(entries)} entries{fill}")
+    whose = Whose(one.get("node") or "", one.get("pod") or "")
+    click.echo(f"{called(one['map'], whose)}: {count(entries)} entries{fill}")
     if one["clock"]:
         click.echo(f"  alive {count(one['alive'])}, expired {count(one['expired'])}")
+    elif "expired_at_least" in one:
+        least = count(one["expired_at_least"])
+        click.echo(f"  expired at least {least}, by its newest report; of the rest it is not known")
     else:
         click.echo("  its clock is unknown: what has expired cannot be told")
-    kinds = ("established", "closing", "opening", "one_way")
+    kinds = ("established", "half_closed", "closing", "opening", "one_way")
     click.echo("  " + ", ".join(f"{name.replace('_', '-')} {count(one[name])}" for name in kinds))
     if rates := one.get("rates"):
         evicted = "not known" if rates["evicted"] is None else f"about {count(rates['evicted'])}"

@@ -39,6 +39,7 @@ class Asked:
 
 
 _ALL: Final = (
+    Asked(("node", "pod"), "node-a", "node or pod of a file"),
     Asked(("proto", "protocol"), "tcp", "IP protocol"),
     Asked(("ip",), "10.0.0.1", "address at either end"),
     Asked(("port",), "443", "port at either end"),

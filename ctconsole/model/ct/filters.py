@@ -211,6 +211,19 @@ def _bits(text: str) -> int:
     return int(matched[1], 16) if matched else 0
 
 
+def nodes() -> FilterRule:
+    """The node or the agent's pod, or a part of its name, that a file's entries are of."""
+
+    def test(_compare: Compare, value: str, _term: str) -> Test:
+        def of_node(table: CtTable) -> Bools:
+            found = any(value in name for name in (table.whose.node, table.whose.pod) if name)
+            return np.full(len(table), found, np.bool_)
+
+        return of_node
+
+    return FilterRule(ASKED["node"], test)
+
+
 def risks() -> FilterRule:
     """What becomes of the connection when the table is re-created."""
     known = codes(RISKS)

@@ -37,11 +37,26 @@ _END_WIDTH: Final = {False: 21, True: 45}
 
 def label(table: CtTable, style: Style) -> Cells:
     """A map's name, which may hold anything: it is the kernel's or a file's."""
-    text = table.info.label
+    return [("map", _text(table.info.label, style))]
+
+
+def node(table: CtTable, style: Style) -> Cells:
+    """The node and its agent's pod, of files that tell or that are of several nodes."""
+    whose = table.whose
+    if not whose:
+        return []
+    return [
+        (name, _text(text, style) if text else _unknown(style))
+        for name, text in (("node", whose.node), ("pod", whose.pod))
+    ]
+
+
+def _text(text: str, style: Style) -> list[TextColumn]:
+    """The same text for every row; it may hold anything."""
     if style is JSON:
-        return [("map", [literal(json.dumps(text).encode())])]
+        return [literal(json.dumps(text).encode())]
     quoted = text.replace('"', '""')
-    return [("map", [literal((f'"{quoted}"' if set(text) & set('",\r\n') else text).encode())])]
+    return [literal((f'"{quoted}"' if set(text) & set('",\r\n') else text).encode())]
 
 
 def protocol(table: CtTable, style: Style) -> Cells:

@@ -56,6 +56,7 @@ def _identity(table: CtTable) -> Integers:
 
 FIELDS: Final[tuple[Field, ...]] = (
     Field("map", cells=listed.label),
+    Field("node", rules=(filters.nodes(),), cells=listed.node),
     Field(
         "proto",
         lambda table: (table.keys["nexthdr"],),

@@ -38,6 +38,7 @@ STATE_TONES: Final = MappingProxyType(
     {
         _STATES[State.OPENING]: "fresh",
         _STATES[State.ONE_WAY]: "second",
+        _STATES[State.HALF_CLOSED]: "closing",
         _STATES[State.CLOSING]: "closing",
         _STATES[State.EXPIRED]: "expired",
     }

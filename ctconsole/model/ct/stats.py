@@ -34,7 +34,8 @@ class Kinds:
         entries: all of them.
         alive: those whose lifetime is not over.
         expired: those that wait for the garbage collector.
-        closing: alive, with a FIN or RST seen.
+        closing: alive, with a FIN or RST seen, and gone soon.
+        half_closed: alive, with one seen in one direction: it may live on for hours.
         established: alive, data both ways (services: from the client).
         opening: alive, a SYN and nothing else.
         one_way: alive, packets of one direction only.
@@ -47,6 +48,7 @@ class Kinds:
     established: int
     opening: int
     one_way: int
+    half_closed: int = 0
 
     @property
     def unanswered(self) -> int:
@@ -63,6 +65,7 @@ class Kinds:
             alive=entries - number[State.EXPIRED],
             expired=number[State.EXPIRED],
             closing=number[State.CLOSING],
+            half_closed=number[State.HALF_CLOSED],
             established=number[State.ESTABLISHED],
             opening=number[State.OPENING],
             one_way=number[State.ONE_WAY],

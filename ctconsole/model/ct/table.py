@@ -76,14 +76,21 @@ class State(IntEnum):
     """The life of a connection as its entry tells it.
 
     OPENING has seen no packet but a SYN, ONE_WAY packets of one direction only, ESTABLISHED
-    data both ways; CLOSING has a FIN or RST, EXPIRED waits for the garbage collector.
+    data both ways. HALF_CLOSED has a FIN of one direction: its lifetime stays that of an open
+    connection, for hours (``ct_entry_alive``). CLOSING has both, or seconds to live; EXPIRED waits
+    for the garbage collector.
     """
 
     OPENING = 0
     ONE_WAY = 1
     ESTABLISHED = 2
-    CLOSING = 3
-    EXPIRED = 4
+    HALF_CLOSED = 3
+    CLOSING = 4
+    EXPIRED = 5
+
+
+_SOON = 60
+"""Seconds; a connection that both sides have closed has ten."""
 
 
 class Ends(NamedTuple):
@@ -258,6 +265,15 @@ class CtTable:
         return np.asarray((self.values["flags"] & either) != 0)
 
     @cached_property
+    def ending(self) -> Bools:
+        """A FIN or RST was seen in both directions, or in one and its time is nearly over."""
+        both = CtFlag.RX_CLOSING | CtFlag.TX_CLOSING
+        closed = (self.values["flags"] & both) == both
+        if self.has_clock:
+            closed |= self.closing & (self.remaining <= _SOON)
+        return np.asarray(closed)
+
+    @cached_property
     def tcp(self) -> Bools:
         """Entries of TCP."""
         return np.asarray(self.keys["nexthdr"] == IpProtocol.TCP)
@@ -285,7 +301,8 @@ class CtTable:
         codes = np.full(len(self), State.ONE_WAY, np.uint8)
         codes[unanswered_syn] = State.OPENING
         codes[self.established] = State.ESTABLISHED
-        codes[self.closing] = State.CLOSING
+        codes[self.closing] = State.HALF_CLOSED
+        codes[self.ending] = State.CLOSING
         codes[~self.alive] = State.EXPIRED
         return codes
 

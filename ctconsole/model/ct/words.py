@@ -65,6 +65,7 @@ STATES: Final = (
     Word(State.OPENING, "opening", also=("syn",)),
     Word(State.ONE_WAY, "one-way"),
     Word(State.ESTABLISHED, "established", also=("est",)),
+    Word(State.HALF_CLOSED, "half-closed", also=("half",)),
     Word(State.CLOSING, "closing"),
     Word(State.EXPIRED, "expired", also=("dead",)),
 )

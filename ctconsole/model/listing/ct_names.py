@@ -27,7 +27,7 @@ _SLOT: Final = 255
 
 def name_columns(table: CtTable, names: Names, style: Style) -> list[tuple[str, TextColumn]]:
     """Columns ``source_name``, ``destination_name``, ``service_name`` and ``identity_labels``."""
-    ends, values = table.ends, table.values
+    ends, values, names = table.ends, table.values, names.of(table.whose)
     rev_nat, services = np.unique(values["rev_nat_index"], return_inverse=True)
     numbers, labels = np.unique(values["src_sec_id"], return_inverse=True)
     return [

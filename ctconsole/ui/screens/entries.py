@@ -281,11 +281,21 @@ def _room(row: MapRow) -> str:
     return f"{entries} of {row.info.max_entries:,}" if row.info.max_entries else entries
 
 
+_IN_ORDER = (
+    State.ESTABLISHED,
+    State.OPENING,
+    State.ONE_WAY,
+    State.HALF_CLOSED,
+    State.CLOSING,
+    State.EXPIRED,
+)
+
+
 def _summary(arrangement: Arrangement) -> Text:
     """How many entries are in which state."""
     text = Text(no_wrap=True, overflow="ellipsis")
     counts = arrangement.counts
-    for state in (State.ESTABLISHED, State.OPENING, State.ONE_WAY, State.CLOSING, State.EXPIRED):
+    for state in _IN_ORDER:
         if counts[state] or state in {State.ESTABLISHED, State.EXPIRED}:
             text.append(f"  {counts[state]:,}", "bold")
             text.append(f" {_STATES[state]}", "dim")

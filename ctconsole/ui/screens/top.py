@@ -126,6 +126,8 @@ def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:
         return text.append("  reading …", "dim")
     kinds = stats.kinds
     parts = [("entries", kinds.entries), ("established", kinds.established)]
+    if kinds.half_closed:
+        parts.append(("half-closed", kinds.half_closed))
     parts += [("closing", kinds.closing), ("unanswered", kinds.unanswered)]
     if stats.clock:
         parts[1:1] = [("alive", kinds.alive), ("expired", kinds.expired)]

@@ -52,7 +52,7 @@ def _group_order(row: MapRow) -> tuple[int, str]:
 
 
 _SORT_KEYS: dict[str, Callable[[MapRow], object]] = {
-    "name": lambda row: row.info.label,
+    "name": lambda row: row.name,
     "group": _group_order,
     "type": lambda row: row.info.type.name,
     "id": lambda row: row.info.id,
@@ -118,7 +118,7 @@ class MapRows:
         info = found.info
         entries = "-" if found.entries is None else f"{found.entries:,}"
         cells: dict[str, Cell] = {
-            "name": ((clean(info.label), "strong" if found.is_conntrack else ""),),
+            "name": ((clean(found.name), "strong" if found.is_conntrack else ""),),
             "group": ((found.group, "dim"),),
             "type": ((info.type.name.lower(), "dim"),),
             "id": ((str(info.id), "dim"),),

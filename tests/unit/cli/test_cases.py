@@ -186,3 +186,61 @@ def test_the_address_that_answers_leave_with_is_shown() -> None:
     assert (second["nat_address"], second["nat_port"]) == (None, None)
     assert "nat 172.20.0.7:41210" in ctconsole("ct list", "08").stdout
     assert ",172.20.0.7,41210," in ctconsole("ct list", "08", "-o", "csv").stdout
+
+
+def states(case: str) -> list[str]:
+    return [one["state"] for one in json.loads(ctconsole("ct list", case, "-o", "json").stdout)]
+
+
+def test_a_connection_that_one_side_closed_is_no_closing_one() -> None:
+    assert states("02") == ["half_closed", "half_closed", "established"]
+    assert states("87") == ["half_closed"] * 8 + ["closing"]
+    [stats] = json.loads(ctconsole("ct stats", "87", "--json").stdout)
+    assert (stats["half_closed"], stats["closing"]) == (8, 1)
+    done = ctconsole("ct list", "87", "-o", "ndjson", "--filter", "half-closed")
+    assert len(done.stdout.splitlines()) == 8
+
+
+@pytest.mark.parametrize("verb", ["ct stats", "ct risk"])
+@pytest.mark.parametrize(
+    ("case", "nodes"),
+    [
+        ("21", ["node-a", "node-b"]),
+        ("70", ["cilium-4zq7p", "cilium-9vv2m"]),
+        ("97-two", ["97-two-files-node-a", "97-two-files-node-b"]),
+        ("97-folder", ["node-a", "node-b"]),
+    ],
+)
+def test_several_nodes_are_told_apart(verb: str, case: str, nodes: list[str]) -> None:
+    found = json.loads(ctconsole(verb, case, "--json").stdout)
+    assert list(dict.fromkeys(one["node"] or one["pod"] for one in found)) == nodes
+    assert all(f"{node}" in ctconsole(verb, case).stdout for node in nodes)
+    for node in nodes:
+        done = ctconsole("ct list", case, "-o", "json", "--filter", f"node:{node}")
+        kept = json.loads(done.stdout)
+        assert {one["node"] or one["pod"] for one in kept} == {node}
+        csv = ctconsole("ct list", case, "-o", "csv", "--filter", f"!node:{node}").stdout
+        assert csv.startswith("map,node,pod,protocol")
+        assert f",{node}," not in csv
+        assert node in ctconsole("ct list", case).stdout
+
+
+def test_each_node_has_its_own_clock() -> None:
+    found = json.loads(ctconsole("ct list", "70", "-o", "json").stdout)
+    left = {one["pod"]: one["remaining_seconds"] for one in found if one["source_port"] == 5353}
+    assert left == {"cilium-4zq7p": 58, "cilium-9vv2m": 58}
+
+
+def test_without_a_clock_nothing_is_counted_as_living() -> None:
+    first, second = json.loads(ctconsole("ct stats", "01", "--json").stdout)
+    assert (first["clock"], first["alive"], first["expired"]) == (False, None, None)
+    assert (first["expired_at_least"], second["expired_at_least"]) == (2, 0)
+    assert {one["bytes"] for one in first["sources"]} == {None}
+    [risk, _] = json.loads(ctconsole("ct risk", "01", "--json").stdout)
+    dead = [one["entries"] for one in risk["changes"][0]["reasons"] if one["risk"] == "dead"]
+    assert dead == [2]
+
+
+def test_a_sysdumps_fill_comes_from_the_status() -> None:
+    found = json.loads(ctconsole("ct stats", "70", "--json").stdout)
+    assert [one["max_entries"] for one in found] == [287994, 143997] * 2
