@@ -79,7 +79,10 @@ _FIRST_DEBUG: Final = (
     "(SELECT id FROM events WHERE level = 'debug' ORDER BY id LIMIT ?)"
 )
 _OLD_FILLS: Final = "DELETE FROM fills WHERE time < ?"
-_FILLS_SINCE: Final = "SELECT path, time, entries FROM fills WHERE time >= ? ORDER BY path, time"
+_FILLS_SINCE: Final = (
+    "SELECT path, time, entries FROM fills WHERE path BETWEEN ? AND ? AND time >= ? "
+    "ORDER BY path, time"
+)
 _FIRST: Final = (
     "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id > 0 ORDER BY id LIMIT ?)"
 )
@@ -300,8 +303,8 @@ class History(Handle):
         except sqlite3.Error as error:
             raise CtconsoleError(f"The history {self.path} cannot be written: {error}") from error
 
-    def fills(self, since: float = 0.0) -> dict[str, Trend]:
-        """How many entries maps had since then, by pin, oldest first.
+    def fills(self, since: float = 0.0, path: str = "") -> dict[str, Trend]:
+        """How many entries maps had since then, by pin, oldest first; of one pin, or of all.
 
         Empty of a history that nobody has written such into.
 
@@ -309,16 +312,15 @@ class History(Handle):
             CtconsoleError: the file is damaged, or gone.
         """
         found: dict[str, list[tuple[float, int]]] = {}
+        wanted = (path, path or "\U0010ffff", since)
         try:
-            with self._lock, closing(self._current().execute(_FILLS_SINCE, (since,))) as cursor:
-                for path, when, entries in cursor:
-                    found.setdefault(path, []).append((when, entries))
-        except sqlite3.OperationalError as error:
+            with self._lock, closing(self._current().execute(_FILLS_SINCE, wanted)) as cursor:
+                for name, when, entries in cursor:
+                    found.setdefault(name, []).append((when, entries))
+        except sqlite3.Error as error:
             if "no such table" not in str(error):
                 raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
-        except sqlite3.Error as error:
-            raise CtconsoleError(f"The history {self.path} cannot be read: {error}") from error
-        return {path: tuple(points) for path, points in found.items()}
+        return {name: tuple(points) for name, points in found.items()}
 
     def follow(
         self,

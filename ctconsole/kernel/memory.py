@@ -27,7 +27,8 @@ class FreeMemory:
 
     Attributes:
         free: bytes; the least of what the machine and each cgroup above this process allow.
-        limit: who sets that bound: ``this machine``, or ``the cgroup /kubepods/...``.
+        limit: the cgroup that sets the bound (``the cgroup /kubepods/...``), empty where it is
+            the machine.
     """
 
     free: int
@@ -36,7 +37,7 @@ class FreeMemory:
 
 def free_memory() -> FreeMemory:
     """What a new map made by this process can have."""
-    found = [FreeMemory(memory().available, "this machine"), *_allowed()]
+    found = [FreeMemory(memory().available, ""), *_allowed()]
     return min(found, key=lambda one: one.free)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError, UsageError
-from ctconsole.kernel import procs
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.memory import free_memory
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.swap import Swap, pin_over
@@ -57,7 +57,8 @@ class RecreatePlan:
         established: of these, connections with data both ways; None likewise.
         memory_old: bytes charged to the map as it is.
         memory_new: bytes the new one will be charged.
-        memory_free: bytes the machine can give now; old and new exist together for a while.
+        memory_free: bytes that can be had now; old and new exist together for a while.
+        memory_limit: the cgroup that allows no more, empty where it is the machine.
         users: ids of the programs that use the map; they keep the old one until replaced.
         warnings: sentences for whoever decides.
         verdicts: what becomes of the connections, the worst first; empty for a map that is not
@@ -79,6 +80,7 @@ class RecreatePlan:
     warnings: tuple[str, ...]
     verdicts: tuple[Verdict, ...] = ()
     lasting: tuple[str, ...] = ()
+    memory_limit: str = ""
 
     @property
     def title(self) -> str:
@@ -110,7 +112,7 @@ class RecreatePlan:
     @property
     def memory(self) -> Memory:
         """Bytes of both maps."""
-        return Memory(self.memory_old, self.memory_new, self.memory_free)
+        return Memory(self.memory_old, self.memory_new, self.memory_free, self.memory_limit)
 
     @property
     def data_loss(self) -> int:
@@ -140,6 +142,7 @@ class RecreatePlan:
             "memory_old": self.memory_old,
             "memory_new": self.memory_new,
             "memory_free": self.memory_free,
+            "memory_limit": self.memory_limit or None,
             "programs": list(self.users),
         }
 
@@ -264,6 +267,7 @@ def plan_replacement(
         verdicts = tuple(judge(table, Change.RECREATE).reasons())
     else:
         entries = live.count() if info.type in RECREATABLE else 0
+    free = free_memory()
     return RecreatePlan(
         path=path,
         info=info,
@@ -274,7 +278,8 @@ def plan_replacement(
         established=established,
         memory_old=info.memlock or map_memory(info, possible_cpus(), entries),
         memory_new=map_memory(wish, possible_cpus(), entries),
-        memory_free=procs.memory().available,
+        memory_free=free.free,
+        memory_limit=free.limit,
         users=users(info.id),
         warnings=(),
         verdicts=verdicts,
@@ -388,9 +393,6 @@ def _warnings(plan: RecreatePlan) -> list[str]:
         )
     if not plan.differences:
         found.append("The size stays the same: this only empties the map")
-    if plan.memory_new > plan.memory_free:
-        found.append(
-            f"The new map needs {plan.memory_new} bytes beside the old one and "
-            f"{plan.memory_free} are free"
-        )
+    if lack := plan.memory.lack:
+        found.append(lack)
     return found

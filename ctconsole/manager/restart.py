@@ -90,6 +90,7 @@ class RestartPlan:
             sum(one.memory_old for one in self.maps),
             sum(one.memory_new for one in self.maps),
             self.maps[0].memory_free,
+            self.maps[0].memory_limit,
         )
 
     @property
@@ -102,11 +103,8 @@ class RestartPlan:
                 "statistic with them"
             )
         memory = self.memory
-        if memory is not None and memory.new > memory.free:
-            found.append(
-                f"The new maps need {memory.new} bytes beside the old ones and {memory.free} "
-                "are free"
-            )
+        if memory is not None and memory.lack:
+            found.append(memory.lack)
         return tuple(found)
 
     @property

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from ctconsole.model.ct.risk import Reason, Risk
+from ctconsole.model.ct.risk import Change, Reason, Risk
+from ctconsole.model.units import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,12 +36,53 @@ class Memory:
     Attributes:
         old: charged to what is there now.
         new: charged to what takes its place; both exist together for a while.
-        free: what the machine can give now.
+        free: what can be had now, by the machine and by the cgroup of whoever makes it.
+        limit: who sets that bound where it is not the machine: ``the cgroup /kubepods/...``.
     """
 
     old: int
     new: int
     free: int
+    limit: str = ""
+
+    @property
+    def within(self) -> str:
+        """`` in the cgroup /kubepods/...`` to be said behind `free`, mostly empty."""
+        return f" in {self.limit}" if self.limit else ""
+
+    @property
+    def lack(self) -> str:
+        """A sentence where the new does not fit beside the old, else empty."""
+        if self.new <= self.free:
+            return ""
+        return (
+            f"It needs {size(self.new)} beside what is there, and {size(self.free)} are "
+            f"free{self.within}"
+        )
+
+
+_WAYS = (Risk.UNTOUCHED, Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
+_COLUMN = 11
+
+
+def ways_rows(forecasts: Mapping[Change, Sequence[Verdict]]) -> tuple[Row, ...]:
+    """What each way would do to the connections: a row of headings, then one for each way.
+
+    None where nothing is forecast, as of maps that are not conntrack's.
+    """
+    if not any(forecasts.values()):
+        return ()
+    heads = "".join(f"{risk.word:>{_COLUMN}}" for risk in _WAYS)
+    rows = [Row("ways", heads)]
+    for change, told in forecasts.items():
+        numbers = ways_counts(told)
+        rows.append(Row(change, "".join(f"{count(numbers[risk]):>{_COLUMN}}" for risk in _WAYS)))
+    return tuple(rows)
+
+
+def ways_counts(told: Sequence[Verdict]) -> dict[Risk, int]:
+    """How many connections fare how."""
+    return {risk: sum(number for one, _, number in told if one is risk) for risk in _WAYS}
 
 
 class Plan(Protocol):

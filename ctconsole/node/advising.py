@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.model.ct.changes import Changes, KeyedTable
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.fill import Trend
@@ -189,8 +190,33 @@ def sizing_of_files(ratio: float | None, memory: int, cpus: int) -> Sizing:
     return Sizing(Rule(memory, ratio), assumed=True, unknown=unknown)
 
 
-def fills_of(history: Path) -> Mapping[str, Trend]:
+def with_advice(plan: ResizePlan, state_dir: Path | None) -> ResizePlan:
+    """A plan with the size that its first map should have, which is not looked at again.
+
+    Args:
+        plan: what was planned.
+        state_dir: of the agent of ours that looks after the map; None where there is none.
+    """
+    from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.kernel.cpus import possible_cpus
+
+    one = plan.maps[0]
+    try:
+        past = fills_of(StateDir(state_dir or default_state_dir()).history, one.path)
+    except CtconsoleError:
+        # A plan is no place to complain of a damaged history: events and map advise do.
+        past = {}
+    trend = *past.get(str(one.path), ()), (time.time(), one.entries)
+    found = advise(Watched(one.info, trend, possible_cpus(), memory_free=plan.memory_free))
+    return replace(plan, advice=found.line)
+
+
+def fills_of(history: Path, pin: Path | None = None) -> Mapping[str, Trend]:
     """What is kept of the last days, by pin; nothing where there is no history.
+
+    Args:
+        history: the file.
+        pin: of the only map that is asked for; None asks for all.
 
     Raises:
         CtconsoleError: it is damaged.
@@ -200,7 +226,7 @@ def fills_of(history: Path) -> Mapping[str, Trend]:
     if not history.exists():
         return {}
     with History(history, create=False) as kept:
-        return kept.fills(time.time() - PAST)
+        return kept.fills(time.time() - PAST, str(pin or ""))
 
 
 def _asked(info: MapInfo, names: Sequence[str]) -> bool:

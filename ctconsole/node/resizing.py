@@ -23,6 +23,7 @@ from ctconsole.manager.resize.run import Options, Watching, resize
 from ctconsole.manager.resize.undo import Undos
 from ctconsole.model.catalogue import RESIZABLE, option_of
 from ctconsole.model.spec import differences
+from ctconsole.node.advising import with_advice
 from ctconsole.node.prestage.ending import Ending, files_of
 from ctconsole.node.prestage.run import PATIENCE, prestage
 from ctconsole.paths import GLOBALS
@@ -64,16 +65,16 @@ def plan_resizing(
         GoneError: nothing is pinned there.
     """
     option = option_of(pin.name) if settings else None
+    folder = settings.state_dir if settings else None
     if settings is None or option is None:
-        plan = plan_resize({pin: wish}, reading)
+        plan = with_advice(plan_resize({pin: wish}, reading), folder)
         if settings is None:
             return plan
         warning = f"No option sizes {pin.name}: the agent's next start makes it as it was, empty"
         return replace(plan, warnings=(*plan.warnings, warning))
     together = _sized_with(settings, {option: str(wish.max_entries)})
-    plan = plan_resize(
-        {pin: wish, **{path: one for path, one in together.items() if path != pin}}, reading
-    )
+    others = {path: one for path, one in together.items() if path != pin}
+    plan = with_advice(plan_resize({pin: wish, **others}, reading), folder)
     more = []
     if wish.flags is not None:
         more.append(f"The agent's next start makes {pin.name} with its own flags again, and empty")

@@ -73,8 +73,10 @@ async def test_the_plan_stands_beside_what_the_other_ways_would_cost(console: Co
             "476,102 entries, 428,491 alive, 47,611 expired, 4,761 closing",
             "68.0 MiB now + 136 MiB new = 204 MiB of 6.1 GiB free",
             "about 0.90s",
-            "by recreate 476,102 comes-back",
-            "by flush 476,102 comes-back",
+            "ways untouched comes-back at-risk breaks dead",
+            "resize 476,102 0 0 0 0",
+            "recreate 0 476,102 0 0 0",
+            "flush 0 476,102 0 0 0",
             "untouched 476,102 the entry stays",
         ):
             assert told in " ".join(shown.split()), told

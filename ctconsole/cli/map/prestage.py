@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.cli.map.affected import print_with_affected
 from ctconsole.cli.options import Seconds, restart_command_option
-from ctconsole.cli.plans import print_plan, print_report
+from ctconsole.cli.plans import print_report
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class Foreigner:
         layout: what the operator says of its entries.
         command: what restarts it, for a shell; empty where somebody does it by hand.
         patience: seconds without a sign of it after which it is given up.
+        ways: whose affected entries are listed beside a plan.
     """
 
     bpf_root: Path
     layout: Layout | None
     command: str
     patience: float
+    ways: tuple[str, ...] = ()
 
 
 def restart_options(function: _F) -> _F:
@@ -96,7 +99,8 @@ def resize_foreign_map(
     else:
         plan = plan_prestage(pin, wish, reading, facts, agent.command)
     if gate is None:
-        print_plan(plan, as_json=as_json)
+        maps = plan.resize.maps
+        print_with_affected(plan, maps, agent.ways, reading, as_json=as_json)
         return 0 if only_plan else 1
     require_room(plan.resize, drop=drop, undo=wish is None)
     for row in plan.agent_rows:

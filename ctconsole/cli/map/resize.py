@@ -10,6 +10,7 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.map.affected import print_with_affected
 from ctconsole.cli.map.naming import find_map
 from ctconsole.cli.map.prestage import (
     Foreigner,
@@ -18,7 +19,7 @@ from ctconsole.cli.map.prestage import (
     restart_options,
 )
 from ctconsole.cli.options import bpf_root_option, json_option, layout_option
-from ctconsole.cli.plans import print_plan, print_report
+from ctconsole.cli.plans import print_report
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ if TYPE_CHECKING:
     help="Also change how an LRU map hands out its nodes: to all CPUs, or a share to each.",
 )
 @restart_options
+@click.option(
+    "--affected",
+    "ways",
+    type=click.Choice(["resize", "recreate", "flush"]),
+    multiple=True,
+    help="Also list the entries that this way breaks, may break or has no room for; "
+    "may be repeated.",
+)
 @gate_options
 @layout_option
 @state_dir_option
@@ -63,6 +72,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
     lru: str | None,
     restart_command: str,
     patience: float,
+    ways: tuple[str, ...],
     read_only: bool,
     allow_writes: bool,
     layout: Layout | None,
@@ -92,14 +102,15 @@ def resize(  # noqa: PLR0917 - click hands every option over
     \b
     Examples:
       ctconsole map resize cilium_ct4_global 1M --plan
+      ctconsole map resize cilium_ct4_global 65536 --plan --affected resize --affected flush
       ctconsole map resize cilium_ct4_global 1M --yes
       ctconsole map resize cilium_ct4_global 65536 --yes --drop
       ctconsole map resize cilium_ct4_global --undo --yes
       ctconsole map resize cilium_ct4_global 1M --yes --allow-writes --restart-command \
         "systemctl restart cilium"
     """
-    if only_plan and yes:
-        raise UsageError("--plan and --yes exclude each other")
+    if yes and (only_plan or ways):
+        raise UsageError("--plan and --affected only look; they exclude --yes")
     if undo == (entries is not None):
         raise UsageError(
             "Give either the number of entries wished for or --undo",
@@ -128,7 +139,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
             gate,
             pin,
             None if entries is None else MapWish(parse_size(entries), _FLAGS[lru]),
-            Foreigner(bpf_root, layout, restart_command, patience),
+            Foreigner(bpf_root, layout, restart_command, patience, ways),
             drop=drop,
             only_plan=only_plan,
             as_json=as_json,
@@ -140,7 +151,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
         wish = MapWish(parse_size(entries), _FLAGS[lru])
         plan = plan_resizing(pin, wish, reading, settings)
     if not yes:
-        print_plan(plan, as_json=as_json)
+        print_with_affected(plan, plan.maps, ways, reading, as_json=as_json)
         return 0 if only_plan else 1
     require_room(plan, drop=drop, undo=undo)
     gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)

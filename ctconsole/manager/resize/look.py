@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctconsole.kernel.clock import ct_now
+from ctconsole.manager.resize.pace import PACE
+from ctconsole.model.ct.dropping import CLASS, ranks_of
 from ctconsole.model.ct.guess import guess_layout
-from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.ct.table import CtTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import numpy.typing as npt
-
     from ctconsole.kernel.maps import BpfMap
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.plan import Verdict
-
-_SECONDS: Final = 65536
-"""Ranks of one class: by the seconds an entry has left."""
 
 
 class Look:
@@ -48,16 +44,16 @@ class Look:
         self._now = ct_now(reading.clock)
         self.layout: Layout | None = reading.layout
         self.entries = self.alive = self.closing = 0
-        self._ranks = np.zeros(3 * _SECONDS, np.int64)
+        self._ranks = np.zeros(3 * CLASS, np.int64)
         self._verdicts: dict[Change, Counter[tuple[Risk, Reason]]] = {
             change: Counter() for change in (Change.RECREATE, Change.FLUSH)
         }
         for table in self._tables():
             self.entries += len(table)
-            ranks = _ranks(table)
-            self.alive += int(np.count_nonzero(ranks >= _SECONDS))
-            self.closing += int(np.count_nonzero((ranks >= _SECONDS) & (ranks < 2 * _SECONDS)))
-            self._ranks += np.bincount(ranks, minlength=3 * _SECONDS)
+            ranks = ranks_of(table)
+            self.alive += int(np.count_nonzero(ranks >= CLASS))
+            self.closing += int(np.count_nonzero((ranks >= CLASS) & (ranks < 2 * CLASS)))
+            self._ranks += np.bincount(ranks, minlength=3 * CLASS)
             for change, told in self._verdicts.items():
                 _add(told, judge(table, change).reasons())
 
@@ -70,7 +66,7 @@ class Look:
         """Which of the entries stay behind where ``missing`` do not fit."""
         found = {}
         for number, what in enumerate(("expired", "closing", "alive")):
-            here = int(self._ranks[number * _SECONDS : (number + 1) * _SECONDS].sum())
+            here = int(self._ranks[number * CLASS : (number + 1) * CLASS].sum())
             taken = min(here, missing)
             if taken:
                 found[what] = taken
@@ -94,7 +90,7 @@ class Look:
         cut = int(np.searchsorted(below, missing))
         spare = missing - (int(below[cut - 1]) if cut else 0)
         for table in self._tables():
-            ranks = _ranks(table)
+            ranks = ranks_of(table)
             goes = ranks < cut
             same = np.flatnonzero(ranks == cut)[:spare]
             spare -= len(same)
@@ -103,7 +99,7 @@ class Look:
                 _add(told, judge(table.take(goes), Change.RECREATE).reasons())
 
     def _tables(self) -> Iterator[CtTable]:
-        for keys, values in self._live.read_chunks():
+        for keys, values in PACE.timed(self._live.read_chunks()):
             if self.layout is None:
                 self.layout = guess_layout(values).layout
             yield CtTable.from_raw(
@@ -116,15 +112,6 @@ class Look:
                 hertz=self._reading.clock.stamp_hertz,
                 knowledge=self._reading.knowledge,
             )
-
-
-def _ranks(table: CtTable) -> npt.NDArray[np.int64]:
-    """In which order entries go: expired, closing, then the others by the time left."""
-    lifetime = table.values["lifetime"].astype(np.int64)
-    left = np.clip(lifetime - table.now, 0, _SECONDS - 1)
-    closing = table.values["flags"] & np.uint16(CtFlag.RX_CLOSING | CtFlag.TX_CLOSING) != 0
-    kind = np.where(lifetime <= table.now, 0, np.where(closing, 1, 2))
-    return kind * _SECONDS + left
 
 
 def _add(told: Counter[tuple[Risk, Reason]], found: Iterable[Verdict]) -> None:

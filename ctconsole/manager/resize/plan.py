@@ -6,24 +6,24 @@ entries than for a thousand.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import UsageError
 from ctconsole.kernel.maps import BpfMap, possible_cpus
-from ctconsole.kernel.procs import memory
+from ctconsole.kernel.memory import free_memory
 from ctconsole.manager.resize.look import Look
+from ctconsole.manager.resize.pace import PACE, rounded
 from ctconsole.manager.users import users
 from ctconsole.model.catalogue import RESIZABLE, check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change
 from ctconsole.model.memory import LRU_BATCH, map_memory, room, rounded_entries, smallest
-from ctconsole.model.plan import Memory, Row
+from ctconsole.model.plan import Memory, Row, ways_counts, ways_rows
 from ctconsole.model.spec import differences, spec_of
-from ctconsole.model.units import count, duration, size
+from ctconsole.model.units import count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,12 +120,14 @@ class ResizePlan:
 
     Attributes:
         maps: the maps that change together, because one option sizes them.
-        memory_free: bytes the machine can give now; old and new maps exist together.
+        memory_free: bytes that can be had now; old and new maps exist together.
+        memory_limit: the cgroup that allows no more, empty where it is the machine.
         seconds: about how long it takes, without the time the programs' owner needs.
         users: ids of the programs that use one of the maps.
         clock: what the entries' lifetimes are counted in.
         warnings: sentences for whoever decides.
         undoes: whether it gives back the sizes that a resize has changed.
+        advice: the size that the first map should have, in a sentence; empty where nobody asked.
     """
 
     maps: tuple[MapPlan, ...]
@@ -135,6 +137,8 @@ class ResizePlan:
     clock: ClockSource
     warnings: tuple[str, ...] = ()
     undoes: bool = False
+    memory_limit: str = ""
+    advice: str = ""
 
     @property
     def title(self) -> str:
@@ -155,10 +159,9 @@ class ResizePlan:
                 found.append(Row("dropped", f"{what}; none from {count(one.smallest)} on"))
         found.append(Row("time", f"about {duration(self.seconds)}, and the programs' owner's"))
         found.append(Row("programs", f"{len(self.users)} use it and are replaced"))
-        for change in (Change.RECREATE, Change.FLUSH):
-            told = self._told(change)
-            if told:
-                found.append(Row(f"by {change}", told))
+        found += ways_rows({change: self.forecast(change) for change in Change})
+        if self.advice:
+            found.append(Row("advice", self.advice))
         return tuple(found)
 
     @property
@@ -175,15 +178,6 @@ class ResizePlan:
         found = [(risk, reason, number) for (risk, reason), number in told.items()]
         return tuple(sorted(found, key=lambda one: (-one[0], -one[2])))
 
-    def _told(self, change: Change) -> str:
-        """``3,000 come back, 20 at risk, 1 breaks``."""
-        risks: Counter[Risk] = Counter()
-        for risk, _, number in self.forecast(change):
-            risks[risk] += number
-        return ", ".join(
-            f"{count(risks[risk])} {risk.word}" for risk in sorted(risks, reverse=True)
-        )
-
     @property
     def memory(self) -> Memory:
         """Bytes of all maps."""
@@ -191,6 +185,7 @@ class ResizePlan:
             old=sum(one.memory_old for one in self.maps),
             new=sum(one.memory_new for one in self.maps),
             free=self.memory_free,
+            limit=self.memory_limit,
         )
 
     @property
@@ -216,6 +211,15 @@ class ResizePlan:
             "memory_old": self.memory.old,
             "memory_new": self.memory.new,
             "memory_free": self.memory.free,
+            "memory_limit": self.memory_limit or None,
+            "advice": self.advice or None,
+            "ways": {
+                change.value: {
+                    risk.name.lower(): number
+                    for risk, number in ways_counts(self.forecast(change)).items()
+                }
+                for change in Change
+            },
             "seconds": round(self.seconds, 3),
             "programs": list(self.users),
             "forecasts": {
@@ -244,12 +248,13 @@ def plan_resize(wishes: Mapping[Path, MapWish], reading: Reading = PLAIN) -> Res
         UsageError: a capacity is out of range, or a map's entries cannot be carried over.
         GoneError: nothing is pinned there.
     """
-    started = time.perf_counter()
     maps = tuple(_plan_map(path, wish, reading) for path, wish in wishes.items())
+    free = free_memory()
     plan = ResizePlan(
         maps=maps,
-        memory_free=memory().available,
-        seconds=_PASSES * (time.perf_counter() - started),
+        memory_free=free.free,
+        memory_limit=free.limit,
+        seconds=rounded(_PASSES * PACE.seconds(sum(one.entries for one in maps))),
         users=users(*(one.info.id for one in maps)),
         clock=reading.clock,
     )
@@ -352,8 +357,5 @@ def _warnings(plan: ResizePlan) -> Iterator[str]:
             )
         if not one.differences:
             yield f"{name} is as wished already: nothing would change but the kernel's map"
-    if plan.memory.new > plan.memory_free:
-        yield (
-            f"The new maps need {size(plan.memory.new)} beside the old ones, and "
-            f"{size(plan.memory_free)} are free"
-        )
+    if lack := plan.memory.lack:
+        yield lack

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.ct.dropping import lowest
 from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.table import Direction, State
 
@@ -121,6 +122,10 @@ class Verdicts:
         """How many rows have this risk."""
         return int(np.count_nonzero(self.risk == risk))
 
+    def rows(self, risk: Risk, reason: Reason) -> npt.NDArray[np.intp]:
+        """Which rows have this risk for this reason."""
+        return np.flatnonzero((self.risk == risk) & (self.reason == reason))
+
     def reasons(self) -> list[tuple[Risk, Reason, int]]:
         """How many rows for each reason, the worst and largest first."""
         pairs = self.risk.astype(np.uint16) << 8 | self.reason
@@ -153,8 +158,7 @@ class Forecast:
         """The rows that break or may break, by reason, the worst first."""
         for risk, why, _ in self.reasons:
             if risk >= Risk.AT_RISK:
-                same = (self.verdicts.risk == risk) & (self.verdicts.reason == why)
-                yield risk, why, np.flatnonzero(same)
+                yield risk, why, self.verdicts.rows(risk, why)
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,22 @@ def forecast(table: CtTable) -> tuple[Forecast, ...]:
     return tuple(
         Forecast(change, judge(table, change)) for change in (Change.RECREATE, Change.FLUSH)
     )
+
+
+def affected(
+    table: CtTable, change: Change, missing: int = 0
+) -> Iterator[tuple[Risk, Reason, npt.NDArray[np.intp]]]:
+    """The rows that a change puts at risk, by reason, the worst first.
+
+    Of a resize these are the ``missing`` for which there is no room, whatever becomes of them.
+    """
+    if change is not Change.RESIZE:
+        yield from Forecast(change, judge(table, change)).worst()
+        return
+    rows = lowest(table, missing)
+    verdicts = judge(table.take(rows), Change.RECREATE)
+    for risk, why, _ in verdicts.reasons():
+        yield risk, why, rows[verdicts.rows(risk, why)]
 
 
 def reasons_to_tell(

@@ -26,7 +26,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield _line(
             "memory",
             f"{size(memory.old)} -> {size(memory.new)}, both together "
-            f"{size(memory.old + memory.new)}, free {size(memory.free)}",
+            f"{size(memory.old + memory.new)}, free {size(memory.free)}{memory.within}",
         )
     for risk, reason, number in plan.verdicts:
         yield _line(risk.word, f"{count(number)}: {REASONS[reason]}")

@@ -17,6 +17,7 @@ from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.model.catalogue import option_of, twins_of
 from ctconsole.model.ct.joining import counters_told
 from ctconsole.model.plan import Row
+from ctconsole.node.advising import with_advice
 from ctconsole.node.prestage.settings import (
     ANY_MAX,
     NAT_MAX,
@@ -190,7 +191,8 @@ def plan_prestage(
         if (pin.parent / name).exists():
             wishes[pin.parent / name] = MapWish(wish.max_entries)
     wishes |= _translations(pin.parent, option, wish.max_entries, facts)
-    return plan_for_agent(plan_resize(wishes, reading), facts, command)
+    plan = with_advice(plan_resize(wishes, reading), None)
+    return plan_for_agent(plan, facts, command)
 
 
 def plan_for_agent(plan: ResizePlan, facts: NodeFacts, command: str) -> PrestagePlan:

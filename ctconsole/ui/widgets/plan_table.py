@@ -42,7 +42,7 @@ def plan_table(
     if memory is not None:
         both = f"{short_size(memory.old)} now + {short_size(memory.new)} new = "
         both += f"{short_size(memory.old + memory.new)} of {short_size(memory.free)} free"
-        table.add_row("memory", both)
+        table.add_row("memory", both + clean(memory.within))
     for risk, reason, number in plan.verdicts:
         word, colour = RISK_WORDS[risk]
         style = colours[colour]

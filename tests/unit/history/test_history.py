@@ -251,6 +251,7 @@ def test_fills_come_back_by_map_oldest_first(tmp_path: Path) -> None:
         history.append_fills(10.0, {"/a": 5})
         assert history.fills() == {"/a": ((10.0, 5), (20.0, 7)), "/b": ((20.0, 1),)}
         assert history.fills(since=15.0)["/a"] == ((20.0, 7),)
+        assert history.fills(path="/b") == {"/b": ((20.0, 1),)}
         assert not history.read()
 
 

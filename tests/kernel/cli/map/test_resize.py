@@ -93,3 +93,28 @@ def test_an_undo_for_which_there_is_no_room_any_more_drops_nothing_unasked(
     with pytest.raises(UsageError, match="living entries do not fit"):
         resize(bpffs, "--undo", "--yes")
     assert size(path)[0] == 4 * CT4.max_entries
+
+
+def test_a_plan_has_a_row_for_each_way_and_lists_whom_it_affects(path: Path, bpffs: Path) -> None:
+    assert path.exists()
+    told = resize(bpffs, 1024, "--plan", "--affected", "resize").stdout
+    lines = [line.split() for line in told.splitlines()]
+    assert ["ways", "untouched", "comes-back", "at-risk", "breaks", "dead"] in lines
+    dropped = next(int(line[1]) for line in lines if line and line[0] == "dropped")
+    assert ["recreate", "0", "0", "1,500", "0", "0"] in lines
+    assert any(line[:2] == [f"{CT4.name}:", "resize:"] for line in lines)
+    assert told.count("10.0.0.1:") == dropped
+
+
+def test_a_plan_as_json_has_the_ways_and_the_entries(path: Path, bpffs: Path) -> None:
+    assert path.exists()
+    words = ("1024", "--plan", "--affected", "resize", "--affected", "recreate", "--json")
+    told = json.loads(resize(bpffs, *words).stdout)
+    [dropped] = [one["dropped"]["alive"] for one in told["maps"]]
+    assert told["ways"]["resize"]["untouched"] == LIVING - dropped
+    assert told["ways"]["recreate"]["at_risk"] == LIVING
+    ways = [one["way"] for one in told["affected"]]
+    assert (ways.count("resize"), ways.count("recreate")) == (dropped, LIVING)
+    assert told["affected"][0]["because"]
+    assert told["memory_free"] > 0
+    assert "8,192 entries" not in told["advice"]
