@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
 
 TCP_MAP = "cilium_ct4_global"
+TCP6_MAP = "cilium_ct6_global"
 ANY_MAP = "cilium_ct_any4_global"
 
 SECONDS = 5.0

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.report import ResizeReport
 
 SERVICE: Final = "10.96.0.30"
-TCP6_MAP: Final = "cilium_ct6_global"
 
 _CONNECTIONS: Final = {
     NODE2_V4: 40,
@@ -85,11 +84,10 @@ def proved(lab: Lab, report: CaseReport, talkers: Talkers, entries: int) -> None
         seen="\n".join(broken) or f"{talkers.answers} pages, none missing",
     )
     talkers.pause()
-    for what, (host, address), name in (
+    for what, (_, address), name in (
         ("each entry counts exactly what its socket sent", NODE2_V4, look.TCP_MAP),
-        ("so does each of IPv6", NODE2_V6, TCP6_MAP),
+        ("so does each of IPv6", NODE2_V6, look.TCP6_MAP),
     ):
-        del host
         some = [one for one in talkers.all if one.flow.destination[0] == address]
         own = [one for one in some if one.flow.source[0] in _NODE2]
         wrong = miscounted(lab, own, name)

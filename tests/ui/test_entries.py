@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.order import find_entry, sort_order
+from ctconsole.model.ct.order import find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
 from ctconsole.ui.widgets.ct_rows import CtRows
@@ -174,8 +174,8 @@ def test_every_column_sorts_as_python_would() -> None:
     for column, numbers in sortable().items():
         parts = [part.tolist() for part in reversed(numbers(table))]
         keys = list(zip(*parts, strict=True))
-        assert sort_order(table, column).tolist() == sorted(range(500), key=keys.__getitem__)
-        order = sort_order(table, column, descending=True)
+        assert sort_rows(table, column).order.tolist() == sorted(range(500), key=keys.__getitem__)
+        order = sort_rows(table, column, descending=True).order
         assert [keys[i] for i in order] == sorted(keys, reverse=True)
 
 

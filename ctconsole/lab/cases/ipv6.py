@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import CaseReport
 
-TCP6_MAP = "cilium_ct6_global"
 SERVICE_IP = "fd96::10"
 
 
@@ -34,16 +33,16 @@ def run(lab: Lab, report: CaseReport) -> None:
     ):
         flows = look.Flow.of(inbound), look.Flow.of(outbound)
         _entries_are_there(lab, report, flows, "the CT entries are created")
-        before = look.map_info(lab, TCP6_MAP)
+        before = look.map_info(lab, look.TCP6_MAP)
         talk.resize(lab, report)
-        now = look.map_info(lab, TCP6_MAP)
+        now = look.map_info(lab, look.TCP6_MAP)
         report.step(
             "so is the IPv6 table",
             ok=before.id != now.id and now.max_entries == 2 * before.max_entries,
-            seen=f"{TCP6_MAP}: id {before.id} with {before.max_entries} -> "
+            seen=f"{look.TCP6_MAP}: id {before.id} with {before.max_entries} -> "
             f"id {now.id} with {now.max_entries}",
         )
-        left = [look.text(look.entries(lab, flow, TCP6_MAP)) for flow in flows]
+        left = [look.text(look.entries(lab, flow, look.TCP6_MAP)) for flow in flows]
         report.step(
             "the CT entries disappeared",
             ok=set(left) == {"nothing found"},
@@ -57,7 +56,7 @@ def run(lab: Lab, report: CaseReport) -> None:
 def _entries_are_there(
     lab: Lab, report: CaseReport, flows: tuple[look.Flow, look.Flow], step: str
 ) -> None:
-    inbound, service = (talk.wait_for_entry(lab, flow, TCP6_MAP) for flow in flows)
+    inbound, service = (talk.wait_for_entry(lab, flow, look.TCP6_MAP) for flow in flows)
     ok = inbound.startswith(f"TCP IN {flows[0]} ") and " service " in service
     report.step(step, ok=ok, seen=f"{inbound}\n{service}")
 

@@ -104,11 +104,6 @@ class MapPlan:
         return f"{text}; room for {count(self.room)}, {count(self.growth)} of it for new ones"
 
     @property
-    def keeps_all(self) -> bool:
-        """Whether every entry fits."""
-        return not self.dropped
-
-    @property
     def drops_living(self) -> int:
         """Entries that have not expired and will not be carried over."""
         return sum(number for what, number in self.dropped.items() if what != "expired")

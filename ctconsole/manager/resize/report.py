@@ -145,11 +145,6 @@ class ResizeReport:
             **({"notes": {one.label: one.text for one in self.notes}} if self.notes else {}),
         }
 
-    @property
-    def rolled_back(self) -> bool:
-        """Whether every pin has its old map again."""
-        return all(one.pinned_id == one.old_id for one in self.maps)
-
     def check(self) -> None:
         """Raise CtconsoleError with the failure, if there is one; store the events before."""
         if self.failure:

@@ -54,11 +54,6 @@ def sort_rows(
     return Sorted(numbers, np.lexsort(numbers))
 
 
-def sort_order(table: CtTable, column: str, *, descending: bool = False) -> Order:
-    """Row numbers in sorted order; see `sort_rows`."""
-    return sort_rows(table, column, descending=descending).order
-
-
 def _same(numbers: tuple[Numbers, ...], others: tuple[Numbers, ...]) -> bool:
     pairs = zip(numbers, others, strict=False)
     return len(numbers) == len(others) and all(np.array_equal(*pair) for pair in pairs)

@@ -18,7 +18,7 @@ from ctconsole.model.ct import asking, filters, listed, show, shown
 from ctconsole.model.ct.asking import ASKED, Asked
 from ctconsole.model.ct.field import Field, InDetails, OnScreen, Section
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
-from ctconsole.model.ct.order import sort_order
+from ctconsole.model.ct.order import sort_rows
 from ctconsole.model.ct.query import Query, completions
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.ct.table import CtTable
@@ -62,7 +62,7 @@ def test_one_addition_is_found_by_all_that_sorts_filters_lists_and_shows(
     monkeypatch.setattr(show, "FIELDS", (*show.FIELDS, MEAN))
     monkeypatch.setattr(asking, "ASKED", {**ASKED, "mean": WORDS})
     table = ct_table(Entry(bytes=400), Entry(source="10.0.1.2:1", bytes=200))
-    assert list(sort_order(table, SIZE)) == [1, 0]
+    assert list(sort_rows(table, SIZE).order) == [1, 0]
     assert list(Query.parse("mean>60").rows(table)) == [True, False]
     lines = joined(render_listing_ndjson([table])).splitlines()
     assert [json.loads(line)["mean_size"] for line in lines] == [100, 50]
@@ -112,7 +112,7 @@ def test_a_field_of_an_empty_table_is_shown_and_listed(field: Field) -> None:
     if field.on_screen:
         assert not field.on_screen.texts(table, None)
     if field.numbers:
-        assert len(sort_order(table, field.name)) == 0
+        assert len(sort_rows(table, field.name).order) == 0
 
 
 def joined(parts: Iterable[memoryview]) -> str:

@@ -155,7 +155,7 @@ def test_a_table_too_small_loses_the_expired_first(
     gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
     plan = plan_resize({pin: MapWish(1152 + 256)})
-    assert plan.maps[0].keeps_all is False
+    assert plan.maps[0].dropped
     assert plan.maps[0].dropped == {"expired": 76}
     assert plan.drops_living == 0
     report = resize(gate, plan, owner, journal)
@@ -183,7 +183,7 @@ def test_a_switch_that_fails_leads_back_with_all_that_came_since(
     assert "was not resized: lxc.c does not compile. Every program uses the old map" in (
         report.failure
     )
-    assert report.rolled_back
+    assert all(one.pinned_id == one.old_id for one in report.maps)
     after = entries_at(pin)
     assert set(before) <= set(after)
     assert len(after) == len(before) + 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ctconsole.model.ct.changes import KeyedTable, at_rest, changes_between
-from ctconsole.model.ct.order import sort_order, sort_rows
+from ctconsole.model.ct.order import sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.ui.widgets.ct_rows import Sorting, arrange
@@ -64,7 +64,7 @@ def test_so_is_every_order(column: str, descending: bool) -> None:  # noqa: FBT0
     before = sort_rows(EARLIER, column, descending=descending)
     again = at_rest(EARLIER, later(30))
     made = sort_rows(again, column, descending=descending, before=before).order
-    assert made.tolist() == sort_order(later(30), column, descending=descending).tolist()
+    assert made.tolist() == sort_rows(later(30), column, descending=descending).order.tolist()
 
 
 @pytest.mark.parametrize("seconds", [1, 30])
