@@ -17,6 +17,9 @@ FALLBACK_BPF_ROOT = Path("/run/cilium/bpffs")
 GLOBALS = Path("tc/globals")
 """Cilium's folder of pinned maps below a bpffs (``pkg/bpf/bpffs_linux.go``, 1.9 to 1.18)."""
 
+DEBIAN_BCC = Path("/usr/lib/python3/dist-packages/bcc")
+"""Where python3-bpfcc, the BPF Compiler of Debian, puts its package."""
+
 
 def _data(name: str) -> Path:
     """A data folder: packed into an installed wheel, or beside the package in a checkout."""

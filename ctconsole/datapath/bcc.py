@@ -15,7 +15,6 @@ import subprocess
 import sys
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -23,12 +22,11 @@ from ctconsole.datapath import bcc_worker, build_logs
 from ctconsole.datapath.code import Program
 from ctconsole.datapath.headers import REMEDY, kernel_tree
 from ctconsole.errors import DatapathError, MissingFeatureError
+from ctconsole.paths import DEBIAN_BCC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DEBIAN_BCC = Path("/usr/lib/python3/dist-packages/bcc")
-"""Where python3-bpfcc puts the package."""
+    from pathlib import Path
 
 _TIMEOUT = 120.0
 

@@ -29,13 +29,12 @@ from ctconsole.kernel.hooks import HOOKS, known
 from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import load_program
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.paths import iterator_objects
+from ctconsole.paths import DEBIAN_BCC, iterator_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BTF = Path("/sys/kernel/btf/vmlinux")
-DEBIAN_BCC = Path("/usr/lib/python3/dist-packages/bcc")
 HEADERS = Path("/usr/src")
 MODULES = Path("/lib/modules")
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.discovery import NodeFacts
     from ctconsole.observe.usage import MapUsage
 
-_SLOTTED = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
+_ASKED_BY_SLOT = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
 _MOST_SLOTS = 4096
 """Slots are counted one system call each; larger arrays are left uncounted."""
 
@@ -231,6 +231,6 @@ class LiveSource:
 
 
 def _walkable(info: MapInfo) -> bool:
-    if info.type in _SLOTTED:
+    if info.type in _ASKED_BY_SLOT:
         return info.max_entries <= _MOST_SLOTS
     return info.type.is_hash or info.type is MapType.LPM_TRIE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.model.plane.encode import StoredRows, family_key, key_of, value_of
 from ctconsole.model.plane.policy import IDENTITIES
+from ctconsole.model.records.data import ENDPOINT_F_HOST, IPCACHE_STATIC_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 
     Address: TypeAlias = IPv4Address | IPv6Address
     Network: TypeAlias = IPv4Network | IPv6Network
-
-ENDPOINT_F_HOST = 1
-"""``flags`` of the node's own addresses."""
-
-IPCACHE_STATIC_PREFIX = 32
-"""Bits of a key in front of the address that every prefix includes."""
 
 
 def addresses_of(endpoint: Endpoint) -> list[Address]:
