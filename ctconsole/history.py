@@ -101,6 +101,17 @@ class Retention:
     events: int = HISTORY_MAX_EVENTS
 
 
+def _make(path: Path) -> None:
+    """Make the file where there is none; SQLite gives the files beside it the same mode.
+
+    One that is there is not even opened: closing it again would take the locks from every other
+    connection of this process (POSIX locks), and the next process to close the file would remove
+    the log that those go on writing to.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 class History(Handle):
     """The events in one file. Safe to use from several threads and processes.
 
@@ -146,8 +157,7 @@ class History(Handle):
             )
         try:
             if self._create:
-                # SQLite gives the files beside it the same mode.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                _make(path)
             database = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

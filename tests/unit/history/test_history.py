@@ -53,6 +53,30 @@ def append_many(path: Path, name: str) -> None:
             history.append([event(f"{name}-{number}")])
 
 
+def read_once(path: Path) -> None:
+    with History(path, create=False) as history:
+        history.read()
+
+
+def test_whoever_reads_it_meanwhile_takes_no_log_from_those_who_write(tmp_path: Path) -> None:
+    """Two connections in one process, as of a console; a reader in another comes and goes."""
+    path = tmp_path / "history.db"
+    spawn = multiprocessing.get_context("spawn")
+    with History(path) as first:
+        first.append([event("before")])
+        with History(path) as second:
+            second.append([event("by another")])
+        reader = spawn.Process(target=read_once, args=(path,))
+        reader.start()
+        reader.join(30)
+        assert reader.exitcode == 0
+        first.append([event("after")])
+        assert path.with_name("history.db-wal").exists()
+    with History(path, create=False) as history:
+        told = [found.message for _, found in history.read()]
+    assert told == ["before", "by another", "after"]
+
+
 def test_writers_in_several_processes_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     spawn = multiprocessing.get_context("spawn")
