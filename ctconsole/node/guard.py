@@ -12,6 +12,7 @@ carried over itself, and carries what was dropped.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 PACE: Final = 0.02
 """Seconds between two looks at the pins."""
 
+_LIST: Final = 0.5
+"""Seconds between two looks for pins that are new; one that was re-created has its name."""
+
 
 class Guard:
     """Holds the conntrack tables of a node. A context manager; `look` is to be called often.
@@ -56,6 +60,8 @@ class Guard:
         self._held: dict[Path, tuple[int, BpfMap]] = {}
         self._carries: dict[Path, list[Carry]] = {}
         self._changing: Changing | None = None
+        self._paths: list[Path] = []
+        self._list_at = 0.0
         for _ in self.look():
             pass
 
@@ -69,7 +75,11 @@ class Guard:
 
         A table that cannot be carried over is told and let go of; nothing is done to it.
         """
-        for path in sorted(self._folder.glob("cilium_ct*")):
+        now = time.monotonic()
+        if now >= self._list_at:
+            self._list_at = now + _LIST
+            self._paths = sorted(self._folder.glob("cilium_ct*"))
+        for path in self._paths:
             yield from self._look_at(path)
         for path, carries in list(self._carries.items()):
             for carry in list(carries):
