@@ -71,8 +71,8 @@ def command(
 
     Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, z
     resizes a map, u undoes that, r recreates a map, R restarts the agent, ctrl+g guards the
-    tables, space freezes, ? lists all keys, q leaves. Maps of an agent that is not ours are
-    only looked at unless --allow-writes is given.
+    tables, w says why, space freezes, ? lists all keys, q leaves. Maps of an agent that is not
+    ours are only looked at unless --allow-writes is given.
 
     \b
     Examples:
@@ -138,6 +138,7 @@ def open_console(
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.knowledge import read_translated
     from ctconsole.node.actions import NodeActions
+    from ctconsole.node.explaining import known_of_node
     from ctconsole.node.names import names_of_node
     from ctconsole.node.owner import agent_of
     from ctconsole.node.reading import own_policy
@@ -166,6 +167,7 @@ def open_console(
         interval=interval,
         theme=theme or DEFAULT_THEME,
         names=partial(names_of_node, bpf_root),
+        explain=lambda: known_of_node(bpf_root, lambda _: None, state_dir=state_dir),
         translated=partial(read_translated, find_globals(bpf_root)),
         read_only_hint=closed,
     )

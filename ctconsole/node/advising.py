@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ctconsole.model.raw import Raw
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.discovery import NodeFacts
+    from ctconsole.observe.offline import Offline
 
 PAST: Final = 7 * 86_400.0
 """Seconds of history that are looked at."""
@@ -52,7 +53,7 @@ class Advised:
     """The advice for one table.
 
     Attributes:
-        node: the folder of the files it comes from; empty on a live node.
+        node: what to call the node, where it is one of several; empty on a live one.
         advice: what size it should have.
         sizing: what Cilium's rule makes of it; None for a table the rule does not size.
     """
@@ -76,7 +77,7 @@ def advise_node(
         over: seconds between two looks at the tables; 0 looks once.
 
     Raises:
-        NoSuchMapError: the bpffs is not there.
+        GoneError: the bpffs is not there.
         UsageError: no map of a name is there.
         CtconsoleError: the history is damaged.
     """
@@ -133,8 +134,34 @@ def advise_files(
     offline = read_offline(paths)
     if not offline.maps:
         raise offline.without("a map", paths)
+    return advise_raws(offline, offline.maps, names, now=now, memory=memory)
+
+
+def advise_raws(
+    offline: Offline,
+    maps: Sequence[Raw],
+    names: Sequence[str] = (),
+    *,
+    now: int = 0,
+    memory: int = 0,
+    ratio: float | None = None,
+) -> list[Advised]:
+    """Advice for maps out of files.
+
+    Args:
+        offline: all that the files hold.
+        maps: the maps.
+        names: see `advise_node`.
+        now: see `advise_files`.
+        memory: likewise.
+        ratio: the share of it that sizes follow, where something else than the agent's debugging
+            information tells.
+
+    Raises:
+        UsageError: no map of a name is there.
+    """
     found = []
-    for one in offline.maps:
+    for one in maps:
         trend: Trend = ((0.0, len(one.keys)),)
         if not _asked(one.info, names) or (not names and not _worth_telling(one.info, trend)):
             continue
@@ -142,8 +169,8 @@ def advise_files(
         cpus = next((shown.max_entries for shown in node.shown if shown.name == _PER_CPU), 0)
         expired = _expired_in(offline.timed(one, now))
         watched = Watched(one.info, trend, cpus, expired)
-        sizing = sizing_of_files(node.told.ratio, memory, cpus)
-        found.append(Advised(one.node, advise(watched), told(sizing, one.info)))
+        sizing = sizing_of_files(node.told.ratio if ratio is None else ratio, memory)
+        found.append(Advised(one.whose.name, advise(watched), told(sizing, one.info)))
     return _in_order(found, names)
 
 
@@ -178,9 +205,8 @@ def sizing_of(facts: NodeFacts, *, own: bool) -> Sizing:
     return Sizing(replace(rule, ratio=ratio, given=MappingProxyType(given), cpus=cpus))
 
 
-def sizing_of_files(ratio: float | None, memory: int, cpus: int) -> Sizing:
+def sizing_of_files(ratio: float | None, memory: int) -> Sizing:
     """The same of a node in files; which sizes somebody set is not in them."""
-    del cpus
     if not memory:
         return Sizing(unknown="the files do not tell the node's memory; --memory does")
     if ratio is None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.explain.facts import Known
     from ctconsole.model.names import Names
     from ctconsole.model.plan import Report
     from ctconsole.observe.source import Source
@@ -71,6 +72,7 @@ class ConsoleApp(App[None]):
         theme: name of a theme; one that does not exist is reported and the default taken.
         names: reads what addresses and services are called, and says in words what it could not
             learn; may take its time.
+        explain: gathers what answers to an operator's questions rest on; may take its time.
         translated: reads whose address translations are in the NAT tables (see `Knowledge`);
             may take its time.
         read_only_hint: what opens the write gate, for whoever wants to act without ``actions``.
@@ -102,6 +104,14 @@ class ConsoleApp(App[None]):
             id="app.freeze",
             tooltip="Freeze the screen; sampling goes on behind it",
         ),
+        Binding(
+            "w",
+            "explain",
+            "Why",
+            id="app.explain",
+            show=False,
+            tooltip="Answer what operators ask: how full, why, who, how big",
+        ),
         Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Show these keys"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
         # Textual only says how to quit; whoever presses this wants to leave.
@@ -120,6 +130,7 @@ class ConsoleApp(App[None]):
         clock: Callable[[], float] = time.time,
         theme: str = DEFAULT_THEME,
         names: Callable[[], tuple[Names, Sequence[str]]] | None = None,
+        explain: Callable[[], Known] | None = None,
         translated: Callable[[], Mapping[int, Translations]] = dict,
         read_only_hint: str = HINT,
     ) -> None:
@@ -128,6 +139,7 @@ class ConsoleApp(App[None]):
         self.filter_text = ""
         self.read_only = READ_ONLY.format(hint=read_only_hint[:1].lower() + read_only_hint[1:])
         self._read_names = names
+        self._read_known = explain
         self.read_translated = translated
         self._generation: MapRow | None = None
         self.source = source
@@ -435,6 +447,17 @@ class ConsoleApp(App[None]):
             self.sample = self.sampler.latest
             self._show_sample()
         self.refresh_status()
+
+    def action_explain(self) -> None:
+        """Answer what operators ask, from what is at hand."""
+        from ctconsole.ui.screens.explain import ExplainScreen
+
+        if not isinstance(self.screen, View):
+            return
+        if self._read_known is None:
+            self.flash("nobody here can answer")
+        else:
+            self.push_screen(ExplainScreen(self._read_known))
 
     def action_help(self) -> None:
         """Show the keys that are in force here."""

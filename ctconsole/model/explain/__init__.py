@@ -1,0 +1,1 @@
+"""What operators ask of a node, answered from what is at hand."""

@@ -1,0 +1,81 @@
+"""``ctconsole explain`` on files as operators send them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from ctconsole.cli.node.explain import command
+from ctconsole.errors import UsageError
+
+CASES = Path(__file__).parents[2] / "data" / "cases"
+
+
+def run(*words: str) -> None:
+    command.main(list(words), standalone_mode=False)
+
+
+def case(number: str) -> str:
+    [file] = CASES.glob(f"{number}-*")
+    return str(file)
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_of_half_closed_services_is_told_why(capsys: pytest.CaptureFixture[str]) -> None:
+    run("stays", "who", "--from-dump", case("87"))
+    told = shown(capsys)
+    assert "8 (88.9%) are half-closed, 8 of them of services" in told
+    assert "up to 5h 50m" in told
+    assert "most by service: TCP 10.96.77.12:80 8 (88.9%)" in told
+
+
+def test_unanswered_questions_to_a_name_server_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("stays", "who", "expires", "--from-dump", case("85"))
+    told = shown(capsys)
+    assert "6 (100.0%) were never answered and live for a minute each" in told
+    assert "UDP 169.254.20.10:53 6 (100.0%)" in told
+    assert "The clock stood at 880010" in told
+    assert "the default of 1.15 and later for TCP" in told
+
+
+def test_a_log_alone_answers_what_it_can(capsys: pytest.CaptureFixture[str]) -> None:
+    run("recreated", "size", "--from-dump", case("69"))
+    told = shown(capsys)
+    assert told.count("dynamic sizing of bpf-ct-global-tcp-max follows the node's memory") == 3
+    assert "not known: how full any table is" in told
+
+
+def test_a_log_and_a_listing_are_read_together(capsys: pytest.CaptureFixture[str]) -> None:
+    run("-o", "json", "--from-dump", case("62"), "--from-dump", case("87"))
+    told = json.loads(capsys.readouterr().out)
+    assert [one["question"] for one in told["answers"]][:2] == ["full", "stays"]
+    assert len(told["answers"]) == 8
+    assert not told["live"]
+    [full] = [one for one in told["answers"] if one["question"] == "full"]
+    assert full["sentences"][0].startswith("cilium_ct4_global holds 9 entries")
+    assert any("an agent's log" in one for one in told["sources"])
+
+
+def test_a_sysdump_tells_its_nodes_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    run("full", "who", "--from-dump", case("70"))
+    told = shown(capsys)
+    assert "By node: " in told
+    assert "cilium-4zq7p: cilium_ct4_global holds 2 of 287,994 entries" in told
+
+
+def test_a_question_that_is_none_names_those_there_are() -> None:
+    with pytest.raises(click.UsageError, match="is none of full, stays, who"):
+        run("why")
+
+
+def test_what_belongs_to_files_is_refused_elsewhere() -> None:
+    with pytest.raises(UsageError, match="--over is for live maps"):
+        run("--over", "5", "--from-dump", case("87"))
