@@ -15,7 +15,6 @@ import click
 
 from ctconsole.cli.streams import Terminal
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.text.safe import cell, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -58,6 +57,8 @@ def print_columns(rows: Iterable[Sequence[str]], right: Collection[int] = ()) ->
         rows: all of the same length.
         right: the columns that stand at the right of their place.
     """
+    from ctconsole.model.text.safe import cell, width
+
     lines = [[cell(text) for text in row] for row in rows]
     widths = [width(column) for column in zip(*lines, strict=True)]
     for line in lines:

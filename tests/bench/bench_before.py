@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPEATS: Final = {"full": 7, "small": 2}
-SHORT: Final = 25
+SHORT: Final = 60
 """Runs of a command that takes a moment, of which few say little."""
 GOAL: Final = 1.05
 
