@@ -23,7 +23,7 @@ from tests.bench.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STARTS: Final = {"full": 7, "small": 2}
+STARTS: Final = {"full": 15, "small": 2}
 WARM: Final = {"full": 12.0, "small": 6.0}
 """Seconds in which a table comes to rest: it is read three times."""
 MEASURED: Final = {"full": 60.0, "small": 10.0}
