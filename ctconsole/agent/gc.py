@@ -226,22 +226,22 @@ def _collect(
     # Cilium's filter: an entry in its last second is kept (`doGC4`: Lifetime < Time).
     expired = np.flatnonzero(lifetimes(dump.values) < ktime())
     deleted = revived = seen = nat_deleted = 0
-    back = Revived(gate, live, len(dump.keys))
     if live.info.key_size != KEY4.itemsize:
         nat = None
-    for start in range(0, len(expired), BATCH):
-        if stopped():
-            break
-        for row in expired[start : start + BATCH]:
-            key = dump.keys[row].tobytes()
-            gone = delete_expired(gate, live, key, back)
-            if gone and nat:
-                nat_deleted += natgc.delete_mapping(gate, nat, key)
-            deleted += gone
-            back.deleted += gone
-            revived += not gone
-            seen += 1
-    lost = back.finish()
+    with Revived(gate, live, len(dump.keys)) as back:
+        for start in range(0, len(expired), BATCH):
+            if stopped():
+                break
+            for row in expired[start : start + BATCH]:
+                key = dump.keys[row].tobytes()
+                gone = delete_expired(gate, live, key, back)
+                if gone and nat:
+                    nat_deleted += natgc.delete_mapping(gate, nat, key)
+                deleted += gone
+                back.deleted += gone
+                revived += not gone
+                seen += 1
+        lost = back.finish()
     return MapGc(
         path=path,
         max_entries=live.info.max_entries,

@@ -10,6 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError
+from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.mapwrite import NOEXIST
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from ctconsole.kernel.maps import BpfMap
 
 
-class Revived:
+class Revived(Closing):
     """Puts entries back, those for which there is no room yet when the deletions are over.
+
+    A context manager: deletions that break off put them back, too.
 
     Args:
         gate: the write gate.
@@ -43,6 +46,10 @@ class Revived:
             self._store(key, value)
         else:
             self._waiting.append((key, value))
+
+    def close(self) -> None:
+        """See `finish`."""
+        self.finish()
 
     def finish(self) -> int:
         """Store those that wait.

@@ -251,10 +251,11 @@ def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
                 f"{plan.path} is map {live.info.id} now, the plan was made for {plan.info.id}",
                 hint="Plan again",
             )
-        deletion = _Deletion(gate, live, nat, plan)
-        for start in range(0, plan.chosen, BATCH):
-            deletion.delete(plan.keys[start : start + BATCH])
-        deletion.finish()
+        with Revived(gate, live, plan.entries) as back:
+            deletion = _Deletion(gate, live, nat, plan, back)
+            for start in range(0, plan.chosen, BATCH):
+                deletion.delete(plan.keys[start : start + BATCH])
+            deletion.finish()
     fields: dict[str, Scalar] = {
         "filter": plan.query.text,
         "deleted": deletion.deleted,
@@ -283,10 +284,11 @@ def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
 class _Deletion:
     """One deletion under way, and what it has done so far."""
 
-    def __init__(self, gate: Gate, live: BpfMap, nat: BpfMap | None, plan: FlushPlan) -> None:
-        self._gate, self._live, self._nat, self._plan = gate, live, nat, plan
+    def __init__(
+        self, gate: Gate, live: BpfMap, nat: BpfMap | None, plan: FlushPlan, back: Revived
+    ) -> None:
+        self._gate, self._live, self._nat, self._plan, self._back = gate, live, nat, plan, back
         self.deleted = self.kept = self.vanished = self.mappings = 0
-        self._back = Revived(gate, live, plan.entries)
 
     def delete(self, keys: Bytes) -> None:
         """Look at some entries again and delete those that still match."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ctconsole.agent import gc
+from ctconsole.errors import BpfError, bpf_error
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.revived import Revived
+from ctconsole.model.ct.query import Query
 from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.node.flushing import flush, plan_flush
 from tests.support.ct_entries import ct4_rows
 
 if TYPE_CHECKING:
@@ -88,3 +92,28 @@ def test_what_a_packet_made_anew_is_not_overwritten(gate: Gate, table: BpfMap) -
     back.put_back(key.tobytes(), older.tobytes())
     assert back.finish() == 0
     assert table.lookup(key.tobytes()) == newer.tobytes()
+
+
+@pytest.mark.parametrize("collected", [True, False])
+def test_what_lives_comes_back_when_the_deletions_break_off(
+    gate: Gate, table: BpfMap, path: Path, monkeypatch: pytest.MonkeyPatch, *, collected: bool
+) -> None:
+    mapwrite.update_batch(gate, table, *ct4_rows(FULL - 500, lifetime=ktime() + 100))
+    dead = ct4_rows(500, lifetime=1, first=5000)
+    mapwrite.update_batch(gate, table, *dead)
+    plan = plan_flush(path, Query.parse("state:dead"))
+    revived = {key.tobytes() for key in dead[0][:20]}
+    revive(monkeypatch, revived)
+    # The last deletion of the pass meets a kernel that refuses it.
+    take, taken = mapwrite.take, [0]
+
+    def refusing(gate: Gate, live: BpfMap, key: bytes) -> bytes | None:
+        taken[0] += 1
+        if taken[0] == 500:
+            raise bpf_error(errno.EIO, "BPF_MAP_LOOKUP_AND_DELETE_ELEM", str(path))
+        return take(gate, live, key)
+
+    monkeypatch.setattr(mapwrite, "take", refusing)
+    with pytest.raises(BpfError, match="Input/output"):
+        gc.collect(gate, [path]) if collected else flush(gate, plan)
+    assert revived <= {key.tobytes() for key in table.read().keys}
