@@ -1,1 +1,1 @@
-"""The embedded agent: start-up sequence, restart, conntrack garbage collection."""
+"""The embedded agent: start-up, switches to new maps, control plane, garbage collection."""

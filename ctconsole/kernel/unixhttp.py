@@ -65,7 +65,7 @@ def get(
     finally:
         watchdog.cancel()
         connection.close()
-    # Who is cut off after the headers' first bytes looks like one that has said everything.
+    # An answer that was cut off in its headers would pass for a whole one without a body.
     if late.is_set():
         raise AgentError(f"{path} does not answer {url}: not within {seconds:g} s")
     if response.status != http.client.OK:

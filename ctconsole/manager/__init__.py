@@ -1,1 +1,1 @@
-"""The map manager: Cilium's open-or-create logic, recreation, the catalogue of maps."""
+"""The map manager: Cilium's open-or-create logic, re-creation, resizing, what fills the maps."""

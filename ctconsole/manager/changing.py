@@ -1,4 +1,4 @@
-"""One lock for whoever changes the maps of a bpffs: an agent that starts, a re-creation, a flush.
+"""One lock for whoever changes the maps of a bpffs: an agent that starts, a resize, a flush, ...
 
 It is a file in the run folder, named by the bpffs's device number, because a bpffs holds no
 files. The kernel lets go of it when its holder dies, so a killed holder is in nobody's way.

@@ -1,7 +1,7 @@
-"""Being asked to end in the middle of a change: heard where one waits, noted everywhere else.
+"""Signals that ask to end during a change: they end a wait, and are only noted everywhere else.
 
-Between two steps that belong together nobody may be torn away; a change that is asked to end is
-brought to an end that can be told.
+Two steps that belong together are never parted by a signal. A change that was asked to end stops
+where it can say how everything stands.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Re-creating one map with another capacity, with everything in it lost, and said so before.
+"""Re-creating one map with another capacity: everything in it is lost, and the plan says so.
 
-What Cilium does when the agent starts, for one map and with the agent running: the plan is a
-value that states the cost, the report one that states what happened.
+It is what Cilium does when its agent starts, here for one map and while the agent runs. The plan
+is a value that states the cost, the report one that states what happened.
 """
 
 from __future__ import annotations

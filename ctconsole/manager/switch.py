@@ -2,7 +2,7 @@
 
 Who replaces a map and who loads the programs are two processes. They agree by a ticket: whoever
 replaces begins it, and may not undo anything before the other side has answered that it will
-load nothing more. A limit on silence is the other side's to keep; there is none on work.
+load nothing more. Only silence has a limit, kept by whoever implements the ticket; work has none.
 """
 
 from __future__ import annotations

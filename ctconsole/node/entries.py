@@ -1,4 +1,7 @@
-"""Where verbs get the raw entries of maps from: pins, ids and files; and conntrack's as tables."""
+"""Maps for the verbs: raw ones by id and out of files, and conntrack tables from wherever.
+
+Pinned maps are read by `ctconsole.node.pinned`.
+"""
 
 from __future__ import annotations
 
