@@ -15,8 +15,9 @@ from ctconsole.agent.state import StateDir
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.cilium.ct_text import render_text
-from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.layout import Layout, TupleFlag
 from ctconsole.model.ct.table import CtTable
+from ctconsole.model.plane.encode import keys_in, values_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,43 @@ def entries_in(whole: CtTable, flow: Flow) -> CtTable:
     backward = _is(ends.source, ends.source_port, flow.destination)
     backward &= _is(ends.destination, ends.destination_port, flow.source)
     return whole.take(forward | backward)
+
+
+def counted_of(
+    whole: CtTable, client: tuple[str, int]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """What the entries of a client's connection count: packets and bytes to the server and back.
+
+    An entry that let it in counts what its client sent as received, one that let it out as
+    sent. Entries of services are none of these.
+    """
+    ends = whole.ends
+    mine = _is(ends.source, ends.source_port, client)
+    mine |= _is(ends.destination, ends.destination_port, client)
+    mine &= whole.keys["flags"] & TupleFlag.TUPLE_F_SERVICE == 0
+    found = whole.take(mine)
+    counted = []
+    for key, value in zip(found.keys, found.values, strict=True):
+        rx, tx = (
+            (int(value[f"{way}_packets"]), int(value[f"{way}_bytes"])) for way in ("rx", "tx")
+        )
+        counted.append((rx, tx) if key["flags"] & TupleFlag.TUPLE_F_IN else (tx, rx))
+    return counted
+
+
+def dropped(lab: Lab) -> int:
+    """Packets the datapath has dropped, for any reason."""
+    name = "cilium_metrics"
+    with BpfMap.open(lab.globals / name) as live:
+        dump = live.read()
+    reasons = keys_in(name, dump.keys.tobytes())["reason"]
+    counts = values_in(name, dump.values.tobytes())["count"]
+    of_each_cpu = np.repeat(reasons, len(counts) // max(1, len(reasons)))
+    return int(counts[of_each_cpu >= _DROPS].sum())
+
+
+_DROPS = 130
+"""Reasons from here on are drops (``DROP_UNUSED1`` of ``bpf/lib/common.h``)."""
 
 
 def text(found: CtTable) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.agent import control, wire
 from ctconsole.agent.state import StateDir
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.gate import Gate
-from ctconsole.lab import look, topology
+from ctconsole.lab import kinds, look, topology
 from ctconsole.lab.server import PORT
-from ctconsole.lab.talkers import NODE2_V4, NODE2_V6, Talkers, miscounted, serve_in_more_pods
+from ctconsole.lab.talkers import NODE2_V4, NODE2_V6, Talkers, serve_in_more_pods
 from ctconsole.manager.resize.plan import MapWish
 from ctconsole.manager.users import users
 from ctconsole.model.ct.layout import Layout
@@ -20,11 +21,11 @@ from ctconsole.node.resizing import plan_resizing, resize_maps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
 
     from ctconsole.lab.folders import Lab
+    from ctconsole.lab.talkers import Talker
     from ctconsole.lab.tour import CaseReport
-    from ctconsole.manager.resize.plan import ResizePlan
-    from ctconsole.manager.resize.report import ResizeReport
 
 SERVICE: Final = "10.96.0.30"
 
@@ -34,43 +35,78 @@ _CONNECTIONS: Final = {
     (topology.CLIENT, topology.SERVER_IPV4): 10,
     (topology.CLIENT, SERVICE): 24,
 }
-"""From another node, over IPv6, from pod to pod, and through a service with four backends."""
+"""From another node, over IPv6, from pod to pod, and through a service with three backends."""
+
+_PATIENCE: Final = 30.0
+"""Seconds until each has got its first answer."""
+
+_RULE: Final = "server egress none"
+"""The server pod may open no connection: without its entry nothing it says first would pass."""
+
+EVERY_KIND: Final = MappingProxyType(
+    {
+        "bpf-ct-global-tcp-max": "65536",
+        "bpf-ct-global-any-max": "16384",
+        "enable-ipv4-masquerade": "true",
+    }
+)
+"""Options of a lab for `talking` with ``every_kind``."""
 
 
 @contextmanager
-def talking(lab: Lab, report: CaseReport) -> Iterator[Talkers]:
-    """Connections of every kind, each of which asks for pages all the time."""
+def talking(lab: Lab, report: CaseReport, *, every_kind: bool = False) -> Iterator[Talkers]:
+    """Connections that talk all the time: TCP, over IPv6 and through a service.
+
+    Args:
+        lab: where.
+        report: gets the step.
+        every_kind: datagrams, translated connections and servers that speak first beneath a
+            policy as well.
+    """
+
+    def more(stack: ExitStack) -> list[Talker]:
+        if not every_kind:
+            return []
+        opened = [
+            *kinds.datagrams(lab, stack, *NODE2_V4, 30),
+            *kinds.datagrams(lab, stack, *NODE2_V6, 15),
+            *kinds.datagrams(lab, stack, topology.CLIENT, topology.SERVER_IPV4, 15),
+            *kinds.translated(lab, stack, 30),
+            *kinds.speaking_first(lab, stack, 30),
+        ]
+        wire.request(StateDir(lab.state_dir).socket, "policy-add", rules=[_RULE])
+        return opened
+
     backends = [f"{topology.SERVER_IPV4}:{PORT}", *serve_in_more_pods(lab, ("web2", "web3"))]
     wish = {"name": "web", "frontend": f"{SERVICE}:{PORT}", "backends": backends, "affinity": 0}
     wire.request(StateDir(lab.state_dir).socket, "service-add", service=wish)
-    with Talkers(lab, _CONNECTIONS) as talkers:
-        look.until(lambda: talkers.answers >= len(talkers.all))
+    with Talkers(lab, _CONNECTIONS, more) as talkers:
+        look.until(lambda: all(one.answers or one.broke for one in talkers.all), _PATIENCE)
         report.step(
             "connections of every kind are opened and talk",
             ok=talkers.answers >= len(talkers.all) and not talkers.broken,
             seen=f"{len(talkers.all)} connections, IPv6 and a service with {len(backends)} "
-            "backends picked at random among them",
+            "backends picked at random among them"
+            + (", UDP, translated ones and servers that speak first" if every_kind else ""),
         )
         yield talkers
 
 
-def planned(lab: Lab, entries: int) -> ResizePlan:
-    """The plan for the TCP tables."""
+def resized(lab: Lab, report: CaseReport, entries: int, name: str = look.TCP_MAP) -> None:
+    """Resize a table and what one option sizes with it, as one step."""
     reading = Reading(layout=Layout.V1_9)
-    return plan_resizing(lab.globals / look.TCP_MAP, MapWish(entries), reading, lab.settings)
-
-
-def resized(lab: Lab, report: CaseReport, entries: int) -> ResizeReport:
-    """Resize the TCP tables, as one step."""
-    gate = Gate.open()
-    done = resize_maps(gate, planned(lab, entries), lab.settings)
+    plan = plan_resizing(lab.globals / name, MapWish(entries), reading, lab.settings)
+    done = resize_maps(Gate.open(), plan, lab.settings)
     dropped = sum(one.dropped for one in done.maps)
+    anew = sum(one.recreated for one in done.maps)
+    what = "the tables are" if name == look.TCP_MAP else "those of datagrams are"
     report.step(
-        f"the tables are resized to {entries}",
+        f"{what} resized to {entries}",
         ok=not done.failure and not dropped,
-        seen=done.failure or done.sentence,
+        seen=done.failure
+        or done.sentence
+        + (f"; {anew} made anew meanwhile, whose counts cannot be proved" * bool(anew)),
     )
-    return done
 
 
 def proved(lab: Lab, report: CaseReport, talkers: Talkers, entries: int) -> None:
@@ -84,14 +120,14 @@ def proved(lab: Lab, report: CaseReport, talkers: Talkers, entries: int) -> None
         seen="\n".join(broken) or f"{talkers.answers} pages, none missing",
     )
     talkers.pause()
-    for what, (_, address), name in (
-        ("each entry counts exactly what its socket sent", NODE2_V4, look.TCP_MAP),
-        ("so does each of IPv6", NODE2_V6, look.TCP6_MAP),
-    ):
-        some = [one for one in talkers.all if one.flow.destination[0] == address]
-        own = [one for one in some if one.flow.source[0] in _NODE2]
-        wrong = miscounted(lab, own, name)
-        report.step(what, ok=not wrong, seen="\n".join(wrong) or f"{len(own)} of {len(own)}")
+    wrong = kinds.miscounted(lab, talkers.all)
+    report.step(
+        "each entry counts exactly what its socket sent and got",
+        ok=not wrong,
+        seen="\n".join(wrong) or f"packets and bytes of {len(talkers.all)} connections",
+    )
+    lost = look.dropped(lab) - talkers.dropped
+    report.step("no packet was dropped", ok=not lost, seen=f"{lost} packets")
     info = look.map_info(lab, look.TCP_MAP)
     beside = [path.name for path in pinned_maps(lab.globals) if ":" in path.name]
     report.step(
@@ -106,6 +142,3 @@ def proved(lab: Lab, report: CaseReport, talkers: Talkers, entries: int) -> None
         ok=after.ready and kept.id == info.id,
         seen=f"map {kept.id} with {kept.max_entries}",
     )
-
-
-_NODE2: Final = frozenset({topology.NODE2_IPV4, topology.NODE2_IPV6})

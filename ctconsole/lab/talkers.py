@@ -14,6 +14,7 @@ from ctconsole.lab.server import PORT, ServerKind
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Mapping
 
     from ctconsole.lab.folders import Lab
 
@@ -79,17 +80,29 @@ class Talkers(Closing):
     Args:
         lab: where.
         wanted: how many connections from which host to which address.
+        more: opens others, which live as long as the stack; called when those are open.
+
+    Attributes:
+        all: every one of them.
+        dropped: packets that the datapath had dropped before.
     """
 
-    def __init__(self, lab: Lab, wanted: dict[tuple[str, str], int]) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        wanted: Mapping[tuple[str, str], int],
+        more: Callable[[ExitStack], list[Talker]] = lambda _: [],
+    ) -> None:
         self._stack = ExitStack()
         self._stop = threading.Event()
         self.all: list[Talker] = []
+        self.dropped = look.dropped(lab)
         try:
             for (host, address), number in wanted.items():
                 for _ in range(number):
                     client = self._stack.enter_context(talk.connected(lab, host, address))
                     self.all.append(Talker(client))
+            self.all += more(self._stack)
         except BaseException:
             self._stack.close()
             raise
@@ -124,29 +137,6 @@ class Talkers(Closing):
         """End their sentences, and their connections."""
         self.pause()
         self._stack.close()
-
-
-def miscounted(lab: Lab, talkers: list[Talker], name: str = look.TCP_MAP) -> list[str]:
-    """Connections whose entry does not count what their sockets have sent; waits for the last.
-
-    Only for connections that come from outside: their one entry counts as received what the
-    client sent.
-    """
-    wrong: list[str] = []
-
-    def all_right() -> bool:
-        wrong.clear()
-        table = look.table(lab, name)
-        for one in talkers:
-            found = look.entries_in(table, one.flow)
-            counted = int(found.values["rx_packets"][0]) if len(found) == 1 else -1
-            sent = look.segments_sent(one.client)
-            if counted != sent:
-                wrong.append(f"{one.flow}: sent {sent}, counted {counted}")
-        return not wrong
-
-    look.until(all_right)
-    return wrong
 
 
 def serve_in_more_pods(lab: Lab, names: tuple[str, ...]) -> list[str]:

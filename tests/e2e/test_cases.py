@@ -78,7 +78,8 @@ def test_map_full() -> None:
 
 def test_resize_up() -> None:
     seen = tour("resize-up")
-    assert seen["each entry counts exactly what its socket sent"] == "40 of 40"
+    counted = seen["each entry counts exactly what its socket sent and got"]
+    assert counted == "packets and bytes of 204 connections"
     assert seen["every connection goes on"].endswith("none missing")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ctconsole.lab import resize_steps
+from ctconsole.lab import look, resize_steps
 from ctconsole.lab.tour import Case
 
 if TYPE_CHECKING:
@@ -15,8 +14,9 @@ if TYPE_CHECKING:
 
 def run(lab: Lab, report: CaseReport) -> None:
     """Double the tables twice in a row beneath connections that talk."""
-    with resize_steps.talking(lab, report) as talkers:
+    with resize_steps.talking(lab, report, every_kind=True) as talkers:
         resize_steps.resized(lab, report, 131072)
+        resize_steps.resized(lab, report, 32768, look.ANY_MAP)
         resize_steps.resized(lab, report, 262144)
         resize_steps.proved(lab, report, talkers, 262144)
 
@@ -26,5 +26,5 @@ CASE = Case(
     summary="a larger table keeps every entry, counter and connection",
     section="",
     run=run,
-    options=MappingProxyType({"bpf-ct-global-tcp-max": "65536"}),
+    options=resize_steps.EVERY_KIND,
 )
