@@ -10,7 +10,7 @@ from ctconsole.agent import wire
 from ctconsole.agent.jobs import JobState
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError, AgentRefusedError, RequestFailedError
-from ctconsole.manager.switch import Ending, SwitchProgress
+from ctconsole.manager.switch import SwitchEnding, SwitchProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,23 +73,23 @@ class AgentTicket:
                     f"the agent has got no further for {found['age']:.0f} s with {found['now']}"
                 )
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """See `Ticket`."""
         if self._refused:
-            return Ending.STOPPED
+            return SwitchEnding.STOPPED
         while True:
             try:
                 found = self._look("switch-cancel")
             except AgentError:
-                return Ending.UNKNOWN
+                return SwitchEnding.UNKNOWN
             if found is None:
-                return Ending.STOPPED
+                return SwitchEnding.STOPPED
             if found["state"] == JobState.DONE:
-                return Ending.DONE
+                return SwitchEnding.DONE
             if found["state"] != JobState.RUNNING:
-                return Ending.STOPPED
+                return SwitchEnding.STOPPED
             if found["age"] > SILENCE:
-                return Ending.UNKNOWN
+                return SwitchEnding.UNKNOWN
 
     def _look(self, verb: str) -> SwitchState | None:
         """The agent's answer, asked for again while it is silent; None where it is no more.

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from ctconsole.loops import LoopState
 
-Answer: TypeAlias = "Mapping[str, Any]"
-Handler: TypeAlias = "Callable[[Mapping[str, Any]], Answer]"
-Stream: TypeAlias = "Callable[[Mapping[str, Any]], Iterator[Answer]]"
+JsonAnswer: TypeAlias = "Mapping[str, Any]"
+Handler: TypeAlias = "Callable[[Mapping[str, Any]], JsonAnswer]"
+Stream: TypeAlias = "Callable[[Mapping[str, Any]], Iterator[JsonAnswer]]"
 
 LARGEST = 1 << 26
 """Bytes of a request or an answer at most: some hundred thousand endpoints."""
@@ -88,7 +88,7 @@ def request(
     silence: float = SILENCE,
     total: float | None = None,
     **fields: object,
-) -> Answer:
+) -> JsonAnswer:
     """Ask the agent behind a socket.
 
     Args:
@@ -128,7 +128,7 @@ def request(
     return answer
 
 
-def stream(path: Path, verb: str, **fields: object) -> Iterator[Answer]:
+def stream(path: Path, verb: str, **fields: object) -> Iterator[JsonAnswer]:
     """Ask for something that goes on; yields each answer until the agent ends.
 
     Raises:
@@ -184,7 +184,7 @@ def _decoded(line: bytes) -> object:
         raise ValueError("nested too deeply") from error
 
 
-def _checked(path: Path, line: bytes) -> Answer:
+def _checked(path: Path, line: bytes) -> JsonAnswer:
     """A line as an answer that says yes."""
     try:
         answer = _decoded(line)
@@ -285,7 +285,7 @@ class Server:
                 # The client has gone, or says nothing any more.
                 return
 
-    def _replies(self, line: bytes, client: socket.socket) -> Iterator[Answer]:
+    def _replies(self, line: bytes, client: socket.socket) -> Iterator[JsonAnswer]:
         try:
             asked = _decoded(line)
         except ValueError:
@@ -303,7 +303,7 @@ class Server:
             yield {"ok": False, "error": "The agent does not know this request"}
 
 
-def _guarded(verb: str, answers: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
+def _guarded(verb: str, answers: Callable[[], Iterator[JsonAnswer]]) -> Iterator[JsonAnswer]:
     """Each answer with its yes, or the reason of a no; nothing a handler raises is lost."""
     try:
         for answer in answers():

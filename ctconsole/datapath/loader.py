@@ -21,7 +21,7 @@ from ctconsole.datapath.bcc import compile_source
 from ctconsole.datapath.bindings import map_names
 from ctconsole.datapath.code import EndpointSlot, MapSlot, PolicyBit, Program
 from ctconsole.datapath.defines import DatapathConfig, node_defines
-from ctconsole.datapath.parts import Part, TailCall, tail_calls
+from ctconsole.datapath.parts import ProgramPart, TailCall, tail_calls
 from ctconsole.errors import BpfError, DatapathError
 from ctconsole.handles import Handle
 from ctconsole.happening import happened
@@ -95,7 +95,7 @@ class LoadedPrograms(Handle):
     def __init__(
         self,
         programs: tuple[LoadedProgram, ...],
-        called: tuple[Part, ...],
+        called: tuple[ProgramPart, ...],
         calls: BpfMap,
         calls_pin: Path,
         bound: tuple[tuple[Path, int], ...] = (),
@@ -110,7 +110,7 @@ class LoadedPrograms(Handle):
         """The program of one hook."""
         return next(program for program in self.programs if program.hook is hook)
 
-    def part(self, function: str) -> Part:
+    def part(self, function: str) -> ProgramPart:
         """The part of this C function.
 
         Raises:
@@ -279,7 +279,7 @@ def _load_bound(
     program: Program,
     opened: Mapping[MapSlot, BpfMap],
     endpoint: Endpoint,
-) -> Part:
+) -> ProgramPart:
     """Fill a program's slots and load it; ``undo`` closes it."""
     wanted = [slot for slot in program.map_slots() if slot in opened]
     fds = {slot: opened[slot].writable_fd(gate) for slot in wanted}
@@ -287,7 +287,7 @@ def _load_bound(
     undo.callback(os.close, fd)
     info = program_info(fd)
     _require_maps(info, {opened[slot].info.id for slot in wanted})
-    return Part(program.name, fd, info)
+    return ProgramPart(program.name, fd, info)
 
 
 def _numbers(endpoint: Endpoint) -> dict[EndpointSlot, int]:

@@ -54,7 +54,7 @@ def calls_name(endpoint: Endpoint) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ProgramPart:
     """A loaded program that others call.
 
     Attributes:

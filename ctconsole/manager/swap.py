@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import BpfError, CtconsoleError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event, pinned_id
-from ctconsole.manager.switch import Ending
+from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import PENDING
 from ctconsole.model.event import EventKind, Level
@@ -54,7 +54,7 @@ class Swap:
         else:
             return "", []
         ending = self._cancel(ticket)
-        if ending is Ending.DONE:
+        if ending is SwitchEnding.DONE:
             # Only the answer was lost, or the wish to end came too late.
             return "", []
         state, events = self._after(ending)
@@ -64,19 +64,19 @@ class Swap:
         warning = map_event(EventKind.WARNING, self._path, failure, level=Level.ERROR)
         return failure, [*events, warning]
 
-    def _cancel(self, ticket: Ticket) -> Ending:
+    def _cancel(self, ticket: Ticket) -> SwitchEnding:
         """End the switch; who asks to end once more waits no longer for an answer."""
         self._heard.again()
         try:
             with self._heard.waiting():
                 return ticket.cancel()
         except KeyboardInterrupt:
-            return Ending.UNKNOWN
+            return SwitchEnding.UNKNOWN
 
-    def _after(self, ending: Ending) -> tuple[str, list[Event]]:
+    def _after(self, ending: SwitchEnding) -> tuple[str, list[Event]]:
         """Pin the old map again where that is certain to be right; the state as sentences."""
         old, new = self._old.info.id, self._new.info.id
-        if ending is Ending.UNKNOWN:
+        if ending is SwitchEnding.UNKNOWN:
             return (
                 "Whether programs are still being moved is not known, because whoever moves them "
                 "has not answered that it stopped; so the old map was not pinned again. Now "

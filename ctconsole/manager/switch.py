@@ -29,7 +29,7 @@ class SwitchProgress:
     now: str
 
 
-class Ending(Enum):
+class SwitchEnding(Enum):
     """What is known of a switch that was cancelled."""
 
     DONE = "done"
@@ -66,7 +66,7 @@ class Ticket(Protocol):
             CtconsoleError: it failed, or the other side is silent.
         """
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """End it. Returns only when the other side has answered that it will load nothing more.
 
         Never raises but for an interrupt: where that answer is not to be had, it says so.

@@ -104,7 +104,7 @@ class MapStory:
 
 
 @dataclass
-class Restart:
+class RestartStory:
     """A restart while it is being told."""
 
     first: float
@@ -309,7 +309,7 @@ class StoryTeller:
     def __init__(self, window: float = 60.0, grace: float = 5.0) -> None:
         self.window = window
         self.grace = grace
-        self._restart: Restart | None = None
+        self._restart: RestartStory | None = None
         self._before: deque[Event] = deque(maxlen=_MOST_BEFORE)
 
     def feed(self, event: Event) -> None:
@@ -321,7 +321,7 @@ class StoryTeller:
                 if event.kind in _BEFORE and event.source == "agent-log":
                     self._before.append(event)
                 return
-            self._restart = Restart(event.time, event.time)
+            self._restart = RestartStory(event.time, event.time)
             for one in self._before:
                 # Of times that are not told nobody knows that they are too old.
                 if not event.time > one.time + self.window:
@@ -330,7 +330,7 @@ class StoryTeller:
         self._restart.take(event)
 
     @property
-    def under_way(self) -> Restart | None:
+    def under_way(self) -> RestartStory | None:
         """The restart that is not told yet."""
         return self._restart
 

@@ -18,7 +18,7 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.syscall import Cmd, TestRunAttr, bpf
-from ctconsole.manager.switch import Ending, SwitchProgress
+from ctconsole.manager.switch import SwitchEnding, SwitchProgress
 from tests.support.ct_entries import ct4_rows
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ class Churner(Closing):
             gone, self._program = self._program, made
         gone.close()
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """Nothing goes on by itself."""
-        return Ending.STOPPED
+        return SwitchEnding.STOPPED
 
     @property
     def rate(self) -> float:

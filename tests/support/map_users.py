@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ctconsole.kernel import pins
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
-from ctconsole.manager.switch import Ending, SwitchProgress
+from ctconsole.manager.switch import SwitchEnding, SwitchProgress
 from tests.support.bpf_insns import using_map
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class PinnedUsers:
             self._load(self._moved)
             self._moved += 1
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """Nothing goes on by itself."""
-        return Ending.STOPPED
+        return SwitchEnding.STOPPED
 
     def _load(self, number: int) -> None:
         with BpfMap.open(self._pin) as live:

@@ -11,7 +11,7 @@ from ctconsole.errors import AgentError, DatapathError
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
-from ctconsole.manager.switch import Ending, SwitchProgress
+from ctconsole.manager.switch import SwitchEnding, SwitchProgress
 from ctconsole.model.ct.layout import Layout, value_dtype
 from tests.support.bpf_insns import using_map
 
@@ -64,9 +64,9 @@ class ProgramOwner:
             self.fds[self.moved] = self.load()
             self.moved += 1
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         self.stopped = True
-        return Ending.STOPPED
+        return SwitchEnding.STOPPED
 
     def close(self) -> None:
         for fd in self.fds:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import AgentError
-from ctconsole.manager.switch import Ending, SwitchProgress
+from ctconsole.manager.switch import SwitchEnding, SwitchProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class Inline:
     """A switch that is done while one waits for it; what it raises ends it."""
 
-    def __init__(self, work: Callable[[], None], ending: Ending = Ending.STOPPED) -> None:
+    def __init__(
+        self, work: Callable[[], None], ending: SwitchEnding = SwitchEnding.STOPPED
+    ) -> None:
         self._work, self._ending = work, ending
 
     def __call__(self, _pin: Path, _map_id: int) -> Ticket:
@@ -35,7 +37,7 @@ class Inline:
         """Do it."""
         self._work()
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """What the test says of it."""
         return self._ending
 
@@ -69,11 +71,11 @@ class Late:
         self._wait()
         self._thread.join()
 
-    def cancel(self) -> Ending:
+    def cancel(self) -> SwitchEnding:
         """Return when the thread will load nothing more."""
         self.cancelled.set()
         self._thread.join()
-        return Ending.STOPPED
+        return SwitchEnding.STOPPED
 
 
 def no_answer() -> None:

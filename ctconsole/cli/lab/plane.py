@@ -10,7 +10,7 @@ from ctconsole.cli.common import print_columns, print_json
 from ctconsole.cli.options import json_option
 
 if TYPE_CHECKING:
-    from ctconsole.agent.wire import Answer
+    from ctconsole.agent.wire import JsonAnswer
 
 lab_option = click.option(
     "--lab", "lab_name", metavar="NAME", help="Which lab; needed where there are several."
@@ -287,7 +287,7 @@ def _services(lab_name: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _show_policy(answer: Answer, *, as_json: bool) -> None:
+def _show_policy(answer: JsonAnswer, *, as_json: bool) -> None:
     if as_json:
         print_json({"rules": answer["rules"], "endpoints": answer["endpoints"]})
         return
@@ -302,7 +302,7 @@ def _closed(ingress: bool, egress: bool) -> str:
     return f"{' and '.join(words)} closed but for rules" if words else "everything allowed"
 
 
-def _ask(lab_name: str | None, verb: str, **fields: Any) -> Answer:  # noqa: ANN401 - JSON
+def _ask(lab_name: str | None, verb: str, **fields: Any) -> JsonAnswer:  # noqa: ANN401 - JSON
     from ctconsole.agent import wire
     from ctconsole.agent.state import StateDir
     from ctconsole.lab import folders

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.manager.bpfmap import pinned_id
-from ctconsole.manager.switch import Ending
+from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import left_on, users
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class WayBack:
         Returns:
             The failure and the state it left, in words, and programs that use a new map yet.
         """
-        ending = ticket.cancel() if ticket else Ending.STOPPED
+        ending = ticket.cancel() if ticket else SwitchEnding.STOPPED
         for step in (journaled, restored, self._give_back):
             self._try(step)
         left: tuple[int, ...] = ()
@@ -66,7 +66,7 @@ class WayBack:
             failed = self._move_programs()
             why += f"; and moving the programs back failed: {failed}" if failed else ""
             left = left_on(*self._new_ids, but=self._own)
-            is_open = bool(left) or ending is Ending.UNKNOWN
+            is_open = bool(left) or ending is SwitchEnding.UNKNOWN
         if not is_open:
             self._try(self._carry_back)
         names = ", ".join(side.path.name for side in self._sides)

@@ -73,7 +73,7 @@ class Kinds:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class EntryShare:
     """The entries of one protocol and direction.
 
     Attributes:
@@ -113,7 +113,7 @@ class Stats:
 
     clock: bool
     kinds: Kinds
-    shares: tuple[Share, ...]
+    shares: tuple[EntryShare, ...]
     related: int
     left: tuple[Bar, ...]
     idle: tuple[Bar, ...]
@@ -182,9 +182,11 @@ class StatsTally:
         )
 
 
-def _shares(cube: npt.NDArray[np.int64]) -> tuple[Share, ...]:
+def _shares(cube: npt.NDArray[np.int64]) -> tuple[EntryShare, ...]:
     found = [
-        Share(int(protocol), Direction(int(direction)), Kinds.of_states(cube[protocol, direction]))
+        EntryShare(
+            int(protocol), Direction(int(direction)), Kinds.of_states(cube[protocol, direction])
+        )
         for protocol, direction in np.argwhere(cube.sum(2))
     ]
     return tuple(sorted(found, key=lambda share: -share.kinds.entries))

@@ -15,7 +15,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.bpfmap import create_map, open_or_create_map, pinned_id
 from ctconsole.manager.recreate import plan_recreate, recreate
-from ctconsole.manager.switch import Ending
+from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import users
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.ct.reading import Reading
@@ -234,7 +234,7 @@ def test_a_program_that_was_loaded_after_the_wait_ended_is_told_of(
 
 def test_what_cannot_be_cancelled_is_never_rolled_back(gate: Gate, pin: Path, user: int) -> None:
     plan = plan_recreate(pin, 4096)
-    report = recreate(gate, plan, Inline(no_answer, Ending.UNKNOWN))
+    report = recreate(gate, plan, Inline(no_answer, SwitchEnding.UNKNOWN))
     assert report.pinned_id == report.new_id == pinned_id(pin)
     assert "is not known" in report.failure
     assert "0 programs use the new map and 1 the old one" in report.failure
@@ -243,14 +243,14 @@ def test_what_cannot_be_cancelled_is_never_rolled_back(gate: Gate, pin: Path, us
 
 
 def test_a_lost_answer_to_a_switch_that_was_done_is_no_failure(gate: Gate, pin: Path) -> None:
-    report = recreate(gate, plan_recreate(pin, 4096), Inline(no_answer, Ending.DONE))
+    report = recreate(gate, plan_recreate(pin, 4096), Inline(no_answer, SwitchEnding.DONE))
     report.check()
     assert report.pinned_id == report.new_id
 
 
 def test_who_insists_on_ending_waits_for_no_answer(gate: Gate, pin: Path) -> None:
     class Deaf(Inline):
-        def cancel(self) -> Ending:
+        def cancel(self) -> SwitchEnding:
             signal.raise_signal(signal.SIGINT)
             raise AssertionError("the second Ctrl-C ends the wait")
 
