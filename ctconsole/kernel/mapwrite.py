@@ -8,18 +8,22 @@ from __future__ import annotations
 import ctypes
 import errno
 import math
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.errors import FormatError, UsageError, bpf_error
+from ctconsole.errors import BpfError, FormatError, UsageError, bpf_error
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.syscall import (
     MAX_RETRIES,
     BatchAttr,
     Cmd,
     ElemAttr,
+    IdAttr,
+    InfoAttr,
     MapCreateAttr,
+    MapTypesStruct,
     bpf,
     call,
     object_name,
@@ -43,8 +47,14 @@ user space has no name for."""
 _BUSY = {-errno.EINTR, -errno.EAGAIN, -errno.EBUSY}
 
 
-def create(gate: Gate, spec: MapSpec) -> BpfMap:
+def create(gate: Gate, spec: MapSpec, like: BpfMap | None = None) -> BpfMap:
     """Create an unpinned map; the handle is the caller's to close.
+
+    Args:
+        gate: the token.
+        spec: what it is to be.
+        like: a map of the same key and value, whose types of both (BTF) it gets if it has any
+            and the kernel lets it; they say what is in an entry and change nothing else.
 
     Raises:
         UsageError: a map of maps without ``spec.inner``.
@@ -64,11 +74,36 @@ def create(gate: Gate, spec: MapSpec) -> BpfMap:
     )
     subject = f"{spec.name} ({spec.type.name}, {spec.max_entries} entries)"
     try:
-        fd = bpf(Cmd.BPF_MAP_CREATE, attr, subject)
+        fd = _create_typed(attr, like, subject) if like else None
+        if fd is None:
+            fd = bpf(Cmd.BPF_MAP_CREATE, attr, subject)
     finally:
         if inner:
             inner.close()
     return BpfMap.adopt(fd, writable=True)
+
+
+def _create_typed(attr: MapCreateAttr, like: BpfMap, subject: str) -> int | None:
+    """Create a map with the types of another one; None where that has none or they do not do."""
+    raw = MapTypesStruct()
+    info = InfoAttr(bpf_fd=like.fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
+    try:
+        bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, info, like.subject)
+        if not raw.btf_id:
+            return None
+        types = bpf(Cmd.BPF_BTF_GET_FD_BY_ID, IdAttr(id=raw.btf_id), f"types of {like.subject}")
+    except BpfError:
+        return None
+    attr.btf_fd = types
+    attr.btf_key_type_id, attr.btf_value_type_id = raw.btf_key_type_id, raw.btf_value_type_id
+    try:
+        return bpf(Cmd.BPF_MAP_CREATE, attr, subject)
+    except BpfError:
+        # Whatever it is: without types it is told as it is for every map.
+        attr.btf_fd = attr.btf_key_type_id = attr.btf_value_type_id = 0
+        return None
+    finally:
+        os.close(types)
 
 
 def update(gate: Gate, live: BpfMap, key: bytes, value: bytes, flags: int = ANY) -> None:

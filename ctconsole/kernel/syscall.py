@@ -53,6 +53,8 @@ class Cmd(IntEnum):
     BPF_MAP_GET_FD_BY_ID = 14
     BPF_OBJ_GET_INFO_BY_FD = 15
     BPF_PROG_QUERY = 16
+    BPF_BTF_LOAD = 18
+    BPF_BTF_GET_FD_BY_ID = 19
     BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21
     BPF_MAP_FREEZE = 22
     BPF_MAP_LOOKUP_BATCH = 24
@@ -66,7 +68,10 @@ class Cmd(IntEnum):
 
 
 class MapCreateAttr(ctypes.Structure):
-    """``BPF_MAP_CREATE`` up to ``map_name`` (Linux 4.15)."""
+    """``BPF_MAP_CREATE`` up to the types of keys and values (Linux 4.18).
+
+    What an older kernel does not know may be there as long as it is 0.
+    """
 
     _fields_ = (
         ("map_type", _u32),
@@ -77,6 +82,10 @@ class MapCreateAttr(ctypes.Structure):
         ("inner_map_fd", _u32),
         ("numa_node", _u32),
         ("map_name", ctypes.c_char * NAME_LENGTH),
+        ("map_ifindex", _u32),
+        ("btf_fd", _u32),
+        ("btf_key_type_id", _u32),
+        ("btf_value_type_id", _u32),
     )
 
 
@@ -210,6 +219,21 @@ class MapInfoStruct(ctypes.Structure):
         ("max_entries", _u32),
         ("map_flags", _u32),
         ("name", ctypes.c_char * NAME_LENGTH),
+    )
+
+
+class MapTypesStruct(ctypes.Structure):
+    """``struct bpf_map_info`` up to the types of keys and values (Linux 4.18)."""
+
+    _fields_ = (
+        ("known", MapInfoStruct),
+        ("ifindex", _u32),
+        ("btf_vmlinux_value_type_id", _u32),
+        ("netns_dev", _u64),
+        ("netns_ino", _u64),
+        ("btf_id", _u32),
+        ("btf_key_type_id", _u32),
+        ("btf_value_type_id", _u32),
     )
 
 

@@ -101,7 +101,7 @@ class Side(Closing):
         old = BpfMap.open(plan.path)
         try:
             _require_planned(plan, old)
-            new = mapwrite.create(gate, plan.wish)
+            new = mapwrite.create(gate, plan.wish, old)
             try:
                 return cls._pinned(gate, plan, old, new)
             except BaseException:

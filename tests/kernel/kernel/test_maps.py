@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -307,3 +310,54 @@ def test_a_walk_given_up_never_looks_like_a_whole_map(
         fill(gate, live, 5)
         with pytest.raises(BpfError, match="given up"):
             list(live.read_chunks(4))
+
+
+class BtfLoadAttr(ctypes.Structure):
+    """``BPF_BTF_LOAD``."""
+
+    _fields_ = (
+        ("btf", ctypes.c_uint64),
+        ("log", ctypes.c_uint64),
+        ("size", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+    )
+
+
+def types_of(live: BpfMap) -> tuple[int, int, int]:
+    """Id of the types of a map, and which of them are its key's and its value's."""
+    raw = syscall.MapTypesStruct()
+    attr = syscall.InfoAttr(bpf_fd=live.fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
+    syscall.bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr)
+    return raw.btf_id, raw.btf_key_type_id, raw.btf_value_type_id
+
+
+def test_a_map_like_another_has_the_types_of_its_entries(gate: Gate) -> None:
+    """As the agent that is to take it over made them; two structures without members do."""
+    kind_struct = 4 << 24
+    types = struct.pack("=6I", 0, kind_struct, CT4.key_size, 0, kind_struct, CT4.value_size)
+    blob = struct.pack("=HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), 1) + types + b"\0"
+    text = ctypes.create_string_buffer(blob, len(blob))
+    load = BtfLoadAttr(btf=ctypes.addressof(text), size=len(blob))
+    fd = syscall.bpf(Cmd.BPF_BTF_LOAD, load)
+    attr = syscall.MapCreateAttr(
+        map_type=CT4.type,
+        key_size=CT4.key_size,
+        value_size=CT4.value_size,
+        max_entries=CT4.max_entries,
+        btf_fd=fd,
+        btf_key_type_id=1,
+        btf_value_type_id=2,
+    )
+    with (
+        BpfMap.adopt(syscall.bpf(Cmd.BPF_MAP_CREATE, attr), writable=True) as typed,
+        mapwrite.create(gate, replace(CT4, max_entries=8192), typed) as made,
+        mapwrite.create(gate, replace(CT4, value_size=64), typed) as other,
+        mapwrite.create(gate, CT4, other) as plain,
+    ):
+        os.close(fd)
+        assert types_of(typed)[1:] == (1, 2)
+        assert types_of(made) == types_of(typed)
+        assert made.info.max_entries == 8192
+        # Types that do not fit are left away.
+        assert types_of(other) == types_of(plain) == (0, 0, 0)

@@ -258,8 +258,8 @@ def test_programs_that_nobody_can_move_are_no_matter_for_a_resize(
 def test_a_new_map_that_cannot_be_made_changes_nothing(
     gate: Gate, pin: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(gate: Gate, spec: MapSpec) -> BpfMap:
-        del gate
+    def refuse(gate: Gate, spec: MapSpec, like: BpfMap) -> BpfMap:
+        del gate, like
         raise BpfError(12, "BPF_MAP_CREATE", spec.name)
 
     monkeypatch.setattr(mapwrite, "create", refuse)
