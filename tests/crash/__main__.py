@@ -1,9 +1,9 @@
 """``make crash``: break off and double whatever changes a node, and look whether it is whole.
 
-Signals at random moments of restart, recreate, flush, resize, lab up, lab demo and the console,
-with connections through the lab that have to live on; two of everything at once; names, answers,
-logs and archives that mean no good. Prints every try that went wrong and the sums; any is exit
-code 1.
+Signals at random moments of restart, recreate, flush, resize, undo, guard, lab up, lab demo and
+the console, with connections through the lab that have to live on; two of everything at once;
+names, answers, logs and archives that mean no good. Prints every try that went wrong and the
+sums; any is exit code 1.
 """
 
 from __future__ import annotations

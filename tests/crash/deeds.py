@@ -10,12 +10,12 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
 from ctconsole.lab import folders, lifecycle, look
-from ctconsole.manager.resize.journal import journal_of
 from ctconsole.paths import run_dir
 from tests.crash.node import quietly_down, remains_of, run
 from tests.support.terminals import console, read
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.crash.node import Node
+
+    Verb: TypeAlias = Callable[[Node, random.Random], tuple[str, ...]]
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
@@ -52,13 +54,22 @@ class Begun:
     """A command that was started; its output goes to a file, so that it never waits for us."""
 
     def __init__(self, argv: tuple[str, ...]) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed by `end`
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ctconsole", *argv],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
         )
+
+    def says(self, text: bytes) -> bool:
+        """Wait until it has said this; whether it has, before its end."""
+        end = time.monotonic() + WAIT
+        while text not in Path(self._said.name).read_bytes():
+            if self.process.poll() is not None or time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
 
     def end(self) -> list[str]:
         """Wait for it; that it hangs or fails in a traceback is a fault."""
@@ -95,6 +106,13 @@ def resize(node: Node, random: random.Random) -> tuple[str, ...]:
     return ("map", "resize", look.TCP_MAP, other_size(node, random), "--yes", *where)
 
 
+def undo(node: Node, random: random.Random) -> tuple[str, ...]:
+    """The size before the last resize."""
+    del random
+    where = ("--bpf-root", str(node.lab.bpf_root), *node.flags)
+    return ("map", "resize", look.TCP_MAP, "--undo", "--yes", *where)
+
+
 def other_size(node: Node, random: random.Random) -> str:
     """A capacity that the TCP table does not have."""
     now = look.map_info(node.lab, look.TCP_MAP).max_entries
@@ -107,17 +125,22 @@ def flush(node: Node, random: random.Random) -> tuple[str, ...]:
     return ("ct", "flush", look.TCP_MAP, "--yes", "--bpf-root", str(node.lab.bpf_root))
 
 
-VERBS: dict[str, Callable[[Node, random.Random], tuple[str, ...]]] = {
+VERBS: dict[str, Verb] = {
     "restart": restart,
     "recreate": recreate,
     "flush": flush,
+    "resize": resize,
 }
+
+LOSSLESS = {"restart", "resize"}
+"""Verbs after which every entry is there."""
 
 SPANS = {
     "restart": 4.0,
     "recreate": 3.0,
     "flush": 1.5,
     "resize": 4.0,
+    "guard": 3.0,
     "up": 5.0,
     "demo": 9.0,
     "console": 4.0,
@@ -142,25 +165,61 @@ def broken_off(node: Node, random: random.Random, verb: str) -> Tried:
 
 
 def cut_resize(node: Node, random: random.Random) -> Tried:
-    """A resize that is killed; the agent's restart or the next resize ends it and loses nothing."""
-    delay = random.uniform(0.05, SPANS["resize"])
+    """A resize that is broken off."""
+    return _cut(node, random, resize)
+
+
+def cut_undo(node: Node, random: random.Random) -> Tried:
+    """A resize, and its undo that is broken off."""
+    done = run(*resize(node, random))
+    if done.returncode:
+        return Tried("undo", [f"resize: before an undo: {done.stderr.strip()[-300:]}"])
+    return _cut(node, random, undo)
+
+
+def _cut(node: Node, random: random.Random, verb: Verb) -> Tried:
+    """What may lose nothing, broken off; the agent's restart or the next resize ends it."""
+    number, delay = random.choice(SIGNALS), random.uniform(0.05, SPANS["resize"])
     after = random.choice([restart, resize])
     before = flows_of(node)
     traffic = Begun(("lab", "traffic", "--lab", node.lab.name, *TRAFFIC))
-    begun = Begun(resize(node, random))
+    begun = Begun(verb(node, random))
     time.sleep(delay)
-    begun.process.kill()
+    begun.process.send_signal(number)
     found = begun.end()
     done = run(*after(node, random))
     if done.returncode:
-        found.append(f"{after.__name__}: after a killed resize: {done.stderr.strip()[-300:]}")
-    found += [f"entry: {flow} is gone" for flow in sorted(before - flows_of(node))]
+        found.append(f"{after.__name__}: after a cut {verb.__name__}: {done.stderr.strip()[-300:]}")
+    found += _lost(node, before)
     found += traffic.end()
-    journal = journal_of(node.lab.globals)
-    if journal.path.exists():
-        found.append(f"journal: {journal.path} is left")
-    what = f"resize, SIGKILL after {delay:.2f} s, then {after.__name__}"
+    what = f"{verb.__name__}, {number.name} after {delay:.2f} s, then {after.__name__}"
     return Tried(what, [*found, *node.faults()])
+
+
+def guarded(node: Node, random: random.Random) -> Tried:
+    """A guard whose node's table is re-created; it carries all over, or is broken off itself."""
+    number, delay = random.choice([None, *SIGNALS]), random.uniform(0, SPANS["guard"])
+    where = ("--bpf-root", str(node.lab.bpf_root), "--allow-writes")
+    guard = Begun(("guard", *where))
+    found = [] if guard.says(b"Guarding") else ["guard: does not say that it guards"]
+    before = flows_of(node)
+    begun = Begun(recreate(node, random))
+    if number:
+        time.sleep(delay)
+        guard.process.send_signal(number)
+        what = f"guard, {number.name} after {delay:.2f} s"
+    found += begun.end()
+    if not number:
+        what = "guard to its end"
+        found += _lost(node, before)
+        guard.process.send_signal(signal.SIGINT)
+    found += guard.end()
+    return Tried(what, [*found, *node.faults()])
+
+
+def _lost(node: Node, before: set[str]) -> list[str]:
+    """A fault for each connection whose entry was there and is not."""
+    return [f"entry: {flow} is gone" for flow in sorted(before - flows_of(node))]
 
 
 def flows_of(node: Node) -> set[str]:
@@ -173,11 +232,14 @@ def flows_of(node: Node) -> set[str]:
 def two_at_once(node: Node, random: random.Random) -> Tried:
     """Two verbs on the node at the same time."""
     verbs = random.choice(list(VERBS)), random.choice(list(VERBS))
+    before = flows_of(node)
     both = []
     for verb in verbs:
         both.append(Begun(VERBS[verb](node, random)))
         time.sleep(random.choice([0.0, random.uniform(0, 0.5)]))
     ends = [fault for begun in both for fault in begun.end()]
+    if LOSSLESS.issuperset(verbs):
+        ends += _lost(node, before)
     return Tried(f"{verbs[0]} and {verbs[1]} at once", [*ends, *node.faults()])
 
 
@@ -258,6 +320,8 @@ DEEDS: dict[str, Callable[[Node, random.Random], Tried]] = {
     "recreate": lambda node, random: broken_off(node, random, "recreate"),
     "flush": lambda node, random: broken_off(node, random, "flush"),
     "resize": cut_resize,
+    "undo": cut_undo,
+    "guard": guarded,
     "pairs": two_at_once,
     "up": lab_up,
     "labs": two_labs,

@@ -18,6 +18,7 @@ from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import all_programs
 from ctconsole.lab import lifecycle, look, topology
 from ctconsole.lab.names import PREFIX
+from ctconsole.manager.resize.journal import journal_of
 from tests.support import flows
 from tests.support.guard import marked
 
@@ -116,6 +117,8 @@ class Node:
         found += self._split_brain(info.id)
         found += _differ("pin", self._pins(), self.pins)
         found += _differ("file", self._files(), self.files)
+        if journal_of(self.lab.globals).path.exists():
+            found.append("journal: of a resize is left")
         mounts = [path for path in find_bpffs() if path.is_relative_to(self.lab.root)]
         if mounts != [self.lab.bpf_root]:
             found.append(f"mounts: {mounts}")

@@ -1,0 +1,34 @@
+"""A few moments of the crash suite (``make crash``), others in every run."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.crash import deeds, hostile
+from tests.crash.node import node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.crash.node import Node
+
+DEEDS = {**deeds.DEEDS, **hostile.DEEDS}
+
+
+@pytest.fixture(scope="module")
+def lab_node() -> Iterator[Node]:
+    with node(f"crash-{os.getpid()}") as made:
+        yield made
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_node_is_whole_after(deed: str, lab_node: Node) -> None:
+    seed = time.time_ns() % 1_000_000
+    tried = DEEDS[deed](lab_node, random.Random(seed))  # noqa: S311 - nothing secret
+    print(f"{tried.what}: make crash ARGS='--tries 1 --seed {seed} {deed}' tries it again")
+    assert tried.faults == []
