@@ -20,12 +20,15 @@ def main() -> int:
         # Whoever cannot be told is told why in the ordinary way.
     # numpy would start a thread for each CPU to multiply matrices, which nothing here does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from ctconsole.cli import streams
+    try:
+        from ctconsole.cli import streams
 
-    streams.prepare()
-    from ctconsole.cli.common import run
-    from ctconsole.cli.main import root
-
+        streams.prepare()
+        from ctconsole.cli.common import run
+        from ctconsole.cli.main import root
+    except KeyboardInterrupt:
+        # Nothing was begun; later `run` hears it.
+        return 130
     return run(root)
 
 

@@ -36,6 +36,9 @@ SIZES = {OPTION: "4096", "bpf-ct-global-any-max": "2048", "bpf-nat-global-max": 
 PATIENCE = 30.0
 """Seconds that an agent has to finish what it is at, and the kernel to free what was replaced."""
 
+START = 120.0
+"""Seconds in which an agent has compiled its programs, on a machine under load."""
+
 NOT_OURS_TO_COUNT = ("history.db-wal", "history.db-shm", "agent.sock")
 """Files that come and go with the process that has them open."""
 
@@ -96,17 +99,18 @@ class Node:
 
     def _heal(self) -> list[str]:
         """Start an agent that was killed; what keeps it from being ready."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        end = time.monotonic() + START
+        while True:
             status = control.status(self.lab.settings)
             if status.ready:
                 return []
+            if time.monotonic() > end:
+                return ["agent: is not ready"]
             if not status.running:
                 done = run("agent", "start", *self.flags)
                 if done.returncode and not control.status(self.lab.settings).running:
                     return [f"agent: does not start again: {done.stderr.strip()[-300:]}"]
             time.sleep(0.1)
-        return ["agent: is not ready"]
 
     def _look(self) -> list[str]:
         info = look.map_info(self.lab, look.TCP_MAP)
@@ -198,7 +202,9 @@ def remains_of(name: str, run_dir: Path) -> list[str]:
 
 def _remains(name: str, run_dir: Path) -> list[str]:
     labs = run_dir / "labs"
-    found = [f"namespace: {one}" for one in netns.names(f"{PREFIX}{name}-")]
+    prefix = f"{PREFIX}{name}-"
+    # What follows is a role; a number makes it another lab's name.
+    found = [f"namespace: {one}" for one in netns.names(prefix) if not one[len(prefix)].isdigit()]
     found += [
         f"file: {path}" for path in labs.glob("*") if path.name == name or path.name[0] == "."
     ]

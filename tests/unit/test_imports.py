@@ -56,6 +56,19 @@ for found in pkgutil.walk_packages(getattr(room, "__path__", []), room.__name__ 
 print(*sys.modules)
 """
 
+INTERRUPTED = """
+import signal, sys
+from ctconsole.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main())
+"""
+
 VERB = """
 import sys
 from ctconsole.__main__ import main
@@ -84,3 +97,13 @@ def test_a_room_loads_no_more_than_it_may(room: str) -> None:
 @pytest.mark.parametrize("argv", RUN_WITHOUT, ids=" ".join)
 def test_a_verb_loads_no_more_than_it_needs(argv: tuple[str, ...]) -> None:
     assert loaded(VERB, *argv) & RUN_WITHOUT[argv] == set()
+
+
+def test_ctrl_c_while_it_is_loaded_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "lab", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
