@@ -18,9 +18,9 @@ setup-dev:
 demo: setup ## bring a lab node up with traffic and open the console on it (no terminal: the tour)
 	@$(BIN)/ctconsole lab demo $(ARGS)
 
-# One core has the tests of the kernel room, another those of whole labs; the rest fills the gaps.
+# The tests of the kernel room are one row, those of whole labs another; the rest fills the gaps.
 test: setup-dev ## the whole test suite, on the real kernel (ARGS="-k name" for a part, -n0: in a row)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m $(if $(ARGS),pytest -n auto --maxprocesses 4 $(ARGS),tests)
 
 crash: setup-dev ## break off and double whatever changes a node (ARGS="--tries 500 --seed 1 restart")
 	@$(BIN)/python -m tests.crash $(ARGS)

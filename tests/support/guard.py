@@ -45,6 +45,9 @@ _begun: list[subprocess.Popen[Any]] = []
 
 _calling = False
 
+_ending = False
+"""Whether this run is being interrupted; once is enough."""
+
 ENDING = (signal.SIGHUP, signal.SIGTERM)
 """What ends a run in good order beside Ctrl-C."""
 
@@ -66,19 +69,18 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 def end_in_good_order(config: pytest.Config) -> None:
     """Have what asks this run to end unwind its fixtures first; what it ignores it goes on with."""
-    here, above, told = os.getpid(), os.getppid(), False
+    here, above = os.getpid(), os.getppid()
     is_worker = hasattr(config, "workerinput")
     has_workers = not is_worker and config.getoption("dist", "no") != "no"
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal told
         del frame
         if os.getpid() != here:  # a test's fork, which has no fixtures
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        if told:
+        if _ending:
             return
-        told = True
+        pytest_keyboard_interrupt()
         for worker in psutil.Process().children() if has_workers else ():
             worker.terminate()
         raise KeyboardInterrupt
@@ -182,6 +184,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         outlived = _end_marked()
         if outlived:
             pytest.fail(f"Outlive the tests of {item.path.name}: {outlived}", pytrace=False)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """From now on the fixtures take down what they made, undisturbed."""
+    global _ending  # noqa: PLW0603 - one run in each process
+    _ending = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
