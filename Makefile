@@ -19,6 +19,7 @@ demo: setup ## bring a lab node up with traffic and open the console on it (no t
 	@$(BIN)/ctconsole lab demo $(ARGS)
 
 # The tests of the kernel room are one row, those of whole labs another; the rest fills the gaps.
+# ARGS="-k any_moment --moments 200 --timeout 1500" kills a resize at so many moments.
 test: setup-dev ## the whole test suite, on the real kernel (ARGS="-k name" for a part, -n0: in a row)
 	@$(BIN)/python -m $(if $(ARGS),pytest -n auto --maxprocesses 4 $(ARGS),tests)
 

@@ -27,6 +27,12 @@ PRIVILEGED_FOLDERS = ("kernel", "e2e")
 """Each is one row of tests that share the machine's kernel; the others go where there is room."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--moments", type=int, default=10, help="at how many moments a resize is killed"
+    )
+
+
 @cache
 def can_bpf() -> bool:
     """Whether this process may create maps, asked of the kernel."""

@@ -7,8 +7,9 @@ is a value that states the cost, the report one that states what happened.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.kernel.cpus import possible_cpus
@@ -20,7 +21,7 @@ from ctconsole.manager.swap import Swap, pin_over
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import RECREATABLE, check_size, classify
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Change, judge
+from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.memory import map_memory
 from ctconsole.model.plan import Memory, Row, Verdict
@@ -166,6 +167,9 @@ class RecreateReport:
         seconds: wall time of it all.
         interrupted: the signal that asked this process to end meanwhile, 0 for none.
         unrecorded: why the events are not in the history, empty where they are.
+        verdicts: what the plan said would become of the connections, the worst first.
+        back: entries of the old map that the new one had by the end; None where that was not
+            looked at.
     """
 
     path: Path
@@ -180,6 +184,8 @@ class RecreateReport:
     seconds: float
     interrupted: int = 0
     unrecorded: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    back: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -192,8 +198,18 @@ class RecreateReport:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Who was left behind, and what became of the record."""
+        """The forecast and what has come of it, who was left behind, and the record."""
         told = (Row("history", self.unrecorded),) if self.unrecorded else ()
+        if self.lost and self.back is not None:
+            risks: Counter[Risk] = Counter()
+            for risk, _, number in self.verdicts:
+                risks[risk] += number
+            said = ", ".join(f"{count(risks[risk])} {risk.word}" for risk in sorted(risks)[::-1])
+            seen = (
+                f"{count(self.back)} of {count(self.lost)} entries are back by now; the others "
+                "come when their connections speak, or not at all"
+            )
+            told = (Row("forecast", said), Row("outcome", seen), *told)
         if not self.old_users or self.failure:
             return told
         text = (
@@ -211,6 +227,11 @@ class RecreateReport:
             "new_id": self.new_id,
             "pinned_id": self.pinned_id,
             "lost": self.lost,
+            "forecast": [
+                {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+                for risk, reason, number in self.verdicts
+            ],
+            "back": self.back,
             "old_programs": list(self.old_users),
             "seconds": round(self.seconds, 6),
         }
@@ -328,6 +349,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
                 events.extend(more)
             new_id = new.info.id
             pinned = pinned_id(path)
+            back = _came_back(old, new) if plan.verdicts else None
         return RecreateReport(
             path=path,
             old_id=old.info.id,
@@ -340,7 +362,19 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
             events=tuple(events),
             seconds=time.perf_counter() - started,
             interrupted=heard.noted,
+            verdicts=plan.verdicts,
+            back=back,
         )
+
+
+_MOST_LOOKUPS: Final = 10_000
+
+
+def _came_back(old: BpfMap, new: BpfMap) -> int | None:
+    """How many entries of the old map the new one has; None where there are too many to look."""
+    if new.count() > _MOST_LOOKUPS:
+        return None
+    return sum(old.lookup(key.tobytes()) is not None for key in new.read().keys)
 
 
 def _swap_events(plan: RecreatePlan, new: MapInfo, lost: int) -> list[Event]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SOURCE: Final = Path(__file__).with_name("churn.bpf.c")
 
-_STATE: Final = np.dtype(
+STATE: Final = np.dtype(
     [
         ("rest", "u1", 10),
         ("pad", "u2"),
@@ -52,6 +52,15 @@ def compiled(folder: Path) -> Path:
     flags = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", headers]
     subprocess.run(["clang", *flags, "-c", str(_SOURCE), "-o", str(made)], check=True)
     return made
+
+
+def first_state(steady: int, fleeting: int = 0) -> bytes:
+    """The variables of a program that has not run."""
+    state = np.zeros(1, STATE)
+    state["rest"] = ct4_rows(1, lifetime=0)[0][0, 4:]
+    state["steady"], state["fleeting"] = steady, fleeting
+    state["lifetime"] = ktime() + 1000
+    return state.tobytes()
 
 
 class Churner(Closing):
@@ -135,17 +144,13 @@ class Churner(Closing):
     def _load(self) -> BpfObject:
         with BpfMap.open(self._pin) as live:
             made = BpfObject(self._path, maps={"table": live.fd})
-        state = np.zeros(1, _STATE)
-        state["rest"] = ct4_rows(1, lifetime=0)[0][0, 4:]
-        state["steady"], state["fleeting"] = self._steady, self._fleeting
-        state["lifetime"] = ktime() + 1000
-        with mmap.mmap(made.map_fd(".bss"), _STATE.itemsize) as memory:
-            memory[:] = state.tobytes()
+        with mmap.mmap(made.map_fd(".bss"), STATE.itemsize) as memory:
+            memory[:] = first_state(self._steady, self._fleeting)
         return made
 
     def _take_counts(self) -> None:
-        with mmap.mmap(self._program.map_fd(".bss"), _STATE.itemsize) as memory:
-            state = np.frombuffer(memory[:], _STATE)[0]
+        with mmap.mmap(self._program.map_fd(".bss"), STATE.itemsize) as memory:
+            state = np.frombuffer(memory[:], STATE)[0]
         self.counted += int(state["counted"])
         self.missing += int(state["missing"])
         self.changes += int(state["changes"])

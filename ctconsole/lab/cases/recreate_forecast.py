@@ -43,6 +43,12 @@ def run(lab: Lab, report: CaseReport) -> None:
         report.step(
             "the table is re-created, Cilium's way", ok=not done.failure, seen=done.sentence
         )
+        told = [f"{row.label}: {row.text}" for row in done.rows]
+        report.step(
+            "the report sets the forecast beside what has come of it",
+            ok=any(text.startswith("forecast: ") for text in told),
+            seen="\n".join(told),
+        )
         for one in talkers.all:
             one.ask()
         lost = [str(one.flow) for one in safe if one.broke]

@@ -342,3 +342,22 @@ def test_types_without_a_capacity_to_choose_are_refused(gate: Gate, bpffs: Path)
 def test_missing_map_is_refused(bpffs: Path) -> None:
     with pytest.raises(GoneError):
         plan_recreate(bpffs / "none", 2048)
+
+
+def test_the_report_sets_the_forecast_beside_what_has_come_of_it(gate: Gate, pin: Path) -> None:
+    plan = plan_recreate(pin, 8192)
+    with BpfMap.open(pin) as old:
+        dump = old.read()
+
+    def speak() -> None:
+        """Five of the connections send something as soon as the programs are there."""
+        with BpfMap.open(pin) as new:
+            mapwrite.update_batch(gate, new, dump.keys[:5], dump.values[:5])
+
+    report = recreate(gate, plan, Inline(speak))
+    rows = {row.label: row.text for row in report.rows}
+    assert report.verdicts == plan.verdicts
+    assert report.back == 5
+    assert rows["outcome"].startswith(f"5 of {len(dump.keys):,} entries are back by now")
+    for risk, _, _ in plan.verdicts:
+        assert risk.word in rows["forecast"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from ctconsole.errors import BusyError
@@ -16,13 +17,14 @@ from ctconsole.manager.changing import changing
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import resize
-from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.guard import Guard
 from ctconsole.node.guarding import Guarding
 from ctconsole.recorder import Recorder
+from tests.support.churner import Churner, compiled
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import until
 from tests.support.map_users import PinnedUsers
@@ -241,3 +243,27 @@ def test_the_switch_records_what_was_carried_and_ends_cleanly(gate: Gate, pin: P
     # Nobody holds anything any more: a table re-created now is empty.
     recreated(gate, pin, table(4096))
     assert entries_at(pin) == {}
+
+
+def test_counts_are_exact_where_programs_count_all_the_time(
+    gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard, tmp_path: Path
+) -> None:
+    """In the agent's order: the pin goes, an empty map comes, programs follow one by one."""
+    with Churner(gate, compiled(tmp_path), pin, steady=1000, fleeting=100) as churner:
+        recreated(gate, pin, table(8192))
+        assert list(guard.look()) == []
+        programs.begin()
+        programs.wait()
+        # The endpoint under load is the last to be regenerated.
+        for _ in range(3):
+            assert list(guard.look()) == []
+        churner.wait()
+        [event] = events_of(guard)
+        churner.end()
+    assert (event.kind, event.fields["dropped"]) == (EventKind.MAP_CARRIED, 0)
+    after = entries_at(pin)
+    keys = [key.tobytes() for key in ct4_rows(1000, lifetime=0)[0]]
+    assert set(keys) <= set(after)
+    assert churner.missing == 0
+    stayed = np.frombuffer(b"".join(after[key] for key in keys), value_dtype(Layout.V1_9))
+    assert int(stayed["rx_packets"].sum()) == 3000 + churner.counted

@@ -8,6 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pytest
 
 from ctconsole.errors import AgentError, FormatError
@@ -21,10 +22,11 @@ from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
 from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
 from ctconsole.manager.resize.sides import Side
-from ctconsole.manager.users import users
+from ctconsole.manager.users import left_on, users
 from ctconsole.model.spec import MapSpec, MapType
+from tests.support.churner import compiled
 from tests.support.ct_entries import ct4_rows
-from tests.support.map_users import PinnedUsers
+from tests.support.map_users import CountingUsers, PinnedUsers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 CT4: Final = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 16384)
 ENTRIES: Final = 5000
-MOMENTS: Final = 25
 
 
 class Node:
@@ -46,7 +47,7 @@ class Node:
         with open_or_create_map(gate, self.pin, CT4).map as live:
             mapwrite.update_batch(gate, live, *ct4_rows(ENTRIES, lifetime=ktime() + 5000))
             self.old_id = live.info.id
-        self.users = PinnedUsers(gate, self.pin)
+        self.users: PinnedUsers = PinnedUsers(gate, self.pin)
         self.users.load_all()
         self.option = journal.path.with_name("option")
         self.option.write_text("16384")
@@ -77,8 +78,12 @@ class Node:
         recovery.prepare()
         return recovery.finish(self.users)
 
-    def check(self) -> None:
-        """One map, one pin, every entry, every count once, option and size agreeing."""
+    def check(self, counted: int | None = None) -> None:
+        """One map, one pin, every entry, every count once, option and size agreeing.
+
+        Args:
+            counted: packets that were added to the entries; None where nothing counts.
+        """
         assert list(pinned_maps(self.pin.parent)) == [self.pin]
         assert self.journal.read() is None
         with BpfMap.open(self.pin) as live:
@@ -86,9 +91,13 @@ class Node:
             dump = live.read()
             assert live.info.max_entries == int(self.option.read_text())
             if live.info.id != self.old_id:
-                assert users(self.old_id) == ()
+                assert left_on(self.old_id) == ()
         keys, values = ct4_rows(ENTRIES, lifetime=0)
         assert {key.tobytes() for key in dump.keys} == {key.tobytes() for key in keys}
+        if counted is not None:
+            packets = np.ascontiguousarray(dump.values[:, :8]).view(np.uint64)
+            assert int(packets.sum()) == 3 * ENTRIES + counted
+            return
         assert dump.values[:, 0].tolist() == values[:, 0].tolist() == [3] * ENTRIES
 
 
@@ -246,14 +255,23 @@ def test_somebody_elses_map_is_kept_beside_the_one_that_comes_back(node: Node) -
     node.check()
 
 
-def test_killed_at_any_moment(node: Node) -> None:
+def test_killed_at_any_moment(node: Node, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Beneath a program that counts all the time: no entry is missing to it at any moment."""
+    counting = CountingUsers(node.gate, node.pin, compiled(tmp_path), ENTRIES)
+    node.users = counting
+    counting.load_all()
+    with counting.running():
+        _kill_at_moments(node, counting, pytestconfig.getoption("moments"))
+
+
+def _kill_at_moments(node: Node, counting: CountingUsers, number: int) -> None:
     started = time.monotonic()
     child = node.in_a_child(lambda: node.resize(lambda _: None))
     assert os.waitpid(child, 0)[1] == 0
     whole = time.monotonic() - started
     moments = random.Random(7)  # noqa: S311 - moments, no secrets
     ways = set()
-    for _ in range(MOMENTS):
+    for _ in range(number):
         with BpfMap.open(node.pin) as live:
             node.old_id, entries = live.info.id, live.info.max_entries
         wish = 16384 if entries == 32768 else 32768
@@ -269,7 +287,11 @@ def test_killed_at_any_moment(node: Node) -> None:
         os.waitpid(child, 0)
         ended = node.end()
         ways.add(ended.way if ended else None)
-        node.check()
+        with counting.still() as state:
+            node.check(int(state["counted"]))
+            assert state["missing"] == 0
+    with counting.still() as state:
+        assert state["counted"] > 0
     assert len(ways) > 1
 
 
