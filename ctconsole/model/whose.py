@@ -29,6 +29,24 @@ class Whose:
 
 NOBODY: Final = Whose()
 
+MOST_NODES: Final = 5000
+"""Nodes that one file may name: as many as Kubernetes supports in a cluster."""
+
+
+class Named:
+    """The nodes that a file has named so far."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Whose, Whose] = {}
+
+    def one(self, whose: Whose) -> Whose:
+        """The node itself, or nobody where there are too many."""
+        if whose in self._seen or not whose:
+            return self._seen.get(whose, whose)
+        if len(self._seen) >= MOST_NODES:
+            return NOBODY
+        return self._seen.setdefault(whose, whose)
+
 
 def called(label: str, whose: Whose) -> str:
     """A map by its name, and by its node where that is known."""

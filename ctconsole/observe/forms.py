@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import FormatError
 from ctconsole.model.catalogue import CATALOGUE, classify
 from ctconsole.model.ct.layout import VALUE_SIZE
 from ctconsole.model.raw import Raw
@@ -38,7 +37,7 @@ from ctconsole.observe.gathered import FileForm
 from ctconsole.observe.offline_nodes import folder_of, is_debuginfo, is_show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ctconsole.model.readers.ct_text import CtListing
     from ctconsole.model.readers.documents import Item
@@ -71,9 +70,6 @@ _VERBS: Final = {
 }
 LARGEST_TEXT: Final = 1 << 24
 """Bytes of a text about a node: an agent's metrics have some 500 kB."""
-
-LARGEST_DOCUMENT: Final = 1 << 28
-"""Bytes of a document with entries; how much memory it may take is looked at, too."""
 
 _LONGEST_NAME: Final = 80
 
@@ -149,19 +145,16 @@ def _take(
 
 
 def _ct_items(
-    read_items: Callable[[bytes, str], tuple[list[Item], list[Told]]],
+    items: Callable[[Iterable[bytes]], Iterator[Item | Told]],
 ) -> Callable[[FoundFile, Gathered], None]:
     def read_them(source: FoundFile, found: Gathered) -> None:
-        try:
-            items, told = read_items(found.whole(source, LARGEST_DOCUMENT), source.name)
-        except FormatError as error:
-            found.problems.append(str(error))
-            return
-        problem = found.told(source, told)
-        read = read_ct_items(items)
+        read = read_ct_items(items(source.blocks))
+        problem = found.told(source, read.told, read.untold)
         if read.bad:
-            first = f"the first is number {read.bad[0] + 1} of {len(items)}"
-            bad = f"{source.name}: {len(read.bad)} objects are no conntrack entries; {first}"
+            bad = (
+                f"{source.name}: {read.bad} objects are no conntrack entries that can be read; "
+                f"the first is number {read.first_bad}"
+            )
             problem = f"{problem}. {bad}" if problem else bad
         if read.repeated:
             found.notes.append(
@@ -282,19 +275,19 @@ FORMS: Final[tuple[FileForm, ...]] = (
     FileForm(
         "conntrack entries in JSON",
         lambda source: _CT_JSON.search(source.head) is not None,
-        _ct_items(documents.items),
+        _ct_items(documents.stream),
         "ct list",
     ),
     FileForm(
         "conntrack entries in YAML",
         lambda source: _CT_YAML.search(source.head) is not None,
-        _ct_items(lambda text, name: (documents.yaml_items(text, name), [])),
+        _ct_items(documents.yaml_stream),
         "ct list",
     ),
     FileForm(
         "our own conntrack listing in CSV",
         lambda source: _CT_CSV.match(source.head) is not None,
-        _ct_items(lambda text, name: (documents.rows(text, name), [])),
+        _ct_items(documents.rows),
         "ct list",
     ),
     *(FileForm(one.title, _holds(one), _printed(one), _VERBS[one.kind]) for one in LISTS),

@@ -27,11 +27,12 @@ from ctconsole.model.ct.layout import (
     value_dtype,
 )
 from ctconsole.model.readers.ct_text import CtListing, last_of_each
+from ctconsole.model.readers.lines import MOST_TOLD, Told
 from ctconsole.model.readers.text_clock import TextClock
-from ctconsole.model.whose import Whose
+from ctconsole.model.whose import MOST_NODES, Named, Whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     Item: TypeAlias = Mapping[str, Any]
 
 _IPV6: Final = 16
+_LONGEST_NAME: Final = 400
 _FAMILY: Final = (Layout.V1_9, Layout.V1_14, Layout.V1_15)
 
 
@@ -48,14 +50,20 @@ class CtItems(NamedTuple):
     Attributes:
         listings: of each node and layout.
         clocks: what our own listings tell of the clock of each node.
-        bad: objects that are no entries, by their number from 0.
+        bad: how many objects are no entries.
+        first_bad: the number of the first of them, from 1.
         repeated: entries that came twice; the last one of each counts.
+        told: lines that are no objects.
+        untold: how many more there were.
     """
 
     listings: tuple[CtListing, ...]
     clocks: dict[Whose, TextClock]
-    bad: tuple[int, ...]
+    bad: int
+    first_bad: int
     repeated: int
+    told: tuple[Told, ...]
+    untold: int
 
 
 class _Read(NamedTuple):
@@ -79,31 +87,43 @@ def is_ours(item: Item) -> bool:
     return {"source", "source_port", "destination", "lifetime", "rev_nat"} <= item.keys()
 
 
-def read_ct_items(items: Sequence[Item]) -> CtItems:
-    """Read entries; what is none is told by its number."""
-    groups: dict[tuple[Whose, Layout, bool, int], list[_Read]] = {}
+def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
+    """Read entries, one by one; what is none is counted."""
+    groups: dict[tuple[Whose, Layout, bool, int], tuple[bytearray, bytearray]] = {}
     clocks: dict[Whose, TextClock] = {}
-    bad = []
-    for number, item in enumerate(items):
+    told: list[Told] = []
+    named = Named()
+    count = bad = first_bad = untold = 0
+    for item in items:
+        if isinstance(item, Told):
+            if len(told) < MOST_TOLD:
+                told.append(item)
+            else:
+                untold += 1
+            continue
+        count += 1
         try:
             one = _tools(item) if is_tools(item) else _ours(item, clocks)
-            _record(one)
+            value = _record(one)
         except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
-            bad.append(number)
+            bad += 1
+            first_bad = first_bad or count
             continue
-        groups.setdefault((one.whose, one.layout, one.tcp, len(one.key)), []).append(one)
+        place = named.one(one.whose), one.layout, one.tcp, len(one.key)
+        keys, values = groups.setdefault(place, (bytearray(), bytearray()))
+        keys += one.key
+        values += value
     found: dict[tuple[Whose, Layout], dict[str, tuple[Bytes, Bytes]]] = {}
     repeated = 0
-    for (whose, layout, tcp, size), entries in groups.items():
-        keys = np.frombuffer(b"".join(one.key for one in entries), np.uint8).reshape(-1, size)
-        values = np.frombuffer(b"".join(map(_record, entries)), np.uint8)
-        values = values.reshape(len(entries), -1)
-        last = last_of_each(keys)
-        repeated += len(keys) - len(last)
+    for (whose, layout, tcp, size), (key_bytes, value_bytes) in groups.items():
+        all_keys = np.frombuffer(key_bytes, np.uint8).reshape(-1, size)
+        all_values = np.frombuffer(value_bytes, np.uint8).reshape(len(all_keys), -1)
+        kept, dropped = last_of_each(all_keys, all_values)
+        repeated += dropped
         name = f"cilium_ct{'' if tcp else '_any'}{6 if size == KEY6.itemsize else 4}_global"
-        found.setdefault((whose, layout), {})[name] = keys[last], values[last]
+        found.setdefault((whose, layout), {})[name] = kept
     listings = tuple(CtListing(whose, layout, maps) for (whose, layout), maps in found.items())
-    return CtItems(listings, clocks, tuple(bad), repeated)
+    return CtItems(listings, clocks, bad, first_bad, repeated, tuple(told), untold)
 
 
 def _record(one: _Read) -> bytes:
@@ -165,7 +185,7 @@ def _check(key: bytes) -> None:
 def _ours(item: Item, clocks: dict[Whose, TextClock]) -> _Read:
     if not is_ours(item):
         raise ValueError("no entry")
-    whose = Whose(str(item.get("node") or ""), str(item.get("pod") or ""))
+    whose = Whose(_short(item.get("node")), _short(item.get("pod")))
     source, target = (ip_address(str(item[end])).packed for end in ("source", "destination"))
     sport, dport = (_number(item[f"{end}_port"]) for end in ("source", "destination"))
     service = item["direction"] == "service"
@@ -198,9 +218,13 @@ def _ours(item: Item, clocks: dict[Whose, TextClock]) -> _Read:
     if layout is Layout.V1_19:
         _translated(item, fields)
     remaining = item.get("remaining_seconds")
-    if remaining not in {None, ""}:
+    if remaining not in {None, ""} and (whose in clocks or len(clocks) < MOST_NODES):
         clocks.setdefault(whose, TextClock()).add([(str(lifetime), str(remaining))])
     return _Read(whose, layout, key, protocol == IpProtocol.TCP, fields)
+
+
+def _short(name: object) -> str:
+    return str(name or "")[:_LONGEST_NAME]
 
 
 def _translated(item: Item, fields: dict[str, Any]) -> None:

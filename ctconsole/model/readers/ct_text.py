@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.model.catalogue import GLOBAL_MAPS
+from ctconsole.model.ct.keyhash import hash_rows
 from ctconsole.model.ct.layout import (
     KEY4,
     KEY6,
@@ -35,7 +36,7 @@ from ctconsole.model.readers import lines as reading
 from ctconsole.model.readers.dump import Damage
 from ctconsole.model.readers.lines import Line, Sort, Told
 from ctconsole.model.readers.text_clock import TextClock
-from ctconsole.model.whose import NOBODY, Whose
+from ctconsole.model.whose import NOBODY, Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -236,6 +237,7 @@ class _Reader:
         self._shape = _SHAPES[0]
         self._whose = NOBODY
         self._pieces: list[Line] = []
+        self._named = Named()
 
     def line(self, line: Line) -> None:
         """Take one line."""
@@ -272,7 +274,7 @@ class _Reader:
             return False
         fields = found.groups(default="")
         family = 6 if ":" in found[3] else 4
-        whose = whose or self._whose
+        whose = self._named.one(whose or self._whose)
         if self._shape.layout is Layout.V1_9:
             self._apart.setdefault(whose, _Apart()).see(found[0], fields)
         place = whose, self._shape, found[1] == "TCP", family == 6  # noqa: PLR2004 - IPv6
@@ -395,23 +397,32 @@ class _Reader:
             found: _Maps = {}
             for name in sorted(maps, key=GLOBAL_MAPS.index):
                 all_keys, all_values = (np.concatenate(part) for part in maps[name])
-                last = last_of_each(all_keys)
-                repeated += len(all_keys) - len(last)
-                if len(last):
-                    found[name] = (all_keys[last], all_values[last])
+                if len(all_keys):
+                    found[name], dropped = last_of_each(all_keys, all_values)
+                    repeated += dropped
             if found:
                 listings.append(CtListing(one, layout, found))
         lines = tuple(sorted(self._told, key=lambda one: one.offset))
         return CtText(source, tuple(listings), clocks, lines, self._untold, repeated, self._failed)
 
 
-def last_of_each(keys: Bytes) -> npt.NDArray[np.intp]:
-    """The rows whose key does not come again below, in their order."""
-    rows = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").reshape(-1)
-    kept: dict[bytes, int] = {row.tobytes(): number for number, row in enumerate(rows)}
-    if len(kept) == len(rows):
-        return np.arange(len(rows))
-    return np.array(sorted(kept.values()), np.intp)
+def last_of_each(keys: Bytes, values: Bytes) -> tuple[tuple[Bytes, Bytes], int]:
+    """The rows whose key does not come again below, in their order, and how many others there are.
+
+    Args:
+        keys: u1 of shape (n, key size).
+        values: u1 of shape (n, value size).
+    """
+    hashes = hash_rows(keys)
+    order = np.argsort(hashes, kind="stable")
+    alike = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    if not len(alike):
+        return (keys, values), 0
+    earlier, later = order[alike], order[alike + 1]
+    again = earlier[(keys[earlier] == keys[later]).all(axis=1)]
+    kept = np.ones(len(keys), np.bool_)
+    kept[again] = False
+    return (keys[kept], values[kept]), len(again)
 
 
 def _joined(pieces: list[Line]) -> Iterable[str]:

@@ -5,24 +5,26 @@ Of YAML only what Cilium's tool prints is read: mappings and lists by indentatio
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ctconsole.errors import FormatError
 from ctconsole.model.readers.agentjson import MOST_MEMORY, memory_of
-from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Sort, Told, sort_of
+from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Sort, Told, lines, sort_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Item: TypeAlias = "dict[str, Any]"
 
 _BLANK: Final = re.compile(r"[\s,\x1e]*")
 _DEEPEST: Final = 3
 _DEEPEST_YAML: Final = 20
+_MOST_LINES: Final = 1000
 _YAML_LINE: Final = re.compile(
     r"(?P<indent> *)(?P<dashes>(?:- +)*)"
     r"(?:(?P<key>[A-Za-z_][\w.-]*):(?: (?P<value>.*))?|(?P<item>.+))?"
@@ -85,33 +87,88 @@ def _check(text: bytes, where: str) -> None:
         )
 
 
-def rows(text: bytes, where: str) -> list[Item]:
-    """The rows of a CSV file, by the names in its first line.
+def stream(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
+    """The objects of lists or of streams of them, one by one, and the lines between that are none.
+
+    Args:
+        blocks: the text's bytes in order.
+    """
+    decoder = json.JSONDecoder()
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+    text, position, number, offset = "", 0, 1, 0
+    for block in chain(blocks, [b""]):
+        more = utf8.decode(block, final=not block)
+        number += text.count("\n", 0, position)
+        offset += position
+        text, position = text[position:] + more, 0
+        while True:
+            between = _BETWEEN.match(text, position)
+            position = between.end() if between else position
+            if position >= len(text):
+                break
+            try:
+                value, position = _object(decoder, text, position)
+            except (ValueError, RecursionError):
+                # What goes on for longer is not looked at again with every block.
+                if block and len(text) - position < LARGEST_OBJECT:
+                    break
+                end = text.find("\n", position)
+                end = len(text) if end < 0 else end
+                line = text[position:end].strip()
+                broken = _OF_JSON.match(line) is not None
+                sort = Sort.DAMAGE if broken else sort_of(line)
+                at = number + text.count("\n", 0, position)
+                reason = "no JSON" if broken else ""
+                yield Told(at, offset + position, sort, line[:LONGEST_TOLD], reason)
+                position = end
+                continue
+            yield value
+
+
+LARGEST_OBJECT: Final = 1 << 16
+"""Characters within which an object must end."""
+
+_BETWEEN: Final = re.compile(r"[\s,\[\]\x1e]*")
+_OF_JSON: Final = re.compile(r"[{}\"\d\]\[-]")
+
+
+def _object(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Item, int]:
+    """The object here, and where it ends.
 
     Raises:
-        FormatError: it is none, or would take too much memory.
+        ValueError: there is none, or not all of it.
     """
-    _check(text, where)
+    if text[position] != "{":
+        raise ValueError("no object")
+    value, end = decoder.raw_decode(text, position)
+    return value, end
+
+
+def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
+    """The rows of a CSV file, one by one, by the names in its first line."""
     try:
-        return list(csv.DictReader(io.StringIO(text.decode("utf-8", "replace"))))
+        yield from csv.DictReader(line.text for line in lines(blocks) if line.text)
     except csv.Error as error:
-        raise FormatError(f"{where} is no CSV that can be read: {error}") from error
+        yield Told(0, 0, Sort.DAMAGE, "", f"no CSV that can be read: {error}")
 
 
-def yaml_items(text: bytes, where: str) -> list[Item]:
-    """The objects of a list in YAML.
-
-    Raises:
-        FormatError: it would take too much memory, or is nested too deep.
-    """
-    _check(text, where)
-    if text.count(b"\n") * 200 > MOST_MEMORY:
-        raise FormatError(f"{where} is not read: its lines may take too much memory")
-    tokens = [
-        token for line in text.decode("utf-8", "replace").split("\n") for token in _tokens(line)
-    ]
-    value, _ = _value(tokens, 0, -1, 0, where)
-    return list(_objects(value, _DEEPEST))
+def yaml_stream(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
+    """The objects of a list in YAML, one by one."""
+    begun: list[str] = []
+    first = 1
+    for line in chain(lines(blocks), [None]):
+        if (line is None or line.text.startswith("- ")) and begun:
+            tokens = [token for text in begun for token in _tokens(text)]
+            try:
+                yield from _objects(_value(tokens, 0, -1, 0)[0], _DEEPEST)
+            except FormatError as error:
+                yield Told(first, 0, Sort.DAMAGE, begun[0][:LONGEST_TOLD], str(error))
+            begun = []
+        if line is not None:
+            if not begun:
+                first = line.number
+            if len(begun) < _MOST_LINES:
+                begun.append(line.text)
 
 
 _Part: TypeAlias = "tuple[int, str, str | None]"
@@ -134,10 +191,10 @@ def _tokens(line: str) -> Iterator[_Part]:
         yield indent, "", found["item"]
 
 
-def _value(tokens: list[_Part], at: int, parent: int, depth: int, where: str) -> tuple[Any, int]:
+def _value(tokens: list[_Part], at: int, parent: int, depth: int) -> tuple[Any, int]:
     """The value whose first token is here, and where the next one begins."""
     if depth > _DEEPEST_YAML:
-        raise FormatError(f"{where} is nested too deep")
+        raise FormatError("it is nested too deep")
     if at >= len(tokens) or tokens[at][0] <= parent:
         return None, at
     indent, key, scalar = tokens[at]
@@ -146,7 +203,7 @@ def _value(tokens: list[_Part], at: int, parent: int, depth: int, where: str) ->
     if key == "-":
         listed = []
         while at < len(tokens) and tokens[at][:2] == (indent, "-"):
-            value, at = _value(tokens, at + 1, indent, depth + 1, where)
+            value, at = _value(tokens, at + 1, indent, depth + 1)
             listed.append(value)
         return listed, at
     mapped: Item = {}
@@ -158,7 +215,7 @@ def _value(tokens: list[_Part], at: int, parent: int, depth: int, where: str) ->
         else:
             # A list may stand as far left as its key.
             dash = at < len(tokens) and tokens[at][:2] == (indent, "-")
-            mapped[key], at = _value(tokens, at, indent - dash, depth + 1, where)
+            mapped[key], at = _value(tokens, at, indent - dash, depth + 1)
     return mapped, at
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ctconsole.model.readers import lines as reading
 from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Sort, Told
 from ctconsole.model.records.spec import RecordKind
-from ctconsole.model.whose import NOBODY, Whose
+from ctconsole.model.whose import NOBODY, Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Value: TypeAlias = "str | int | list[str] | None"
     Row: TypeAlias = dict[str, Value]
 
-MOST_ROWS: Final = 1 << 20
-"""Rows of a file that are kept."""
+MOST_ROWS: Final = 1 << 17
+"""Rows of a file that are kept; each takes a kilobyte."""
 
 
 @dataclass(frozen=True)
@@ -400,6 +400,7 @@ def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list
     whose = NOBODY
     before: Row | None = None
     common: Row = {}
+    named = Named()
     for line in reading.lines(blocks):
         text = reading.unprefixed(line.text).rstrip()
         if not text.strip() or (one.heading and one.heading.match(text.lstrip())):
@@ -410,7 +411,7 @@ def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list
         found = one.row(text, before) or one.row(text.lstrip(), before)
         if found is not None and count < MOST_ROWS:
             if found is not before:
-                owner = _owner(line, text) or whose
+                owner = named.one(_owner(line, text) or whose)
                 rows.setdefault(owner, []).append({**common, **found})
                 count += 1
             before = found
