@@ -126,8 +126,8 @@ def from_dump_option(function: _F) -> _F:
         type=GivenPath(),
         multiple=True,
         metavar="PATH",
-        help="Read dump files, a bugtool folder or a sysdump (tar, zip) instead of this node; may "
-        "be repeated.",
+        help="Read files instead of this node: dumps, what Cilium's tool printed, a bugtool "
+        "folder, a sysdump (tar, zip); - is standard input; may be repeated.",
     )(function)
 
 
