@@ -1,4 +1,4 @@
-"""What a node's maps tell about the connections in its conntrack tables (see `model.risk`)."""
+"""What a node's maps tell about the connections in its conntrack tables (see `model.ct.risk`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dumps of a node tell beside its conntrack tables (see `model.risk`)."""
+"""What the dumps of a node tell beside its conntrack tables (see `model.ct.risk`)."""
 
 from __future__ import annotations
 

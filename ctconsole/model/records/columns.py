@@ -1,4 +1,4 @@
-"""The cells of `record_spec` as columns of text, whole tables at once."""
+"""The cells of `model.records.spec` as columns of text, whole tables at once."""
 
 from __future__ import annotations
 
