@@ -58,6 +58,10 @@ class Restart:
             return now is not None
         return (now.pid, now.ticks) != (before.pid, before.ticks)
 
+    def happened_before(self, seconds: float) -> bool:
+        """Whether it happened, and the agent that runs now has done so for that long."""
+        return self.happened and self.now is not None and time.time() - self.now.started > seconds
+
     @property
     def waited(self) -> float:
         """Seconds since the command was started; 0 without one."""

@@ -51,6 +51,10 @@ PATIENCE: Final = 300.0
 _PAUSE: Final = 0.02
 """Seconds between two looks at the pins: entries of a re-created table are missed that long."""
 
+_YOUNG: Final = 10.0
+"""Seconds after its start when an agent that does not like its settings has ended again. One that
+lives on has read them and will want the new map, however late that is."""
+
 _GLANCE: Final = 0.25
 """Seconds between two looks at the agent's process."""
 
@@ -284,13 +288,17 @@ class _Prestage:
         with suppress(CtconsoleError):
             restart.look()
         new_ids = [table.side.new.info.id for table in self._tables]
-        renewed = any(table.renewed for table in self._tables)
-        if renewed or restart.holds(*new_ids) or any(one.users_of_new for one in self._tables):
+        taken = (
+            any(table.renewed or table.users_of_new for table in self._tables)
+            or restart.holds(*new_ids)
+            or restart.happened_before(_YOUNG)
+        )
+        if taken:
             self._notes += [table.told for table in self._tables]
             return self._report(
-                f"{names}: {why}. The agent has taken the change over, so that it is not undone; "
-                "both maps stay, nothing is lost yet. Look why its programs do not move, then "
-                f"run ctconsole map resize {self._tables[0].side.path.name} again, which ends it"
+                f"{names}: {why}. It runs with the new settings, so that nothing is undone; both "
+                "maps stay, nothing is lost yet. Look what it waits for, then run ctconsole map "
+                f"resize {self._tables[0].side.path.name} again, which ends it"
             )
         self._journal.write(self._entry(Stage.ROLL_BACK))
         self._tell(f"{Stage.ROLL_BACK}: everything goes back to the old map")

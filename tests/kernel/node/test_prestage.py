@@ -23,6 +23,7 @@ from ctconsole.manager.resize.plan import MapWish
 from ctconsole.manager.users import users
 from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.node.actions import NodeActions
+from ctconsole.node.prestage import run
 from ctconsole.node.prestage.plan import PrestagePlan, plan_for_agent, plan_prestage
 from ctconsole.node.resizing import end_cut_off, plan_undoing, resize_foreign
 from ctconsole.observe.discovery import discover
@@ -271,6 +272,34 @@ def test_other_values_are_told_and_nothing_is_touched(running: Running) -> None:
     assert "keys and values had (14, 56) bytes and have (14, 64) now" in report.failure
     assert "nothing was carried over" in report.failure
     assert running.node.entries() == 0
+    assert running.is_clean()
+
+
+@pytest.mark.parametrize(
+    ("late", "why"),
+    [
+        ("--map-delay", "The agent has come back and not opened the new map for 8s"),
+        ("--program-delay", "The agent has the new map and has moved no program for 8s"),
+    ],
+)
+def test_an_agent_that_waits_keeps_both_maps_for_the_next_start(
+    running: Running, late: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the new settings: given its old map again, it would drop that one."""
+    monkeypatch.setattr(run, "_YOUNG", 5.0)
+    before, agent = running.entries(), running.node.agent
+    quick = list(agent._argv)
+    agent._argv = [f"{late}=600" if word.startswith(f"{late}=") else word for word in quick]
+    report = resize_foreign(running.gate, running.plan(), patience=8.0)
+    assert why in report.failure
+    assert "both maps stay, nothing is lost yet" in report.failure
+    assert running.node.map_info().max_entries == NEW
+    assert not running.is_clean()
+    agent._argv = quick
+    agent.restart(wait=False)
+    told = end_cut_off(running.gate, running.pin.parent, lambda _: None, 20.0)
+    assert "every program uses the new map" in told
+    assert running.entries() == before
     assert running.is_clean()
 
 
