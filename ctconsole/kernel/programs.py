@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ctconsole.errors import DatapathError, GoneError, bpf_error
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
     Cmd,
+    EnableStatsAttr,
     InfoAttr,
     ProgInfoStruct,
     ProgLoadAttr,
@@ -23,6 +25,8 @@ from ctconsole.kernel.syscall import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ctconsole.kernel.gate import Gate
 
 INSN_SIZE = 8
@@ -251,5 +255,19 @@ def program_by_id(number: int) -> ProgramInfo:
     fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
     try:
         return program_info(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def counting_runs(_gate: Gate) -> Iterator[None]:
+    """Have the kernel count the runs of every program meanwhile (BPF_ENABLE_STATS, Linux 5.8).
+
+    Raises:
+        BpfError: it cannot.
+    """
+    fd = bpf(Cmd.BPF_ENABLE_STATS, EnableStatsAttr(), "BPF_ENABLE_STATS")
+    try:
+        yield
     finally:
         os.close(fd)

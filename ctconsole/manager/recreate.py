@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, UsageError
@@ -17,6 +17,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.memory import free_memory
 from ctconsole.manager.bpfmap import REMOVING, create_map, map_event, pinned_id
 from ctconsole.manager.interrupts import Interrupts
+from ctconsole.manager.running import Running
 from ctconsole.manager.swap import Swap, pin_over
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import RECREATABLE, check_size, classify
@@ -170,6 +171,7 @@ class RecreateReport:
         verdicts: what the plan said would become of the connections, the worst first.
         back: entries of the old map that the new one had by the end; None where that was not
             looked at.
+        running: what was seen of the programs at their hooks after they had been moved.
     """
 
     path: Path
@@ -186,6 +188,7 @@ class RecreateReport:
     unrecorded: str = ""
     verdicts: tuple[Verdict, ...] = ()
     back: int | None = None
+    running: Running = field(default_factory=Running)
 
     @property
     def sentence(self) -> str:
@@ -210,6 +213,8 @@ class RecreateReport:
                 "come when their connections speak, or not at all"
             )
             told = (Row("forecast", said), Row("outcome", seen), *told)
+        if self.running.sentence and not self.failure:
+            told = (Row("hooks", self.running.sentence), *told)
         if not self.old_users or self.failure:
             return told
         text = (
@@ -233,6 +238,7 @@ class RecreateReport:
             ],
             "back": self.back,
             "old_programs": list(self.old_users),
+            "hooks": dict(self.running.facts),
             "seconds": round(self.seconds, 6),
         }
 
@@ -344,8 +350,11 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
             pin_over(gate, new, path)
             events = _swap_events(plan, new.info, lost)
             failure = ""
+            running = Running()
             if switch is not None:
-                failure, more = Swap(gate, path, old, new, heard).finish(switch)
+                swap = Swap(gate, path, old, new, heard)
+                failure, more = swap.finish(switch)
+                running = swap.running
                 events.extend(more)
             new_id = new.info.id
             pinned = pinned_id(path)
@@ -364,6 +373,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
             interrupted=heard.noted,
             verdicts=plan.verdicts,
             back=back,
+            running=running,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import BpfError, CtconsoleError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event, pinned_id
+from ctconsole.manager.running import Running, watch
 from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import PENDING
@@ -32,11 +33,15 @@ class Swap:
         old: the map that was pinned before.
         new: the one that is pinned now.
         heard: who asks this process to end.
+
+    Attributes:
+        running: what was seen of the programs at their hooks after they had been moved.
     """
 
     def __init__(self, gate: Gate, path: Path, old: BpfMap, new: BpfMap, heard: Interrupts) -> None:
         self._gate, self._path, self._heard = gate, path, heard
         self._old, self._new = old, new
+        self.running = Running()
 
     def finish(self, switch: Switch) -> tuple[str, list[Event]]:
         """Move the programs; what went wrong and what state that left, and events about it."""
@@ -52,7 +57,7 @@ class Swap:
         except Exception as error:  # noqa: BLE001 - whatever it is, the state is to be told
             reason = f"{type(error).__name__}: {error}"
         else:
-            return "", []
+            return self._proved(switch)
         ending = self._cancel(ticket)
         if ending is SwitchEnding.DONE:
             # Only the answer was lost, or the wish to end came too late.
@@ -63,6 +68,38 @@ class Swap:
         failure = f"{self._path} {what} the switch failed: {reason}. {state}"
         warning = map_event(EventKind.WARNING, self._path, failure, level=Level.ERROR)
         return failure, [*events, warning]
+
+    def _proved(self, switch: Switch) -> tuple[str, list[Event]]:
+        """Watch the programs run; go back where one of them never does."""
+        self.running = watch(self._gate, [self._new.info.id])
+        try:
+            self.running.check()
+        except CtconsoleError as error:
+            failure = f"{self._path} was not re-created: {error}. {self._moved_back(switch)}"
+            return failure, [map_event(EventKind.WARNING, self._path, failure, level=Level.ERROR)]
+        return "", []
+
+    def _moved_back(self, switch: Switch) -> str:
+        """Pin the old map again and move the programs to it; the state as a sentence."""
+        old, new = self._old.info.id, self._new.info.id
+        if pinned_id(self._path) != new:
+            return f"The pin is no longer the new map's, map {new}, which the programs keep using"
+        try:
+            pin_over(self._gate, self._old, self._path)
+            ticket = switch(self._path, old)
+            with self._heard.waiting():
+                ticket.begin()
+                ticket.wait()
+        except KeyboardInterrupt:
+            failed = "it was interrupted"
+        except (CtconsoleError, OSError) as error:
+            failed = str(error)
+        else:
+            return f"Every program uses map {old} again, which is pinned with its entries"
+        return (
+            f"Moving the programs back to map {old} failed: {failed}; {len(left_on(new))} use "
+            f"map {new}; restart the agent to move them all"
+        )
 
     def _cancel(self, ticket: Ticket) -> SwitchEnding:
         """End the switch; who asks to end once more waits no longer for an answer."""

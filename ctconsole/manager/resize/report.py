@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.manager.running import Running
 from ctconsole.model.plan import Row
 from ctconsole.model.units import count
 
@@ -67,6 +68,7 @@ class ResizeReport:
         stages: seconds by stage, in their order.
         gap: seconds that an entry which an old program had just made was missing for the new
             ones, at the most.
+        running: what was seen of the programs at their hooks after they had been moved.
         left: programs that still use an old map; 0 after a resize that went well.
         failure: what went wrong and what state that left; empty where all went well.
         events: in the order they happened.
@@ -80,6 +82,7 @@ class ResizeReport:
     maps: tuple[MapReport, ...]
     stages: Mapping[str, float] = field(default_factory=dict)
     gap: float = 0.0
+    running: Running = field(default_factory=Running)
     left: tuple[int, ...] = ()
     failure: str = ""
     events: tuple[Event, ...] = ()
@@ -113,6 +116,8 @@ class ResizeReport:
             Row("gap", f"at most {self.gap:.3f} s between an old program's entry and its copy"),
             Row("stages", ", ".join(f"{name} {took:.2f} s" for name, took in self.stages.items())),
         ]
+        if self.running.sentence:
+            found.append(Row("hooks", self.running.sentence))
         for what, text in _DOUBTS:
             if totals[what]:
                 found.append(Row("doubt", f"{count(totals[what])} {text}"))
@@ -139,6 +144,7 @@ class ResizeReport:
             "maps": [{**asdict(one), "path": str(one.path)} for one in self.maps],
             "stages": {name: round(took, 6) for name, took in self.stages.items()},
             "gap": round(self.gap, 6),
+            "hooks": dict(self.running.facts),
             "left_programs": list(self.left),
             "seconds": round(self.seconds, 6),
             "undo_until": self.undo.until if self.undo else None,

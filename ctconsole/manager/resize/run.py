@@ -30,6 +30,7 @@ from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.resize.waiting import Waiting
+from ctconsole.manager.running import Running, watch
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
 
@@ -178,6 +179,7 @@ class _Resize:
         self._settled: float | None = None
         self._left_behind: dict[int, int] = {}
         self._ticket: Ticket | None = None
+        self._running = Running()
         self._undo: Undoable | None = None
         self._no_undo = ""
 
@@ -251,6 +253,10 @@ class _Resize:
                 )
             # What the last of them made.
             self._carry_new()
+            if self._switch is not None:
+                new_ids = [side.new.info.id for side in self._sides]
+                self._running = watch(self._gate, new_ids, but=self._own)
+                self._running.check()
 
     def _follow(self, ticket: Ticket) -> None:
         """Carry what comes while programs are being moved; cancel where that is wished."""
@@ -385,6 +391,7 @@ class _Resize:
             maps=tuple(maps),
             stages=self._stages,
             gap=self._gap,
+            running=self._running,
             left=left,
             failure=failure,
             events=tuple(self._events),
