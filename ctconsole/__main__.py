@@ -18,18 +18,24 @@ def main() -> int:
             sys.stdout.flush()
             return 0
         # Whoever cannot be told is told why in the ordinary way.
-    # numpy would start a thread for each CPU to multiply matrices, which nothing here does.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        # numpy would start a thread for each CPU to multiply matrices, which nothing here does.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from ctconsole.cli import streams
 
         streams.prepare()
         from ctconsole.cli.common import run
         from ctconsole.cli.main import root
+
+        return run(root)
     except KeyboardInterrupt:
         # Nothing was begun; later `run` hears it.
         return 130
-    return run(root)
+    except RuntimeError as error:
+        # What Python 3.11 makes of a Ctrl-C while a class is made, as modules are loaded.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return 130
+        raise
 
 
 if __name__ == "__main__":

@@ -62,9 +62,15 @@ from ctconsole.__main__ import main
 
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "click":
-            signal.raise_signal(signal.SIGINT)
+        if name == late:
+            class Made:
+                row = Row()
 
+class Row:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+
+late = sys.argv.pop()
 sys.meta_path.insert(0, Interrupting())
 sys.exit(main())
 """
@@ -99,9 +105,10 @@ def test_a_verb_loads_no_more_than_it_needs(argv: tuple[str, ...]) -> None:
     assert loaded(VERB, *argv) & RUN_WITHOUT[argv] == set()
 
 
-def test_ctrl_c_while_it_is_loaded_is_no_traceback() -> None:
+@pytest.mark.parametrize("module", ["click", "ctconsole.lab.folders"])
+def test_ctrl_c_while_it_is_loaded_is_no_traceback(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, "lab", "list"],
+        [sys.executable, "-c", INTERRUPTED, "lab", "list", module],
         capture_output=True,
         text=True,
         check=False,
