@@ -169,7 +169,7 @@ def times_of(offline: Offline) -> list[str]:
     """What the files of each node say of their time."""
     said = []
     for folder, node in offline.nodes.items():
-        moment, place = node.at(), node.whose.name or folder
+        moment, place = node.at(), node.whose.name or (folder if folder != "." else "the file")
         if node.text_clock is not None and node.text_clock.pairs:
             said.append(f"now {moment.stamp}: expires minus remaining, in {place}")
         elif moment.stamp:

@@ -432,9 +432,10 @@ def _joined(pieces: list[Line]) -> Iterable[str]:
     prefix = first[: head.start()] if head else ""
     texts = [first, *(one.text.removeprefix(prefix) for one in pieces[1:])]
     width = len(first)
+    last = len(texts) - 1
     yield "".join(
-        text if len(text) >= width or number == len(texts) - 1 else text.ljust(width)
-        for number, text in enumerate(texts)
+        text if number == last else text + " " * (width - len(line.text))
+        for number, (text, line) in enumerate(zip(texts, pieces, strict=True))
     )
     yield " ".join(text.strip() for text in texts)
 

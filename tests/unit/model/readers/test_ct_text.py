@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -11,6 +15,9 @@ from ctconsole.model.ct.table import CtTable
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
 from tests.support.captures import FOLDERS, layout_of, printed, tables
 from tests.support.record_maps import info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def rendered(one: CtTable) -> bytes:
@@ -103,3 +110,66 @@ def test_a_cut_last_line_is_damage() -> None:
 def test_listings_are_told_from_other_text() -> None:
     assert looks_like_ct_text(printed("handmade-1.9", "ct-list.txt"))
     assert not looks_like_ct_text(b"TCP 10.0.0.1:80\nexpires=4\n")
+
+
+LINES = printed("real-1.18-a", "ct-list.txt").decode().split("\n")[:3]
+
+
+def wrapped(line: str, width: int, prefix: str = "") -> str:
+    pieces = (line[at : at + width] for at in range(0, len(line), width))
+    return "\n".join(prefix + piece for piece in pieces)
+
+
+OTHERS_TOOLS: dict[str, Callable[[str], str]] = {
+    "grep": lambda line: f"a/b.md:118:{line}",
+    "grep -A": lambda line: f"a/b.md-118-{line}",
+    "kubectl": lambda line: f"[pod/cilium-4zq7p/cilium-agent] {line}",
+    "stern": lambda line: f"cilium-4zq7p cilium-agent {line}",
+    "pdsh": lambda line: f"node-a: {line}",
+    "a container's log": lambda line: f"2025-03-01T10:11:10.123456789Z stdout F {line}",
+    "a journal": lambda line: f"Mar  3 04:07:22 node-b cilium[18812]: {line}",
+    "a mail": lambda line: f"> > {line}",
+    "cat -n": lambda line: f"     7\t{line}",
+    "quotes": lambda line: f'    "{line}",',
+    "an escaped end": lambda line: f"{line}\\n",
+    "indentation": lambda line: f"\t\t{line}",
+    "wide blanks": lambda line: line.replace(" ", "   ", 5),
+    "80 columns": lambda line: wrapped(line, 80),
+    "40 columns": lambda line: wrapped(line, 40),
+    "80 columns without blanks at their ends": lambda line: "\n".join(
+        piece.rstrip() for piece in wrapped(line, 80).split("\n")
+    ),
+    "a mail that wraps": lambda line: wrapped(line, 78, "> "),
+    "lines broken at blanks": lambda line: textwrap.fill(line, 72),
+}
+
+
+@pytest.mark.parametrize("tool", OTHERS_TOOLS)
+def test_what_other_tools_do_to_a_line_is_undone(tool: str) -> None:
+    plain = read_ct_text([f"{line}\n".encode() for line in LINES], "x")
+    text = "".join(f"{OTHERS_TOOLS[tool](line)}\n" for line in LINES)
+    found = read_ct_text([text.encode()], "x")
+    assert found.told == ()
+    [once], [again] = (
+        [{name: (keys.tolist(), values.tolist()) for name, (keys, values) in one.maps.items()}]
+        for one in (plain, found)
+    )
+    assert again == once
+
+
+def test_each_line_tells_its_own_node() -> None:
+    text = "".join(f"[pod/cilium-{pod}/cilium-agent] {LINES[0]}\n" for pod in ("4zq7p", "9vv2m"))
+    found = read_ct_text([text.encode()], "x")
+    assert [one.whose.pod for one in found.listings] == ["cilium-4zq7p", "cilium-9vv2m"]
+
+
+def test_an_entry_that_comes_twice_counts_once_and_the_later_one() -> None:
+    later = re.sub(r"expires=\d+", "expires=7", LINES[0])
+    found = read_ct_text([f"{LINES[0]}\n{LINES[1]}\n{later}\n".encode()], "x")
+    lifetimes = [
+        int.from_bytes(value[32:36].tobytes(), "little")
+        for _, values in found.maps.values()
+        for value in values
+    ]
+    assert found.repeated == 1
+    assert (len(lifetimes), 7 in lifetimes) == (2, True)
