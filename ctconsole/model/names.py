@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.ct.tops import Top
     from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService
     from ctconsole.model.records.table import RecordTable
     from ctconsole.model.whose import Whose
@@ -107,6 +108,16 @@ class Names:
     def service(self, rev_nat: int) -> str:
         """A service's name by its RevNAT id in host order; empty where it is not known."""
         return self.services.get(rev_nat, "")
+
+    def top(self, one: Top, *, service: bool = False) -> str:
+        """What one of those that fill a table is called; empty where it is not known.
+
+        Args:
+            one: of a `Tops`.
+            service: whether it is a service, whose name is better known by its RevNAT id.
+        """
+        told = self.service(one.rev_nat_index) if service else ""
+        return told or self.addresses(np.frombuffer(one.address, np.uint8)[None])[0]
 
     def identities_of(self, raw: Bytes) -> Identities:
         """The identity behind each address by longest prefix, 0 where there is none.

@@ -9,13 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.event import EventKind
 from ctconsole.model.explain.facts import ContentTally, Known, TableKnown
 from ctconsole.model.explain.log import LogFacts
 from ctconsole.model.explain.texts import TextFacts, form_of
+from ctconsole.model.whose import NOBODY
 from ctconsole.node.advising import advise_node, advise_raws
 from ctconsole.node.entries import decoded
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.names import Names
+    from ctconsole.model.whose import Whose
     from ctconsole.node.advising import Advised
     from ctconsole.node.entries import Part
     from ctconsole.observe.discovery import NodeFacts
@@ -89,7 +89,7 @@ def known_of_node(
         sources=(f"the maps below {root}", *([f"the history {history}"] if log else [])),
         now=time.time(),
     )
-    return _named(known, names)
+    return _named(known, names, {})
 
 
 def known_of_files(
@@ -151,7 +151,8 @@ def known_of_files(
         ratio=texts.ratio,
         sources=(*sources, *(f"{one.file}: {one.info.label}" for one in maps)),
     )
-    return _named(known, names_of_files(others)[0] if others else None)
+    whose = {one.whose.name: one.whose for one in maps}
+    return _named(known, names_of_files(others)[0] if others else None, whose)
 
 
 def _first(found: Iterable[str | None]) -> str:
@@ -175,23 +176,26 @@ def _table(one: Advised, tally: ContentTally | None) -> TableKnown:
     return replace(found, content=tally.content(), tops=tally.tops(_TOP), ports=tally.ports(_TOP))
 
 
-def _named(known: Known, names: Names | None) -> Known:
-    """With the names of those who fill the tables."""
+def _named(known: Known, names: Names | None, whose: Mapping[str, Whose]) -> Known:
+    """With the names of those who fill the tables, as their node calls them."""
     if names is None:
         return known
-    found: dict[bytes, str] = {}
-    services: dict[int, str] = {}
-    for table in known.tables:
-        if table.tops is None:
-            continue
-        for top in (*table.tops.sources, *table.tops.destinations, *table.tops.services):
-            address = np.frombuffer(top.address, np.uint8)[None]
-            if name := names.addresses(address)[0]:
-                found[top.address] = name
-        for top in table.tops.services:
-            if name := names.service(top.rev_nat_index):
-                services[top.rev_nat_index] = name
-    return replace(known, names=MappingProxyType(found), services=MappingProxyType(services))
+    tables = [_with_names(one, names.of(whose.get(one.node, NOBODY))) for one in known.tables]
+    return replace(known, tables=tuple(tables))
+
+
+def _with_names(table: TableKnown, names: Names) -> TableKnown:
+    tops = table.tops
+    if tops is None:
+        return table
+    found = {top.address: names.top(top) for top in (*tops.sources, *tops.destinations)}
+    found |= {top.address: names.top(top) for top in tops.services}
+    services = {top.rev_nat_index: names.service(top.rev_nat_index) for top in tops.services}
+    return replace(
+        table,
+        names=MappingProxyType({address: name for address, name in found.items() if name}),
+        services=MappingProxyType({number: name for number, name in services.items() if name}),
+    )
 
 
 def _history(file: Path) -> LogFacts | None:

@@ -10,6 +10,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.ct.delete import delete, flush
+from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
 from ctconsole.cli.ct.stats import stats
 from ctconsole.cli.options import (
@@ -139,7 +140,7 @@ def list_entries(
                     guess = guess_layout(*pins.samples())
                     _say_guess(guess)
                     layout = guess.layout
-        names = _names(dumps, bpf_root) if with_names else None
+        names = names_for(dumps, bpf_root) if with_names else None
         listing = _Listing(layout, output, names, query, time_diff=time_diff)
         for chunk in listing.render(raws):
             sys.stdout.buffer.write(chunk)
@@ -147,15 +148,6 @@ def list_entries(
     for one in missing:
         message(f"ctconsole: {one}")
     return 1 if missing else listing.exit_code
-
-
-def _names(dumps: tuple[Path, ...], bpf_root: Path) -> Names:
-    from ctconsole.node.names import names_of_files, names_of_node
-
-    names, warnings = names_of_files(dumps) if dumps else names_of_node(bpf_root)
-    for warning in warnings:
-        message(f"ctconsole: {warning}")
-    return names
 
 
 def _check(

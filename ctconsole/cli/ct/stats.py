@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from ctconsole.cli.common import message, print_json
+from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.options import (
     Seconds,
     bpf_root_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.stats import Bar, Kinds, Stats
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.ct.tops import Top, Tops
+    from ctconsole.model.names import Names
     from ctconsole.node.entries import Part
 
     Look: TypeAlias = Callable[[], Iterable[Part]]
@@ -48,6 +50,12 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
 )
+@click.option(
+    "--names",
+    "with_names",
+    is_flag=True,
+    help="Add what they are called: pods, nodes and services, from the agent and the maps.",
+)
 @layout_option
 @bpf_root_option
 @json_option
@@ -58,6 +66,7 @@ def stats(
     now: int | None,
     seconds: float | None,
     top: int,
+    with_names: bool,
     layout: Layout | None,
     bpf_root: Path,
     as_json: bool,
@@ -72,6 +81,7 @@ def stats(
       ctconsole ct stats
       ctconsole ct stats --filter 'src:10.0.1.0/24' --json
       ctconsole ct stats --over 10
+      ctconsole ct stats --names --top 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
     from ctconsole.model.ct.query import Query
@@ -89,6 +99,7 @@ def stats(
     before = _keyed(look, query, seconds) if seconds else {}
     found = []
     exit_code = 0
+    names = names_for(dumps, bpf_root) if with_names else None
     kinds, tops, counted = StatsTally(), TopTally(), False
     for table, problem, last in look():
         if problem:
@@ -100,7 +111,8 @@ def stats(
         counted |= part.counted
         if last:
             rates = _rates(before.get(table.info.id), part) if seconds else {}
-            found.append({**_describe(table, kinds.stats(), tops.tops(top), counted), **rates})
+            told = _describe(table, kinds.stats(), tops.tops(top), names, counted=counted)
+            found.append({**told, **rates})
             counted = False
             kinds, tops = StatsTally(), TopTally()
     if as_json:
@@ -144,12 +156,15 @@ def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
     }
 
 
-def _describe(table: CtTable, found: Stats, tops: Tops, counted: bool) -> dict[str, Any]:
+def _describe(
+    table: CtTable, found: Stats, tops: Tops, names: Names | None, *, counted: bool
+) -> dict[str, Any]:
     """One map in numbers; what is not known is None."""
     info = table.info
     node = {"node": table.whose.node or None, "pod": table.whose.pod or None} if table.whose else {}
     least = {"expired_at_least": found.kinds.expired} if table.at_least else {}
-    top = partial(_top, clock=found.clock, counted=counted)
+    own = names.of(table.whose) if names is not None else None
+    top = partial(_top, names=own, clock=found.clock, counted=counted)
     return {
         "map": info.label,
         **node,
@@ -171,7 +186,7 @@ def _describe(table: CtTable, found: Stats, tops: Tops, counted: bool) -> dict[s
         "idle": _bars(found.idle),
         "sources": [top(one) for one in tops.sources],
         "destinations": [{**top(one), **_end(one)} for one in tops.destinations],
-        "services": [{**top(one), **_end(one)} for one in tops.services],
+        "services": [{**top(one, service=True), **_end(one)} for one in tops.services],
         **({"most_missed": tops.missed} if tops.missed else {}),
     }
 
@@ -193,11 +208,15 @@ def _bars(bars: Sequence[Bar]) -> list[dict[str, int | None]]:
     return [{"from": bar.low, "to": bar.high, "entries": bar.entries} for bar in bars]
 
 
-def _top(top: Top, *, clock: bool, counted: bool) -> dict[str, Any]:
+def _top(
+    top: Top, *, names: Names | None, clock: bool, counted: bool, service: bool = False
+) -> dict[str, Any]:
     from ctconsole.model.text.addresses import address_text
 
+    named = {"name": names.top(top, service=service) or None} if names is not None else {}
     return {
         "address": address_text(top.address),
+        **named,
         "entries": top.entries,
         "alive": top.alive if clock else None,
         "unanswered": top.unanswered,
@@ -211,6 +230,7 @@ def _end(top: Top) -> dict[str, Any]:
 
 def _print(one: dict[str, Any]) -> None:
     """One map for people."""
+    from ctconsole.model.text.safe import cell
     from ctconsole.model.units import count, share
     from ctconsole.model.whose import Whose, called
 
@@ -247,7 +267,8 @@ def _print(one: dict[str, Any]) -> None:
         if one[title]:
             click.echo(f"  most entries by {title[:-1]}{_missed(one)}")
         for top in one[title]:
-            click.echo(f"    {_place(top):<48} {count(top['entries']):>10}")
+            named = f"  {cell(top['name'])}" if top.get("name") else ""
+            click.echo(f"    {_place(top):<48} {count(top['entries']):>10}{named}")
 
 
 def _missed(one: dict[str, Any]) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ctconsole.model.ct.layout import CtFlag, IpProtocol
 from ctconsole.model.ct.stats import StatsTally
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.tops import TopTally
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from ctconsole.model.sizing import SizingTold
     from ctconsole.model.spec import MapInfo
 
-LONG: Final = 60
-"""Seconds: what is closing and lives longer waits for the other side."""
-
 _PORTS: Final = 1 << 16
 
 
@@ -42,8 +38,7 @@ class Content:
 
     Attributes:
         stats: by state, direction and time.
-        half_closed: living entries of which one side only has closed, and that have more than
-            `LONG` seconds to live.
+        half_closed: living entries of which one side only has closed.
         half_closed_services: of these, services' entries.
         longest_left: the most seconds one of these has left.
         services: services' entries.
@@ -84,6 +79,8 @@ class TableKnown:
         content: what is in it; None where it is no conntrack table, or was not read.
         tops: who has most entries in it; None likewise.
         ports: entries by destination port, the most first.
+        names: what those who have most are called, by address.
+        services: names of services by RevNAT id.
     """
 
     node: str
@@ -94,6 +91,8 @@ class TableKnown:
     content: Content | None = None
     tops: Tops | None = None
     ports: tuple[tuple[int, int], ...] = ()
+    names: Mapping[bytes, str] = field(default_factory=lambda: MappingProxyType({}))
+    services: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,6 @@ class Known:
     Attributes:
         live: whether a node is looked at as it is now, rather than files.
         tables: conntrack's and the others asked for, the fullest first.
-        names: of addresses and services, as bytes and RevNAT ids.
-        services: names of services by RevNAT id.
         version: the agent's release.
         clock: what its ``expires`` counts, None where not known.
         clock_origin: how that is known.
@@ -123,8 +120,6 @@ class Known:
 
     live: bool
     tables: tuple[TableKnown, ...] = ()
-    names: Mapping[bytes, str] = field(default_factory=lambda: MappingProxyType({}))
-    services: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     version: str = ""
     clock: ClockSource | None = None
     clock_origin: str = ""
@@ -158,12 +153,8 @@ class ContentTally:
         self._stats.add(table)
         self._tops.add(table)
         self._ports += np.bincount(table.ends.destination_port, minlength=_PORTS)
-        values = table.values
-        closing = values["flags"] & np.uint16(CtFlag.RX_CLOSING | CtFlag.TX_CLOSING)
-        one_side = (closing != 0) & (closing != CtFlag.RX_CLOSING | CtFlag.TX_CLOSING)
-        one_side &= table.keys["nexthdr"] == IpProtocol.TCP
+        values, one_side = table.values, table.state == State.HALF_CLOSED
         if table.now:
-            one_side &= table.remaining > LONG
             if one_side.any():
                 self._longest = max(self._longest, int(table.remaining[one_side].max()))
             used = table.alive & (table.state == State.ESTABLISHED)
@@ -203,5 +194,5 @@ class ContentTally:
 
     def ports(self, most: int) -> tuple[tuple[int, int], ...]:
         """Which destination ports have most entries."""
-        order = np.argsort(self._ports)[::-1][:most]
+        order = np.argsort(self._ports[1:])[::-1][:most] + 1
         return tuple((int(port), int(self._ports[port])) for port in order if self._ports[port])

@@ -87,7 +87,8 @@ def _living(content: Content) -> str:
         )
     return (
         f"{count(kinds.alive)} live ({count(kinds.established)} established, "
-        f"{count(kinds.closing)} closing, {count(kinds.unanswered)} unanswered) and "
+        f"{count(kinds.half_closed)} half-closed, {count(kinds.closing)} closing, "
+        f"{count(kinds.unanswered)} unanswered) and "
         f"{count(kinds.expired)} have expired"
     )
 
@@ -176,7 +177,7 @@ def who_fills(known: Known) -> Answer:
             ("destination", table.tops.destinations),
         ):
             if tops:
-                told = ", ".join(_filler(known, kind, one, table.entries) for one in tops)
+                told = ", ".join(_filler(table, kind, one) for one in tops)
                 answer.say(f"{name}, most by {kind}: {told}")
         if table.ports:
             told = ", ".join(f"{port} {share(n, table.entries)}" for port, n in table.ports)
@@ -189,7 +190,7 @@ def who_fills(known: Known) -> Answer:
         answer.rests_on.append(f"{name}: the ends of {many(table.entries, 'entry', 'entries')}")
     if not answer.sentences:
         answer.lack("who fills them: no conntrack entries are at hand")
-    elif not known.names:
+    elif not any(table.names for table in known.tables):
         answer.lack("which pods these addresses are: nothing at hand tells names")
     return answer
 
@@ -205,16 +206,16 @@ def _by_node(known: Known) -> str:
     return f"by node: {told}" if len(nodes) > 1 else ""
 
 
-def _filler(known: Known, kind: str, top: Top, entries: int) -> str:
+def _filler(table: TableKnown, kind: str, top: Top) -> str:
     address = address_text(top.address)
     who = address
     if kind != "source":
         who = f"{protocol_name(top.protocol)} {end_text(top.address, top.port)}"
-    name = known.names.get(top.address, "")
+    name = table.names.get(top.address, "")
     if kind == "service":
-        name = known.services.get(top.rev_nat_index) or name
+        name = table.services.get(top.rev_nat_index) or name
     named = f"{name} ({who})" if name else who
-    return f"{named} {count(top.entries)} ({share(top.entries, entries)})"
+    return f"{named} {count(top.entries)} ({share(top.entries, table.entries)})"
 
 
 def how_big(known: Known) -> Answer:

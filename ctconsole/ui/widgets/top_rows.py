@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ctconsole.model.ct.words import protocol_name
 from ctconsole.model.text.addresses import address_text, end_text
 from ctconsole.model.units import short_size
@@ -54,12 +52,10 @@ def top_lines(tops: Tops, names: Names | None = None) -> list[TopLine]:
 def _lines(kind: str, tops: tuple[Top, ...], names: Names | None) -> Iterator[TopLine]:
     for top in tops:
         address = address_text(top.address)
-        name = names.addresses(np.frombuffer(top.address, np.uint8)[None])[0] if names else ""
+        name = names.top(top, service=kind == "service") if names else ""
         if kind == "source":
             yield TopLine(kind, address, name, f"src:{address}", top)
             continue
-        if kind == "service" and names:
-            name = names.service(top.rev_nat_index) or name
         where = "dir:svc" if kind == "service" else "!dir:svc"
         query = f"dst:{address} dport:{top.port} proto:{top.protocol} {where}"
         who = f"{protocol_name(top.protocol)} {end_text(top.address, top.port)}"

@@ -94,7 +94,8 @@ def test_names_stand_beside_addresses() -> None:
     one = table(((EPOCH, 4000),), rows=4000)
     assert one.tops is not None
     top = one.tops.sources[0]
-    known = Known(live=True, tables=(one,), names={top.address: "shop/web-1"}, now=EPOCH)
+    named = replace(one, names={top.address: "shop/web-1"})
+    known = Known(live=True, tables=(named,), now=EPOCH)
     assert "most by source: shop/web-1 (10.244." in answer("who", known)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ctconsole.model.ct.tops import Top
 from ctconsole.model.names import Names, names_of_agent, names_of_maps
 from ctconsole.model.readers.agentjson import ApiEndpoint, ApiService
 from tests.support.record_maps import table
@@ -110,3 +112,13 @@ def test_many_rows_are_resolved_at_once() -> None:
     started = time.process_time()
     assert len(MAPS.addresses(rows)) == 100_000
     assert time.process_time() - started < 2
+
+
+def test_who_fills_a_table_is_called_by_address_and_a_service_by_its_number() -> None:
+    address = bytes([10, 0, 0, 7])
+    top = Top(address, 80, 6, 5, entries=3, alive=3, unanswered=0, bytes=0)
+    known = Names(endpoints={address: "shop/web-1"}, services={5: "shop/web"})
+    assert known.top(top) == "shop/web-1"
+    assert known.top(top, service=True) == "shop/web"
+    assert known.top(replace(top, rev_nat_index=6), service=True) == "shop/web-1"
+    assert not Names().top(top, service=True)
