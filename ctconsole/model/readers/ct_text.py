@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     _Maps: TypeAlias = dict[str, tuple[Bytes, Bytes]]
 
 _CHUNK: Final = 16384
+_TELLING: Final = 512
+"""Lines of a chunk that are asked for the clock."""
+
 _MOST_PIECES: Final = 16
 """Lines that a terminal makes of one entry: a tall and narrow one."""
 
@@ -252,7 +255,7 @@ class _Reader:
 
     def _entry(self, line: Line, text: str, whose: Whose = NOBODY) -> bool:
         """Take a line that is an entry; False where it is none."""
-        found = _pattern(self._shape).fullmatch(text.rstrip())
+        found = _pattern(self._shape, " ").fullmatch(text.rstrip())
         if found is None:
             head = _HEAD.search(text)
             if head is None or head.start() > _LONGEST_PREFIX:
@@ -345,7 +348,9 @@ class _Reader:
             into[0].append(keys.view(np.uint8).reshape(-1, keys.dtype.itemsize))
             into[1].append(values.view(np.uint8).reshape(-1, values.dtype.itemsize))
             clock = self._clocks.setdefault(whose, TextClock())
-            clock.add((one.fields[8], one.fields[9]) for one in entries if one.fields[9])
+            # A listing has one moment, which some of its lines tell as well as all.
+            some = entries[:: max(1, len(entries) // _TELLING)]
+            clock.add((one.fields[8], one.fields[9]) for one in some if one.fields[9])
         self._waiting = {}
 
     def _records(
@@ -526,9 +531,14 @@ class _Apart:
 
 
 @cache
-def _pattern(shape: _Shape) -> re.Pattern[str]:
-    """A whole line of a shape; groups are those of `_TUPLE` and then one for each field."""
-    parts = [_TUPLE]
+def _pattern(shape: _Shape, blanks: str = _BLANKS) -> re.Pattern[str]:
+    """A whole line of a shape; groups are those of `_TUPLE` and then one for each field.
+
+    Args:
+        shape: which.
+        blanks: what may stand between two words; one blank, as tools print it, is fastest.
+    """
+    parts = [_TUPLE.replace(_BLANKS, blanks)]
     for label in shape.labels:
         name = "_?".join(re.escape(letter) for letter in label)
         if label == "flags":
@@ -537,8 +547,16 @@ def _pattern(shape: _Shape) -> re.Pattern[str]:
             number = r"0x([0-9a-f]{1,2})"
         else:
             number = r"(\d{1,20})"
-        parts.append(rf"{_BLANKS}(?i:{name})={number}")
+        written = _printed_labels().get(label) if blanks == " " else None
+        parts.append(rf"{blanks}{written or f'(?i:{name})'}={number}")
     return re.compile("".join(parts))
+
+
+@cache
+def _printed_labels() -> dict[str, str]:
+    """Labels as the releases known print them, by their small letters."""
+    labels = (part.label.rstrip("=") for spec in LAYOUTS.values() for part in spec.text)
+    return {label.lower(): label for label in labels}
 
 
 @cache
