@@ -140,7 +140,7 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
             order = nodes.setdefault(one.node, len(nodes)), rank.get(label, len(rank))
             known = knowledge.get(one.node, NOTHING_KNOWN)
             found.append((order, replace(one, knowledge=known)))
-    for note in offline.notes:
+    for note in (*offline.notes, *offline.left_out("ct list", paths)):
         tell(f"ctconsole: {note}")
     if not now:
         for sentence in times_of(offline):

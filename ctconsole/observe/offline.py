@@ -82,6 +82,20 @@ class Offline:
             said.append(f"{file}{also} holds {form.name}: use ctconsole {form.verb}")
         return FormatError(". ".join(said))
 
+    def left_out(self, verb: str, paths: Iterable[Path]) -> list[str]:
+        """What files that were named hold, where a verb lists something else.
+
+        Args:
+            verb: as in ``ct list``.
+            paths: what was named.
+        """
+        named = {stdin.NAME if stdin.is_meant(path) else str(path) for path in paths}
+        return [
+            f"{file} holds {form.name}, which is not listed here: use ctconsole {form.verb}"
+            for file, form in self.others
+            if file in named and form.verb not in {"", verb}
+        ]
+
     @property
     def layout(self) -> Layout | None:
         """The layout of all nodes, where they are alike and their files tell."""

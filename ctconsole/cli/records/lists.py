@@ -169,7 +169,7 @@ def _list_command(one: _List) -> click.Command:
         view: ServiceView | None = None,
     ) -> int:
         check_now(now, dumps)
-        listing = _Listing((view.kind,) if view else one.kinds, layout, output, view)
+        listing = _Listing((view.kind,) if view else one.kinds, layout, output, view, one.verb)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
@@ -213,10 +213,12 @@ class _Listing:
         layout: Layout | None,
         output: str,
         view: ServiceView | None,
+        verb: str,
     ) -> None:
         self.exit_code = 0
         self._view = view
         self._kinds = kinds
+        self._verb = verb
         self._layout = layout
         self._output = output
 
@@ -232,7 +234,8 @@ class _Listing:
             names = [one.info.label for one in offline.maps]
             if offline.layout is not None:
                 told = Fact(offline.layout, "told by the text or the agent in the files")
-            for note in offline.notes:
+            verb = f"{self._verb} list"
+            for note in (*offline.notes, *offline.left_out(verb, dumps)):
                 message(f"ctconsole: {note}")
             for problem in offline.problems:
                 self._complain(problem)

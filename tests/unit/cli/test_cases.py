@@ -244,3 +244,15 @@ def test_without_a_clock_nothing_is_counted_as_living() -> None:
 def test_a_sysdumps_fill_comes_from_the_status() -> None:
     found = json.loads(ctconsole("ct stats", "70", "--json").stdout)
     assert [one["max_entries"] for one in found] == [287994, 143997] * 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "case", "other"),
+    [("ct list", "09", "40"), ("ct stats", "09", "79"), ("nat list", "40", "09")],
+)
+def test_a_named_file_of_another_kind_is_told(verb: str, case: str, other: str) -> None:
+    [path] = CASES.glob(f"{other}*")
+    done = ctconsole(verb, case, "--from-dump", str(path))
+    assert done.return_value == 0
+    assert f"{path.name} holds" in done.stderr
+    assert "which is not listed here: use ctconsole" in done.stderr
