@@ -142,6 +142,9 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
             found.append((order, replace(one, knowledge=known)))
     for note in (*offline.notes, *offline.left_out("ct list", paths)):
         tell(f"ctconsole: {note}")
+    for doubt in dict.fromkeys(node.layout_doubt for node in offline.nodes.values()):
+        if doubt:
+            tell(f"ctconsole: {doubt}")
     if not now:
         for sentence in times_of(offline):
             tell(sentence)

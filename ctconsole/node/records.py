@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.errors import FormatError, GoneError
 from ctconsole.model.ct.layout import Layout
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.model.readers.printed import Printed
     from ctconsole.model.records.spec import RecordKind
     from ctconsole.model.records.table import RecordTable
+    from ctconsole.model.spec import MapInfo
     from ctconsole.observe.offline import Offline
 
 
@@ -90,6 +91,17 @@ def pin_names(root: Path) -> list[str]:
         return []
 
 
+def pinned_infos(root: Path) -> list[MapInfo]:
+    """What is pinned where Cilium pins its maps; none where that may not be looked at."""
+    from ctconsole.errors import BpfError
+    from ctconsole.kernel.bpffs import pinned_maps
+
+    try:
+        return list(pinned_maps(root / GLOBALS).values())
+    except BpfError:
+        return []
+
+
 def from_files(
     paths: Sequence[Path], kinds: Collection[RecordKind], now: int
 ) -> tuple[list[Raw], Offline]:
@@ -128,16 +140,34 @@ def printed_of(offline: Offline, kinds: Collection[RecordKind]) -> list[Printed]
     ]
 
 
-def generation(names: Iterable[str]) -> tuple[Layout, str]:
-    """The release whose maps these are, as far as names tell, and why in words."""
-    names = set(names)
-    for layout, pattern in (
-        (Layout.V1_19, r"cilium_policy_v3_.*"),
-        (Layout.V1_18, r"cilium_ipcache_v2|cilium_policy_v2_.*|cilium_policystats"),
-        (Layout.V1_16, r"cilium_lb[46]_backends_v3"),
-        (Layout.V1_9, r"cilium_lb[46]_backends(_v2)?|cilium_policy_\d{5,}|cilium_ipcache"),
-    ):
-        found = next((name for name in sorted(names) if re.fullmatch(pattern, name)), None)
-        if found:
-            return layout, f"there is a map {found}"
-    return Layout.V1_18, "no map's name tells; name it with --layout if you know better"
+_TELLS: Final[tuple[tuple[Layout, str, int, int, str], ...]] = (
+    (Layout.V1_19, r"cilium_policy_v3_\d{5,}", 0, 0, "1.20 gave it that name; 1.19 is the nearest"),
+    (Layout.V1_19, r"cilium_policy_v2_\d{5,}", 0, 12, ""),
+    (Layout.V1_18, r"cilium_policy_v2_\d{5,}", 0, 8, ""),
+    (Layout.V1_17, r"cilium_policy_v2_\d{5,}", 0, 24, ""),
+    (Layout.V1_18, "cilium_ipcache_v2|cilium_policystats", 0, 0, "so have all later releases"),
+    (Layout.V1_17, "cilium_lb_fct|cilium_ratelimit_metrics", 0, 0, "so have all later releases"),
+    (Layout.V1_16, "cilium_lb_act|cilium_skip_lb4", 0, 0, "so have all later releases"),
+    (Layout.V1_15, r"cilium_policy_\d{5,}", 12, 0, "1.14 to 1.16 look alike"),
+    (Layout.V1_16, "cilium_lb[46]_backends_v3", 0, 0, "1.13 and all later releases have it"),
+    (Layout.V1_12, "cilium_lb[46]_backends_v2", 0, 0, "1.11 and 1.12 have it"),
+    (Layout.V1_9, "cilium_lb[46]_backends", 0, 0, "1.9 and 1.10 have it"),
+    (Layout.V1_9, r"cilium_policy_\d{5,}", 8, 0, "releases up to 1.13 look alike"),
+    (Layout.V1_9, "cilium_ipcache", 0, 0, "releases up to 1.17 have it"),
+)
+"""Releases by a map's name and the sizes of its keys and values (0: any), the surest first, and
+what else may be meant."""
+
+
+def generation(maps: Iterable[MapInfo]) -> tuple[Layout, str]:
+    """The release whose maps these are, as far as they tell, and why in words."""
+    known = sorted(((one.label, one) for one in maps), key=lambda pair: pair[0])
+    for layout, pattern, key, value, doubt in _TELLS:
+        for name, info in known:
+            sizes = key in {0, info.key_size} and value in {0, info.value_size}
+            if sizes and re.fullmatch(pattern, name):
+                told = f" with values of {value} bytes" if value else ""
+                told = told or (f" with keys of {key} bytes" if key else "")
+                sure = f" ({doubt}; name it with --layout if you know better)" if doubt else ""
+                return layout, f"there is a map {name}{told}{sure}"
+    return Layout.V1_18, "no map tells; name it with --layout if you know better"

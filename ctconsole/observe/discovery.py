@@ -216,14 +216,19 @@ def path_in(agent: AgentProcess, path: Path) -> Path:
     return _below(agent.root, path)
 
 
+_LIKE = {(1, 13): (1, 14)}
+
+
 def layout_of(version: str) -> Layout | None:
     """The layout a release writes: the newest one known that is not newer than it.
 
-    None for a text without a version, or a release older than all layouts.
+    None for a text without a version, or a release older than all layouts. 1.13 brought what 1.14
+    has in its maps.
     """
     wanted = _release(version)
     if wanted is None:
         return None
+    wanted = _LIKE.get(wanted, wanted)
     from ctconsole.model.ct.layout import LAYOUTS
 
     older = [(found, layout) for layout in LAYOUTS if (found := _release(layout)) is not None]
@@ -327,7 +332,18 @@ def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] 
     if version is None:
         return None
     layout = layout_of(version.value)
-    return Fact(layout, f"Cilium {version.value}, from {version.origin}") if layout else None
+    if layout is None:
+        return None
+    certain, doubt = version.certain, doubt_of(version.value, layout)
+    origin = f"Cilium {version.value}, from {version.origin}{doubt}"
+    return Fact(layout, origin, certain=certain and not doubt)
+
+
+def doubt_of(version: str, layout: Layout) -> str:
+    """What is to be said where a release has no layout of its own here; else empty."""
+    if _release(version) == _release(layout):
+        return ""
+    return f"; that release was never looked at, and {layout} is the nearest that is known"
 
 
 def _missing_maps(folder: Path) -> Iterable[str]:

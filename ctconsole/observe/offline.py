@@ -97,6 +97,13 @@ class Offline:
         ]
 
     @property
+    def layout_origin(self) -> str:
+        """How `layout` is known, and what of it is in doubt."""
+        doubts = dict.fromkeys(node.layout_doubt for node in self.nodes.values())
+        said = ("told by the text or the agent in the files", *doubts)
+        return "; ".join(one for one in said if one)
+
+    @property
     def layout(self) -> Layout | None:
         """The layout of all nodes, where they are alike and their files tell."""
         told = {self.node_of(one).layout for one in self.maps}

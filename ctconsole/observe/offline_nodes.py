@@ -21,7 +21,7 @@ from ctconsole.model.readers.agentjson import DebugInfo
 from ctconsole.model.readers.dump_show import read_show
 from ctconsole.model.readers.node_text import NO_TEXT
 from ctconsole.model.whose import NOBODY
-from ctconsole.observe.discovery import layout_of
+from ctconsole.observe.discovery import doubt_of, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,15 @@ class NodeFiles:
         """How conntrack values are laid out, None where only the entries tell."""
         version = self.told.version or self.text.version
         return self.text_layout or (layout_of(version) if version else None)
+
+    @property
+    def layout_doubt(self) -> str:
+        """What is to be said where the agent's release has no layout here; else empty."""
+        version = self.told.version or self.text.version
+        if self.text_layout or not version or self.layout is None:
+            return ""
+        doubt = doubt_of(version, self.layout)
+        return f"Cilium {version}{doubt}" if doubt else ""
 
     @property
     def hertz(self) -> int:

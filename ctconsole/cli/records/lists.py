@@ -231,9 +231,9 @@ class _Listing:
         told: Fact[Layout] | None = None
         if dumps:
             found, offline = records.from_files(dumps, self._kinds, now)
-            names = [one.info.label for one in offline.maps]
+            maps = [one.info for one in offline.maps]
             if offline.layout is not None:
-                told = Fact(offline.layout, "told by the text or the agent in the files")
+                told = Fact(offline.layout, offline.layout_origin)
             verb = f"{self._verb} list"
             for note in (*offline.notes, *offline.left_out(verb, dumps)):
                 message(f"ctconsole: {note}")
@@ -247,9 +247,9 @@ class _Listing:
             facts = discover(root)
             told = facts.layout
             found = records.from_pins(root, self._kinds, facts.clock.value, message)
-            names = records.pin_names(root)
+            maps = records.pinned_infos(root)
         if self._layout is None and self._output.startswith("cilium"):
-            self._layout, reason = (told.value, told.origin) if told else records.generation(names)
+            self._layout, reason = (told.value, told.origin) if told else records.generation(maps)
             message(f"layout {self._layout}: {reason}")
         yield from self._rendered(found)
 

@@ -31,7 +31,7 @@ from ctconsole.model.text.columns import (
     rows_of,
     signed,
 )
-from ctconsole.model.text.tabwriter import PADDING
+from ctconsole.model.text.tabwriter import MINIMAL_WIDTH, PADDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,13 +51,14 @@ _IPV6_BYTES: Final = 16
 
 def ipcache_text(table: RecordTable, layout: Layout) -> Iterator[memoryview]:
     """The whole listing, in chunks."""
-    widths = [len(title) for title in _TITLES]
+    # The second title has no tab behind it: it is no cell of its column.
+    widths = [len(_TITLES[0]), MINIMAL_WIDTH - PADDING]
     for start in range(0, len(table), CHUNK):
         chunk = table.take(slice(start, start + CHUNK))
         for index, cell in enumerate(_cells(chunk, layout)):
             widths[index] = max(widths[index], _longest(cell, len(chunk)))
     widths = [width + PADDING for width in widths]
-    heading = "".join(title.ljust(width) for title, width in zip(_TITLES, widths, strict=True))
+    heading = _TITLES[0].ljust(widths[0]) + _TITLES[1]
     yield memoryview(f"{heading}\n".encode())
 
     def lines(rows: slice) -> Bytes:
@@ -91,22 +92,37 @@ def _cells(table: RecordTable, layout: Layout) -> tuple[list[TextColumn], list[T
     """The prefix and the value of every row."""
     keys, values = table.keys, table.values
     bits = keys["prefixlen"].astype(np.int64) - IPCACHE_STATIC_PREFIX
-    prefix = [*either_address(keys["address"], keys["family"]), literal(b"/"), *signed(bits)]
+    prefix = [*_mapped(keys, layout), *either_address(keys["address"], keys["family"])]
+    prefix += [literal(b"/"), *signed(bits)]
     prefix += _cluster(keys["cluster_id"])
     named = np.isin(keys["family"], (ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6))
     if not named.all():
         prefix = optional(prefix, named, b"<unknown>")
+    words = since(layout, Layout.V1_12)
     value = [
-        literal(b"identity="),
+        literal(b"identity=" if words else b""),
         *decimal(values["sec_label"]),
-        literal(b" encryptkey="),
+        literal(b" encryptkey=" if words else b" "),
         *decimal(values["key"]),
-        literal(b" tunnelendpoint="),
+        literal(b" tunnelendpoint=" if words else b" "),
         *_tunnel(values),
     ]
     if since(layout, Layout.V1_16):
-        value += [literal(b" flags="), _flags().column(_flag_bits(values))]
+        # 1.17 lost the comma in its cycle.
+        value += [literal(b", flags=" if layout is Layout.V1_16 else b" flags=")]
+        value += [_flags(layout).column(_flag_bits(values))]
     return prefix, value
+
+
+def _mapped(keys: Records, layout: Layout) -> list[TextColumn]:
+    """``::ffff:`` before an IPv4 address that is in an IPv6 one, as Go's netip prints it."""
+    raw = keys["address"]
+    shown = (keys["family"] == ENDPOINT_KEY_IPV6) & (raw[:, :10] == 0).all(axis=1)
+    shown &= (raw[:, 10:12] == 0xFF).all(axis=1)  # noqa: PLR2004 - of the address
+    if not since(layout, Layout.V1_14) or not shown.any():
+        return []
+    part = literal(b"::ffff:")
+    return [TextColumn(part.tokens, part.lengths * shown)]
 
 
 def _flag_bits(values: Records) -> Records:
@@ -133,9 +149,11 @@ def _tunnel(values: Records) -> list[TextColumn]:
 
 
 @cache
-def _flags() -> TokenTable:
+def _flags(layout: Layout) -> TokenTable:
+    known = _FLAGS if since(layout, Layout.V1_18) else _FLAGS[:1]
+
     def named(bits: int) -> bytes:
-        names = [name for bit, name in enumerate(_FLAGS) if bits >> bit & 1]
+        names = [name for bit, name in enumerate(known) if bits >> bit & 1]
         return (",".join(names) or "<none>").encode()
 
     return rows_of(named)

@@ -32,12 +32,21 @@ def metrics_text(table: RecordTable, layout: Layout) -> str:
     """The table: sorted as texts; source lines since 1.16."""
     places = since(layout, Layout.V1_16)
     titles = ["REASON", "DIRECTION", "PACKETS", "BYTES", *(["LINE", "FILE"] if places else [])]
-    rows = sorted([str(cell) for cell in metric] for metric in _metrics(table, layout))
+    found = _metrics(table, layout)
+    if layout is Layout.V1_12:
+        # It prints both counters with a sign.
+        found = (
+            one._replace(packets=_signed(one.packets), bytes=_signed(one.bytes)) for one in found
+        )
+    rows = sorted([str(cell) for cell in metric] for metric in found)
     return aligned([titles, *(row[: len(titles)] for row in rows)])
 
 
 def metrics_json(table: RecordTable, layout: Layout) -> str:
     """The JSON: 1.9 shows keys and values as texts, later ones objects in no order.
+
+    1.10 to 1.12 put the directions of a reason together; of several that have no name the last
+    one counts.
 
     Metrics that a release cannot tell apart, because it knows fewer fields of the key, are added
     up.
@@ -50,6 +59,8 @@ def metrics_json(table: RecordTable, layout: Layout) -> str:
             for key, value in _rows(table)
         }
         return go_json(dict(sorted(texts.items())))
+    if not since(layout, Layout.V1_14):
+        return go_json(_by_reason(table, layout))
     places = since(layout, Layout.V1_16)
     sums: dict[tuple[str, str, int, str], tuple[int, int]] = {}
     for metric in sorted(_metrics(table, layout)):
@@ -60,6 +71,26 @@ def metrics_json(table: RecordTable, layout: Layout) -> str:
     names = ("reason", "direction", "packets", "bytes", *(["line", "file"] if places else []))
     rows = ((*name[:2], *counts, *name[2:]) for name, counts in sums.items())
     return go_json([dict(zip(names, row, strict=False)) for row in rows])
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
+
+
+def _by_reason(table: RecordTable, layout: Layout) -> list[dict[str, object]]:
+    found: dict[int, dict[str, dict[str, int]]] = {}
+    for key, value in sorted(_rows(table), key=_reason_and_direction):
+        direction = direction_name(int(key["dir"])).lower()
+        counts = {"packets": int(value["count"]), "bytes": int(value["bytes"])}
+        found.setdefault(int(key["reason"]), {})[direction] = counts
+    return [
+        {"reason": code, "description": reason_name(code, layout), "values": values}
+        for code, values in sorted(found.items())
+    ]
+
+
+def _reason_and_direction(row: tuple[Any, Any]) -> tuple[int, int]:
+    return int(row[0]["reason"]), int(row[0]["dir"])
 
 
 def _rows(table: RecordTable) -> Iterator[tuple[Any, Any]]:

@@ -12,12 +12,15 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
+
 from ctconsole.model.ct.layout import (
     LAYOUTS,
     TUPLE_F_IN,
     TUPLE_F_RELATED,
     TUPLE_F_SERVICE,
     Layout,
+    since,
 )
 from ctconsole.model.records.columns import age, native
 from ctconsole.model.text.addresses import address
@@ -35,7 +38,6 @@ from ctconsole.model.text.columns import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import numpy as np
     import numpy.typing as npt
 
     from ctconsole.model.records.table import RecordTable
@@ -60,23 +62,34 @@ def _lines(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
     chunk = table.take(rows)
     chunk = chunk.take(chunk.keys["nexthdr"] != 0)
     keys, values, ipv6 = chunk.keys, chunk.values, table.is_ipv6
-    brackets = ipv6 and LAYOUTS[layout].bracketed_ipv6
-    old = layout is Layout.V1_9
+    old = not since(layout, Layout.V1_14)
     columns = [
         _protocols(layout).column(keys["nexthdr"]),
         _directions().column(keys["flags"]),
-        *_end(keys["saddr"], keys["sport"], brackets=brackets),
+        *_end(keys["saddr"], keys["sport"], brackets=ipv6),
         literal(b" -> "),
-        *_end(keys["daddr"], keys["dport"], brackets=brackets),
+        *_end(keys["daddr"], keys["dport"], brackets=ipv6),
         _remarks().column(keys["flags"]),
         *_end(values["to_addr"], values["to_port"], brackets=ipv6),
         literal(b" Created="),
-        *signed(age(chunk)),
+        *signed(_age(chunk, layout)),
         literal(b"sec HostLocal=" if old else b"sec ago NeedsCT="),
         *decimal(values["needs_ct"]),
         literal(b"\n"),
     ]
     return join(columns, len(chunk))
+
+
+def _age(table: RecordTable, layout: Layout) -> npt.NDArray[np.int64]:
+    """Seconds as the tool counts them, whatever the datapath wrote.
+
+    Up to 1.12 it takes for nanoseconds what the datapath writes in seconds, so that it shows about
+    the node's uptime; later ones subtract what is there, also where that is no time of theirs.
+    """
+    created = table.column("created")
+    if not since(layout, Layout.V1_14):
+        return table.now - (created // np.uint64(10**9)).astype(np.int64)
+    return age(table) if table.hertz else table.now - created.astype(np.int64)
 
 
 def _end(raw: Bytes, port: Records, *, brackets: bool) -> list[TextColumn]:

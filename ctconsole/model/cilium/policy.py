@@ -45,7 +45,7 @@ _KEY_LPM: Final = (
 
 def policy_text(table: RecordTable, layout: Layout) -> str:
     """One endpoint's map; packets and bytes are ``-`` where they are not counted."""
-    if layout is Layout.V1_9:
+    if not since(layout, Layout.V1_14):
         heading = f"{_pin(table)}:\n\n"
     else:
         heading = f"Endpoint ID: {_endpoint(table)}\nPath: {_pin(table)}\n\n"
@@ -56,7 +56,7 @@ def policy_text(table: RecordTable, layout: Layout) -> str:
 
 def policies_json(tables: Iterable[RecordTable], layout: Layout) -> str:
     """All endpoints' maps; 1.9 prints a document for each, under the heading of its text."""
-    if layout is Layout.V1_9:
+    if not since(layout, Layout.V1_14):
         return "".join(f"{_pin(one)}:\n\n{go_json(_entries(one, layout))}\n\n" for one in tables)
     return go_json(
         [
@@ -92,7 +92,7 @@ def _sorted(table: RecordTable) -> list[tuple[Any, Any]]:
 
 def _titles(layout: Layout) -> tuple[str, ...]:
     first = ("POLICY", "DIRECTION", "IDENTITY", "PORT/PROTO", "PROXY PORT")
-    if layout is Layout.V1_9:
+    if not since(layout, Layout.V1_14):
         return (*first, "BYTES", "PACKETS", "")
     titles = (*first, "AUTH TYPE", "BYTES", "PACKETS", "PREFIX")
     return (*titles, "COOKIE" if since(layout, Layout.V1_19) else "")
@@ -108,7 +108,7 @@ def _line(key: Any, value: Any, layout: Layout) -> tuple[str, ...]:  # noqa: ANN
     )
     counters = tuple(_counter(value, name) for name in ("bytes", "packets"))
     counted = tuple("-" if number == NOT_COUNTED else str(number) for number in counters)
-    if layout is Layout.V1_9:
+    if not since(layout, Layout.V1_14):
         return (*first, *counted, "")
     bits = _prefix_bits(key, layout) if "prefixlen" in key.dtype.names else 0
     line = (*first, _auth_type(value, layout), *counted, str(bits))
@@ -145,6 +145,8 @@ def _port(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
     if bits == _FULL_BITS:
         return f"{port}/{proto}"
     if _PROTOCOL_BITS < bits < _FULL_BITS:
+        if not since(layout, Layout.V1_16):
+            return f"0x{port:x}/{bits - _PROTOCOL_BITS}/{proto}"
         last = (port + (0xFFFF >> (bits - _PROTOCOL_BITS))) & 0xFFFF
         return f"{port}-{last}/{proto}"
     return f"<INVALID PREFIX LENGTH: {bits}>"
@@ -163,7 +165,7 @@ def _entry(value: Any, layout: Layout) -> dict[str, int]:  # noqa: ANN401 - a nu
     """``PolicyEntry`` with its counters, under the names and in the order of that release."""
     flags, auth = int(value["flags"]), int(value["auth_type"])
     counters = {"Packets": _counter(value, "packets"), "Bytes": _counter(value, "bytes")}
-    if layout is Layout.V1_9:
+    if not since(layout, Layout.V1_14):
         head = {"ProxyPort": _raw(value, "proxy_port"), "Flags": flags, "Pad0": auth}
         return head | _padding(value) | counters
     head = {"ProxyPortNetwork": _raw(value, "proxy_port"), "Flags": flags}
@@ -174,7 +176,12 @@ def _entry(value: Any, layout: Layout) -> dict[str, int]:  # noqa: ANN401 - a nu
         low, high = int(value["pad1"]) & 0xFF, int(value["pad1"]) >> 8
         head |= {"ProxyPortPriority": low, "Pad1": high, "Pad2": int(value["pad2"])}
         return head | counters
-    head["Precedence"] = int(value["precedence"])
+    precedence = int(value["precedence"])
+    if since(layout, Layout.V1_19):
+        head["Precedence"] = precedence
+    else:
+        low, high = precedence & 0xFF, precedence >> 8 & 0xFF
+        head |= {"ProxyPortPriority": low, "Pad1": high, "Pad2": precedence >> 16}
     if "cookie" in value.dtype.names:
         head["Cookie"] = int(value["cookie"])
     return head | counters

@@ -51,6 +51,15 @@ _KINDS: Final = {
 }
 
 
+_FIRST_WITH: Final = {
+    ServiceView.FRONTENDS: Layout.V1_12,
+    ServiceView.BACKENDS: Layout.V1_12,
+    ServiceView.REVNAT: Layout.V1_9,
+    ServiceView.SOURCE_RANGES: Layout.V1_14,
+}
+"""The first release that is known to have each view."""
+
+
 def services_text(
     tables: Iterable[RecordTable], layout: Layout, view: ServiceView | None = None
 ) -> str:
@@ -61,7 +70,7 @@ def services_text(
     """
     entries = services(tables, layout, view)
     second = "BACKEND ADDRESS"
-    if layout is not Layout.V1_9:
+    if since(layout, Layout.V1_12):
         second += " (REVNAT_ID) (SLOT)"
     titles = {
         None: ("SERVICE ADDRESS", second),
@@ -94,7 +103,7 @@ def services(
             if table.kind is RecordKind.SERVICE:
                 _add_services(table, backends, layout, found)
         return dict(sorted(found.items()))
-    if layout is Layout.V1_9 and view is not ServiceView.REVNAT:
+    if not since(layout, _FIRST_WITH[view]):
         raise UsageError(
             f"The tool of Cilium {layout} has no list of {view}",
             hint="Without --output cilium there is ours",
@@ -111,12 +120,16 @@ class _Backend(NamedTuple):
     address: str
     port: int
     protocol: int
+    cluster: int
 
 
 def _backends(tables: Iterable[RecordTable]) -> dict[int, _Backend]:
     return {
         int(key["id"]): _Backend(
-            address_text(bytes(value["address"])), int(value["port"]), int(value["proto"])
+            address_text(bytes(value["address"])),
+            int(value["port"]),
+            int(value["proto"]),
+            int(value["cluster_id"]) if "cluster_id" in value.dtype.names else 0,
         )
         for table in tables
         for key, value in zip(table.keys, table.values, strict=True)
@@ -129,12 +142,14 @@ def _add_services(
     layout: Layout,
     found: dict[str, list[str]],
 ) -> None:
+    # Where a service is one block, the tool keeps its slots in the map's order.
+    slots = since(layout, Layout.V1_14)
     rows = sorted(
         zip(table.keys, table.values, strict=True),
         key=lambda row: (
             bytes(row[0]["address"]),
             int(row[0]["dport"]),
-            int(row[0]["backend_slot"]),
+            int(row[0]["backend_slot"]) if slots else 0,
         ),
     )
     for key, value in rows:
@@ -150,7 +165,7 @@ def _service_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy rec
         end += f"/{protocol(int(key['proto']), layout)}"
     if key["scope"] == 1:
         end += "/i"
-    return end if layout is Layout.V1_9 else f"{end} ({key['backend_slot']})"
+    return f"{end} ({key['backend_slot']})" if since(layout, Layout.V1_14) else end
 
 
 def _host(raw: bytes) -> str:
@@ -165,7 +180,7 @@ def _service_entry(
     layout: Layout,
 ) -> str:
     slot, number = int(key["backend_slot"]), int(value["rev_nat_index"])
-    ids = f"({number})" if layout is Layout.V1_9 else f"({number}) ({slot})"
+    ids = f"({number}) ({slot})" if since(layout, Layout.V1_12) else f"({number})"
     ipv6 = len(key["address"]) == _IPV6_BYTES
     if slot == 0:
         flags = int(value["flags"]) | int(value["flags2"]) << 8
@@ -175,14 +190,15 @@ def _service_entry(
     backend = backends.get(int(value["backend_id"]))
     if backend is None:
         return f"backend {value['backend_id']} not found"
-    host = f"[{backend.address}]" if ipv6 else backend.address
+    cluster = f"@{backend.cluster}" if backend.cluster and since(layout, Layout.V1_18) else ""
+    host = f"[{backend.address}{cluster}]" if ipv6 else f"{backend.address}{cluster}"
     proto = f"/{protocol(backend.protocol, layout)}" if since(layout, Layout.V1_17) else ""
     return f"{host}:{backend.port}{proto} {ids}"
 
 
 def _proxy(flags: int, backend_id: int, layout: Layout) -> str:
     """What stands behind a frontend's flags: a blank, and a proxy's port where there is one."""
-    if not since(layout, Layout.V1_16):
+    if not since(layout, Layout.V1_15):
         return ""
     if not flags & ServiceFlag.L7_LOAD_BALANCER:
         return " "

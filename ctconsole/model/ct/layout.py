@@ -116,6 +116,9 @@ class Layout(StrEnum):
     """A version of the value's layout, named after the Cilium release it was read from."""
 
     V1_9 = "1.9"
+    V1_10 = "1.10"
+    V1_11 = "1.11"
+    V1_12 = "1.12"
     V1_14 = "1.14"
     V1_15 = "1.15"
     V1_16 = "1.16"
@@ -306,6 +309,11 @@ of 1.12 and FromTunnel of 1.14. 1.10 to 1.14 print the word ``service`` instead.
 _V1_14: Final = replace(_V1_15, layout=Layout.V1_14, service_direction=False)
 """1.15 but for the word ``service``, as 1.9 prints it."""
 
+_V1_10, _V1_11, _V1_12 = (
+    replace(_V1_9, layout=layout) for layout in (Layout.V1_10, Layout.V1_11, Layout.V1_12)
+)
+"""Conntrack's entries as in 1.9, byte for byte in the tool's text; other lists differ."""
+
 
 def _merged_text(*last: TextField) -> tuple[TextField, ...]:
     """The text since 1.16, which counts both directions together, up to its last fields."""
@@ -409,7 +417,13 @@ the address that DSR replies leave with, or the backend; its port follows at off
 pull request 39872 gave IGMP and VRRP their names."""
 
 LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
-    {spec.layout: spec for spec in (_V1_9, _V1_14, _V1_15, _V1_16, _V1_17, _V1_18, _V1_19)}
+    {
+        spec.layout: spec
+        for spec in (
+            *(_V1_9, _V1_10, _V1_11, _V1_12, _V1_14),
+            *(_V1_15, _V1_16, _V1_17, _V1_18, _V1_19),
+        )
+    }
 )
 """Every layout known, oldest first."""
 

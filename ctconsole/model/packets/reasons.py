@@ -119,11 +119,13 @@ _WORDED_BEFORE_1_15: Final[Mapping[int, str]] = MappingProxyType(
 )
 _FIRST: Final[Mapping[int, Layout]] = MappingProxyType(
     {
-        11: Layout.V1_15,
-        **dict.fromkeys(range(12, 16), Layout.V1_18),
-        **dict.fromkeys(range(182, 199), Layout.V1_15),
-        **dict.fromkeys(range(199, 205), Layout.V1_16),
-        205: Layout.V1_17,
+        11: Layout.V1_12,
+        **dict.fromkeys(range(12, 15), Layout.V1_18),
+        15: Layout.V1_19,
+        **dict.fromkeys((182, 183, 184, 197), Layout.V1_12),
+        **dict.fromkeys((*range(185, 197), *range(198, 204)), Layout.V1_15),
+        204: Layout.V1_16,
+        205: Layout.V1_18,
         206: Layout.V1_19,
         207: Layout.V1_19,
     }
@@ -136,9 +138,9 @@ _PROGRAMS: Final = {
     3: "bpf_overlay.c",
     4: "bpf_xdp.c",
     5: "bpf_sock.c",
+    6: "bpf_network.c",
     7: "bpf_wireguard.c",
 }
-_NETWORK: Final = {6: "bpf_network.c"}
 _FIRST_HEADER: Final = 101
 
 
@@ -147,12 +149,12 @@ def _headers(names: str) -> dict[int, str]:
 
 
 _HEADERS_1_16: Final = _headers(
-    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack l3 trace encap encrypt host_firewall "
-    "nodeport_egress"
+    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack l3 trace encap encrypt"
 )
+_HEADERS_1_17: Final = _HEADERS_1_16 | {114: "host_firewall.h", 115: "nodeport_egress.h"}
 _HEADERS_1_18: Final = _headers(
-    "drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap host_firewall "
-    "nodeport_egress ipv6 classifiers"
+    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap encrypt "
+    "host_firewall nodeport_egress ipv6 classifiers"
 )
 
 
@@ -166,7 +168,7 @@ def reason_name(code: int, layout: Layout | None = None) -> str:
     """
     if layout is None:
         return REASONS.get(code, str(code))
-    old = layout is Layout.V1_9
+    old = not since(layout, Layout.V1_12)
     if since(layout, _FIRST.get(code, Layout.V1_9)) and code in REASONS:
         return _WORDED_BEFORE_1_15.get(code, REASONS[code]) if old else REASONS[code]
     return str(code) if old else f"{code}, 0"
@@ -174,9 +176,10 @@ def reason_name(code: int, layout: Layout | None = None) -> str:
 
 def file_name(code: int, layout: Layout = Layout.V1_18) -> str:
     """The source file's name; ``unknown(N)`` as the tool says where it has none."""
-    headers = _HEADERS_1_18 if since(layout, Layout.V1_18) else _HEADERS_1_16
-    network = {} if since(layout, Layout.V1_19) else _NETWORK
-    return (_PROGRAMS | network | headers).get(code, f"unknown({code})")
+    headers = _HEADERS_1_17 if since(layout, Layout.V1_17) else _HEADERS_1_16
+    if since(layout, Layout.V1_18):
+        headers = _HEADERS_1_18
+    return (_PROGRAMS | headers).get(code, f"unknown({code})")
 
 
 def direction_name(code: int) -> str:

@@ -365,7 +365,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
             *cells.COUNTED_CELLS,
             ListColumn("prefix_bits", "prefixlen", Form.PREFIX_BITS),
         ),
-        "policy_key, policy_entry of 1.15 to 1.17",
+        "policy_key, policy_entry of 1.14 to 1.16",
     ),
     RecordSpec(
         RecordKind.POLICY,
@@ -375,6 +375,19 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
         _POLICY_V2,
         (*cells.POLICY_CELLS, *cells.V2_CELLS),
         "policy_key, policy_entry; pkg/maps/policymap",
+    ),
+    RecordSpec(
+        RecordKind.POLICY,
+        Layout.V1_17,
+        r"cilium_policy_v2_\d{5,}",
+        _POLICY_KEY_LPM,
+        _POLICY_COUNTED,
+        (
+            *cells.POLICY_CELLS,
+            *cells.COUNTED_CELLS,
+            ListColumn("prefix_bits", "prefixlen", Form.PREFIX_BITS),
+        ),
+        "policy_key, policy_entry of 1.17 under the name that 1.18 kept",
     ),
     RecordSpec(
         RecordKind.POLICY,
@@ -406,7 +419,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
     ),
     RecordSpec(
         RecordKind.IPCACHE,
-        Layout.V1_15,
+        Layout.V1_12,
         "cilium_ipcache",
         _IPCACHE_KEY,
         _REMOTE_1_15,

@@ -52,7 +52,9 @@ def flag_texts(flags: int, layout: Layout) -> tuple[str, ...]:
     """
     kind = next((name for bit, name in _TYPES if flags & bit), "ClusterIP")
     later, newest = since(layout, Layout.V1_15), since(layout, Layout.V1_17)
-    loopback = "delegate-if-local" if newest and kind != "HostPort" else "loopback"
+    loopback = (
+        "delegate-if-local" if since(layout, Layout.V1_18) and kind != "HostPort" else "loopback"
+    )
     denies = bool(flags & ServiceFlag.SOURCE_RANGE)
     named = (
         (flags & ServiceFlag.EXTERNAL_LOCAL, "Local"),
@@ -62,8 +64,8 @@ def flag_texts(flags: int, layout: Layout) -> tuple[str, ...]:
         (not flags & ServiceFlag.ROUTABLE, "non-routable"),
         (flags & ServiceFlag.SOURCE_RANGE, "check source-range"),
         (newest and denies and flags & ServiceFlag.SOURCE_RANGE_DENY, "deny"),
-        (later and flags & ServiceFlag.NAT_46X64, "46x64"),
-        (later and flags & ServiceFlag.L7_LOAD_BALANCER, "l7-load-balancer"),
+        (since(layout, Layout.V1_12) and flags & ServiceFlag.NAT_46X64, "46x64"),
+        (since(layout, Layout.V1_12) and flags & ServiceFlag.L7_LOAD_BALANCER, "l7-load-balancer"),
         (later and flags & ServiceFlag.LOOPBACK, loopback),
         (newest and not denies and flags & ServiceFlag.QUARANTINED, "quarantined"),
         (newest and flags & ServiceFlag.FORWARDING_MODE_DSR, "dsr"),

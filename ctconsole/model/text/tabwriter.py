@@ -50,8 +50,11 @@ def _column(rows: list[list[str]], out: list[list[str]], column: int, among: ran
 
 
 def two_columns(first: str, second: str, entries: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """A table as ``TablePrinter`` of ``cilium/cmd/helpers.go`` prints it: two padded columns."""
-    lines = [(first, second, "")]
+    """A table as ``TablePrinter`` of ``cilium/cmd/helpers.go`` prints it: two padded columns.
+
+    The heading ends without a tab, so that its second title neither is padded nor widens a column.
+    """
+    lines: list[tuple[str, ...]] = [(first, second)]
     for key, values in entries:
         lines += [("" if index else key, value, "") for index, value in enumerate(values)]
     return aligned(lines)

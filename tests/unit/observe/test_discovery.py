@@ -48,7 +48,13 @@ def flags(node: Path) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     ("version", "layout"),
-    [("1.9.5", "1.9"), ("1.12.0", "1.9"), ("1.18.0-dev", "1.18"), ("v1.18.4", "1.18")],
+    [
+        ("1.9.5", "1.9"),
+        ("1.12.0", "1.12"),
+        ("1.13.7", "1.14"),
+        ("1.18.0-dev", "1.18"),
+        ("v1.18.4", "1.18"),
+    ],
 )
 def test_a_release_writes_the_newest_layout_that_is_not_newer(version: str, layout: str) -> None:
     assert discovery.layout_of(version) is Layout(layout)

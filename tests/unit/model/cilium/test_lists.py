@@ -57,8 +57,8 @@ def test_nat_text_of_1_18_says_ago_and_needs_ct() -> None:
         now=100,
     )
     assert b"".join(nat_text(nat, Layout.V1_18)).decode().splitlines() == [
-        "UDP OUT fd00::1:4 -> fd00::2:5 XLATE_SRC [fd00::3]:6 Created=10sec ago NeedsCT=1",
-        "SCTP IN fd00::1:4 -> fd00::2:5 XLATE_DST [::]:0 Created=100sec ago NeedsCT=0",
+        "UDP OUT [fd00::1]:4 -> [fd00::2]:5 XLATE_SRC [fd00::3]:6 Created=10sec ago NeedsCT=1",
+        "SCTP IN [fd00::1]:4 -> [fd00::2]:5 XLATE_DST [::]:0 Created=100sec ago NeedsCT=0",
         "",
     ]
 
@@ -113,14 +113,14 @@ def test_ipcache_reads_as_a_running_agent_showed_it(folder: str) -> None:
     one = table("cilium_ipcache_v2", *rows)
     assert ipcache_entries(one, Layout.V1_18) == {key: [value] for key, value in shown.items()}
     text = b"".join(ipcache_text(one, Layout.V1_18)).decode().splitlines()
-    assert len({len(line) for line in text}) == 1
+    assert len({len(line) for line in text[1:]}) == 1
     assert text[0].split() == ["IP", "PREFIX/ADDRESS", "IDENTITY"]
 
 
 def test_ipcache_of_1_9_has_no_flags() -> None:
     one = address("10.0.0.5") | {"prefixlen": 64, "sec_label": 7, "tunnel_endpoint": "10.9.0.1"}
     text = b"".join(ipcache_text(table("cilium_ipcache", one), Layout.V1_9)).decode()
-    assert text.splitlines()[1].rstrip().endswith("identity=7 encryptkey=0 tunnelendpoint=10.9.0.1")
+    assert text.splitlines()[1].rstrip().endswith(" 7 0 10.9.0.1")
 
 
 @pytest.mark.parametrize(

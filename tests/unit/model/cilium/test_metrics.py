@@ -41,10 +41,10 @@ def test_metrics_of_1_18_say_line_and_file() -> None:
         (Layout.V1_9, 182, "182"),
         (Layout.V1_15, 136, "Fragmentation needed"),
         (Layout.V1_15, 198, "Rate limited"),
-        (Layout.V1_15, 199, "199, 0"),
+        (Layout.V1_14, 199, "199, 0"),
         (Layout.V1_16, 204, "No Egress IP configured"),
         (Layout.V1_16, 205, "205, 0"),
-        (Layout.V1_18, 15, "MTU error message"),
+        (Layout.V1_19, 15, "MTU error message"),
         (Layout.V1_18, 206, "206, 0"),
         (Layout.V1_19, 206, "No device"),
         (Layout.V1_19, 255, "255, 0"),
@@ -63,10 +63,10 @@ def test_reasons_have_the_words_of_their_release(
     [
         (Layout.V1_16, 101, "arp.h"),
         (Layout.V1_17, 109, "conntrack.h"),
-        (Layout.V1_18, 101, "drop.h"),
-        (Layout.V1_18, 109, "local_delivery.h"),
+        (Layout.V1_18, 101, "arp.h"),
+        (Layout.V1_18, 110, "local_delivery.h"),
         (Layout.V1_18, 6, "bpf_network.c"),
-        (Layout.V1_19, 6, "unknown(6)"),
+        (Layout.V1_19, 6, "bpf_network.c"),
     ],
 )
 def test_source_files_got_other_numbers_in_1_18(layout: Layout, code: int, shown: str) -> None:
@@ -103,7 +103,7 @@ def test_json_of_1_18_says_where() -> None:
         '    "packets": 1,\n'
         '    "bytes": 60,\n'
         '    "line": 53,\n'
-        '    "file": "conntrack.h"\n'
+        '    "file": "ipv4.h"\n'
         "  },\n"
         "  {\n"
         '    "reason": "Success",\n'
