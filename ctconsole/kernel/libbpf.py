@@ -69,13 +69,19 @@ class BpfObject(Handle):
                 failed = -int(self._lib.bpf_object__load(self._object))
         if failed:
             self.close()
+            stale = "; it was built from other sources, make setup builds it anew"
+            stale = stale if failed == errno.ENOENT else ""
             raise DatapathError(
-                f"{path.name} does not load: {self._reason(failed)}",
+                f"{path.name} does not load: {self._reason(failed)}{stale}",
                 log="\n".join("".join(log).splitlines()[-_LOG_TAIL:]),
             )
 
     def _prepare(self, maps: Mapping[str, int], constants: bytes) -> int:
         """Fill in what is known before loading; 0 or an errno."""
+        # libbpf does not look whether it is given a map at all. An object that lacks one was built
+        # from other sources than these.
+        if not all(map(self._map, (*maps, *((".rodata",) if constants else ())))):
+            return errno.ENOENT
         for name, fd in maps.items():
             failed = -int(self._lib.bpf_map__reuse_fd(self._map(name), fd))
             if failed:

@@ -113,6 +113,14 @@ def test_a_missing_object_comes_with_the_remedy(
     assert open_counter() is None
 
 
+def test_an_object_of_other_sources_is_refused_with_a_sentence(gate: Gate) -> None:
+    with (
+        mapwrite.create(gate, MapSpec("any", MapType.HASH, 4, 4, 8)) as live,
+        pytest.raises(DatapathError, match="built from other sources"),
+    ):
+        BpfObject(iterator_objects() / counts.OBJECT, maps={"no_such_map": live.fd})
+
+
 def test_what_libbpf_prints_becomes_the_log_of_the_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
