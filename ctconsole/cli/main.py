@@ -20,6 +20,7 @@ _VERBS: Final = {
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),
     "ipcache": ("records.lists", "List the identities of addresses."),
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),
+    "layouts": ("node.layouts", "Say which releases can be read, and how that was checked."),
     "lb": ("records.lists", "List services and their backends."),
     "map": ("map.verbs", "List, show, resize and recreate maps."),
     "metrics": ("records.lists", "List packets and bytes by reason."),

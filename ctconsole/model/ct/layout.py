@@ -310,7 +310,8 @@ _V1_14: Final = replace(_V1_15, layout=Layout.V1_14, service_direction=False)
 """1.15 but for the word ``service``, as 1.9 prints it."""
 
 _V1_10, _V1_11, _V1_12 = (
-    replace(_V1_9, layout=layout) for layout in (Layout.V1_10, Layout.V1_11, Layout.V1_12)
+    replace(_V1_9, layout=layout, confirmed=layout is Layout.V1_12)
+    for layout in (Layout.V1_10, Layout.V1_11, Layout.V1_12)
 )
 """Conntrack's entries as in 1.9, byte for byte in the tool's text; other lists differ."""
 
@@ -386,12 +387,11 @@ _V1_16: Final = replace(
     ),
     text=_merged_text(TextField("IfIndex=", "ifindex"), _BACKEND),
     json=_merged_json(_RESERVED, ("IfIndex", "ifindex")),
-    confirmed=False,
 )
 """1.18 with the interface at offset 40, which 1.18 reserves. Cilium's pull request 32563 put
 BackendID at the end of the line, behind IfIndex."""
 
-_V1_17: Final = replace(_V1_16, layout=Layout.V1_17)
+_V1_17: Final = replace(_V1_16, layout=Layout.V1_17, confirmed=False)
 """Conntrack's entries are those of 1.16; lists of services and policies differ."""
 
 _V1_19: Final = replace(

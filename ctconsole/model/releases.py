@@ -1,0 +1,52 @@
+"""Which releases of Cilium can be read, and how each reading is known to be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ctconsole.model.ct.layout import LAYOUTS, Layout
+
+HELD: Final = "held against what the tool printed"
+READ: Final = "read from Cilium's sources"
+IN_PART: Final = "in part held against the tool, else read from sources"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One row of what can be read.
+
+    Attributes:
+        layout: what ``--layout`` takes.
+        releases: the releases read so, in words.
+        lists: how the lists of the other maps are known.
+        tells: what in a node's maps tells this release from its neighbours; where the bytes do
+            not, how to settle it.
+    """
+
+    layout: Layout
+    releases: str
+    lists: str
+    tells: str
+
+    @property
+    def conntrack(self) -> str:
+        """How conntrack's listings are known."""
+        return HELD if LAYOUTS[self.layout].confirmed else READ
+
+
+_ASK: Final = "entries as in 1.9: ask the agent, or --layout"
+
+RELEASES: Final = (
+    Release(Layout.V1_9, "1.9", IN_PART, "received packets are counted apart; lb backends"),
+    Release(Layout.V1_10, "1.10", READ, _ASK),
+    Release(Layout.V1_11, "1.11", READ, f"lb backends_v2; {_ASK}"),
+    Release(Layout.V1_12, "1.12", HELD, f"lb backends_v2; {_ASK}"),
+    Release(Layout.V1_14, "1.13, 1.14", READ, "policy keys of 12 bytes from 1.14 on, as in 1.15"),
+    Release(Layout.V1_15, "1.15", READ, "SVC in the tool's text; bytes as in 1.14"),
+    Release(Layout.V1_16, "1.16", HELD, "no received packets apart; cilium_lb_act"),
+    Release(Layout.V1_17, "1.17", READ, "cilium_policy_v2 with values of 24 bytes"),
+    Release(Layout.V1_18, "1.18", HELD, "cilium_policy_v2 with values of 8 bytes"),
+    Release(Layout.V1_19, "1.19 and later", READ, "cilium_policy_v2 with 12 bytes; v3 is 1.20's"),
+)
+"""Every release that can be read, oldest first."""

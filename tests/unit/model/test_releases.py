@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from ctconsole.model.ct.layout import LAYOUTS
+from ctconsole.model.releases import HELD, READ, RELEASES
+
+
+def test_every_layout_says_how_it_is_known() -> None:
+    assert [one.layout for one in RELEASES] == list(LAYOUTS)
+    assert {one.layout for one in RELEASES if one.conntrack == READ} == {
+        layout for layout, spec in LAYOUTS.items() if not spec.confirmed
+    }
+    assert {one.layout.value for one in RELEASES if one.lists == HELD} == {"1.12", "1.16", "1.18"}
