@@ -85,6 +85,8 @@ class Watcher(Closing):
         self._splits = SplitWatch(bpf_root, history)
         self._replaced: SimpleQueue[Replacement] = SimpleQueue()
         self._pinned: Mapping[Path, MapInfo] = {}
+        # Whether all that is known of what was replaced has been told, so that a story may be.
+        self._followed = True
         self._loops = [
             Loop("watcher", self._watch, self._failed, finish=self._finish),
             Loop("moves", self._follow, self._failed),
@@ -158,6 +160,8 @@ class Watcher(Closing):
             for one in replaced:
                 one.close()
         self._guarded(self._moves.step)
+        with self._lock:
+            self._followed |= not self._moves.busy and self._replaced.empty()
         return BEAT_MS / 1000
 
     def _take_replaced(self, take: Callable[[Replacement], None]) -> None:
@@ -234,8 +238,10 @@ class Watcher(Closing):
         events, replaced = pins.look()
         self._pinned = dict(pins.infos)
         self._emit(events)
-        for one in replaced:
-            self._replaced.put(one)
+        with self._lock:
+            for one in replaced:
+                self._followed = False
+                self._replaced.put(one)
         return []
 
     def _guarded(self, look: Callable[[], list[Event]]) -> None:
@@ -259,7 +265,7 @@ class Watcher(Closing):
 
     def _tell(self) -> None:
         with self._lock:
-            story = None if self._over else self._stories.due(time.time())
+            story = self._stories.due(time.time()) if self._followed and not self._over else None
             if story:
                 self._record((story,))
 
