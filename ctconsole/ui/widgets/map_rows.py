@@ -24,7 +24,7 @@ COLUMNS = (
     Column("name", "MAP", 26, grow=1, most=32),
     Column("group", "GROUP", 19, rank=4),
     Column("type", "TYPE", 12, rank=3),
-    Column("id", "ID", 5, right=True, rank=2),
+    Column("id", "ID", 6, right=True, rank=2),
     Column("fill", "FILL", 14, grow=3, most=32),
     Column("entries", "ENTRIES", 10, right=True),
     Column("alive", "ALIVE", 9, right=True, rank=1),
