@@ -301,6 +301,8 @@ class _Listing:
                 from ctconsole.cli.records.as_cilium import as_cilium
 
                 tables = list(self._tables(found))
+                if not tables:
+                    return
                 layout = self._layout or Layout.V1_18
                 as_json = self._output == "cilium-json"
                 yield from as_cilium(tables, layout, as_json=as_json, view=self._view)
@@ -323,7 +325,7 @@ class _Listing:
             if isinstance(table, RecordTable):
                 yield table
             else:
-                message(f"ctconsole: {table}, left out; --output table shows it as hexadecimal")
+                self._complain(f"{table}, left out; --output table shows it as hexadecimal")
 
     def _decoded(self, found: Iterable[Raw]) -> Iterable[Decoded]:
         decoded = self._each_decoded(found)

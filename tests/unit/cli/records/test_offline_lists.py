@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from click import UsageError
 from click.testing import CliRunner, Result
 
@@ -312,3 +313,18 @@ def test_a_sysdump_is_read_without_any_privilege() -> None:
     assert "shop/cart" in results[1].stdout
     assert len(json.loads(results[2].stdout)) == 8
     assert "cilium_ct4_global" in {one["map"] for one in json.loads(results[4].stdout)}
+
+
+@pytest.mark.parametrize("verb", ["ipcache", "endpoint", "metrics"])
+@pytest.mark.parametrize("output", ["cilium", "cilium-json", "json"])
+def test_a_map_of_unknown_sizes_is_no_other_list_and_no_success(
+    tmp_path: Path, verb: str, output: str
+) -> None:
+    name = {"ipcache": "cilium_ipcache", "endpoint": "cilium_lxc", "metrics": "cilium_metrics"}
+    path = tmp_path / f"{name[verb]}.json"
+    path.write_text(json.dumps([{"key": ["0x00"] * 23, "value": ["0x00"] * 17}]))
+    command = [verb, "list", "-o", output, "--layout", "1.18", "--from-dump", str(path)]
+    result = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert result.return_value == 1
+    assert result.stdout.split() in ([], ["[", "]"], ["[]"])
+    assert "no layout known" in result.stderr
