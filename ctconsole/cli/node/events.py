@@ -91,10 +91,12 @@ def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
     return frozenset(known[name] for name in names) or None
 
 
-def print_event(event: Event, *, as_json: bool, number: int | None = None) -> None:
+def print_event(
+    event: Event, *, as_json: bool, number: int | None = None, at_once: bool = True
+) -> None:
     """One line on stdout: for a person, or as JSON with the event's number in the history."""
-    # Flushed each time: who follows through a pipe wants it now.
-    print(json.dumps(_as_dict(number, event)) if as_json else _line(event), flush=True)
+    # Who follows through a pipe wants it now.
+    print(json.dumps(_as_dict(number, event)) if as_json else _line(event), flush=at_once)
 
 
 def _as_dict(number: int | None, event: Event) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
         def show(events: Iterable[Event]) -> None:
             nonlocal untold
             for event in events:
-                print_event(event, as_json=wanted.as_json)
+                print_event(event, as_json=wanted.as_json, at_once=follow or log == "-")
                 if math.isnan(event.time):
                     untold += 1
                 elif history is not None:

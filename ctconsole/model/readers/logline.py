@@ -193,10 +193,10 @@ def _migration(text: str) -> dict[str, str]:
 
 def _logfmt(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for match in _PAIR.finditer(text):
+    for name, value in _PAIR.findall(text):
         if len(found) > _MOST_FIELDS + len(_HEAD):
             break
-        found.setdefault(match[1], _unquoted(match[2]))
+        found.setdefault(name, _unquoted(value))
     return found
 
 
