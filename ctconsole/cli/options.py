@@ -190,3 +190,19 @@ def filter_option(function: _F) -> _F:
 def json_option(function: _F) -> _F:
     """``--json``: machine-readable output, handed over as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def over_option(text: str) -> Callable[[_F], _F]:
+    """``--over SECONDS``, with what is looked for in between."""
+    return click.option(
+        "--over", "seconds", type=Seconds(min=0.1, max=3600), metavar="SECONDS", help=text
+    )
+
+
+def memory_option(text: str) -> Callable[[_F], _F]:
+    """``--memory SIZE`` of a node of which only files are here."""
+    return click.option(
+        "--memory",
+        metavar="SIZE",
+        help=f"The memory of the node whose files these are, e.g. 32G, {text}.",
+    )

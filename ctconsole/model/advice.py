@@ -41,7 +41,7 @@ _MOST_TIMES: Final = 4
 """A table that throws out nearly all that comes is advised to grow by so much at first."""
 
 
-class Verdict(StrEnum):
+class AdviceVerdict(StrEnum):
     """What should be done."""
 
     ENLARGE = "enlarge"
@@ -97,7 +97,7 @@ class Advice:
     """
 
     watched: Watched
-    verdict: Verdict
+    verdict: AdviceVerdict
     wanted: int | None
     peak: tuple[float, int]
     grown: Growth | None
@@ -118,7 +118,7 @@ class Advice:
     def line(self) -> str:
         """``cilium_ct4_global should have 1,048,576 entries: full in 14m at this rate``."""
         name = self.watched.info.label
-        if self.verdict is Verdict.ENLARGE:
+        if self.verdict is AdviceVerdict.ENLARGE:
             return f"{name} should have {count(self.wanted or 0)} entries: {self.state}"
         return f"{name}: {self.state}"
 
@@ -151,7 +151,7 @@ def advise(watched: Watched) -> Advice:
     worst = max(peak[1], round(entries + ahead), _without_evictions(watched) if full else 0)
     wanted = _size(info, worst, cpus) if info.max_entries else None
     verdict = _verdict(watched, wanted, full=full)
-    if verdict is Verdict.KEEP:
+    if verdict is AdviceVerdict.KEEP:
         wanted = info.max_entries
     return Advice(
         watched=watched,
@@ -192,20 +192,22 @@ def _size(info: MapInfo, worst: int, cpus: int) -> int:
     return max(low, min(high, 1 << max(0, needed - 1).bit_length()))
 
 
-def _verdict(watched: Watched, wanted: int | None, *, full: bool) -> Verdict:
+def _verdict(watched: Watched, wanted: int | None, *, full: bool) -> AdviceVerdict:
     info = watched.info
     if wanted is None:
-        return Verdict.UNKNOWN
+        return AdviceVerdict.UNKNOWN
     if info.type not in RECREATABLE:
-        return Verdict.KEEP
+        return AdviceVerdict.KEEP
     if wanted > info.max_entries or (full and wanted == info.max_entries):
-        return Verdict.ENLARGE if wanted > info.max_entries else Verdict.KEEP
+        return AdviceVerdict.ENLARGE if wanted > info.max_entries else AdviceVerdict.KEEP
     long = watched.trend[-1][0] - watched.trend[0][0] >= LONG
-    return Verdict.SHRINK if long and wanted * _MUCH <= info.max_entries else Verdict.KEEP
+    return (
+        AdviceVerdict.SHRINK if long and wanted * _MUCH <= info.max_entries else AdviceVerdict.KEEP
+    )
 
 
 def _reasons(
-    watched: Watched, verdict: Verdict, peak: tuple[float, int], worst: int, *, full: bool
+    watched: Watched, verdict: AdviceVerdict, peak: tuple[float, int], worst: int, *, full: bool
 ) -> Iterator[str]:
     info, entries, now = watched.info, watched.entries, watched.trend[-1][0]
     span = now - watched.trend[0][0]
@@ -213,9 +215,9 @@ def _reasons(
         ago = duration(round(now - peak[0]))
         when = "now" if now == peak[0] else f"{ago} ago"
         yield f"Counted for {duration(round(span))}: at most {count(peak[1])} entries, {when}"
-    if verdict in {Verdict.ENLARGE, Verdict.SHRINK}:
+    if verdict in {AdviceVerdict.ENLARGE, AdviceVerdict.SHRINK}:
         yield f"{count(worst)} entries at its worst should fill no more than {TARGET:.0%}"
-    if verdict is Verdict.KEEP and info.max_entries and not full:
+    if verdict is AdviceVerdict.KEEP and info.max_entries and not full:
         yield f"{count(worst)} entries at its worst fill {share(worst, info.max_entries)}"
     if full and watched.evicted:
         came = f" of {watched.came:,.0f} that come" if watched.came is not None else ""
@@ -252,7 +254,7 @@ def memory_told(advice: Advice) -> str:
     now, wanted, free = advice.memory_now, advice.memory_wanted, advice.watched.memory_free
     if now is None:
         return ""
-    if wanted is None or advice.verdict is Verdict.KEEP:
+    if wanted is None or advice.verdict is AdviceVerdict.KEEP:
         return size(now)
     text = f"{size(now)} -> {size(wanted)}, both together {size(now + wanted)}"
     if free is not None:

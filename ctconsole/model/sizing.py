@@ -34,7 +34,7 @@ NEIGHBOURS: Final = "bpf-neigh-global-max"
 SOCKETS: Final = "bpf-sock-rev-map-max"
 
 
-class Share(NamedTuple):
+class SizingShare(NamedTuple):
     """A table that the rule sizes.
 
     Attributes:
@@ -50,15 +50,15 @@ class Share(NamedTuple):
     pins: tuple[str, ...]
 
 
-SHARES: Final[Mapping[str, Share]] = MappingProxyType(
+SHARES: Final[Mapping[str, SizingShare]] = MappingProxyType(
     {
-        TCP: Share(1 << 19, 1 << 17, 38 + 56, pins_sized_by(TCP)),
-        ANY: Share(1 << 18, 1 << 16, 38 + 56, pins_sized_by(ANY)),
-        NAT: Share(1 << 19, 1 << 17, 38 + 56, pins_sized_by(NAT)),
-        NEIGHBOURS: Share(
+        TCP: SizingShare(1 << 19, 1 << 17, 38 + 56, pins_sized_by(TCP)),
+        ANY: SizingShare(1 << 18, 1 << 16, 38 + 56, pins_sized_by(ANY)),
+        NAT: SizingShare(1 << 19, 1 << 17, 38 + 56, pins_sized_by(NAT)),
+        NEIGHBOURS: SizingShare(
             1 << 19, 1 << 17, 16 + 8, ("cilium_nodeport_neigh4", "cilium_nodeport_neigh6")
         ),
-        SOCKETS: Share(
+        SOCKETS: SizingShare(
             1 << 18, 1 << 16, 32 + 20, ("cilium_lb4_reverse_sk", "cilium_lb6_reverse_sk")
         ),
     }
@@ -80,7 +80,7 @@ def counted_pins() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SizingRule:
     """What an agent works its sizes out from.
 
     Attributes:
@@ -152,7 +152,7 @@ class Sizing:
         unknown: why there is no rule, or why it is assumed.
     """
 
-    rule: Rule | None = None
+    rule: SizingRule | None = None
     assumed: bool = False
     unknown: str = ""
 
@@ -200,7 +200,7 @@ def told(sizing: Sizing, info: MapInfo) -> SizingTold | None:
     return SizingTold(option, gives, given, text, warning)
 
 
-def _warning(info: MapInfo, rule: Rule, option: str, gives: int, *, given: bool) -> str:
+def _warning(info: MapInfo, rule: SizingRule, option: str, gives: int, *, given: bool) -> str:
     text = (
         f"The agent's next start re-creates {info.label} with {count(gives)} entries instead of "
         f"{count(info.max_entries)}, and every entry in it is lost"

@@ -14,7 +14,15 @@ from ctconsole.model.advice import Advice, Watched, advise
 from ctconsole.model.catalogue import Group, classify
 from ctconsole.model.ct.layout import lifetimes
 from ctconsole.model.ct.reading import Reading
-from ctconsole.model.sizing import DEFAULT_RATIO, RATIO, SHARES, Rule, Sizing, SizingTold, told
+from ctconsole.model.sizing import (
+    DEFAULT_RATIO,
+    RATIO,
+    SHARES,
+    Sizing,
+    SizingRule,
+    SizingTold,
+    told,
+)
 from ctconsole.model.spec import MapType
 from ctconsole.observe.source import is_conntrack
 from ctconsole.paths import GLOBALS
@@ -184,7 +192,7 @@ def sizing_of(facts: NodeFacts, *, own: bool) -> Sizing:
     from ctconsole.kernel.cpus import possible_cpus
     from ctconsole.kernel.procs import memory
 
-    rule = Rule(memory().total)
+    rule = SizingRule(memory().total)
     agent = facts.agent
     if own:
         return Sizing(rule, assumed=True, unknown=_OWN)
@@ -211,9 +219,9 @@ def sizing_of_files(ratio: float | None, memory: int) -> Sizing:
         return Sizing(unknown="the files do not tell the node's memory; --memory does")
     if ratio is None:
         unknown = "the files do not tell the agent's ratio"
-        return Sizing(Rule(memory, DEFAULT_RATIO), assumed=True, unknown=unknown)
+        return Sizing(SizingRule(memory, DEFAULT_RATIO), assumed=True, unknown=unknown)
     unknown = "whether somebody set the sizes is not in the files"
-    return Sizing(Rule(memory, ratio), assumed=True, unknown=unknown)
+    return Sizing(SizingRule(memory, ratio), assumed=True, unknown=unknown)
 
 
 def with_advice(plan: ResizePlan, state_dir: Path | None) -> ResizePlan:

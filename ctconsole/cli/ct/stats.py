@@ -10,7 +10,6 @@ import click
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.options import (
-    Seconds,
     bpf_root_option,
     check_now,
     filter_option,
@@ -18,6 +17,7 @@ from ctconsole.cli.options import (
     json_option,
     layout_option,
     now_option,
+    over_option,
 )
 
 if TYPE_CHECKING:
@@ -40,13 +40,7 @@ if TYPE_CHECKING:
 @from_dump_option
 @filter_option
 @now_option
-@click.option(
-    "--over",
-    "seconds",
-    type=Seconds(min=0.1, max=3600),
-    metavar="SECONDS",
-    help="Look twice, so long apart, and say what came, went and was evicted in between.",
-)
+@over_option("Look twice, so long apart, and say what came, went and was evicted in between.")
 @click.option(
     "--top", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many to name."
 )

@@ -10,12 +10,13 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import (
-    Seconds,
     bpf_root_option,
     check_now,
     from_dump_option,
     json_option,
+    memory_option,
     now_option,
+    over_option,
 )
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
@@ -30,18 +31,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @from_dump_option
-@click.option(
-    "--over",
-    "seconds",
-    type=Seconds(min=0.1, max=3600),
-    metavar="SECONDS",
-    help="Look twice, so long apart, to see how the tables grow and what full ones throw out.",
-)
-@click.option(
-    "--memory",
-    metavar="SIZE",
-    help="The memory of the node whose files these are, e.g. 32G, for Cilium's own rule.",
-)
+@over_option("Look twice, so long apart, to see how the tables grow and what full ones throw out.")
+@memory_option("for Cilium's own rule")
 @click.option(
     "--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
@@ -103,13 +94,13 @@ def advise(
 
 def _lines(one: Advised) -> Iterator[str]:
     """One table for people."""
-    from ctconsole.model.advice import Verdict, memory_told
+    from ctconsole.model.advice import AdviceVerdict, memory_told
     from ctconsole.model.units import count, duration
 
     found, info = one.advice, one.advice.watched.info
     most = f" of {count(info.max_entries)}" if info.max_entries else ""
     yield f"{cell(info.label)}: {count(found.watched.entries)}{most} entries, {found.state}"
-    if found.verdict is Verdict.KEEP:
+    if found.verdict is AdviceVerdict.KEEP:
         yield _line("size", f"{count(info.max_entries)} is enough")
     elif found.wanted is not None:
         yield _line("size", f"{count(found.wanted)} ({found.verdict})")

@@ -10,12 +10,13 @@ import click
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import (
-    Seconds,
     bpf_root_option,
     check_now,
     from_dump_option,
     json_option,
+    memory_option,
     now_option,
+    over_option,
 )
 from ctconsole.errors import UsageError
 
@@ -64,18 +65,8 @@ class QuestionWord(click.ParamType[str]):
 @click.command(name="explain")
 @click.argument("words", nargs=-1, metavar="[QUESTION]...", type=QuestionWord())
 @from_dump_option
-@click.option(
-    "--over",
-    "seconds",
-    type=Seconds(min=0.1, max=3600),
-    metavar="SECONDS",
-    help="Look twice, so long apart, to see how the tables grow and what full ones throw out.",
-)
-@click.option(
-    "--memory",
-    metavar="SIZE",
-    help="The memory of the node whose files these are, e.g. 32G, where no log of it tells.",
-)
+@over_option("Look twice, so long apart, to see how the tables grow and what full ones throw out.")
+@memory_option("where no log of it tells")
 @click.option(
     "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True
 )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ from ctconsole.manager.resize.back import WayBack
 from ctconsole.manager.resize.journal import Entry, Moving, Stage
 from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.sides import Side
+from ctconsole.manager.resize.stages import StageTimes
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.resize.waiting import Waiting
 from ctconsole.manager.running import Running, watch
@@ -35,7 +36,7 @@ from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager import switch
@@ -174,7 +175,7 @@ class _Resize:
         self._is_cancelled = watching.is_cancelled
         self._sides: list[Side] = []
         self._events: list[Event] = []
-        self._stages: dict[str, float] = {}
+        self._stages = StageTimes()
         self._gap = 0.0
         self._settled: float | None = None
         self._left_behind: dict[int, int] = {}
@@ -213,11 +214,11 @@ class _Resize:
             return self._report(failure, left, started)
 
     def _stage(self, stack: ExitStack) -> None:
-        with self._timed(Stage.STAGE):
+        with self._stages.timed(Stage.STAGE):
             self._write(Stage.STAGE)
             for one in self._plan.maps:
                 self._sides.append(stack.enter_context(Side.stage(self._gate, one)))
-        with self._timed("seed"):
+        with self._stages.timed("seed"):
             for side, one in zip(self._sides, self._plan.maps, strict=True):
                 missing = sum(one.dropped.values())
                 side.choose(missing, ct_now(self._plan.clock))
@@ -235,7 +236,7 @@ class _Resize:
 
     def _move_programs(self) -> None:
         self._write(Stage.SWITCH)
-        with self._timed(Stage.SWITCH):
+        with self._stages.timed(Stage.SWITCH):
             if self._options:
                 self._options.store(self._options.after)
             for side in self._sides:
@@ -283,12 +284,12 @@ class _Resize:
     def _settle(self) -> tuple[int, ...]:
         """Move the counts and let go of the old maps."""
         self._write(Stage.SETTLE)
-        with self._timed(Stage.SETTLE):
+        with self._stages.timed(Stage.SETTLE):
             for side in self._sides:
                 found = side.finish()
                 self._left_behind[side.old.info.id] = found.absent
         self._write(Stage.RELEASE)
-        with self._timed(Stage.RELEASE):
+        with self._stages.timed(Stage.RELEASE):
             left = users(*(side.old.info.id for side in self._sides), but=self._own)
             for side in self._sides:
                 side.release()
@@ -308,7 +309,7 @@ class _Resize:
 
     def _roll_back(self, why: str) -> tuple[str, tuple[int, ...]]:
         """Give the old maps their pins again, with what has come since; the failure in words."""
-        with self._timed(Stage.ROLL_BACK):
+        with self._stages.timed(Stage.ROLL_BACK):
             back = WayBack(self._sides, self._journal, self._switch, self._own)
             return back.go(
                 why,
@@ -345,14 +346,6 @@ class _Resize:
     def _cancel_point(self) -> None:
         if self._is_cancelled():
             raise CancelledError("The resize was cancelled")
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stages[stage] = time.perf_counter() - started
 
     def _swap_event(self, side: Side) -> Event:
         fields = {

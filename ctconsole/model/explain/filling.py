@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.model.advice import Verdict, memory_told
+from ctconsole.model.advice import AdviceVerdict, memory_told
 from ctconsole.model.ct.words import protocol_name
 from ctconsole.model.explain.answer import Answer, many, name_of, when_told
 from ctconsole.model.sizing import RATIO, memory_behind, option_sizing
@@ -223,13 +223,13 @@ def how_big(known: Known) -> Answer:
     answer = Answer()
     for table in known.tables:
         advice, name = table.advice, name_of(table)
-        if advice.verdict is Verdict.UNKNOWN:
+        if advice.verdict is AdviceVerdict.UNKNOWN:
             answer.lack(*(f"{name}: {_lacking(text)}" for text in advice.unknown))
             continue
         wanted = count(advice.wanted or 0)
-        verb = "is as it should be with" if advice.verdict is Verdict.KEEP else "should have"
+        verb = "is as it should be with" if advice.verdict is AdviceVerdict.KEEP else "should have"
         answer.say(f"{name} {verb} {wanted} entries: {advice.state}")
-        if advice.verdict is not Verdict.KEEP or (table.sizing and table.sizing.warning):
+        if advice.verdict is not AdviceVerdict.KEEP or (table.sizing and table.sizing.warning):
             answer.say(*(f"{name}: {text}" for text in advice.reasons))
             if memory := memory_told(advice):
                 answer.say(f"{name}: memory {memory}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.readers.logline import LONGEST_VALUE, LogLine, parse_line
+from ctconsole.model.readers.logline import LONGEST_VALUE, LogLine, parse_line, text_of
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _failure(line: LogLine) -> EventKind | None:
     """Whether a line says why an agent ends, or that something is wrong with a map."""
     if line.fatal:
         return EventKind.AGENT_FAILED
-    said = f"{line.message} {_str(line.fields.get('error'))}"
+    said = f"{line.message} {text_of(line.fields.get('error'))}"
     wrong = line.level is Level.ERROR and _ABOUT_MAPS.search(said[:LONGEST_VALUE])
     return EventKind.WARNING if wrong else None
 
@@ -285,10 +285,10 @@ def _event(
 def _subject(line: LogLine) -> str:
     """The map's pin or the endpoint a line is about."""
     for name in ("file-path", "filePath", "path", "bpfMapPath", "bpfMapName", "map"):
-        found = _str(line.fields.get(name))
+        found = text_of(line.fields.get(name))
         if found:
             return found
-    endpoint = _str(line.fields.get("endpointID"))
+    endpoint = text_of(line.fields.get("endpointID"))
     return f"endpoint {endpoint}" if endpoint else "cilium-agent"
 
 
@@ -333,7 +333,3 @@ def _as_number(value: object) -> Scalar:
 
 def _integer(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004 - 64 bits
-
-
-def _str(value: object) -> str:
-    return str(value) if isinstance(value, str | int) else ""

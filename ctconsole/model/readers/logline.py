@@ -143,8 +143,8 @@ def parse_line(line: str, newest: float | None = None) -> LogLine | None:
     found = _json_object(text) if text.startswith("{") else None
     for inner, when in _WRAPPERS:
         if found is not None and isinstance(found.get(inner), str):
-            carried.moment = carried.moment or _str(found.get(when))
-            carried.writer = carried.writer or _str(found.get("_HOSTNAME"))
+            carried.moment = carried.moment or text_of(found.get(when))
+            carried.writer = carried.writer or text_of(found.get("_HOSTNAME"))
             text = found[inner].strip()
             found = _json_object(text) if text.startswith("{") else None
     if found is None:
@@ -153,9 +153,9 @@ def parse_line(line: str, newest: float | None = None) -> LogLine | None:
     if not isinstance(message, str) or not message:
         return None
     # slog writes a level above its own four as ERROR+8.
-    level, _, above = _str(found.get("level")).lower().partition("+")
+    level, _, above = text_of(found.get("level")).lower().partition("+")
     kept = [(name, value) for name, value in found.items() if name not in _HEAD]
-    time = _moment(_str(found.get("time") or found.get("ts")) or carried.moment)
+    time = _moment(text_of(found.get("time") or found.get("ts")) or carried.moment)
     no_year = time is None and bool(carried.syslog)
     return LogLine(
         time=_without_year(carried.syslog, newest) if no_year else time,
@@ -255,5 +255,6 @@ def _without_year(text: str, newest: float | None) -> float | None:
     return None
 
 
-def _str(value: object) -> str:
+def text_of(value: object) -> str:
+    """A field of a line as text; empty for one that is neither text nor a number."""
     return str(value) if isinstance(value, str | int) else ""

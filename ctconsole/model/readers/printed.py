@@ -381,11 +381,6 @@ LISTS: Final = (
 """Every list that can be read from its text."""
 
 
-def list_of(head: str) -> PrintedList | None:
-    """Which list the beginning of a text is of; None for none."""
-    return next((one for one in LISTS if one.head.search(head)), None)
-
-
 def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list[Printed]:
     """Read a list: one for each node that the text names.
 

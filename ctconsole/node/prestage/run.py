@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import AgentError, CtconsoleError, UsageError
@@ -26,6 +26,7 @@ from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.resize.journal import Entry, Foreign, Stage, journal_of
 from ctconsole.manager.resize.report import ResizeReport
 from ctconsole.manager.resize.run import LATER, CancelledError, moving
+from ctconsole.manager.resize.stages import StageTimes
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.model.catalogue import option_of
 from ctconsole.model.event import EventKind, Level
@@ -37,7 +38,7 @@ from ctconsole.node.prestage.settings import put_back, write
 from ctconsole.node.prestage.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.resize.journal import Journal
@@ -117,7 +118,7 @@ class _Prestage:
         self._journal: Journal = journal_of(plan.folder)
         self._tables: list[Table] = []
         self._events: list[Event] = []
-        self._stages: dict[str, float] = {}
+        self._stages = StageTimes()
         self._notes = [Row("layout", layouts_told(plan.resize))]
         self._hand_over_began = 0.0
         self._undo: Undoable | None = None
@@ -158,11 +159,11 @@ class _Prestage:
     def _stage(self, stack: ExitStack) -> None:
         self._journal.write(self._entry(Stage.STAGE))
         self._tell(f"{Stage.STAGE}: the new map is made and gets every entry")
-        with self._timed(Stage.STAGE):
+        with self._stages.timed(Stage.STAGE):
             for one in self._plan.resize.maps:
                 made = Table.stage(self._gate, one, self._plan.resize.clock)
                 self._tables.append(stack.enter_context(made))
-        with self._timed("seed"):
+        with self._stages.timed("seed"):
             for table, one in zip(self._tables, self._plan.resize.maps, strict=True):
                 table.side.choose(sum(one.dropped.values()), ct_now(self._plan.resize.clock))
                 self._cancel_point()
@@ -174,7 +175,7 @@ class _Prestage:
     def _hand_over(self, restart: Restart) -> None:
         """Let the agent find the new maps, and wait until its programs use them."""
         self._journal.write(self._entry(Stage.SWITCH))
-        with self._timed("hand over"):
+        with self._stages.timed("hand over"):
             write(self._plan.settings)
             for table in self._tables:
                 table.side.take_pin()
@@ -246,11 +247,11 @@ class _Prestage:
         self._notes.append(self._agent_told())
         self._journal.write(self._entry(Stage.SETTLE))
         self._tell(f"{Stage.SETTLE}: the counts are moved")
-        with self._timed(Stage.SETTLE):
+        with self._stages.timed(Stage.SETTLE):
             for table in self._tables:
                 table.finish()
         self._journal.write(self._entry(Stage.RELEASE))
-        with self._timed(Stage.RELEASE):
+        with self._stages.timed(Stage.RELEASE):
             for table in self._tables:
                 table.side.release()
             self._put_back_unused()
@@ -303,7 +304,7 @@ class _Prestage:
         self._journal.write(self._entry(Stage.ROLL_BACK))
         self._tell(f"{Stage.ROLL_BACK}: everything goes back to the old map")
         stays = []
-        with self._timed(Stage.ROLL_BACK):
+        with self._stages.timed(Stage.ROLL_BACK):
             for one in self._plan.settings:
                 if one.file is None:
                     stays.append(f"to undo your own part, {one.undo}")
@@ -346,14 +347,6 @@ class _Prestage:
     def _cancel_point(self) -> None:
         if self._is_cancelled():
             raise CancelledError("It was cancelled before the agent was restarted")
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stages[stage] = time.perf_counter() - started
 
     def _report(self, failure: str) -> ResizeReport:
         left = {one for table in self._tables for one in table.programs}

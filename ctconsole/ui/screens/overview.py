@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from ctconsole.model.advice import Verdict, Watched, advise
+from ctconsole.model.advice import AdviceVerdict, Watched, advise
 from ctconsole.model.units import count, duration
 from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
@@ -64,7 +64,7 @@ def _prospect(row: MapRow, sample: Sample) -> str:
     elif advice.full_in is not None and advice.grown is not None:
         rate = f"{advice.grown.rate:+,.0f}/s"
         text = f", at {rate} it is full in about {duration(round(advice.full_in))}"
-    if advice.verdict is Verdict.ENLARGE:
+    if advice.verdict is AdviceVerdict.ENLARGE:
         text += f"; {count(advice.wanted or 0)} entries are advised"
     return text
 

@@ -17,8 +17,8 @@ from ctconsole.kernel.counting import count_tables
 from ctconsole.kernel.procs import memory
 from ctconsole.lab.foreign_agent import TCP_MAX
 from ctconsole.manager.bpfmap import open_or_create_map
-from ctconsole.model.advice import Verdict
-from ctconsole.model.sizing import Rule
+from ctconsole.model.advice import AdviceVerdict
+from ctconsole.model.sizing import SizingRule
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.advising import advise_node
 from ctconsole.paths import GLOBALS
@@ -58,7 +58,7 @@ def test_a_table_is_sized_by_its_past(full: BpfMap, bpffs: Path, tmp_path: Path)
     # 2,000 came in the two minutes since the drop; as many again, at 70 %.
     assert advice.grown is not None
     assert advice.grown.rate == pytest.approx(2000 / 120, rel=0.05)
-    assert (advice.verdict, advice.wanted) == (Verdict.ENLARGE, 8192)
+    assert (advice.verdict, advice.wanted) == (AdviceVerdict.ENLARGE, 8192)
     assert advice.memory_now == full.info.memlock
     assert not advice.unknown
 
@@ -113,6 +113,6 @@ def test_a_foreign_agents_next_start_is_foretold(gate: Gate, bpffs: Path, tmp_pa
         node.agent.configure(TCP_MAX, 0)
         [found] = advise_node(bpffs, [NAME])
         assert found.sizing is not None
-        assert found.sizing.gives == Rule(memory().total).sizes()[TCP_MAX]
+        assert found.sizing.gives == SizingRule(memory().total).sizes()[TCP_MAX]
         assert "bpf-map-dynamic-size-ratio 0.0025 of" in found.sizing.text
         assert "every entry in it is lost" in found.sizing.warning

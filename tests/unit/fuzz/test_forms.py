@@ -13,7 +13,7 @@ from ctconsole.model.readers import documents, node_text
 from ctconsole.model.readers.ct_items import read_ct_items
 from ctconsole.model.readers.ct_text import read_ct_text
 from ctconsole.model.readers.lines import Sort, plain, unprefixed, whose_section
-from ctconsole.model.readers.printed import LISTS, list_of, read_printed
+from ctconsole.model.readers.printed import LISTS, read_printed
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_maps import told_maps
 from tests.support.mutations import mutations
@@ -100,7 +100,6 @@ def test_lists_and_texts_of_a_node() -> None:
         for one in LISTS:
             for found in read_printed([text], one, "x"):
                 assert all(set(row) <= {*found.columns, "endpoint"} for row in found.rows)
-        list_of(words)
         node_text.read_status(words)
         node_text.read_map_list(words)
         node_text.read_metrics(words)

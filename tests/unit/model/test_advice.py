@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.model.advice import Verdict, Watched, advise, fits, memory_told
+from ctconsole.model.advice import AdviceVerdict, Watched, advise, fits, memory_told
 from ctconsole.model.fill import full_in, growth
 from ctconsole.model.spec import MapInfo, MapType
 
@@ -57,7 +57,7 @@ def test_what_does_not_grow_is_never_full() -> None:
 
 def test_a_table_that_fills_up_is_told_when_and_what_it_needs() -> None:
     found = advise(Watched(CT4, grown(440_133, 455_133, 470_133), cpus=2, memory_free=1 << 30))
-    assert found.verdict is Verdict.ENLARGE
+    assert found.verdict is AdviceVerdict.ENLARGE
     # As many again as came in the two minutes, at 70 %: 714,476, and the next power of two.
     assert found.wanted == 1 << 20
     assert found.grown == pytest.approx((250, 120))
@@ -80,7 +80,7 @@ def test_a_new_map_that_has_no_room_is_told() -> None:
 
 def test_a_table_with_room_stays_as_it_is() -> None:
     found = advise(Watched(CT4, grown(100_000, 100_000), cpus=2))
-    assert (found.verdict, found.wanted, found.full) == (Verdict.KEEP, 524_288, False)
+    assert (found.verdict, found.wanted, found.full) == (AdviceVerdict.KEEP, 524_288, False)
     assert found.line == "cilium_ct4_global: 19.1% full"
 
 
@@ -110,16 +110,16 @@ def test_a_full_hash_refuses() -> None:
 
 def test_a_smaller_size_is_thought_of_after_a_day_only() -> None:
     quiet = grown(10_000, 9000, every=DAY / 2)
-    assert advise(Watched(CT4, quiet, cpus=2)).verdict is Verdict.KEEP
+    assert advise(Watched(CT4, quiet, cpus=2)).verdict is AdviceVerdict.KEEP
     watched = Watched(CT4, grown(10_000, 9000, 9500, every=DAY / 2), cpus=2)
     found = advise(watched)
-    assert (found.verdict, found.wanted) == (Verdict.SHRINK, 16_384)
+    assert (found.verdict, found.wanted) == (AdviceVerdict.SHRINK, 16_384)
 
 
 def test_growth_is_not_carried_further_than_it_was_seen() -> None:
     # 1,000 in a minute would be 1.4 million in a day; one more minute of it is all that is held.
     found = advise(Watched(CT4, grown(200_000, 201_000), cpus=2))
-    assert found.verdict is Verdict.KEEP
+    assert found.verdict is AdviceVerdict.KEEP
 
 
 def test_what_has_expired_calls_for_the_collector() -> None:
@@ -137,5 +137,5 @@ def test_what_is_not_known_is_said() -> None:
     )
     nameless = MapInfo(1, "cilium_ct4_glob", MapType.LRU_HASH, 14, 56, 0)
     found = advise(Watched(nameless, grown(5), cpus=0))
-    assert (found.verdict, found.wanted, found.memory_now) == (Verdict.UNKNOWN, None, None)
+    assert (found.verdict, found.wanted, found.memory_now) == (AdviceVerdict.UNKNOWN, None, None)
     assert found.unknown == ("Its maximum is not known: the files have its entries, not its size",)

@@ -14,8 +14,8 @@ from ctconsole.model.sizing import (
     SOCKETS,
     TCP,
     WHOLE,
-    Rule,
     Sizing,
+    SizingRule,
     memory_behind,
     option_sizing,
     told,
@@ -46,33 +46,33 @@ def table(max_entries: int, name: str = "cilium_ct4_global") -> MapInfo:
 def test_sizes_are_shared_out_as_ciliums_own_tests_have_them(
     memory: int, tcp: int, other: int, nat: int
 ) -> None:
-    sizes = Rule(memory, whole=OF_CILIUMS_TESTS).sizes()
+    sizes = SizingRule(memory, whole=OF_CILIUMS_TESTS).sizes()
     wanted = {TCP: tcp, ANY: other, NAT: nat, NEIGHBOURS: nat, SOCKETS: other}
     assert sizes == wanted
 
 
 def test_a_huge_ratio_is_held_at_the_limit() -> None:
-    assert set(Rule(16 * GIB, 0.98).sizes().values()) == {1 << 24}
+    assert set(SizingRule(16 * GIB, 0.98).sizes().values()) == {1 << 24}
 
 
 def test_a_size_that_somebody_set_is_kept_and_translations_follow_it() -> None:
     given = {TCP: 524288, ANY: 262144}
-    sizes = Rule(128 * GIB, given=given, whole=OF_CILIUMS_TESTS).sizes()
+    sizes = SizingRule(128 * GIB, given=given, whole=OF_CILIUMS_TESTS).sizes()
     assert sizes == {**given, NAT: 524288, NEIGHBOURS: 524288, SOCKETS: 607062}
 
 
 def test_an_option_of_zero_is_none() -> None:
-    assert Rule(16 * GIB, given={TCP: 0}).sizes() == Rule(16 * GIB).sizes()
+    assert SizingRule(16 * GIB, given={TCP: 0}).sizes() == SizingRule(16 * GIB).sizes()
 
 
 def test_without_a_ratio_the_defaults_hold() -> None:
-    assert Rule(16 * GIB, 0.0).sizes()[TCP] == 524288
+    assert SizingRule(16 * GIB, 0.0).sizes()[TCP] == 524288
 
 
 def test_shares_of_a_distributed_table_are_whole() -> None:
-    sizes = Rule(30 * GIB, cpus=48).sizes()
+    sizes = SizingRule(30 * GIB, cpus=48).sizes()
     assert all(size % 48 == 0 for size in sizes.values())
-    assert Rule(16 * GIB, 0.98, cpus=48).sizes()[TCP] == (1 << 24) // 48 * 48
+    assert SizingRule(16 * GIB, 0.98, cpus=48).sizes()[TCP] == (1 << 24) // 48 * 48
 
 
 @pytest.mark.parametrize("size", [260580, 263725, 287994, 131073])
@@ -80,7 +80,7 @@ def test_the_memory_behind_a_size_leads_back_to_it(size: int) -> None:
     between = memory_behind(TCP, size, 0.0025)
     assert between is not None
     middle = sum(between) // 2
-    assert Rule(middle).sizes()[TCP] == size
+    assert SizingRule(middle).sizes()[TCP] == size
     assert between[1] - between[0] < 200_000
 
 
@@ -95,7 +95,7 @@ def test_each_map_has_the_option_that_sizes_it() -> None:
     assert option_sizing("cilium_lxc") is None
 
 
-RULE = Sizing(Rule(30_064_771_072))
+RULE = Sizing(SizingRule(30_064_771_072))
 
 
 def test_a_restart_is_warned_of_where_the_memory_has_changed() -> None:
@@ -117,7 +117,7 @@ def test_a_size_as_the_rule_gives_it_is_no_news() -> None:
 
 
 def test_a_changed_option_is_named_as_what_re_creates() -> None:
-    rule = replace(Rule(30 * GIB), given={TCP: 1 << 20})
+    rule = replace(SizingRule(30 * GIB), given={TCP: 1 << 20})
     found = told(Sizing(rule), table(263_725))
     assert found is not None
     assert found.given
@@ -126,7 +126,7 @@ def test_a_changed_option_is_named_as_what_re_creates() -> None:
 
 
 def test_what_is_only_assumed_is_never_warned_of() -> None:
-    sizing = Sizing(Rule(30_064_771_072), assumed=True, unknown="no agent runs")
+    sizing = Sizing(SizingRule(30_064_771_072), assumed=True, unknown="no agent runs")
     found = told(sizing, table(260_580))
     assert found is not None
     assert not found.warning
