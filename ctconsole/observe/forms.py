@@ -39,7 +39,7 @@ from ctconsole.observe.offline_nodes import folder_of, is_debuginfo, is_show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ctconsole.model.readers.ct_text import CtListing
+    from ctconsole.model.readers.ct_entries import CtListing
     from ctconsole.model.readers.documents import Item
     from ctconsole.model.readers.node_text import NodeText
     from ctconsole.model.readers.printed import PrintedList

@@ -26,7 +26,7 @@ from ctconsole.model.ct.layout import (
     TcpFlag,
     value_dtype,
 )
-from ctconsole.model.readers.ct_text import CtListing, last_of_each
+from ctconsole.model.readers.ct_entries import CtListing, last_of_each
 from ctconsole.model.readers.lines import MOST_TOLD, Told
 from ctconsole.model.readers.text_clock import TextClock
 from ctconsole.model.whose import MOST_NODES, Named, Whose
