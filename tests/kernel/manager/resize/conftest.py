@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,3 +43,16 @@ def owner(gate: Gate, pin: Path) -> Iterator[ProgramOwner]:
     made = ProgramOwner(gate, pin)
     yield made
     made.close()
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """This thread and those it starts stay on one CPU.
+
+    Each CPU has lists of its own of an LRU map's entries: what one of them stored last is spared
+    by all that others store (kernel/bpf/bpf_lru_list.c).
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)

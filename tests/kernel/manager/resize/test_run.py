@@ -76,6 +76,7 @@ def test_what_programs_write_meanwhile_is_carried_and_counted_once(
     assert packets(after) == 3 * (1130 + 10)
 
 
+@pytest.mark.usefixtures("one_cpu")
 def test_busy_connections_outlive_a_flood_after_the_resize(
     gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal
 ) -> None:
@@ -88,9 +89,11 @@ def test_busy_connections_outlive_a_flood_after_the_resize(
     with BpfMap.open(pin) as live:
         mapwrite.update_batch(gate, live, *ct4_rows(3000, lifetime=ktime(), first=10_000))
     left = set(entries_at(pin))
-    assert {key.tobytes() for key in busy[0]} <= left
-    # Nor were the others marked as used by having been carried.
-    assert not {key.tobytes() for key in ct4_rows(300, lifetime=0)[0]} & left
+    kept = {key.tobytes() for key in busy[0]}
+    assert kept <= left
+    # Nor were the others marked as used by having been carried: two in five would then be left.
+    others = {key.tobytes() for key in ct4_rows(1000, lifetime=0)[0]} - kept
+    assert len(others & left) <= len(others) // 10
 
 
 def test_the_gap_reaches_from_one_pass_to_the_end_of_the_next(
