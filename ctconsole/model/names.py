@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.ct.layout import LAYOUTS, Layout
-from ctconsole.model.records.data import (
+from ctconsole.model.records.spec import RecordKind
+from ctconsole.model.records.structs import (
     ENDPOINT_F_HOST,
     ENDPOINT_KEY_IPV4,
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
 )
-from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:

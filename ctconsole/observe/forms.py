@@ -17,18 +17,19 @@ from ctconsole.model.raw import Raw
 from ctconsole.model.readers import documents, node_text
 from ctconsole.model.readers.ct_items import read_ct_items
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
-from ctconsole.model.readers.dump import (
+from ctconsole.model.readers.dump import read_dump
+from ctconsole.model.readers.dump_forms import (
     is_decoded,
     is_missing,
     looks_like_dump,
     map_name_of,
-    read_dump,
     tool_error,
 )
 from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
 from ctconsole.model.readers.dump_show import looks_like_show
 from ctconsole.model.readers.lines import LONGEST_TOLD, Told, lines, sort_of
-from ctconsole.model.readers.printed import LISTS, read_printed
+from ctconsole.model.readers.printed import read_printed
+from ctconsole.model.readers.printed_lists import LISTS
 from ctconsole.model.records import data as record_data
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from ctconsole.model.readers.ct_entries import CtListing
     from ctconsole.model.readers.documents import Item
     from ctconsole.model.readers.node_text import NodeText
-    from ctconsole.model.readers.printed import PrintedList
+    from ctconsole.model.readers.printed_lists import PrintedList
     from ctconsole.model.readers.text_clock import TextClock
     from ctconsole.model.whose import Whose
     from ctconsole.observe.gathered import FoundFile, Gathered

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.model.readers.dump import is_missing
+from ctconsole.model.readers.dump_forms import is_missing
 from ctconsole.model.readers.lines import MOST_TOLD, Sort
 from ctconsole.model.text.safe import cell
 from ctconsole.observe.archive import taken

@@ -15,7 +15,7 @@ import numpy as np
 
 from ctconsole.model.ct.layout import Layout, since
 from ctconsole.model.records.columns import either_address
-from ctconsole.model.records.data import (
+from ctconsole.model.records.structs import (
     ENDPOINT_KEY_IPV4,
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,

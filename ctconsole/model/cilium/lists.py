@@ -13,7 +13,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ctconsole.model.ct.layout import LAYOUTS, Layout, since
-from ctconsole.model.records.data import ENDPOINT_F_HOST, ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6
+from ctconsole.model.records.structs import (
+    ENDPOINT_F_HOST,
+    ENDPOINT_KEY_IPV4,
+    ENDPOINT_KEY_IPV6,
+)
 from ctconsole.model.text.addresses import address_text
 from ctconsole.model.text.tabwriter import two_columns
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.model.cilium.lists import go_json, protocol
 from ctconsole.model.ct.layout import Layout, since
-from ctconsole.model.records.data import POLICY_STATIC_PREFIX
 from ctconsole.model.records.policy_counters import NOT_COUNTED
+from ctconsole.model.records.structs import POLICY_STATIC_PREFIX
 from ctconsole.model.text.tabwriter import aligned
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ctconsole.errors import UsageError
 from ctconsole.model.cilium.lists import protocol
 from ctconsole.model.ct.layout import Layout, since
-from ctconsole.model.records.data import IPCACHE_STATIC_PREFIX
 from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
 from ctconsole.model.records.spec import RecordKind
+from ctconsole.model.records.structs import IPCACHE_STATIC_PREFIX
 from ctconsole.model.text.addresses import address_text
 from ctconsole.model.text.tabwriter import two_columns
 

@@ -13,7 +13,8 @@ from ctconsole.model.whose import called
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ctconsole.model.readers.printed import Printed, Row, Value
+    from ctconsole.model.readers.printed import Printed
+    from ctconsole.model.readers.printed_lists import Row, Value
 
 
 def render_printed_table(one: Printed) -> Iterator[str]:

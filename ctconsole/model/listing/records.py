@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.records.columns import columns, native
-from ctconsole.model.records.data import ENDPOINT_KEY_IPV6
 from ctconsole.model.records.spec import Form
+from ctconsole.model.records.structs import ENDPOINT_KEY_IPV6
 from ctconsole.model.text.cells import CSV, JSON, Style, padding
 from ctconsole.model.text.chunks import in_chunks
 from ctconsole.model.text.columns import TextColumn, join, literal

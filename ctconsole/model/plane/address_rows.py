@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.model.plane.encode import StoredRows, family_key, key_of, value_of
 from ctconsole.model.plane.policy import IDENTITIES
-from ctconsole.model.records.data import ENDPOINT_F_HOST, IPCACHE_STATIC_PREFIX
+from ctconsole.model.records.structs import ENDPOINT_F_HOST, IPCACHE_STATIC_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Rows for Cilium's maps, encoded with the dtypes of `ctconsole.model.records.data`."""
+"""Rows for Cilium's maps, encoded with the dtypes of `ctconsole.model.records.structs`."""
 
 from __future__ import annotations
 

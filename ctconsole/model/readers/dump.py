@@ -4,25 +4,26 @@ Half a million entries are 250 MB of JSON, so the file is read in blocks and a b
 entries of one map all have the same length, and only their hexadecimal digits differ. Whatever
 is not exactly like the entry before it is read alone, and what is no entry at all is damage: it
 is remembered with its offset, and reading goes on at the next thing that looks like an entry.
-
-Source of the formats: ``tools/bpf/bpftool/map.c`` of Linux 6.1 and dumps made with it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from ctconsole.errors import FormatError
+from ctconsole.model.readers.dump_forms import FLAVOURS, MARKERS, map_name_of
 from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Told, sort_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
+
+    from ctconsole.model.readers.dump_forms import Flavour
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -39,70 +40,10 @@ _LONGEST_START: Final = 1 << 20
 MOST_DAMAGE: Final = 1000
 """Damaged places of a file that are remembered; there may be as many as there are bytes."""
 
-# Possessive and unambiguous throughout: a damaged file must not make a pattern try again.
-_ANNOTATIONS = rb"(?:\s|\#[^\n]*\n|`+[^\n]*\n)*+"
-_HEX_LIST = rb'\s*+("0x[0-9a-fA-F]{2}"(?:\s*+,\s*+"0x[0-9a-fA-F]{2}")*+)\s*+\]'
-_HEX_TEXT = rb"((?:[0-9a-f]{2}\s*+)++)"
-
-
-class _Flavour(NamedTuple):
-    """One way of writing entries: patterns, and what starts an entry when looking for one."""
-
-    entry: re.Pattern[bytes]
-    failed: re.Pattern[bytes]
-    begin: re.Pattern[bytes]
-    between: re.Pattern[bytes]
-    end: re.Pattern[bytes]
-    close: re.Pattern[bytes]
-    digits: re.Pattern[bytes]
-    marker: bytes
-
-
-_JSON: Final = _Flavour(
-    entry=re.compile(
-        rb'\{\s*"key"\s*:\s*\[' + _HEX_LIST + rb'\s*,\s*"value"\s*:\s*\[' + _HEX_LIST + rb"\s*"
-        rb'(?:\}|,\s*"formatted"\s*:\s*(?=\{))'
-    ),
-    failed=re.compile(
-        rb'\{\s*"key"\s*:\s*\[' + _HEX_LIST + rb'\s*,\s*"value"\s*:\s*'
-        rb'\{\s*"error"\s*:\s*"[^"\n]{0,200}"\s*\}\s*\}'
-    ),
-    begin=re.compile(_ANNOTATIONS + rb"\[\s*"),
-    between=re.compile(rb"[\s,]*"),
-    end=re.compile(rb"\s*\]\s*" + _ANNOTATIONS + rb"\Z"),
-    close=re.compile(rb"\s*\]"),
-    digits=re.compile(rb"(?<=0x)[0-9a-fA-F]{2}"),
-    marker=b'{"key"',
-)
-_PLAIN: Final = _Flavour(
-    entry=re.compile(rb"key:\s*" + _HEX_TEXT + rb"value:\s*" + _HEX_TEXT),
-    failed=re.compile(rb"key:\s*" + _HEX_TEXT + rb"value:\s*[^\n]*[^\s0-9a-f][^\n]*\n"),
-    begin=re.compile(_ANNOTATIONS),
-    between=re.compile(rb"\s*"),
-    end=re.compile(rb"\s*Found \d+ elements?\s*" + _ANNOTATIONS + rb"\Z"),
-    close=re.compile(rb"\s*Found \d+ elements?"),
-    digits=re.compile(rb"[0-9a-f]{2}"),
-    marker=b"key:",
-)
-_FLAVOURS: Final = (_JSON, _PLAIN)
-_MARKERS: Final = {
-    _JSON.marker: re.compile(rb'\{\s*"key"\s*:'),
-    _PLAIN.marker: re.compile(rb"\bkey:"),
-}
 _HEX: Final = re.compile(rb'"0x|"key"|"value"|^(?:[0-9a-f]{2} ){2}', re.MULTILINE)
 _FOUND: Final = re.compile(r"Found \d+ elements?")
 _NAMED: Final = re.compile(r"\bdump pinned \S*?/(cilium_[A-Za-z0-9_]+)")
 _BRACES: Final = re.compile(rb"[{}]")
-_TOOL_ERROR: Final = re.compile(
-    _ANNOTATIONS + rb'(?:\{"error":\s*"(?P<json>[^"\n]{1,1000})"|Error: (?P<plain>[^\n]{1,1000})|'
-    rb"> Error while running [^\n]{1,1000}:  (?P<tool>[^\n]{1,1000})|"
-    rb"(?P<shell>bash: [^\n]{1,1000}|exec timeout))"
-)
-_SAID: Final = re.compile(rb"^(?:Error|ERROR|error): ([^\n]{1,1000})", re.MULTILINE)
-_DECODED: Final = re.compile(
-    _ANNOTATIONS + rb'\[\s*\{\s*"key"\s*:\s*(?:\{\s*"|-?\d+\s*,\s*"values?"\s*:)'
-)
-_NO_SUCH_MAP: Final = "No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,61 +95,6 @@ class Dump:
         )
 
 
-def map_name_of(file_name: str) -> str:
-    """The map a dump file's name speaks of, as bpftool users, sysdumps and bugtool name files.
-
-    ``cilium_ct4_global.bpftool.json`` and
-    ``bpftool-map-dump-pinned--sys-fs-bpf-tc-globals-cilium_ct4_global.md`` both speak of
-    ``cilium_ct4_global``; a name without ``cilium_`` is taken up to its first dot.
-    """
-    found = re.search(r"cilium_[A-Za-z0-9_]+", file_name)
-    return found.group() if found else file_name.split(".", 1)[0]
-
-
-def tool_error(head: bytes) -> str | None:
-    """What went wrong, where a file holds a tool's error instead of entries; None for others.
-
-    bugtool runs its commands for maps that the node may not have, and keeps what they print
-    (``writeCmdToFile`` of ``bugtool/cmd/root.go``).
-
-    Args:
-        head: the beginning of the file.
-    """
-    found = _TOOL_ERROR.match(head)
-    if not found:
-        return None
-    if found["tool"]:
-        # How a command ended says less than what it said.
-        found = _SAID.search(head, found.end()) or found
-    return next(text for text in found.groups() if text).strip().decode("utf-8", "replace")
-
-
-def looks_like_dump(head: bytes) -> bool:
-    """Whether there is an entry among the first lines of a file.
-
-    Args:
-        head: the beginning of the file.
-    """
-    return any(flavour.entry.search(head) or flavour.failed.search(head) for flavour in _FLAVOURS)
-
-
-def is_decoded(head: bytes) -> bool:
-    """Whether bpftool has put a map's fields in the place of its bytes.
-
-    So it does for maps with BTF where ``-j`` is not given (``do_dump_btf`` of its ``map.c``), and
-    what a field was called in one release does not tell where another has it.
-
-    Args:
-        head: the beginning of the file.
-    """
-    return _DECODED.match(head) is not None
-
-
-def is_missing(error: str) -> bool:
-    """Whether a tool's error says that there is no such map."""
-    return error.endswith((_NO_SUCH_MAP, _NO_SUCH_MAP.lower()))
-
-
 def read_dump(blocks: Iterable[bytes], source: str) -> Dump:
     """Read a dump.
 
@@ -246,7 +132,7 @@ class _Reader:
         self._text = b""
         self._offset = 0
         self._lines = 0
-        self._flavour: _Flavour | None = None
+        self._flavour: Flavour | None = None
         self._lost = False
 
     @property
@@ -288,17 +174,17 @@ class _Reader:
         """Find out the flavour once there is enough text; returns where the entries begin."""
         if len(self._text) < LARGEST_ENTRY and not final:
             return 0
-        for flavour in (_JSON, _PLAIN):
+        for flavour in FLAVOURS:
             begin = flavour.begin.match(self._text)
             if begin and (
                 flavour.end.match(self._text, begin.end())
-                or _MARKERS[flavour.marker].match(self._text, begin.end())
+                or MARKERS[flavour.marker].match(self._text, begin.end())
             ):
                 self._flavour = flavour
                 self._say(0, self._text[: begin.end()])
                 return begin.end()
-        for flavour in (_JSON, _PLAIN):
-            if found := _MARKERS[flavour.marker].search(self._text, 0, LARGEST_ENTRY):
+        for flavour in FLAVOURS:
+            if found := MARKERS[flavour.marker].search(self._text, 0, LARGEST_ENTRY):
                 self._flavour = flavour
                 before = self._text[: found.start()]
                 if _HEX.search(before):
@@ -322,7 +208,7 @@ class _Reader:
             number += 1
             at += len(line) + 1
 
-    def _ended(self, flavour: _Flavour, position: int) -> bool:
+    def _ended(self, flavour: Flavour, position: int) -> bool:
         """Whether nothing but other tools' lines follows the end of the entries here."""
         rest = self._text[position:]
         close = flavour.close.match(rest)
@@ -331,11 +217,11 @@ class _Reader:
         self._say(position, rest)
         return True
 
-    def _between(self, flavour: _Flavour, position: int) -> int:
+    def _between(self, flavour: Flavour, position: int) -> int:
         found = flavour.between.match(self._text, position)
         return found.end() if found else position
 
-    def _entry(self, flavour: _Flavour, position: int, *, final: bool) -> int | None:
+    def _entry(self, flavour: Flavour, position: int, *, final: bool) -> int | None:
         """Read the entry here and all like it after it; None where more text is needed."""
         text = self._text
         found = flavour.entry.match(text, position)
@@ -351,9 +237,9 @@ class _Reader:
             return None
         return self._resync(flavour, position, final=final)
 
-    def _resync(self, flavour: _Flavour, position: int, *, final: bool) -> int | None:
+    def _resync(self, flavour: Flavour, position: int, *, final: bool) -> int | None:
         """Note damage here and return where the next entry seems to begin."""
-        marker = _MARKERS[flavour.marker]
+        marker = MARKERS[flavour.marker]
         found = marker.search(self._text, position + 1)
         if final and not found and self._ended(flavour, position):
             self._text = b""
@@ -374,7 +260,7 @@ class _Reader:
         if len(self.damage) < MOST_DAMAGE:
             self.damage.append(Damage(self._offset + position, reason))
 
-    def _rows(self, flavour: _Flavour, found: re.Match[bytes], end: int) -> int:
+    def _rows(self, flavour: Flavour, found: re.Match[bytes], end: int) -> int:
         """Keep an entry and those after it that differ in their digits only."""
         start = found.start()
         key_at = _digit_columns(flavour, found, 1)
@@ -435,7 +321,7 @@ def _end_of(found: re.Match[bytes], text: bytes) -> int | None:
     return None
 
 
-def _digit_columns(flavour: _Flavour, found: re.Match[bytes], group: int) -> npt.NDArray[np.intp]:
+def _digit_columns(flavour: Flavour, found: re.Match[bytes], group: int) -> npt.NDArray[np.intp]:
     """Where the first digits of a list's bytes stand, from the entry's start."""
     start, end = found.span(group)
     columns = [match.start() for match in flavour.digits.finditer(found.string, start, end)]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
-from ctconsole.model.readers.dump import MOST_DAMAGE, Damage, map_name_of
+from ctconsole.model.readers.dump import MOST_DAMAGE, Damage
+from ctconsole.model.readers.dump_forms import map_name_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -10,13 +10,13 @@ import numpy as np
 from ctconsole.model.ct.cells import protocols
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.packets.reasons import direction_name, file_name, reason_name
-from ctconsole.model.records.data import (
+from ctconsole.model.records.service_flags import flag_texts
+from ctconsole.model.records.spec import Form
+from ctconsole.model.records.structs import (
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
     POLICY_STATIC_PREFIX,
 )
-from ctconsole.model.records.service_flags import flag_texts
-from ctconsole.model.records.spec import Form
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.cells import CSV, optional
 from ctconsole.model.text.columns import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.records.cells import COUNTER_CELLS, POLICY_CELLS
-from ctconsole.model.records.data import POLICY_STATIC_PREFIX, POLICY_STATS_KEY
+from ctconsole.model.records.structs import POLICY_STATIC_PREFIX, POLICY_STATS_KEY
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,7 +13,8 @@ from ctconsole.model.readers import documents, node_text
 from ctconsole.model.readers.ct_items import read_ct_items
 from ctconsole.model.readers.ct_text import read_ct_text
 from ctconsole.model.readers.lines import Sort, plain, unprefixed, whose_section
-from ctconsole.model.readers.printed import LISTS, read_printed
+from ctconsole.model.readers.printed import read_printed
+from ctconsole.model.readers.printed_lists import LISTS
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_maps import told_maps
 from tests.support.mutations import mutations

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctconsole.model.readers.dump import is_missing, map_name_of, read_dump, tool_error
+from ctconsole.model.readers.dump import read_dump
+from ctconsole.model.readers.dump_forms import is_missing, map_name_of, tool_error
 from tests.support import bugtool
 from tests.support.captures import CAPTURES
 
