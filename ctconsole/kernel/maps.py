@@ -22,6 +22,7 @@ from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.mounts import on_bpffs
 from ctconsole.kernel.programs import ProgramInfo, all_programs
+from ctconsole.kernel.ranges import Ranges
 from ctconsole.kernel.syscall import (
     F_RDONLY,
     Cmd,
@@ -246,6 +247,28 @@ class BpfMap(Handle):
                 raise BpfError(errno.EAGAIN, "walk", self.subject, dump.walk.note)
         if batches.failure:
             raise batches.failure
+
+    def read_parts(self, rows: int) -> Iterator[tuple[Bytes, Bytes]]:
+        """Entries of a hash map that `has_batch`, in the order of `read_chunks`, on several cores.
+
+        Args:
+            rows: entries of a part, about; some parts are in memory at once.
+
+        Raises:
+            BpfError: the walk failed, at whatever point.
+        """
+        batches = BatchWalk(self._fd, self.info.key_size, self.subject)
+        count: int | None = None
+        while count is None:
+            keys, values = self._buffers(rows)
+            count = batches.into(keys.ctypes.data, values.ctypes.data, rows)
+            rows *= 2 if count is None else 1
+        if count:
+            yield keys[:count], values[:count]
+        if not batches.done:
+            first = batches.bucket
+            density = count / first
+            yield from Ranges(self._fd, self.info, self.subject, density, rows).read(first)
 
     def no_entries(self) -> tuple[Bytes, Bytes]:
         """The arrays of `Raw` with no rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +25,8 @@ LOOKUPS_PER_ENTRY = 4
 
 _HASH_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 _CURSOR_SLACK = 8
+BUCKET = struct.Struct("=I")
+"""The cursor of a hash map."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,17 @@ class BatchWalk:
         self.done = False
         self.supported = True
         self.failure: BpfError | None = None
+
+    @property
+    def bucket(self) -> int:
+        """The bucket of a hash map that comes next."""
+        return int(BUCKET.unpack_from(self._cursors[0])[0]) if self._attr.in_batch else 0
+
+    def go_to(self, bucket: int) -> None:
+        """Have this bucket of a hash map come next; behind the last one nothing does."""
+        BUCKET.pack_into(self._cursors[0], 0, bucket)
+        self._attr.in_batch = ctypes.addressof(self._cursors[0])
+        self.done = False
 
     def into(self, keys: int, values: int, room: int) -> int | None:
         """Read the next batch to the addresses ``keys`` and ``values``.

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _PART: Final = 1 << 16
 """Entries of a part: enough for two threads to print while the next is read."""
 
-_AHEAD: Final = 16
-"""Parts that may wait for whoever prints them, some 5 MB each."""
+_AHEAD: Final = 12
+"""Parts that may wait for whoever prints them, some 5 MB each; four more are being read."""
 
 _PATIENCE: Final = 0.05
 """Seconds to wait for a thread that is to end before looking again."""
@@ -144,7 +144,7 @@ class ReadAhead:
     def _read(self) -> Iterator[tuple[Bytes, Bytes]]:
         if self.info.type.is_hash and not self._whole and self._live.has_batch():
             # Each bucket comes once: there is nothing that only the whole map could tell.
-            yield from self._live.read_chunks(_PART)
+            yield from self._live.read_parts(_PART)
             return
         dump = self._live.read()
         self._walk = dump.walk

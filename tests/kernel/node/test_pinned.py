@@ -108,7 +108,7 @@ def test_a_map_that_breaks_off_is_listed_as_far_as_it_came(
         yield dump.keys[:PART], dump.values[:PART]
         raise bpf_error(12, "BPF_MAP_LOOKUP_BATCH", live.subject)
 
-    monkeypatch.setattr(BpfMap, "read_chunks", breaks_off)
+    monkeypatch.setattr(BpfMap, "read_parts", breaks_off)
     command = ["ct", "list", "--bpf-root", str(root), "-o", "ndjson"]
     done = CliRunner().invoke(cli, command, standalone_mode=False)
     assert done.return_value == 1
@@ -123,7 +123,7 @@ def test_a_map_that_cannot_be_read_at_all_is_an_error(
     def refuses(live: BpfMap, _chunk: int) -> Iterator[Part]:
         raise bpf_error(1, "BPF_MAP_LOOKUP_BATCH", live.subject)
 
-    monkeypatch.setattr(BpfMap, "read_chunks", refuses)
+    monkeypatch.setattr(BpfMap, "read_parts", refuses)
     pins = PinnedTables(root, whole=False)
     with pytest.raises(BpfError, match="Operation not permitted"):
         list(pins.maps(PLAIN, print, also_local=True))
