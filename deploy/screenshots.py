@@ -27,7 +27,8 @@ from ctconsole.ui.screens.recreate import RecreateScreen  # noqa: E402
 from ctconsole.ui.widgets.line_table import LineTable  # noqa: E402
 from tests.support import split_brain  # noqa: E402
 from tests.support.ct_tables import elsewhere  # noqa: E402
-from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeActions, FakeSource  # noqa: E402
+from tests.support.fake_actions import FakeActions  # noqa: E402
+from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource  # noqa: E402
 from tests.support.pilots import (  # noqa: E402
     first_sample,
     open_entries,

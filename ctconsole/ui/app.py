@@ -18,21 +18,18 @@ from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.catalogue import RECREATABLE, RESIZABLE, group_of
+from ctconsole.model.catalogue import group_of
 from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.observe.source import MapRow, is_conntrack
+from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.datapath import DatapathScreen
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.screens.events import EventsScreen
-from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
-from ctconsole.ui.screens.recreate import RecreateScreen
-from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
-from ctconsole.ui.screens.restart import RestartScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
@@ -45,10 +42,8 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from ctconsole.model.ct.knowledge import Translations
-    from ctconsole.model.ct.query import Query
     from ctconsole.model.explain.facts import Known
     from ctconsole.model.names import Names
-    from ctconsole.model.plan import Report
     from ctconsole.observe.source import Source
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
@@ -57,7 +52,6 @@ SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScree
 """A screen for each of `VIEWS`."""
 
 FLASH_SECONDS = 6.0
-READ_ONLY = "read-only: {hint}"
 HINT = "start without --read-only to act"
 
 
@@ -137,13 +131,12 @@ class ConsoleApp(App[None]):
         super().__init__()
         self.names: Names | None = None
         self.filter_text = ""
-        self.read_only = READ_ONLY.format(hint=read_only_hint[:1].lower() + read_only_hint[1:])
+        self.intents = Dialogues(self, actions, read_only_hint)
         self._read_names = names
         self._read_known = explain
         self.read_translated = translated
         self._generation: MapRow | None = None
         self.source = source
-        self.actions = actions
         self.now = clock
         self.sample = Sample()
         self.frozen = False
@@ -183,11 +176,12 @@ class ConsoleApp(App[None]):
                 f"Switch to {tab.view}",
                 lambda view=tab.view: self.show_view(view),
             )
-        yield SystemCommand("Restart agent", "With other table sizes", self.restart_agent)
+        intents = self.intents
+        yield SystemCommand("Restart agent", "With other table sizes", intents.restart_agent)
         yield SystemCommand(
-            "Guard off" if self._guarding else "Guard on",
+            "Guard off" if intents.guarding else "Guard on",
             "Tables that an agent re-creates keep their entries",
-            self.toggle_guard,
+            intents.toggle_guard,
         )
         if isinstance(screen, OverviewScreen) and screen.selected:
             name = screen.selected.info.label
@@ -259,8 +253,8 @@ class ConsoleApp(App[None]):
         return Status(
             live=self.source.live,
             frozen=self.frozen,
-            read_only=self.actions is None,
-            guard=self._guarding,
+            read_only=self.intents.actions is None,
+            guard=self.intents.guarding,
             age=max(0.0, now - sample.taken_at) if sample.number else None,
             cost=sample.cost_seconds,
             skipped=sample.skipped,
@@ -361,76 +355,6 @@ class ConsoleApp(App[None]):
         self.flash("; ".join((known, *warnings)))
         self._show_sample()
 
-    def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:
-        """Open the dialogue that deletes entries, or say why not."""
-        if self.actions is None:
-            self.flash(self.read_only)
-        elif row.info.pin is None:
-            self.flash(f"map {row.info.id} is pinned nowhere: its entries go with its programs")
-        else:
-            self.push_screen(FlushScreen(row, self.actions, query, key), self._done)
-
-    def resize(self, row: MapRow) -> None:
-        """Open the dialogue for a map, or say why not."""
-        self._change_size(row, ResizeScreen)
-
-    def undo_resize(self, row: MapRow) -> None:
-        """Open the dialogue for a map, or say why not."""
-        self._change_size(row, UndoScreen)
-
-    def _change_size(self, row: MapRow, dialogue: type[ResizeScreen | UndoScreen]) -> None:
-        if self.actions is None:
-            self.flash(self.read_only)
-        elif row.info.pin is None or row.info.type not in RESIZABLE:
-            kind = row.info.type.name.lower()
-            self.flash(f"{row.info.label} is a {kind}: its entries cannot be carried over")
-        else:
-            self.push_screen(dialogue(row, self.actions), self._done)
-
-    @property
-    def _guarding(self) -> str:
-        return self.actions.guarding if self.actions else ""
-
-    def toggle_guard(self) -> None:
-        """Hold the conntrack tables, or let go of them, or say why not."""
-        pins = [row.info.pin for row in self.ct_maps if row.info.pin is not None]
-        if self.actions is None:
-            self.flash(self.read_only)
-        elif not pins and not self._guarding:
-            self.flash("there is no conntrack table here to guard")
-        else:
-            folder = pins[0].parent if pins else PurePath()
-            self._guard(self.actions, folder, on=not self._guarding)
-
-    @work(thread=True, exclusive=True, group="guard", exit_on_error=False)
-    def _guard(self, actions: Actions, folder: PurePath, *, on: bool) -> None:
-        try:
-            told = actions.guard(folder, on=on)
-        except (CtconsoleError, OSError) as error:
-            told = str(error)
-        self.call_from_thread(self.flash, told)
-
-    def recreate(self, row: MapRow) -> None:
-        """Open the dialogue for a map, or say why not."""
-        if self.actions is None:
-            self.flash(self.read_only)
-        elif row.info.pin is None or row.info.type not in RECREATABLE:
-            kind = row.info.type.name.lower()
-            self.flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
-        else:
-            self.push_screen(RecreateScreen(row, self.actions), self._done)
-
-    def restart_agent(self) -> None:
-        """Open the dialogue, or say why not."""
-        if self.actions is None:
-            self.flash(self.read_only)
-        else:
-            self.push_screen(RestartScreen(self.actions), self._done)
-
-    def _done(self, report: Report | None) -> None:
-        if report is not None:
-            self.flash(report.failure or report.sentence)
-
     def action_show_view(self, view: str) -> None:
         """See `show_view`."""
         self.show_view(view)
@@ -463,7 +387,9 @@ class ConsoleApp(App[None]):
         """Show the keys that are in force here."""
         if isinstance(self.screen, View):
             notes = (
-                [f"Resize, recreate and restart: {self.read_only}."] if self.actions is None else []
+                [f"Resize, recreate and restart: {self.intents.read_only}."]
+                if self.intents.actions is None
+                else []
             )
             self.push_screen(
                 HelpScreen(

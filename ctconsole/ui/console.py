@@ -6,7 +6,7 @@ members, and the app alone knows the screens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,34 @@ if TYPE_CHECKING:
     from ctconsole.observe.usage import MapGeneration
 
 
+class Intents(Protocol):
+    """What a person wants done: each opens a dialogue, or says in the status line why not."""
+
+    def resize(self, row: MapRow) -> None:
+        """Open the dialogue that gives a map another size without a loss, or say why not."""
+        ...
+
+    def undo_resize(self, row: MapRow) -> None:
+        """Open the dialogue that restores the size before, or say why not."""
+        ...
+
+    def toggle_guard(self) -> None:
+        """Hold the conntrack tables so that a re-created one keeps its entries, or let go."""
+        ...
+
+    def recreate(self, row: MapRow) -> None:
+        """Open the dialogue that re-creates a map, or say why not."""
+        ...
+
+    def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:
+        """Open the dialogue that deletes entries, or say why not."""
+        ...
+
+    def restart_agent(self) -> None:
+        """Open the dialogue that restarts the agent, or say why not."""
+        ...
+
+
 class Console(Protocol):
     """What is looked at, what all views share, and where an intent goes.
 
@@ -34,6 +62,11 @@ class Console(Protocol):
 
     filter_text: str
     chosen_map: str | None
+
+    @property
+    def intents(self) -> Intents:
+        """What can be wanted of the node."""
+        ...
 
     @property
     def looked_at(self) -> str:
@@ -100,30 +133,6 @@ class Console(Protocol):
         """Show names, or numbers again."""
         ...
 
-    def resize(self, row: MapRow) -> None:
-        """Open the dialogue that gives a map another size without a loss, or say why not."""
-        ...
-
-    def undo_resize(self, row: MapRow) -> None:
-        """Open the dialogue that restores the size before, or say why not."""
-        ...
-
-    def toggle_guard(self) -> None:
-        """Hold the conntrack tables so that a re-created one keeps its entries, or let go."""
-        ...
-
-    def recreate(self, row: MapRow) -> None:
-        """Open the dialogue that re-creates a map, or say why not."""
-        ...
-
-    def delete_entries(self, row: MapRow, query: Query, key: bytes | None = None) -> None:
-        """Open the dialogue that deletes entries, or say why not."""
-        ...
-
-    def restart_agent(self) -> None:
-        """Open the dialogue that restarts the agent, or say why not."""
-        ...
-
     def hurry(self) -> None:
         """Sample at once: something was changed."""
         ...
@@ -137,6 +146,6 @@ class Console(Protocol):
         ...
 
 
-def console_of(app: App[object]) -> Console:
+def console_of(app: App[Any]) -> Console:
     """The app of a screen, as what the screen may ask of it."""
     return cast("Console", app)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ctconsole.ui.app import ConsoleApp
-from tests.support.fakes import EPOCH, FakeActions, FakeSource
+from tests.support.fake_actions import FakeActions
+from tests.support.fakes import EPOCH, FakeSource
 
 
 @pytest.fixture

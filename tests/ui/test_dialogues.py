@@ -10,7 +10,7 @@ from ctconsole.errors import AgentError, BpfError, UsageError
 from ctconsole.model.catalogue import TABLE_LIMITS
 from ctconsole.ui.screens.recreate import RecreateScreen, table_size
 from ctconsole.ui.screens.restart import RestartScreen
-from tests.support.fakes import CT4, FakeActions, FakeSource
+from tests.support.fakes import CT4, FakeSource
 from tests.support.pilots import (
     first_sample,
     resample,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ctconsole.manager.recreate import RecreatePlan
     from ctconsole.ui.app import ConsoleApp
+    from tests.support.fake_actions import FakeActions
 
 NAME = "cilium_ct4_global"
 
@@ -154,7 +155,7 @@ async def test_a_map_that_tracks_no_connections_may_be_small(
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
         row = actions.source.rows[CT4.with_name("cilium_lxc")]
-        console.recreate(row)
+        console.intents.recreate(row)
         await until(pilot, lambda: isinstance(pilot.app.screen, RecreateScreen))
         await type_into(pilot, "#size", "12")
         assert text_of(pilot, "#problem") == ""

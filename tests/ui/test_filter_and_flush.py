@@ -16,7 +16,7 @@ from ctconsole.ui.screens.flush import FlushScreen
 from ctconsole.ui.widgets.ct_rows import CtRows
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support import split_brain
-from tests.support.fakes import CT4, EPOCH, FakeActions, FakeSource
+from tests.support.fakes import CT4, EPOCH, FakeSource
 from tests.support.pilots import (
     console_of,
     first_sample,
@@ -31,6 +31,8 @@ from tests.support.pilots import (
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
+
+    from tests.support.fake_actions import FakeActions
 
 
 def rows_of(table: LineTable) -> CtRows:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import BpfError
-from tests.support.fakes import CT4, FakeActions
+from tests.support.fakes import CT4
 from tests.support.pilots import first_sample, screen_text, status, until
 
 if TYPE_CHECKING:
     from ctconsole.ui.app import ConsoleApp
+    from tests.support.fake_actions import FakeActions
 
 
 async def test_a_key_switches_it_and_the_status_line_says_that_it_is_on(

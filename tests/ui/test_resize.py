@@ -16,7 +16,7 @@ from ctconsole.manager.resize.plan import ResizePlan
 from ctconsole.node.prestage.plan import PrestagePlan
 from ctconsole.node.prestage.settings import Setting
 from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
-from tests.support.fakes import CT4, FakeActions, FakeSource
+from tests.support.fakes import CT4, FakeSource
 from tests.support.pilots import (
     first_sample,
     resample,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.screens.confirm import ConfirmScreen
+    from tests.support.fake_actions import FakeActions
 
 NAME = "cilium_ct4_global"
 TALL = (120, 50)

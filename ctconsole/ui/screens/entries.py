@@ -202,7 +202,7 @@ class EntriesScreen(SortableView):
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""
         if self.row:
-            self.console.recreate(self.row)
+            self.console.intents.recreate(self.row)
 
     @on(LineTable.Selected, "#entries")
     def _details(self, message: LineTable.Selected) -> None:
@@ -243,12 +243,12 @@ class EntriesScreen(SortableView):
         if self.row and rows is not None and len(rows):
             found = key if isinstance(key, bytes) else rows.key(self.query_one(LineTable).cursor)
             if isinstance(found, bytes):
-                self.console.delete_entries(self.row, EVERYTHING, found)
+                self.console.intents.delete_entries(self.row, EVERYTHING, found)
 
     def action_flush(self) -> None:
         """Delete what is shown."""
         if self.row:
-            self.console.delete_entries(self.row, self.query_shown)
+            self.console.intents.delete_entries(self.row, self.query_shown)
 
     @on(FilterBar.Changed)
     def _filter_changed(self, message: FilterBar.Changed) -> None:

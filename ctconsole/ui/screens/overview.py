@@ -162,25 +162,25 @@ class OverviewScreen(SortableView):
     def action_resize(self) -> None:
         """Open the dialogue, or say why not."""
         if self.selected:
-            self.console.resize(self.selected)
+            self.console.intents.resize(self.selected)
 
     def action_undo(self) -> None:
         """Open the dialogue, or say why not."""
         if self.selected:
-            self.console.undo_resize(self.selected)
+            self.console.intents.undo_resize(self.selected)
 
     def action_recreate(self) -> None:
         """Open the dialogue, or say why not."""
         if self.selected:
-            self.console.recreate(self.selected)
+            self.console.intents.recreate(self.selected)
 
     def action_guard(self) -> None:
         """Hold the conntrack tables, or let go of them."""
-        self.console.toggle_guard()
+        self.console.intents.toggle_guard()
 
     def action_restart(self) -> None:
         """Open the dialogue, or say why not."""
-        self.console.restart_agent()
+        self.console.intents.restart_agent()
 
     @on(LineTable.Moved, "#maps")
     def _draw_graph(self) -> None:
