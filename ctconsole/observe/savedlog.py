@@ -21,7 +21,7 @@ from zstandard import ZstdError
 from ctconsole import loops
 from ctconsole.errors import UsageError
 from ctconsole.model.event import EventKind
-from ctconsole.model.readers.agentlog import NEEDLES, LogReader
+from ctconsole.model.readers.agentlog import MATTERS, LogReader
 from ctconsole.model.readers.lines import plain
 from ctconsole.observe import tail
 from ctconsole.observe.packing import Ahead, Packing, packing_of, unpacked
@@ -86,7 +86,7 @@ def lines_of(log: str, stopped: Callable[[], bool], *, follow: bool) -> Iterator
 
 
 def mattering(blocks: Iterable[bytes], stopped: Callable[[], bool]) -> Iterator[str]:
-    """The lines that have one of `NEEDLES` in them: one of a hundred, found without cutting all.
+    """The lines that `MATTERS` finds: one of a hundred, found without cutting all.
 
     Args:
         blocks: the text, in pieces of any size.
@@ -105,14 +105,12 @@ def mattering(blocks: Iterable[bytes], stopped: Callable[[], bool]) -> Iterator[
 
 
 def _starts(text: bytes) -> set[int]:
-    """Where lines begin that have a needle in them."""
-    found = set()
-    for needle in NEEDLES:
-        at = text.find(needle)
-        while at >= 0:
-            found.add(text.rfind(b"\n", 0, at) + 1)
-            at = text.find(needle, text.index(b"\n", at))
-    return found
+    """Where lines begin in which something matters."""
+    return {
+        text.rfind(b"\n", 0, found.start()) + 1
+        for pattern in MATTERS
+        for found in pattern.finditer(text)
+    }
 
 
 class LogStories:

@@ -28,26 +28,6 @@ _VERSION = re.compile(r"\s*Cilium (\d{1,3}\.\d{1,3}\.\S{1,60}) .{0,200}go versio
 _ABOUT_MAPS = re.compile(r"\b(?:maps?|tables?|bpffs?|CT|NAT|conntrack)\b", re.IGNORECASE)
 """What an error is about that keeps tables from being there or of the size asked for."""
 
-NEEDLES: Final = tuple(
-    word.encode()
-    for word in (
-        *(
-            "BPF map",
-            "map to allow",
-            "map pin",
-            "inning",
-            "pinned",
-            "stale bpf",
-            "CT Map",
-            "migrat",
-        ),
-        *("BPF program", "regenerating restored", "aemon init", "go version", "  --"),
-        *("onntrack", "onnection tracking", "arbage", " gc ", "SNAT entries"),
-        *("dynamic sizing", "Memory available", "fatal", "panic", "=error", '"error"', "=ERROR"),
-    )
-)
-"""Every line that means something has one of these in it."""
-
 SIZING: Final = "dynamic sizing"
 """Field ``by`` of an option that Cilium took from the node's memory."""
 
@@ -113,6 +93,41 @@ MEANINGS: Final[tuple[tuple[str, EventKind], ...]] = (
     ("Daemon initialization completed", EventKind.AGENT_READY),
 )
 """How the messages worth an event begin, of both generations (cilium.md 3.7)."""
+
+_HEAD: Final = 8
+"""Characters that each of them has at least."""
+
+_BY_HEAD: Final = {
+    head: tuple(one for one in MEANINGS if one[0].startswith(head))
+    for head in {start[:_HEAD] for start, _ in MEANINGS}
+}
+
+_BETWEEN: Final = rb'[\\" \t:=]{1,16}'
+"""What stands between a name and its value in logfmt, in JSON, and in JSON carried in JSON."""
+
+_OTHERS: Final = (
+    rb"(?:\s|\\t){0,8}--",
+    rb"(?:\s|\\t){0,8}Cilium ",
+    rb"Memory available for map",
+    rb"option ",
+)
+"""How messages begin that `LogReader` reads and `MEANINGS` has not."""
+
+MATTERS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        b"msg%b(?:%b)"
+        % (_BETWEEN, b"|".join([*(re.escape(start.encode()) for start, _ in MEANINGS), *_OTHERS])),
+        rb"level%b(?i:error|fatal|panic)" % _BETWEEN,
+        # A line of `cilium-map-migrate` has no attributes.
+        rb"migrat(?:ing|ed) node",
+        rb"Re-pinning node",
+    )
+)
+"""Every line that means something has one of these in it.
+
+Each begins with letters, which are searched for quickly.
+"""
 
 
 def properties(value: object) -> dict[str, int | str]:
@@ -246,7 +261,8 @@ def event_of(line: LogLine, now: float) -> Event | None:
     if version := _VERSION.match(line.message):
         start: dict[str, Scalar] = {"version": version[1]}
         return _event(EventKind.AGENT_START, line, now, "cilium-agent", start)
-    kind = next((kind for start, kind in MEANINGS if line.message.startswith(start)), None)
+    candidates = _BY_HEAD.get(line.message[:_HEAD], ())
+    kind = next((kind for start, kind in candidates if line.message.startswith(start)), None)
     if kind is None:
         kind = _failure(line)
     if kind is None:

@@ -34,7 +34,8 @@ _LEAP: Final = 9
 _MOST_FIELDS = 64
 _JOURNAL_DIGITS: Final = 16
 
-_PAIR = re.compile(r'([^\s="]{1,100})=("(?:[^"\\]|\\.)*"|\S*)')
+_PAIR = re.compile(r'([^\s="]{1,100})=(?:"([^"\\]*)"|("[^"\\]*(?:\\.[^"\\]*)*"|\S*))')
+"""A name and what it has: in quotes without what has to be undone in them, or anything else."""
 
 _POD = re.compile(
     r"\[pod/(?P<pod>[^\s/\]]{1,253})(?:/[^\s\]]{1,253})?\] ?"
@@ -193,10 +194,10 @@ def _migration(text: str) -> dict[str, str]:
 
 def _logfmt(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in _PAIR.findall(text):
+    for name, quoted, other in _PAIR.findall(text):
         if len(found) > _MOST_FIELDS + len(_HEAD):
             break
-        found.setdefault(name, _unquoted(value))
+        found.setdefault(name, _unquoted(other) if other else quoted)
     return found
 
 
@@ -231,8 +232,9 @@ def _moment(text: str) -> float | None:
     if text.isascii() and text.isdigit() and len(text) == _JOURNAL_DIGITS:
         return int(text) / 1e6
     try:
-        stamp = _FRACTION.sub(r".\1", text.replace("UTC", "Z"), count=1)
-        return datetime.fromisoformat(stamp).timestamp()
+        if not text.endswith("Z") or "." in text or "," in text:
+            text = _FRACTION.sub(r".\1", text.replace("UTC", "Z"), count=1)
+        return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 

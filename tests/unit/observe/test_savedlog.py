@@ -13,7 +13,7 @@ import pytest
 
 from ctconsole.errors import UsageError
 from ctconsole.model.event import EventKind
-from ctconsole.model.readers.agentlog import MEANINGS, NEEDLES
+from ctconsole.model.readers.agentlog import MEANINGS, LogReader
 from ctconsole.observe.savedlog import LogStories, lines_of, mattering
 
 if TYPE_CHECKING:
@@ -148,10 +148,54 @@ def test_what_is_no_log_is_said(tmp_path: Path) -> None:
         list(lines_of(str(archive), never, follow=False))
 
 
-@pytest.mark.parametrize("start", [start for start, _ in MEANINGS])
-def test_no_line_that_means_something_is_passed_over(start: str) -> None:
-    line = "migrating node" if start == "Property mismatch in " else ""
-    for form in (f'level=info msg="{start}{line}"', json.dumps({"msg": f"{start}{line}"})):
-        plural = "BPF map" if start == "Garbage collection on " else ""
-        assert any(needle.decode() in form + plural for needle in NEEDLES)
-        assert list(mattering([form.encode()[:9], form.encode()[9:]], never)) == [form]
+OTHERS = [
+    "  --bpf-ct-global-tcp-max='1'",
+    "\t--bpf-ct-global-tcp-max='1'",
+    "Cilium 1.13.4 4061cdfc go version go1.19.10 linux/amd64",
+    "Memory available for map entries (0.003% of 30064771072B): 75161927B",
+    "option bpf-ct-global-tcp-max set by dynamic sizing to 263725",
+]
+
+
+@pytest.mark.parametrize("message", [*(start for start, _ in MEANINGS), *OTHERS])
+def test_no_line_that_means_something_is_passed_over(message: str) -> None:
+    """Plain, as JSON of any tool, and carried in JSON as JSON."""
+    logfmt = f"level=info msg={json.dumps(message)}"
+    spaced, tight = (
+        json.dumps({"msg": message}),
+        json.dumps({"msg": message}, separators=(",", ":")),
+    )
+    for form in (logfmt, spaced, tight):
+        for line in (
+            form,
+            json.dumps({"log": form}),
+            json.dumps({"log": json.dumps({"log": form})}),
+        ):
+            assert list(mattering([line.encode()[:9], line.encode()[9:]], never)) == [line]
+
+
+@pytest.mark.parametrize("level", ["fatal", "panic", "error", "ERROR", "ERROR+8"])
+def test_no_failure_is_passed_over(level: str) -> None:
+    for line in (f'level={level} msg="no map"', json.dumps({"level": level, "msg": "no map"})):
+        assert list(mattering([line.encode()], never)) == [line]
+        assert LogReader().read(line, 0.0)
+
+
+def test_what_a_migration_says_without_attributes_is_found() -> None:
+    for line in (
+        "Property mismatch in /sys/fs/bpf/tc/globals/cilium_lxc, migrating node to /a:pending!",
+        "Unlinking migrated node /sys/fs/bpf/tc/globals/cilium_lxc:pending due to bad exit.",
+        "Re-pinning node /sys/fs/bpf/tc/globals/cilium_lxc:pending after failure",
+    ):
+        assert list(mattering([line.encode()], never)) == [line]
+        assert LogReader().read(line, 0.0)
+
+
+def test_only_lines_without_events_are_passed_over() -> None:
+    """Of all the logs that are at hand, read line by line too."""
+    for path in sorted(CASES.glob("6*")):
+        text = path.read_bytes()
+        found = list(mattering([text], never))
+        reader = LogReader()
+        lines = text.decode().splitlines()
+        assert {line for line in lines if reader.read(line, 0.0)} <= set(found), path.name
