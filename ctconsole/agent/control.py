@@ -23,7 +23,7 @@ from ctconsole.agent.state import AgentSettings, StateDir, agent_of
 from ctconsole.agent.ticket import AgentTicket
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.loops import LoopState
-from ctconsole.manager.changing import changing
+from ctconsole.manager.changing import changing, is_orphaned
 from ctconsole.model.ct.knowledge import PolicyFacts
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "start",
     "status",
     "stop",
+    "stop_for_good",
 ]
 
 SILENCE = 90.0
@@ -151,6 +152,19 @@ def stop(settings: AgentSettings) -> bool:
             )
         time.sleep(0.01)
     return True
+
+
+def stop_for_good(settings: AgentSettings) -> None:
+    """Stop the agent, also one that is being started and whose starter was killed.
+
+    Raises:
+        AgentError: it does not end.
+    """
+    end = time.monotonic() + STOP_SECONDS
+    while is_orphaned(settings.bpf_root) and time.monotonic() < end:
+        stop(settings)
+        time.sleep(0.02)
+    stop(settings)
 
 
 def restart(settings: AgentSettings, changes: Mapping[str, str] | None = None) -> AgentStatus:

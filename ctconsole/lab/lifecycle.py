@@ -109,7 +109,7 @@ def down(lab: Lab, say: Callable[[str], None] = lambda _: None) -> None:
             return
         say(f"Taking lab {lab.name} down")
         with suppress(CtconsoleError):
-            control.stop(lab.settings)
+            control.stop_for_good(lab.settings)
         _end_processes(lab)
         topology.destroy(gate, lab.name, lab.roles)
         if lab.bpf_root.is_mount():

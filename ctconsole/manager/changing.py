@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ctconsole.errors import BusyError, CtconsoleError, MissingFeatureError
 from ctconsole.handles import Closing
 from ctconsole.kernel import locks
 from ctconsole.paths import run_dir
 from ctconsole.private import make_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MOST = 200
 """Bytes that are read of what a holder says it does."""
@@ -105,6 +102,19 @@ def require_unchanged(folder: Path) -> None:
         raise _busy(folder, path)
 
 
+def is_orphaned(folder: Path) -> bool:
+    """Whether the lock of the bpffs that ``folder`` lies on is held, and not by who took it.
+
+    Then its holder has ended, and a process that it began and handed the lock has not taken it
+    over yet.
+    """
+    try:
+        pid = locks.holder(_path(folder))
+    except MissingFeatureError:
+        return False
+    return pid is not None and not _lives(pid)
+
+
 def device_name(folder: Path) -> str:
     """The bpffs that ``folder`` lies on, as the run folder names it.
 
@@ -162,5 +172,10 @@ def _holder(path: Path) -> str:
             number, _, what = file.read(_MOST).decode("utf-8", "replace").strip().partition(" ")
     except OSError:
         number, what = "", ""
+    who = f"process {pid}" if _lives(pid) else f"what process {pid} began before it ended"
     # What somebody before left behind says nothing of the one who holds it now.
-    return f"process {pid} {what}" if number == str(pid) and what else f"process {pid}"
+    return f"{who} {what}" if number == str(pid) and what else who
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()

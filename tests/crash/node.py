@@ -108,7 +108,9 @@ class Node:
                 return ["agent: is not ready"]
             if not status.running:
                 done = run("agent", "start", *self.flags)
-                if done.returncode and not control.status(self.lab.settings).running:
+                # What a killed starter began goes on, and keeps others from starting.
+                waits = "are being changed" in done.stderr
+                if done.returncode and not (waits or control.status(self.lab.settings).running):
                     return [f"agent: does not start again: {done.stderr.strip()[-300:]}"]
             time.sleep(0.1)
 

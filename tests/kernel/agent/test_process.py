@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,13 +19,14 @@ from ctconsole.agent import control
 from ctconsole.agent.state import StateDir, save_endpoint
 from ctconsole.cli.main import root
 from ctconsole.config import write_option
-from ctconsole.errors import AgentError, ConfigError
+from ctconsole.errors import AgentError, BusyError, ConfigError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.loops import LoopState
+from ctconsole.manager.changing import is_orphaned
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.paths import GLOBALS
@@ -222,3 +226,40 @@ def test_the_node_says_how_the_threads_of_our_agent_do(
         assert f"ctconsole's own agent, process {status.pid}" in watched.stderr
     finally:
         control.stop(ours)
+
+
+STARTS_AND_ENDS = """
+import subprocess, sys
+from pathlib import Path
+from ctconsole.manager.changing import changing
+
+go, root, settings = sys.argv[1:]
+lock = changing(Path(root), "starts an agent")
+late = 'while [ ! -e "$0" ]; do sleep 0.02; done; exec "$@"'
+agent = [sys.executable, "-m", "ctconsole", "agent", "run", "--lock-fd", str(lock.fd)]
+subprocess.Popen(
+    ["sh", "-c", late, go, *agent, "--settings", settings],
+    pass_fds=[lock.fd], start_new_session=True,
+)
+lock.hand_over()
+"""
+"""A starter that ends before its agent has taken the lock over from it."""
+
+
+def test_an_agent_whose_starter_was_killed_is_stopped_for_good(
+    settings: AgentSettings, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    argv = [sys.executable, "-W", "ignore", "-c", STARTS_AND_ENDS]
+    told = [str(go), str(settings.bpf_root), settings.to_json()]
+    subprocess.run([*argv, *told], check=True, stdout=subprocess.DEVNULL)
+    assert is_orphaned(settings.bpf_root)
+    with pytest.raises(BusyError, match=r"what process [0-9]+ began before it ended starts"):
+        control.start(settings)
+    with ThreadPoolExecutor() as beside:
+        stopped = beside.submit(control.stop_for_good, settings)
+        wait([stopped], 0.2)
+        go.touch()
+        stopped.result(60)
+    assert not is_orphaned(settings.bpf_root)
+    assert not control.status(settings).running
