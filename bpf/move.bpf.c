@@ -78,7 +78,7 @@ struct move_pass {
 	__u32 shares;
 	__u32 fresh;   /* seed: nobody uses the new map yet, and it has room for all */
 	__u32 counted; /* seed: take counters along instead of leaving zeros */
-	__u32 pad;
+	__u32 free;    /* seed: so many more entries have room in the new map */
 };
 
 /* What one pass has done. */
@@ -87,7 +87,7 @@ struct move_result {
 	__u64 carried;	   /* stored in the new map */
 	__u64 present;	   /* were there already */
 	__u64 left_behind; /* of too low a rank, and not in the new map */
-	__u64 refused;	   /* the new map took none */
+	__u64 refused;	   /* the new map took none, or it has no room */
 	__u64 moved;	   /* entries whose counters were moved */
 	__u64 touched;	   /* of these, flags or lifetime were written on both sides */
 	__u64 replaced;	   /* of these, stored anew by the datapath during the move */
@@ -296,6 +296,12 @@ static __always_inline long carry(const void *key, void *value, bool hot)
 	__u64 copy[MAX_LONGS] = {};
 	long error;
 
+	if (state.result.carried >= state.pass.free) {
+		/* A full LRU map would throw others out for it. */
+		count(refused);
+		state.result.error = -ENOSPC;
+		return -ENOSPC;
+	}
 	each_long(i)
 	{
 		__u64 *word = value + i * 8;

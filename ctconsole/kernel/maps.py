@@ -168,6 +168,23 @@ class BpfMap(Handle):
             raise bpf_error(-result, Cmd.BPF_MAP_LOOKUP_ELEM.name, self.subject)
         return value.raw
 
+    def present(self, keys: Bytes) -> npt.NDArray[np.bool_]:
+        """Which of these keys are there; marks no entry of an LRU map as used.
+
+        Args:
+            keys: u1[n, key size], C-contiguous.
+        """
+        value = ctypes.create_string_buffer(max(1, math.prod(self.value_shape)))
+        attr = ElemAttr(map_fd=self._fd, value=ctypes.addressof(value))
+        found = np.zeros(len(keys), np.bool_)
+        for row in range(len(keys)):
+            attr.key = keys.ctypes.data + row * keys.strides[0]
+            result = retrying(Cmd.BPF_MAP_LOOKUP_ELEM, attr)
+            if result not in {0, -errno.ENOENT}:
+                raise bpf_error(-result, Cmd.BPF_MAP_LOOKUP_ELEM.name, self.subject)
+            found[row] = not result
+        return found
+
     def check_key(self, key: bytes) -> None:
         """Raise FormatError where ``key`` has not the map's key size."""
         if len(key) != self.info.key_size:

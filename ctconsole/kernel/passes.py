@@ -79,10 +79,13 @@ _PASS: Final = np.dtype(
         ("shares", "u4"),
         ("fresh", "u4"),
         ("counted", "u4"),
-        ("pad", "u4"),
+        ("free", "u4"),
     ]
 )
 """``struct move_pass``."""
+
+ANY_NUMBER: Final = 0xFFFFFFFF
+"""More entries than any map has."""
 
 _BLOCK: Final = 1024
 """Nodes of one element of ``known``, each with a u4."""
@@ -97,7 +100,7 @@ class Tally:
         carried: of these, stored in the new map.
         present: were in the new map already.
         left_behind: of too low a rank for this pass, and not in the new map.
-        refused: the new map took none.
+        refused: the new map took none, or has no room for them.
         moved: entries whose counters were added to those in the new map.
         touched: entries of which flags, lifetime or report times had been written on both sides.
         replaced: entries that the datapath stored anew while their counters were moved: what
@@ -202,6 +205,7 @@ class Passes(Closing):
         spare: int = 0,
         fresh: bool = False,
         counted: bool = False,
+        free: int = ANY_NUMBER,
     ) -> Tally:
         """Store what is not known to be in the new map and is not there, its counters zero.
 
@@ -214,8 +218,9 @@ class Passes(Closing):
             fresh: nobody has stored in the new map, and it has room for every entry.
             counted: take the counters along and leave zeros, and look for every entry that still
                 has any; only where no program writes the old map any more.
+            free: store no more than so many; the others are refused.
         """
-        request = _request(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted)
+        request = _request(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted, free=free)
         return self._walk("seed", request)
 
     def move(self) -> Tally:
@@ -237,8 +242,10 @@ class Passes(Closing):
             for share, cpu in enumerate(cpus):
                 request["share"], request["shares"] = share, len(cpus)
                 with _on_cpu(cpu):
-                    tally += self._run(program, request)
-                request["spare"] = tally.spare
+                    done = self._run(program, request)
+                tally += done
+                request["spare"] = done.spare
+                request["free"] -= min(done.carried, request["free"][0])
             return tally
 
     def _run(self, program: str, request: npt.NDArray[np.void]) -> Tally:

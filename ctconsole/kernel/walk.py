@@ -200,20 +200,20 @@ def repeated(keys: Bytes) -> npt.NDArray[np.bool_]:
     drop = np.zeros(len(keys), np.bool_)
     if not len(keys):
         return drop
-    hashes = _hash(keys)
-    ordered = np.sort(hashes)
+    hashed = hashes(keys)
+    ordered = np.sort(hashed)
     meeting = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(meeting):
         return drop
-    suspects = np.flatnonzero(np.isin(hashes, meeting))[::-1]
+    suspects = np.flatnonzero(np.isin(hashed, meeting))[::-1]
     rows = np.ascontiguousarray(keys[suspects]).view(np.dtype((np.void, keys.shape[1]))).ravel()
     drop[suspects] = True
     drop[suspects[np.unique(rows, return_index=True)[1]]] = False
     return drop
 
 
-def _hash(keys: Bytes) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each row."""
+def hashes(keys: Bytes) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of each row of u1[n, key size], C-contiguous."""
     count, width = keys.shape
     total = np.zeros(count, np.uint64)
     for offset, size in _pieces(width):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.manager.resize.verify import Verified
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.event import Event, Scalar
@@ -50,7 +51,8 @@ class Carried:
         layout: of its entries; says which words are counts.
         carried: entries stored in the new map.
         merged: entries whose counts were added to those in the new map.
-        dropped: entries for which the new map has no room.
+        verified: what a comparison of both maps found when the last program had left the old
+            one; None where some have not.
         seeded_after: seconds from the look that found the new map until it had every entry.
         moved_after: seconds until the last program had left the old map; None if some have not.
     """
@@ -61,7 +63,7 @@ class Carried:
     layout: str
     carried: int = 0
     merged: int = 0
-    dropped: int = 0
+    verified: Verified | None = None
     seeded_after: float = 0.0
     moved_after: float | None = None
 
@@ -73,14 +75,20 @@ class Carried:
             f"{count(self.carried)} entries carried over by layout {self.layout}, all there after "
             f"{self.seeded_after:.2f} s"
         )
-        if self.dropped:
-            text += f"; {count(self.dropped)} had no room"
         if self.moved_after is None:
             return f"{text}; programs still use the old map, whose counts stay there"
         return (
             f"{text}; the last program moved after {self.moved_after:.1f} s, counts of "
             f"{count(self.merged)} entries were added"
+            f"{f'; {self.verified.sentence}' if self.verified else ''}"
         )
+
+    @property
+    def dropped(self) -> int:
+        """Entries for which the new map has no room."""
+        if self.verified is None:
+            return 0
+        return sum(self.verified.dropped.values()) + self.verified.no_room
 
 
 class Carry:
@@ -109,6 +117,7 @@ class Carry:
         clock: ClockSource,
     ) -> None:
         self._began = time.monotonic()
+        self._clock = clock
         self._side = Side(gate, path, old, new, layout)
         held = old.count()
         growth = max(LRU_BATCH, held // 16)
@@ -144,8 +153,8 @@ class Carry:
         if users(self.told.old_id, but=self._side.program_ids):
             return False
         moved_after = time.monotonic() - self._began
-        found = self._side.finish()
-        self._tell(dropped=found.absent, moved_after=moved_after)
+        self._side.finish()
+        self._tell(self._side.prove(ct_now(self._clock)), moved_after)
         return True
 
     def give_up(self) -> None:
@@ -153,13 +162,13 @@ class Carry:
         self._side.settle()
         self._tell()
 
-    def _tell(self, dropped: int = 0, moved_after: float | None = None) -> None:
+    def _tell(self, verified: Verified | None = None, moved_after: float | None = None) -> None:
         tally = self._side.seeded + self._side.moved
         self.told = replace(
             self.told,
             carried=tally.carried,
             merged=tally.moved,
-            dropped=dropped,
+            verified=verified,
             moved_after=moved_after,
         )
 
@@ -199,6 +208,7 @@ def carried_event(told: Carried) -> Event:
         "carried": told.carried,
         "merged": told.merged,
         "dropped": told.dropped,
+        "missing": told.verified.missing if told.verified else None,
         "seeded_after": round(told.seeded_after, 3),
         "moved_after": None if told.moved_after is None else round(told.moved_after, 3),
     }

@@ -139,6 +139,8 @@ def resize_maps(
                 journal_of(folder),
                 options=_options(plan, settings),
                 watching=watching,
+                # Of ours none does; collector and flush stand still as long as the lock is held.
+                keeping=settings is not None,
             )
 
 

@@ -8,12 +8,14 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import left_on, users
+from ctconsole.model.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from ctconsole.manager.resize.journal import Journal
     from ctconsole.manager.resize.sides import Side
+    from ctconsole.manager.resize.verify import Verified
     from ctconsole.manager.switch import Switch, Ticket
 
 
@@ -123,8 +125,21 @@ class WayBack:
             back = side.reversed()
             try:
                 back.finish()
+                self._aside += _not_carried(side, back.prove(back.now))
             finally:
                 back.close_passes()
         for side in self._sides:
             side.release()
         self._journal.clear()
+
+
+def _not_carried(side: Side, found: Verified) -> list[str]:
+    """What of the new map did not get into the old one; that one is never made to evict."""
+    return [
+        f"{count(number)} entries that came to {side.path.name} meanwhile {why}"
+        for number, why in (
+            (found.no_room, "have no room in the old map, which is full, and are lost"),
+            (found.missing, "are not in the old map: deleted by somebody else, or lost"),
+        )
+        if number
+    ]

@@ -155,6 +155,7 @@ class Recovery:
                 )
             for side in sides:
                 side.finish()
+            lacking = [told for side in sides if (told := side.lacking())]
             for side in sides:
                 side.release()
             if sides and self._way is Way.FORWARD:
@@ -167,7 +168,8 @@ class Recovery:
             if self._way is Way.FORWARD
             else "every program uses the old map again, with everything that has come since"
         )
-        return self._ended(f"A resize of {names} was cut off and has been ended: {how}")
+        told = "; ".join((how, *lacking))
+        return self._ended(f"A resize of {names} was cut off and has been ended: {told}")
 
     def _choose(self, entry: Entry) -> Way:
         if entry.boot != boot_id() or entry.stage is Stage.STAGE or not exist(entry):

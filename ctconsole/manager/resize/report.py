@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +12,11 @@ from ctconsole.model.plan import Row
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.manager.resize.undo import Undoable
+    from ctconsole.manager.resize.verify import Verified
     from ctconsole.model.event import Event
 
 _DOUBTS: Final = (
@@ -38,7 +40,7 @@ class MapReport:
         new_entries: capacity of the new map.
         carried: entries stored in the new map.
         merged: entries whose counts were added to those the new map had counted meanwhile.
-        dropped: entries left behind because there was no room for them.
+        verified: what a comparison of both maps found at the end; None where there was none.
         recreated: entries that the datapath stored anew while their counts were moved, so that
             the counts cannot be proved.
         touched: entries of which flags or times were written on both sides.
@@ -53,10 +55,25 @@ class MapReport:
     new_entries: int
     carried: int = 0
     merged: int = 0
-    dropped: int = 0
+    verified: Verified | None = None
     recreated: int = 0
     touched: int = 0
     contended: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Entries left behind because there was no room for them."""
+        return sum(self.verified.dropped.values()) if self.verified else 0
+
+    @property
+    def lost(self) -> int:
+        """Entries that should be in the new map and were not found there."""
+        return self.verified.lost if self.verified else 0
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For JSON."""
+        return {**asdict(self), "path": str(self.path), "dropped": self.dropped}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +116,16 @@ class ResizeReport:
             f"{one.path.name} from {count(one.old_entries)} to {count(one.new_entries)} entries"
             for one in self.maps
         )
-        dropped = sum(one.dropped for one in self.maps)
-        lost = f"{count(dropped)} dropped" if dropped else "none lost"
+        kinds: Counter[str] = Counter()
+        for one in self.maps:
+            kinds.update(one.verified.dropped if one.verified else {})
+        why = ", ".join(f"{count(number)} {kind}" for kind, number in kinds.items())
+        told = [f"{count(kinds.total())} dropped ({why})"] if kinds else []
+        lost = sum(one.lost for one in self.maps)
+        told += [f"{count(lost)} not found again"] if lost else []
         carried = count(sum(one.carried for one in self.maps))
-        return f"Resized {names} in {self.seconds:.2f} s: {carried} entries carried, {lost}"
+        fate = ", ".join(told) or "none lost"
+        return f"Resized {names} in {self.seconds:.2f} s: {carried} entries carried, {fate}"
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -114,6 +137,7 @@ class ResizeReport:
         found = [
             Row("counts", f"of {count(totals['merged'])} entries were added to the new map's"),
             Row("gap", f"at most {self.gap:.3f} s between an old program's entry and its copy"),
+            *self._verified,
             Row("stages", ", ".join(f"{name} {took:.2f} s" for name, took in self.stages.items())),
         ]
         if self.running.sentence:
@@ -138,10 +162,18 @@ class ResizeReport:
         return tuple(found)
 
     @property
+    def _verified(self) -> Iterator[Row]:
+        """What the comparison of each map found."""
+        for one in self.maps:
+            if one.verified:
+                whose = f"{one.path.name}: " if len(self.maps) > 1 else ""
+                yield Row("verified", f"{whose}{one.verified.sentence}")
+
+    @property
     def facts(self) -> Mapping[str, object]:
         """For JSON."""
         return {
-            "maps": [{**asdict(one), "path": str(one.path)} for one in self.maps],
+            "maps": [one.facts for one in self.maps],
             "stages": {name: round(took, 6) for name, took in self.stages.items()},
             "gap": round(self.gap, 6),
             "hooks": dict(self.running.facts),

@@ -6,6 +6,7 @@
     seed     every entry is carried, counts zero, the ones used last at the end
     switch   the new maps take the pins, the programs are moved; what comes meanwhile is carried
     settle   no program uses an old map any more: counts are moved, until none is left
+    verify   both maps are read and compared
     release  the old maps are let go of
 
 Until the pins are taken nothing has happened to anybody. From then on both maps have every
@@ -34,6 +35,7 @@ from ctconsole.manager.resize.waiting import Waiting
 from ctconsole.manager.running import Running, watch
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
+from ctconsole.model.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.journal import Journal
     from ctconsole.manager.resize.plan import MapPlan, ResizePlan
     from ctconsole.manager.resize.undo import Undoable
+    from ctconsole.manager.resize.verify import Verified
     from ctconsole.manager.switch import Switch, Ticket
     from ctconsole.model.event import Event
 
@@ -110,6 +113,10 @@ _DOING: Final = {
 }
 
 
+class NotVerifiedError(CtconsoleError):
+    """The new map has not everything that it should have."""
+
+
 class CancelledError(CtconsoleError):
     """The person who asked for it has changed their mind."""
 
@@ -122,6 +129,7 @@ def resize(
     *,
     options: Options | None = None,
     watching: Watching = Watching(),
+    keeping: bool = False,
 ) -> ResizeReport:
     """Give maps another capacity with everything that is in them.
 
@@ -138,6 +146,8 @@ def resize(
         journal: of the bpffs.
         options: what the agent's next start has to find.
         watching: who follows it and may end it.
+        keeping: whether the programs delete no conntrack entry by themselves. Then one that is
+            not in the new map at the end leads back; else it is told.
 
     Raises:
         UsageError: the maps are not those planned for, or programs use them and nobody would
@@ -150,7 +160,9 @@ def resize(
             f"{len(plan.users)} programs use these maps, and nobody here can move them",
             hint="Start ctconsole's agent on them, or have their own agent restarted",
         )
-    return _Resize(gate, plan, mover, journal, options=options, watching=watching).run()
+    return _Resize(
+        gate, plan, mover, journal, options=options, watching=watching, keeping=keeping
+    ).run()
 
 
 class _Resize:
@@ -165,7 +177,9 @@ class _Resize:
         *,
         options: Options | None,
         watching: Watching,
+        keeping: bool,
     ) -> None:
+        self._keeping = keeping
         self._gate = gate
         self._plan = plan
         self._switch = mover
@@ -178,7 +192,7 @@ class _Resize:
         self._stages = StageTimes()
         self._gap = 0.0
         self._settled: float | None = None
-        self._left_behind: dict[int, int] = {}
+        self._verified: dict[int, Verified] = {}
         self._ticket: Ticket | None = None
         self._running = Running()
         self._undo: Undoable | None = None
@@ -204,8 +218,11 @@ class _Resize:
                 failure, left = self._roll_back(_told(error))
                 return self._report(failure, left, started)
             try:
-                left = self._settle()
+                self._settle()
+                left = self._release()
                 failure = "; ".join(filter(None, map(_stranger, self._sides)))
+            except NotVerifiedError as error:
+                failure, left = self._roll_back(str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the state is to be told
                 failure = (
                     "The programs use the new maps, but not every count has been moved: "
@@ -281,13 +298,31 @@ class _Resize:
             self._gap = max(self._gap, time.monotonic() - self._settled)
         self._settled = began
 
-    def _settle(self) -> tuple[int, ...]:
-        """Move the counts and let go of the old maps."""
+    def _settle(self) -> None:
+        """Move the counts, and see that everything is in the new maps."""
         self._write(Stage.SETTLE)
         with self._stages.timed(Stage.SETTLE):
             for side in self._sides:
-                found = side.finish()
-                self._left_behind[side.old.info.id] = found.absent
+                side.finish()
+        with self._stages.timed("verify"):
+            for side, one in zip(self._sides, self._plan.maps, strict=True):
+                found = side.prove(ct_now(self._plan.clock))
+                self._verified[side.old.info.id] = found
+                self._require_all(side, one, found)
+
+    def _require_all(self, side: Side, plan: MapPlan, found: Verified) -> None:
+        """Raise NotVerifiedError where an entry is not in the new map that must be."""
+        # Whoever has agreed to lose the living for want of room has agreed to this.
+        lacking = found.missing if plan.drops_living else found.lost
+        # Programs delete translations by themselves.
+        if self._keeping and plan.layout is not None and lacking:
+            raise NotVerifiedError(
+                f"{count(lacking)} of {count(found.entries)} entries of {side.path.name} are not "
+                f"in the new map ({found.sentence})"
+            )
+
+    def _release(self) -> tuple[int, ...]:
+        """Let go of the old maps."""
         self._write(Stage.RELEASE)
         with self._stages.timed(Stage.RELEASE):
             left = users(*(side.old.info.id for side in self._sides), but=self._own)
@@ -371,7 +406,7 @@ class _Resize:
                     new_entries=side.new.info.max_entries,
                     carried=tally.carried,
                     merged=tally.moved,
-                    dropped=self._left_behind.get(old.id, 0),
+                    verified=self._verified.get(old.id),
                     recreated=tally.replaced,
                     touched=tally.touched,
                     contended=tally.contended,

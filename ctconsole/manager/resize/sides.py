@@ -10,16 +10,21 @@ import numpy as np
 from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
+from ctconsole.kernel.counts import count_maps, open_counter
+from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.kernel.passes import Passes, Tally
+from ctconsole.kernel.passes import ANY_NUMBER, RANK_SECONDS, Passes, Tally
 from ctconsole.manager.bpfmap import pinned_id
+from ctconsole.manager.resize.verify import Rule, Verified, verify
 from ctconsole.model.catalogue import PENDING
 from ctconsole.model.ct.joining import joining_of
+from ctconsole.model.memory import LRU_BATCH, room
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from ctconsole.kernel.counts import ElementCounter
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.resize.plan import MapPlan
     from ctconsole.model.ct.layout import Layout
@@ -86,8 +91,10 @@ class Side(Closing):
         self.moved = Tally()
         self._gate = gate
         self._cut = 0
-        self._passes = Passes(gate, old, new, joining_of(old.info, layout))
+        self._joining = joining_of(old.info, layout)
+        self._passes = Passes(gate, old, new, self._joining)
         self._layout = layout
+        self._counter: ElementCounter | None = None
 
     @classmethod
     def stage(cls, gate: Gate, plan: MapPlan) -> Side:
@@ -180,24 +187,70 @@ class Side(Closing):
 
     def settle(self) -> None:
         """Carry what has come since, while programs still use the old map."""
-        self.seeded += self._passes.seed(now=self._now, cut=self._cut)
+        self.seeded += self._passes.seed(now=self._now, cut=self._cut, free=self._free())
 
     def finish(self) -> Tally:
         """Move counters until the old map has none; no program may use it any more.
 
         Returns:
-            What the last pass found; ``absent`` are those left behind on purpose.
+            What the last pass found; ``absent`` are those left behind on purpose, and
+            ``refused`` of them those for which the new map has no room.
 
         Raises:
             CtconsoleError: something is left that cannot be moved.
         """
         for _ in range(MOST_MOVES):
             self.moved += self._passes.move()
-            found = self._passes.seed(now=self._now, cut=self._cut, counted=True)
+            found = self._passes.seed(now=self._now, cut=self._cut, counted=True, free=self._free())
             self.seeded += found
             if not found.counting or (found.absent and found.counting <= found.absent):
                 return found
-        raise CtconsoleError(
+        raise self._written_still()
+
+    def prove(self, now: int = 0) -> Verified:
+        """Compare both maps by reading them; what was left in the old one is moved once more.
+
+        To be called after `finish`.
+
+        Args:
+            now: the clock of the lifetimes; 0 where it is not known.
+
+        Raises:
+            CtconsoleError: a counter is left that cannot be moved.
+            BpfError: a map cannot be read.
+        """
+        rule = Rule(self._cut, self._now, now, _fill_of_a_full_one(self.new))
+        for _ in range(MOST_MOVES):
+            found = verify(self.old, self.new, self._joining, rule)
+            if not found.counting:
+                return found
+            self.finish()
+        raise self._written_still()
+
+    def lacking(self) -> str:
+        """Compare both maps as `prove` does; what is not there and should be, in words.
+
+        Raises:
+            CtconsoleError: see `prove`.
+        """
+        found = self.prove(self._now)
+        return f"of {self.path.name} {found.sentence}" if found.lost else ""
+
+    def _free(self) -> int:
+        """How many more entries the new map takes before it throws one out by itself."""
+        return self._free_of(self.new)
+
+    def _free_of(self, live: BpfMap) -> int:
+        if not live.info.type.is_lru:
+            # A full one takes no more, and loses nothing by being asked.
+            return ANY_NUMBER
+        if self._counter is None:
+            self._counter = open_counter()
+        held = count_maps([live.info], self._counter)[live.info.id].entries
+        return max(0, room(live.info, possible_cpus()) - held)
+
+    def _written_still(self) -> CtconsoleError:
+        return CtconsoleError(
             f"Counters keep coming in map {self.old.info.id}, the old {self.path.name}: "
             "something writes it that is no program this machine lists"
         )
@@ -255,17 +308,34 @@ class Side(Closing):
 
     def reversed(self) -> Side:
         """The same two maps the other way round, for a roll back; owns nothing but its passes."""
-        return Side(self._gate, self.path, self.new, self.old, self._layout)
+        back = Side(self._gate, self.path, self.new, self.old, self._layout)
+        if self._now and self._free_of(self.old) < self.new.count():
+            # Where it may get tight nothing that is over takes room from what lives.
+            back.choose_as(2 * RANK_SECONDS, self._now)
+        return back
 
     def close_passes(self) -> None:
         """Unload the programs of the passes."""
         self._passes.close()
+        if self._counter is not None:
+            self._counter.close()
 
     def close(self) -> None:
         """Let go of everything."""
-        self._passes.close()
+        self.close_passes()
         self.old.close()
         self.new.close()
+
+
+def _fill_of_a_full_one(live: BpfMap) -> int:
+    """With how many entries a map may have thrown out or refused some already."""
+    info = live.info
+    if not info.type.is_lru:
+        return info.max_entries
+    cpus = possible_cpus()
+    full = room(info, cpus) // (cpus if info.is_distributed else 1)
+    # What it throws out it throws out in batches.
+    return max(0, full - LRU_BATCH)
 
 
 def _require_planned(plan: MapPlan, old: BpfMap) -> None:

@@ -250,6 +250,9 @@ class _Prestage:
         with self._stages.timed(Stage.SETTLE):
             for table in self._tables:
                 table.finish()
+        with self._stages.timed("verify"):
+            for table in self._tables:
+                table.verify()
         self._journal.write(self._entry(Stage.RELEASE))
         with self._stages.timed(Stage.RELEASE):
             for table in self._tables:

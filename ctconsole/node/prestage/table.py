@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from ctconsole.errors import CtconsoleError, GoneError
+from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.resize.report import MapReport
@@ -25,6 +26,7 @@ from ctconsole.node.carrying import (
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.resize.plan import MapPlan
+    from ctconsole.manager.resize.verify import Verified
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.event import Event
@@ -66,7 +68,7 @@ class Table:
         self._carries: list[Carry] = []
         self._told: list[str] = []
         self._lost = ""
-        self._dropped = 0
+        self._verified: Verified | None = None
         self._next = self._look_at = 0.0
         self._settled: float | None = None
 
@@ -124,7 +126,16 @@ class Table:
             CtconsoleError: something is left that cannot be moved.
         """
         if not self.renewed:
-            self._dropped = self.side.finish().absent
+            self.side.finish()
+
+    def verify(self) -> None:
+        """Compare both maps after that.
+
+        Raises:
+            CtconsoleError: as `finish`, or a map cannot be read.
+        """
+        if not self.renewed:
+            self._verified = self.side.prove(ct_now(self._clock))
 
     @property
     def told(self) -> Row:
@@ -170,7 +181,7 @@ class Table:
             new_entries=self.side.new.info.max_entries,
             carried=tally.carried,
             merged=tally.moved,
-            dropped=self._dropped,
+            verified=self._verified,
             recreated=tally.replaced,
             touched=tally.touched,
             contended=tally.contended,

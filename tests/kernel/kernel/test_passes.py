@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -81,6 +83,62 @@ def test_a_move_adds_counts_once_however_often_it_runs(gate: Gate, stack: ExitSt
     assert {value_of(new, key.tobytes())["rx_packets"] for key in keys} == {7}
     assert {value_of(old, key.tobytes())["rx_packets"] for key in keys} == {0}
     assert run.seed(counted=True) == Tally(seen=500, present=500)
+
+
+@pytest.mark.parametrize("kind", [MapType.LRU_HASH, MapType.HASH])
+def test_an_entry_made_anew_while_its_counts_are_moved_is_told(
+    gate: Gate, stack: ExitStack, kind: MapType
+) -> None:
+    """Somebody stores the entry again and again; a move that hits on that has to say so."""
+    old, new = (stack.enter_context(create(gate, MapSpec("t", kind, 14, 56, 8))) for _ in range(2))
+    keys, values = ct4_rows(1, lifetime=NOW + 60)
+    update_batch(gate, new, keys, values)
+    run = passes(gate, stack, old, new)
+    stop = threading.Event()
+
+    def store() -> None:
+        while not stop.is_set():
+            update_batch(gate, new, np.repeat(keys, 500, 0), np.repeat(values, 500, 0))
+
+    datapath = threading.Thread(target=store)
+    datapath.start()
+    try:
+        told = Tally()
+        end = time.monotonic() + 60
+        while not told.replaced and time.monotonic() < end:
+            update_batch(gate, old, keys, values)
+            told += run.move()
+    finally:
+        stop.set()
+        datapath.join()
+    assert 0 < told.replaced <= told.moved
+    update_batch(gate, old, keys, values)
+    assert run.move().replaced == 0
+
+
+def test_a_seed_stores_no_more_than_there_is_room_for(gate: Gate, stack: ExitStack) -> None:
+    old, new = lru(gate, stack, 4096), lru(gate, stack, 4096)
+    update_batch(gate, old, *ct4_rows(1000, lifetime=NOW + 60))
+    before = entries_of(old)
+    run = passes(gate, stack, old, new)
+    tally = run.seed(counted=True, free=600)
+    assert (tally.carried, tally.refused, tally.absent, tally.error) == (600, 400, 400, 28)
+    # What was refused keeps its counts, and comes when there is room.
+    left = {key: value for key, value in entries_of(old).items() if key not in entries_of(new)}
+    assert left.items() <= before.items()
+    assert run.seed(counted=True, free=0).carried == 0
+    assert run.seed(counted=True, free=400).carried == 400
+    assert entries_of(new) == before
+
+
+@pytest.mark.parametrize("free", [0, 1, 500, 1000])
+def test_a_map_with_a_pool_for_each_cpu_gets_no_more_either(
+    gate: Gate, stack: ExitStack, free: int
+) -> None:
+    old, new = lru(gate, stack, 4096), lru(gate, stack, 4096, flags=MapFlag.NO_COMMON_LRU)
+    update_batch(gate, old, *ct4_rows(1000, lifetime=NOW + 60))
+    tally = passes(gate, stack, old, new).seed(free=free)
+    assert (tally.carried, tally.refused) == (free, 1000 - free)
 
 
 def test_a_counted_seed_brings_what_came_last_with_its_counts(gate: Gate, stack: ExitStack) -> None:

@@ -34,7 +34,7 @@ def test_keys_whose_hashes_collide_are_still_told_apart(keys: walk.Bytes) -> Non
     def one_for_all(rows: walk.Bytes) -> walk.Bytes:
         return np.zeros(len(rows), np.uint64)
 
-    with patch.object(walk, "_hash", one_for_all):
+    with patch.object(walk, "hashes", one_for_all):
         assert repeated(keys).tolist() == expected(keys)
 
 
@@ -42,5 +42,5 @@ def test_keys_whose_hashes_collide_are_still_told_apart(keys: walk.Bytes) -> Non
 def test_every_byte_of_a_key_counts(width: int) -> None:
     keys = np.zeros((width + 1, width), np.uint8)
     keys[np.arange(width), np.arange(width)] = 1
-    assert len(np.unique(walk._hash(keys))) == width + 1
+    assert len(np.unique(walk.hashes(keys))) == width + 1
     assert not repeated(keys).any()
