@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ctconsole.agent.state import StateDir
 from ctconsole.errors import AgentError, CtconsoleError
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ctconsole.model.plan import Plan, Report
     from ctconsole.node.flushing import FlushReport
     from ctconsole.observe.discovery import NodeFacts
+
+_R = TypeVar("_R", "RecreateReport", "ResizeReport", "FlushReport")
 
 
 class NodeActions(Closing):
@@ -127,7 +129,7 @@ class NodeActions(Closing):
             case PrestagePlan():
                 return self.prestage(plan, tell, is_cancelled)
             case FlushPlan():
-                return self.flush(plan)
+                return self.flush(plan, tell, is_cancelled)
             case RestartPlan():
                 return self.restart(plan)
             case _:
@@ -136,11 +138,7 @@ class NodeActions(Closing):
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
         """Remove the map with all its entries and create it anew, as planned."""
         settings = agent_of(plan.path, self._state_dir)
-        report = acts.recreate_map(self._gate, plan, settings, self._state_dir)
-        if report.failure and report.unrecorded:
-            raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
-        report.check()
-        return report
+        return _told(acts.recreate_map(self._gate, plan, settings, self._state_dir))
 
     def resize(
         self, plan: ResizePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
@@ -150,20 +148,14 @@ class NodeActions(Closing):
         report = resize_maps(
             self._gate, plan, settings, lambda progress: tell(progress.text), is_cancelled
         )
-        return self._told(acts.record(settings.state_dir if settings else self._state_dir, report))
+        return _told(acts.record(settings.state_dir if settings else self._state_dir, report))
 
     def prestage(
         self, plan: PrestagePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
     ) -> ResizeReport:
         """The same for tables of an agent that is not ours, which is restarted."""
         report = resize_foreign(self._gate, plan, tell, is_cancelled)
-        return self._told(acts.record(self._state_dir, report))
-
-    def _told(self, report: ResizeReport) -> ResizeReport:
-        if report.failure and report.unrecorded:
-            raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
-        report.check()
-        return report
+        return _told(acts.record(self._state_dir, report))
 
     def guard(self, folder: PurePath, *, on: bool) -> str:
         """See `ctconsole.ui.actions.Actions`."""
@@ -186,11 +178,16 @@ class NodeActions(Closing):
         if self._guarded is not None:
             self._guarded.close()
 
-    def flush(self, plan: FlushPlan) -> FlushReport:
-        """Delete what was planned, as far as it still matches."""
+    def flush(
+        self, plan: FlushPlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
+    ) -> FlushReport:
+        """Delete what was planned, as far as it still matches, or end where it is."""
         settings = agent_of(plan.path, self._state_dir)
         folder = settings.state_dir if settings else self._state_dir
-        return acts.flush_map(self._gate, plan, folder)
+        report = acts.flush_map(
+            self._gate, plan, folder, lambda progress: tell(progress.text), is_cancelled
+        )
+        return _told(report)
 
     def restart(self, plan: RestartPlan) -> RestartReport:
         """Restart our agent.
@@ -217,3 +214,15 @@ class NodeActions(Closing):
                 hint="Start one with ctconsole agent start, or name its folder with --state-dir",
             )
         return settings
+
+
+def _told(report: _R) -> _R:
+    """The report, if all went well.
+
+    Raises:
+        CtconsoleError: what went wrong, and why it is not in the history if it is not.
+    """
+    if report.failure and report.unrecorded:
+        raise CtconsoleError(f"{report.failure}. {report.unrecorded}")
+    report.check()
+    return report

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.report import ResizeReport
     from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.node.flushing import FlushPlan, FlushReport
+    from ctconsole.node.flushing import FlushPlan, FlushProgress, FlushReport
 
 _R = TypeVar("_R", "RecreateReport", "FlushReport", "ResizeReport")
 
@@ -125,15 +125,23 @@ def recreate_map(
             return record(settings.state_dir, report)
 
 
-def flush_map(gate: Gate, plan: FlushPlan, state_dir: Path) -> FlushReport:
+def flush_map(
+    gate: Gate,
+    plan: FlushPlan,
+    state_dir: Path,
+    tell: Callable[[FlushProgress], None] = lambda _: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> FlushReport:
     """Delete what was planned, as far as it still matches; see `ctconsole.node.flushing.flush`.
 
     Args:
         gate: the write gate.
         plan: of `ctconsole.node.flushing.plan_flush`.
         state_dir: whose history gets the events.
+        tell: hears how far it is.
+        is_cancelled: asked again and again; True ends it where it is.
     """
-    return record(state_dir, flush(gate, plan))
+    return record(state_dir, flush(gate, plan, tell, is_cancelled))
 
 
 def restart_agent(settings: AgentSettings, changes: Mapping[str, str]) -> RestartReport:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ctconsole.agent import natgc
-from ctconsole.errors import BpfError, UsageError
+from ctconsole.errors import BpfError, CtconsoleError, UsageError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ct_now
 from ctconsole.kernel.maps import BpfMap
@@ -33,7 +33,7 @@ from ctconsole.model.plan import Row
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -129,31 +129,66 @@ class FlushPlan:
         return sum(number for one, _, number in self.verdicts if one is risk)
 
 
+class FlushProgress(NamedTuple):
+    """How far a deletion is.
+
+    Attributes:
+        name: of the map.
+        done: entries looked at again, which most of them did not outlive.
+        of: how many were planned.
+    """
+
+    name: str
+    done: int
+    of: int
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        return f"{self.name}: {count(self.done)} of {count(self.of)} entries done"
+
+
 @dataclass(frozen=True, slots=True)
 class FlushReport:
     """What a deletion did; a `ctconsole.model.plan.Report`.
 
     Attributes:
         path: the map's pin.
+        chosen: entries that were to be deleted.
         deleted: entries deleted.
         kept: entries that no longer matched when they came up: traffic had changed them.
         vanished: entries that were gone already.
         mappings: NAT entries deleted with them.
         seconds: wall time.
         events: to be stored.
-        unrecorded: why they are not in the history, empty where they are.
+        left: entries it did not come to.
+        stopped: why it did not, half a sentence; empty where it came to all.
+        unrecorded: why the events are not in the history, empty where they are.
     """
 
     path: Path
+    chosen: int
     deleted: int
     kept: int
     vanished: int
     mappings: int
     seconds: float
     events: tuple[Event, ...]
+    left: int = 0
+    stopped: str = ""
     unrecorded: str = ""
 
-    failure = ""
+    @property
+    def failure(self) -> str:
+        """What was done before it stopped; empty where it came to all entries."""
+        if not self.stopped:
+            return ""
+        return f"{self.sentence}; the other {count(self.left)} stay: {self.stopped}"
+
+    def check(self) -> None:
+        """Raise CtconsoleError with the failure, if there is one; store the events before."""
+        if self.failure:
+            raise CtconsoleError(self.failure)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -165,7 +200,8 @@ class FlushReport:
         """What was done."""
         also = f", {count(self.mappings)} NAT entries with them" if self.mappings else ""
         kept = f"; {count(self.kept)} kept, traffic had changed them" if self.kept else ""
-        return f"{self.path.name}: {count(self.deleted)} entries deleted{also}{kept}"
+        of = f" of {count(self.chosen)}" if self.stopped else ""
+        return f"{self.path.name}: {count(self.deleted)}{of} entries deleted{also}{kept}"
 
     @property
     def facts(self) -> Mapping[str, object]:
@@ -175,6 +211,7 @@ class FlushReport:
             "deleted": self.deleted,
             "kept": self.kept,
             "vanished": self.vanished,
+            "left": self.left,
             "nat_deleted": self.mappings,
             "seconds": round(self.seconds, 6),
         }
@@ -228,17 +265,30 @@ def plan_flush(
     return replace(plan, warnings=tuple(_warnings(plan, complete=table.walk.complete)))
 
 
-def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
+def flush(
+    gate: Gate,
+    plan: FlushPlan,
+    tell: Callable[[FlushProgress], None] = lambda _: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> FlushReport:
     """Delete what was planned, each entry only if it still matches.
+
+    What is deleted cannot be brought back: a deletion that is cancelled, or fails on its way, ends
+    where it is, and the report says what was deleted and what stays.
 
     Args:
         gate: the write gate.
         plan: of `plan_flush`.
+        tell: hears how far it is, after each `BATCH`; must return at once.
+        is_cancelled: asked before each `BATCH`; True ends the deletion.
+
+    Returns:
+        What was done; see `FlushReport.check`.
 
     Raises:
         UsageError: another map is pinned there than the one planned for; nothing was changed.
         BusyError: somebody else changes maps; nothing was changed.
-        BpfError: the map cannot be written.
+        BpfError: the map cannot be written; nothing was changed.
     """
     started = time.perf_counter()
     with (
@@ -254,30 +304,46 @@ def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
         with Revived(gate, live, plan.entries) as back:
             deletion = _Deletion(gate, live, nat, plan, back)
             for start in range(0, plan.chosen, BATCH):
-                deletion.delete(plan.keys[start : start + BATCH])
+                if is_cancelled():
+                    deletion.stopped = "it was cancelled"
+                    break
+                try:
+                    deletion.delete(plan.keys[start : start + BATCH])
+                except BpfError as error:
+                    if not deletion.deleted:
+                        raise
+                    deletion.stopped = str(error)
+                    break
+                tell(FlushProgress(plan.path.name, deletion.done, plan.chosen))
             deletion.finish()
     fields: dict[str, Scalar] = {
         "filter": plan.query.text,
         "deleted": deletion.deleted,
         "kept": deletion.kept,
         "nat_deleted": deletion.mappings,
+        "left": plan.chosen - deletion.done,
         "id": plan.info.id,
     }
+    of = f" of {plan.chosen}" if deletion.stopped else ""
+    why = f": {deletion.stopped}" if deletion.stopped else ""
     event = map_event(
         EventKind.ENTRIES_DELETED,
         plan.path,
-        f"Flushed {deletion.deleted} entries from {plan.path}",
+        f"Flushed {deletion.deleted}{of} entries from {plan.path}{why}",
         fields,
         Level.WARNING,
     )
     return FlushReport(
         path=plan.path,
+        chosen=plan.chosen,
         deleted=deletion.deleted,
         kept=deletion.kept,
         vanished=deletion.vanished,
         mappings=deletion.mappings,
         seconds=time.perf_counter() - started,
         events=(event,),
+        left=plan.chosen - deletion.done,
+        stopped=deletion.stopped,
     )
 
 
@@ -289,6 +355,12 @@ class _Deletion:
     ) -> None:
         self._gate, self._live, self._nat, self._plan, self._back = gate, live, nat, plan, back
         self.deleted = self.kept = self.vanished = self.mappings = 0
+        self.stopped = ""
+
+    @property
+    def done(self) -> int:
+        """How many entries it came to."""
+        return self.deleted + self.kept + self.vanished
 
     def delete(self, keys: Bytes) -> None:
         """Look at some entries again and delete those that still match."""

@@ -55,9 +55,10 @@ class Actions(Protocol):
 
         Args:
             plan: what was planned.
-            tell: hears how far a resize is; must return at once.
-            is_cancelled: asked again and again by a resize; True leads back to the old map,
-                which is told by the error raised. Everything else is done whole.
+            tell: hears how far a resize or a deletion is; must return at once.
+            is_cancelled: asked again and again by both; True leads back to the old map, or ends
+                the deletion where it is. The error raised says so, and how everything stands.
+                Everything else is done whole.
         """
         ...
 

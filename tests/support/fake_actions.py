@@ -43,7 +43,8 @@ class FakeActions:
         done: paths and sizes of the maps recreated, and the changes of restarts.
         error: raised by every action while it is set.
         unrecorded: why deeds are not in the history, empty where they are.
-        held: while it is there and not set, a resize goes on moving programs until cancelled.
+        held: while it is there and not set, a resize goes on moving programs, and a deletion
+            deleting, until cancelled.
         undo: what `plan_undo` restores: the last resize that was done.
         foreign: what an agent that is not ours needs beside the resize, None where it is ours.
         guarding: what the guard does; empty while it is off.
@@ -212,16 +213,33 @@ class FakeActions:
             single=key is not None,
         )
 
-    def flush(self, plan: FlushPlan) -> FlushReport:
+    def flush(
+        self, plan: FlushPlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
+    ) -> FlushReport:
         if self.error:
             raise self.error
+        tell(f"{plan.path.name}: 64 of {plan.chosen:,} entries done")
+        while self.held and not self.held.wait(0.01):
+            if is_cancelled():
+                done = f"{plan.path.name}: 64 of {plan.chosen:,} entries deleted"
+                raise CtconsoleError(
+                    f"{done}; the other {plan.chosen - 64:,} stay: it was cancelled"
+                )
         self.done.append(("flush", plan.path, plan.query.text, plan.chosen))
         table = self.source.table(plan.path)
         going = {row.tobytes() for row in plan.keys}
         keep = np.array([key.tobytes() not in going for key in table.keys], np.bool_)
         self.source.tables[plan.path] = table.take(keep)
         return FlushReport(
-            plan.path, plan.chosen, 0, 0, plan.mappings, 0.02, (), unrecorded=self.unrecorded
+            path=plan.path,
+            chosen=plan.chosen,
+            deleted=plan.chosen,
+            kept=0,
+            vanished=0,
+            mappings=plan.mappings,
+            seconds=0.02,
+            events=(),
+            unrecorded=self.unrecorded,
         )
 
     def agent_sizes(self) -> Mapping[str, int]:
@@ -254,7 +272,7 @@ class FakeActions:
         if isinstance(plan, RecreatePlan):
             return self.recreate(plan)
         if isinstance(plan, FlushPlan):
-            return self.flush(plan)
+            return self.flush(plan, tell, is_cancelled)
         assert isinstance(plan, RestartPlan)
         if self.error:
             raise self.error

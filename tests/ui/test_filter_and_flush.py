@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,6 +151,28 @@ async def test_a_failed_flush_is_told_and_planned_anew(
         await until(pilot, lambda: dialogue.plan is not None)
         assert not dialogue.confirmed
         actions.error = None
+        await pilot.press(*CT4.name, "enter")
+        await until(pilot, lambda: actions.done)
+
+
+async def test_a_flush_shows_how_far_it_is_and_can_be_cancelled(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    actions.held = threading.Event()
+    async with console.run_test(size=(120, 40)) as pilot:
+        await filter_by(pilot, *"svc", "enter")
+        await pilot.press("D")
+        dialogue = pilot.app.screen
+        assert isinstance(dialogue, FlushScreen)
+        await until(pilot, lambda: dialogue.plan is not None)
+        await pilot.press(*CT4.name, "enter")
+        await until(pilot, lambda: "64 of" in text_of(pilot, "#progress"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "stay: it was cancelled" in text_of(pilot, "#outcome"))
+        assert actions.done == []
+        await until(pilot, lambda: dialogue.plan is not None)
+        assert not dialogue.confirmed
+        actions.held.set()
         await pilot.press(*CT4.name, "enter")
         await until(pilot, lambda: actions.done)
 

@@ -12,6 +12,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options
 from ctconsole.cli.options import bpf_root_option, filter_option, json_option, layout_option
 from ctconsole.cli.plans import print_plans, print_reports
+from ctconsole.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,9 @@ def delete(
     """Delete one entry, or all that match a filter, from conntrack maps (all if none is named).
 
     Each entry is looked at again before it goes: one that traffic has changed so that it no
-    longer matches is kept. Address translations go with their connection, as in Cilium. Without
-    --yes it prints what would break and changes nothing (exit code 1).
+    longer matches is kept. Address translations go with their connection, as in Cilium. Ctrl-C
+    ends it where it is and says what stays (exit code 130). Without --yes it prints what would
+    break and changes nothing (exit code 1).
 
     \b
     Examples:
@@ -91,7 +93,8 @@ def flush(
     """Delete EVERY ENTRY of conntrack maps (of all, if none is named).
 
     Unlike re-creating a map this takes address translations along, and with them connections to
-    the outside. Without --yes it prints what would break and changes nothing (exit code 1).
+    the outside. Ctrl-C ends it where it is and says what stays (exit code 130). Without --yes it
+    prints what would break and changes nothing (exit code 1).
 
     \b
     Examples:
@@ -145,25 +148,54 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
 
 
 def _run(gate: Gate, plans: Sequence[FlushPlan], state_dir: Path | None, *, as_json: bool) -> int:
-    from ctconsole.agent.state import default_state_dir
     from ctconsole.errors import CtconsoleError
+    from ctconsole.manager.interrupts import Interrupts
     from ctconsole.node.acts import flush_map
-    from ctconsole.node.owner import agent_of
 
     reports = []
+    untouched: list[FlushPlan] = []
     exit_code = 0
-    for plan in plans:
-        for warning in plan.lasting:
-            message(f"warning: {plan.path.name}: {warning}")
-        settings = agent_of(plan.path) if state_dir is None else None
-        folder = settings.state_dir if settings else state_dir or default_state_dir()
-        try:
-            reports.append(flush_map(gate, plan, folder))
-        except CtconsoleError as error:
-            message(f"ctconsole: {error}")
-            exit_code = exit_code or error.exit_code
-    print_reports(reports, as_json=as_json)
-    return exit_code
+    # Whoever asks this process to end is told what is deleted and what stays.
+    with Interrupts() as heard, ProgressLine() as line:
+        for plan in plans:
+            if heard.noted:
+                untouched.append(plan)
+                continue
+            for warning in plan.lasting:
+                message(f"warning: {plan.path.name}: {warning}")
+            folder = _history_of(plan, state_dir)
+            try:
+                report = flush_map(
+                    gate,
+                    plan,
+                    folder,
+                    lambda progress: line.show(progress.text),
+                    lambda: bool(heard.noted),
+                )
+            except CtconsoleError as error:
+                line.close()
+                message(f"ctconsole: {error}")
+                exit_code = exit_code or error.exit_code
+            else:
+                line.close()
+                reports.append(report)
+        print_reports(reports, as_json=as_json)
+        failures = [report.failure for report in reports if report.failure]
+        failures += [f"{plan.path.name} was not begun: it was cancelled" for plan in untouched]
+        for failure in failures:
+            message(f"ctconsole: {failure}")
+    if failures and heard.noted:
+        return 128 + heard.noted
+    return exit_code or bool(failures)
+
+
+def _history_of(plan: FlushPlan, state_dir: Path | None) -> Path:
+    """The state folder whose history gets the events."""
+    from ctconsole.agent.state import default_state_dir
+    from ctconsole.node.owner import agent_of
+
+    settings = agent_of(plan.path) if state_dir is None else None
+    return settings.state_dir if settings else state_dir or default_state_dir()
 
 
 def _show(plans: Sequence[FlushPlan], *, as_json: bool) -> int:

@@ -58,7 +58,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     PLANNING: ClassVar[str]
     """What stands in the place of the costs until they are known."""
     CAN_CANCEL: ClassVar[bool] = False
-    """Whether the act can be cancelled while it is done, which leads back to where it began."""
+    """Whether the act can be cancelled while it is done; the error it raises says what is left."""
 
     def __init__(self, actions: Actions, title: str, name: str = "") -> None:
         super().__init__()

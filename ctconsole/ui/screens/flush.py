@@ -28,6 +28,7 @@ class FlushScreen(ConfirmScreen):
     BOX: ClassVar[str] = "flush"
     VERB: ClassVar[tuple[str, str]] = ("Delete", "Deleting …")
     PLANNING: ClassVar[str] = "Looking what breaks …"
+    CAN_CANCEL: ClassVar[bool] = True
 
     def __init__(self, row: MapRow, actions: Actions, query: Query, key: bytes | None) -> None:
         one, label = key is not None, row.info.label

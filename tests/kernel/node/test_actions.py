@@ -12,7 +12,7 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.agent.state import AgentSettings
 from ctconsole.config import write_option
-from ctconsole.errors import AgentError, ConfigError
+from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
@@ -22,6 +22,7 @@ from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.actions import NodeActions
+from ctconsole.node.flushing import FlushReport
 from ctconsole.node.reading import reading_of_node
 from ctconsole.observe import discovery, facts
 from ctconsole.observe.live import LiveSource
@@ -116,11 +117,30 @@ def test_flush_is_journaled_by_the_agent_that_looks_after_the_map(
         mapwrite.update_batch(gate, live, *ct4_rows(2, lifetime=ktime() + 1000, first=50))
         plan = actions.plan_flush(path, Query.parse("left<500s"), None)
         assert (plan.entries, plan.chosen) == (5, 3)
-        assert actions.flush(plan).deleted == 3
+        assert isinstance(report := actions.carry_out(plan), FlushReport)
+        assert report.deleted == 3
         assert live.count() == 2
     with History(agent.state_dir / "history.db") as history:
         told = [event for _, event in history.read(kinds=[EventKind.ENTRIES_DELETED])]
     assert [event.fields["filter"] for event in told] == ["left<500s"]
+
+
+def test_a_cancelled_flush_is_told_and_journaled(
+    actions: NodeActions, agent: AgentSettings, gate: Gate, bpffs: Path
+) -> None:
+    path = bpffs / GLOBALS / "cilium_ct4_global"
+    heard: list[str] = []
+    with BpfMap.open(path) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(300, lifetime=ktime() + 100))
+        plan = actions.plan_flush(path, Query.parse(""), None)
+        with pytest.raises(CtconsoleError, match="64 of 300 entries deleted; the other 236 stay"):
+            actions.carry_out(plan, heard.append, lambda: bool(heard))
+        assert live.count() == 236
+    assert heard == ["cilium_ct4_global: 64 of 300 entries done"]
+    with History(agent.state_dir / "history.db") as history:
+        [event] = [event for _, event in history.read(kinds=[EventKind.ENTRIES_DELETED])]
+    assert (event.fields["deleted"], event.fields["left"]) == (64, 236)
+    assert event.message == f"Flushed 64 of 300 entries from {path}: it was cancelled"
 
 
 def table(gate: Gate, path: Path) -> Path:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import FormatError, UsageError
+from ctconsole.errors import BpfError, CtconsoleError, FormatError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -17,7 +18,7 @@ from ctconsole.model.ct.reading import Reading
 from ctconsole.model.ct.risk import Reason, Risk
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.node.flushing import flush, plan_flush
+from ctconsole.node.flushing import BATCH, FlushProgress, flush, plan_flush
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 from tests.support.ct_tables import Entry, ct_table
 from tests.support.translated import translated_connection
@@ -59,6 +60,51 @@ def test_one_entry_by_its_key(gate: Gate, table: BpfMap, path: Path) -> None:
         plan_flush(path, key=key)
     with pytest.raises(UsageError, match="14 bytes"):
         plan_flush(path, key=b"short")
+
+
+def test_a_cancelled_deletion_says_what_is_deleted_and_what_stays(
+    gate: Gate, table: BpfMap, path: Path
+) -> None:
+    heard: list[FlushProgress] = []
+    report = flush(gate, plan_flush(path), heard.append, lambda: len(heard) == 2)
+    assert [one.done for one in heard] == [BATCH, 2 * BATCH]
+    assert (report.deleted, report.left) == (2 * BATCH, EVERY - 2 * BATCH)
+    assert table.count() == report.left
+    assert report.failure == (
+        f"{path.name}: 128 of 1,030 entries deleted; the other 902 stay: it was cancelled"
+    )
+    assert report.facts["left"] == 902
+    with pytest.raises(CtconsoleError, match="the other 902 stay"):
+        report.check()
+
+
+def test_cancelled_when_all_is_done_it_is_done(gate: Gate, table: BpfMap, path: Path) -> None:
+    heard: list[FlushProgress] = []
+    report = flush(
+        gate, plan_flush(path), heard.append, lambda: heard[-1:] == [(path.name, EVERY, EVERY)]
+    )
+    assert (report.failure, report.left, table.count()) == ("", 0, 0)
+
+
+def test_a_deletion_that_fails_on_its_way_says_what_is_deleted(
+    gate: Gate, table: BpfMap, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = mapwrite.take
+    took: list[bytes] = []
+
+    def take(gate: Gate, live: BpfMap, key: bytes) -> bytes | None:
+        if len(took) == 100:
+            raise BpfError(errno.EPERM, "BPF_MAP_LOOKUP_AND_DELETE_ELEM", path.name)
+        took.append(key)
+        return really(gate, live, key)
+
+    monkeypatch.setattr(mapwrite, "take", take)
+    report = flush(gate, plan_flush(path))
+    assert (report.deleted, table.count()) == (100, EVERY - 100)
+    assert "100 of 1,030 entries deleted; the other 930 stay" in report.failure
+    assert "BPF_MAP_LOOKUP_AND_DELETE_ELEM" in report.failure
+    with pytest.raises(BpfError):
+        flush(gate, plan_flush(path))
 
 
 def test_an_entry_revived_since_the_plan_is_kept(gate: Gate, table: BpfMap, path: Path) -> None:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -23,12 +30,13 @@ from tests.support.ct_entries import CT4, ct4_rows
 from tests.support.foreign import foreign_node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from click.testing import Result
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.node.flushing import FlushPlan, FlushReport
+    from ctconsole.node.flushing import FlushPlan, FlushProgress, FlushReport
 
 
 def ctconsole(*arguments: object) -> Result:
@@ -147,10 +155,10 @@ def test_a_map_that_cannot_be_flushed_keeps_no_other_from_it(
         mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=1))
     really = flushing.flush
 
-    def flush(gate: Gate, plan: FlushPlan) -> FlushReport:
+    def flush(gate: Gate, plan: FlushPlan, *more: Callable[..., Any]) -> FlushReport:
         if plan.path == path:
             raise UsageError(f"{path} is another map now")
-        return really(gate, plan)
+        return really(gate, plan, *more)
 
     monkeypatch.setattr(acts, "flush", flush)
     options = ("--yes", "--bpf-root", bpffs, "--state-dir", tmp_path / "state")
@@ -159,3 +167,68 @@ def test_a_map_that_cannot_be_flushed_keeps_no_other_from_it(
     assert "is another map now" in done.stderr
     assert "3 entries deleted" in done.stdout
     assert (entries(path), entries(other)) == (7, 0)
+
+
+def test_ctrl_c_ends_it_where_it_is_and_begins_no_other_map(
+    gate: Gate, bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [bpffs / GLOBALS / name for name in ("cilium_ct4_global", "cilium_ct_any4_global")]
+    pins.make_folder(gate, paths[0].parent)
+    for path in paths:
+        with open_or_create_map(gate, path, CT4).map as live:
+            mapwrite.update_batch(gate, live, *ct4_rows(300, lifetime=ktime() + 100))
+    really = flushing.flush
+
+    def flush(
+        gate: Gate,
+        plan: FlushPlan,
+        tell: Callable[[FlushProgress], None],
+        is_cancelled: Callable[[], bool],
+    ) -> FlushReport:
+        def interrupted(progress: FlushProgress) -> None:
+            tell(progress)
+            signal.raise_signal(signal.SIGINT)
+
+        return really(gate, plan, interrupted, is_cancelled)
+
+    monkeypatch.setattr(acts, "flush", flush)
+    options = ("--yes", "--json", "--bpf-root", bpffs, "--state-dir", tmp_path)
+    done = ctconsole("ct", "flush", *options)
+    assert done.return_value == 128 + signal.SIGINT
+    [report] = json.loads(done.stdout)
+    assert (report["ok"], report["deleted"], report["left"]) == (False, 64, 236)
+    assert "64 of 300 entries deleted; the other 236 stay: it was cancelled" in done.stderr
+    assert "cilium_ct_any4_global was not begun: it was cancelled" in done.stderr
+    assert [entries(path) for path in paths] == [236, 300]
+
+
+def test_a_long_one_shows_how_far_it_is_on_a_terminal(
+    gate: Gate, bpffs: Path, tmp_path: Path
+) -> None:
+    many = 400_000
+    path = bpffs / GLOBALS / CT4.name
+    pins.make_folder(gate, path.parent)
+    with open_or_create_map(gate, path, replace(CT4, max_entries=1 << 20)).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(many, lifetime=ktime() + 1000))
+    ours, its = os.openpty()
+    options = ("--yes", "--bpf-root", str(bpffs), "--state-dir", str(tmp_path))
+    command = [sys.executable, "-m", "ctconsole", "ct", "flush", *options]
+    shown = b""
+    with (
+        os.fdopen(ours, "rb", buffering=0) as screen,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its) as process,
+    ):
+        os.close(its)
+        while b"400,000 entries done" not in shown:
+            shown += screen.read(4096)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # EIO: the other end is closed
+            while more := screen.read(4096):
+                shown += more
+        assert process.wait() == 128 + signal.SIGINT
+    lines = shown.decode().split("\r")
+    said = re.search(r"([\d,]+) of 400,000 entries deleted; the other ([\d,]+) stay", lines[-2])
+    assert said, shown
+    deleted, left = (int(number.replace(",", "")) for number in said.groups())
+    assert deleted + left == many
+    assert entries(path) == left

@@ -1,0 +1,73 @@
+"""How far something is that takes its time: one line on a terminal, written over again."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.cli.streams import Terminal
+from ctconsole.handles import Closing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATIENCE: Final = 1.0
+"""Seconds after which it is shown: what is over sooner needs no line."""
+
+_PAUSE: Final = 0.2
+"""Seconds between two texts."""
+
+_AGAIN: Final = "\r\x1b[K"
+"""To the beginning of the line, and nothing left of what stood there (ECMA-48 CR and EL)."""
+
+
+class ProgressLine(Closing):
+    """Shows on stderr how far something is; nothing where that is no terminal.
+
+    It is gone when it is closed, and may be used again for the next thing.
+
+    Args:
+        clock: seconds that go on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due = clock() + _PATIENCE
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        """Show this in the place of what was shown, if it is time for it."""
+        now = self._clock()
+        if now >= self._due and isinstance(sys.stderr, Terminal):
+            from ctconsole.model.text.safe import cell
+
+            self._due = now + _PAUSE
+            self._is_shown = True
+            _write(sys.stderr, _AGAIN + cell(text)[: _columns(sys.stderr) - 1])
+
+    def close(self) -> None:
+        """Leave the line empty."""
+        if self._is_shown and isinstance(sys.stderr, Terminal):
+            _write(sys.stderr, _AGAIN)
+        self._is_shown = False
+        self._due = self._clock() + _PATIENCE
+
+
+def _write(stream: Terminal, text: str) -> None:
+    # Where it cannot be said, what is being done goes on.
+    with suppress(OSError):
+        stream.styled(text)
+        stream.flush()
+
+
+def _columns(stream: Terminal) -> int:
+    with suppress(OSError):
+        return os.get_terminal_size(stream.fileno()).columns or _NARROW
+    return _NARROW
+
+
+_NARROW: Final = 80
+"""Columns of a terminal that does not say how many it has."""
