@@ -303,19 +303,23 @@ def flush(
             )
         with Revived(gate, live, plan.entries) as back:
             deletion = _Deletion(gate, live, nat, plan, back)
-            for start in range(0, plan.chosen, BATCH):
-                if is_cancelled():
-                    deletion.stopped = "it was cancelled"
-                    break
-                try:
-                    deletion.delete(plan.keys[start : start + BATCH])
-                except BpfError as error:
-                    if not deletion.deleted:
-                        raise
-                    deletion.stopped = str(error)
-                    break
-                tell(FlushProgress(plan.path.name, deletion.done, plan.chosen))
+            deletion.run(tell, is_cancelled)
             deletion.finish()
+    return FlushReport(
+        path=plan.path,
+        chosen=plan.chosen,
+        deleted=deletion.deleted,
+        kept=deletion.kept,
+        vanished=deletion.vanished,
+        mappings=deletion.mappings,
+        seconds=time.perf_counter() - started,
+        events=(_event(plan, deletion),),
+        left=plan.chosen - deletion.done,
+        stopped=deletion.stopped,
+    )
+
+
+def _event(plan: FlushPlan, deletion: _Deletion) -> Event:
     fields: dict[str, Scalar] = {
         "filter": plan.query.text,
         "deleted": deletion.deleted,
@@ -326,24 +330,12 @@ def flush(
     }
     of = f" of {plan.chosen}" if deletion.stopped else ""
     why = f": {deletion.stopped}" if deletion.stopped else ""
-    event = map_event(
+    return map_event(
         EventKind.ENTRIES_DELETED,
         plan.path,
         f"Flushed {deletion.deleted}{of} entries from {plan.path}{why}",
         fields,
         Level.WARNING,
-    )
-    return FlushReport(
-        path=plan.path,
-        chosen=plan.chosen,
-        deleted=deletion.deleted,
-        kept=deletion.kept,
-        vanished=deletion.vanished,
-        mappings=deletion.mappings,
-        seconds=time.perf_counter() - started,
-        events=(event,),
-        left=plan.chosen - deletion.done,
-        stopped=deletion.stopped,
     )
 
 
@@ -361,6 +353,26 @@ class _Deletion:
     def done(self) -> int:
         """How many entries it came to."""
         return self.deleted + self.kept + self.vanished
+
+    def run(self, tell: Callable[[FlushProgress], None], is_cancelled: Callable[[], bool]) -> None:
+        """Delete what was planned, or as much of it as can be.
+
+        Raises:
+            BpfError: the map cannot be written; nothing was deleted.
+        """
+        plan = self._plan
+        for start in range(0, plan.chosen, BATCH):
+            if is_cancelled():
+                self.stopped = "it was cancelled"
+                return
+            try:
+                self.delete(plan.keys[start : start + BATCH])
+            except BpfError as error:
+                if not self.deleted:
+                    raise
+                self.stopped = str(error)
+                return
+            tell(FlushProgress(plan.path.name, self.done, plan.chosen))
 
     def delete(self, keys: Bytes) -> None:
         """Look at some entries again and delete those that still match."""
