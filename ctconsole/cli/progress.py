@@ -1,4 +1,4 @@
-"""How far something is that takes its time: one line on a terminal, written over again."""
+"""How far something is that takes its time, on stderr."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.cli.common import message
 from ctconsole.cli.streams import Terminal
 from ctconsole.handles import Closing
 
@@ -25,7 +26,7 @@ _AGAIN: Final = "\r\x1b[K"
 
 
 class ProgressLine(Closing):
-    """Shows on stderr how far something is; nothing where that is no terminal.
+    """One line on a terminal, written over again; nothing where stderr is none.
 
     It is gone when it is closed, and may be used again for the next thing.
 
@@ -54,6 +55,19 @@ class ProgressLine(Closing):
             _write(sys.stderr, _AGAIN)
         self._is_shown = False
         self._due = self._clock() + _PATIENCE
+
+
+def each_once() -> Callable[[str], None]:
+    """Tells what is going on, a line for each thing and none again for the same."""
+    said = ""
+
+    def tell(text: str) -> None:
+        nonlocal said
+        if text != said:
+            said = text
+            message(text)
+
+    return tell
 
 
 def _write(stream: Terminal, text: str) -> None:

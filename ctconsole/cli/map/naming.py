@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
 
 
-def find_map(name: str, pinned: Mapping[Path, MapInfo]) -> MapInfo:
-    """The map that a name, path or id means.
+def find_map(name: str, pinned: Mapping[Path, MapInfo], root: Path) -> MapInfo:
+    """The map that a name, path or id means, of those pinned below ``root``.
 
     Raises:
         UsageError: none or several.
@@ -30,4 +30,4 @@ def find_map(name: str, pinned: Mapping[Path, MapInfo]) -> MapInfo:
     if found:
         pins = ", ".join(str(info.pin) for info in found)
         raise UsageError(f"{name} is pinned several times: {pins}", hint="Give the path")
-    raise UsageError(f"No map {name} is pinned there", hint="See ctconsole map list")
+    raise UsageError(f"No map {name} is pinned below {root}", hint="See ctconsole map list")

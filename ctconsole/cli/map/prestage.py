@@ -11,6 +11,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.map.affected import print_with_affected
 from ctconsole.cli.options import Seconds, restart_command_option
 from ctconsole.cli.plans import print_report
+from ctconsole.cli.progress import each_once
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def resize_foreign_map(
     from ctconsole.observe.reading import reading_of
 
     if gate is not None:
-        ended = end_cut_off(gate, pin.parent, _teller(), agent.patience)
+        ended = end_cut_off(gate, pin.parent, each_once(), agent.patience)
         if ended:
             message(ended)
             return 0
@@ -106,7 +107,7 @@ def resize_foreign_map(
     for row in plan.agent_rows:
         message(f"{row.label}: {row.text}")
     report = record(
-        default_state_dir(), resize_foreign(gate, plan, _teller(), patience=agent.patience)
+        default_state_dir(), resize_foreign(gate, plan, each_once(), patience=agent.patience)
     )
     print_report(report, as_json=as_json)
     report.check()
@@ -128,16 +129,3 @@ def require_room(plan: ResizePlan, *, drop: bool, undo: bool) -> None:
                 else f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind"
             ),
         )
-
-
-def _teller() -> Callable[[str], None]:
-    """Says each thing once."""
-    said = ""
-
-    def tell(text: str) -> None:
-        nonlocal said
-        if text != said:
-            said = text
-            message(text)
-
-    return tell

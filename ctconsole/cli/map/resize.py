@@ -20,12 +20,10 @@ from ctconsole.cli.map.prestage import (
 )
 from ctconsole.cli.options import bpf_root_option, json_option, layout_option
 from ctconsole.cli.plans import print_report
+from ctconsole.cli.progress import each_once
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ctconsole.manager.resize.run import ResizeProgress
     from ctconsole.model.ct.layout import Layout
 
 
@@ -118,6 +116,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
         )
     if undo and lru:
         raise UsageError("--undo restores what the map was; it takes no --lru")
+    from ctconsole.agent.state import default_state_dir
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.manager.resize.plan import MapWish
     from ctconsole.model.catalogue import option_of
@@ -127,7 +126,7 @@ def resize(  # noqa: PLR0917 - click hands every option over
     from ctconsole.node.reading import reading_of_node
     from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 
-    pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
+    pin = Path(str(find_map(name, pinned_maps(bpf_root, message), bpf_root).pin))
     settings = named_agent(pin, state_dir)
     if settings is None and option_of(pin.name) and is_foreign(bpf_root):
         gate = (
@@ -155,26 +154,13 @@ def resize(  # noqa: PLR0917 - click hands every option over
         return 0 if only_plan else 1
     require_room(plan, drop=drop, undo=undo)
     gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
-    report = resize_maps(gate, plan, settings, _teller())
-    if settings is not None:
-        report = record(settings.state_dir, report)
+    tell = each_once()
+    report = resize_maps(gate, plan, settings, lambda progress: tell(progress.text))
+    folder = settings.state_dir if settings else default_state_dir()
+    report = record(folder, report)
     print_report(report, as_json=as_json)
     report.check()
     return 0
-
-
-def _teller() -> Callable[[ResizeProgress], None]:
-    """Says each stage once, and how many endpoints have moved."""
-    said = ""
-
-    def tell(progress: ResizeProgress) -> None:
-        nonlocal said
-        text = progress.text
-        if text != said:
-            said = text
-            message(text)
-
-    return tell
 
 
 _FLAGS = {None: None, "common": 0, "distributed": 2}

@@ -122,7 +122,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.maps import all_programs
 
-    info = find_map(name, pinned_maps(bpf_root, message))
+    info = find_map(name, pinned_maps(bpf_root, message), bpf_root)
     [row] = _describe([info])
     row["programs"] = [
         {"id": program.id, "name": program.name, "type": program.type.name}
@@ -173,7 +173,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     from ctconsole.node.owner import named_agent
     from ctconsole.node.reading import reading_of_node
 
-    pin = Path(str(find_map(name, pinned_maps(bpf_root, message)).pin))
+    pin = Path(str(find_map(name, pinned_maps(bpf_root, message), bpf_root).pin))
     settings = named_agent(pin, state_dir)
     plan = plan_recreation(pin, parse_size(size), reading_of_node(bpf_root), settings)
     if not yes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from ctconsole.agent.state import StateDir, default_state_dir
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import UsageError
+from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
@@ -18,8 +21,6 @@ from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from click.testing import Result
 
     from ctconsole.kernel.gate import Gate
@@ -68,6 +69,25 @@ def test_a_resize_can_be_undone_and_says_so(path: Path, bpffs: Path) -> None:
     assert told["ok"]
     assert told["undo_until"] > 0
     assert size(path) == (CT4.max_entries, LIVING)
+
+
+@pytest.mark.usefixtures("path")
+def test_a_resize_that_no_agent_looks_after_is_in_the_history(bpffs: Path) -> None:
+    resize(bpffs, 2 * CT4.max_entries, "--yes")
+    with History(StateDir(default_state_dir()).history) as history:
+        told = [(event.message, Path(event.subject).name) for _, event in history.read()]
+    assert told == [("Resized BPF map", CT4.name)]
+
+
+@pytest.mark.usefixtures("path")
+def test_a_map_that_is_not_there_is_looked_for_somewhere(bpffs: Path) -> None:
+    with pytest.raises(UsageError, match=f"No map cilium_x is pinned below {bpffs}"):
+        CliRunner().invoke(
+            cli,
+            ["map", "show", "cilium_x", "--bpf-root", str(bpffs)],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )
 
 
 def test_without_a_resize_there_is_nothing_to_undo(path: Path, bpffs: Path) -> None:
