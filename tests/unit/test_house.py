@@ -69,3 +69,17 @@ def test_an_import_is_drawn_wherever_it_stands(source: str, found: list[str]) ->
 
 def test_a_circle_is_found() -> None:
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+
+
+def test_plans_are_rendered_once_for_the_screen_and_once_for_the_shell() -> None:
+    """Whoever shows one asks these; elsewhere above the managers nobody reads what breaks."""
+    readers = {
+        name_of(path)
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "plan.verdicts"
+    }
+    assert {name for name in readers if name.split(".")[1] in {"model", "ui", "cli"}} == {
+        "ctconsole.model.listing.plans",
+        "ctconsole.ui.widgets.plan_table",
+    }

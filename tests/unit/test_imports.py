@@ -6,10 +6,13 @@ comes along, and so what a start costs and what a machine must have.
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 
 import pytest
+
+import ctconsole
 
 SCREEN = {"textual", "rich"}
 KERNEL = {"pyroute2", "bcc", "psutil"}
@@ -20,7 +23,13 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.__main__": {*EVERYTHING, "click"},
     "ctconsole.errors": {*EVERYTHING, "click"},
     "ctconsole.paths": {*EVERYTHING, "click"},
+    "ctconsole.private": {*EVERYTHING, "click"},
+    "ctconsole.privileges": {*EVERYTHING, "click"},
+    "ctconsole.handles": {*EVERYTHING, "click"},
     "ctconsole.config": {*EVERYTHING, "click"},
+    "ctconsole.happening": {*EVERYTHING, "click"},
+    "ctconsole.loops": {*EVERYTHING, "click"},
+    "ctconsole.recorder": {*EVERYTHING, "click"},
     "ctconsole.history": {*SCREEN, *KERNEL, "structlog", "watchfiles", "numpy", "click"},
     "ctconsole.model": {*SCREEN, *KERNEL, *STORES, "click", "socket", "subprocess"},
     "ctconsole.kernel": {*SCREEN, *STORES, "bcc", "psutil", "click"},
@@ -44,6 +53,12 @@ RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
     ("node", "--bpf-root", "/nowhere"): {*SCREEN, *STORES, "bcc", "numpy", "pyroute2"},
     ("map", "list", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("ct", "list", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
+    ("ct", "flush", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("explain", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
+    ("map", "advise", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
+    ("map", "resize", "x", "1M", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("guard", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("layouts",): {*SCREEN, *KERNEL, *STORES},
     ("events", "--history", "/nowhere"): {*SCREEN, *KERNEL, "structlog", "numpy"},
 }
 
@@ -93,6 +108,11 @@ def loaded(program: str, *argv: str) -> set[str]:
     )
     assert "Traceback" not in done.stderr, done.stderr
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+def test_every_room_and_every_leaf_has_its_line() -> None:
+    there = {found.name for found in pkgutil.iter_modules(ctconsole.__path__, "ctconsole.")}
+    assert set(MAY_NOT) == there
 
 
 @pytest.mark.parametrize("room", MAY_NOT)
