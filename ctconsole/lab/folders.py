@@ -165,7 +165,7 @@ def all_labs() -> list[Lab]:
 
 
 def broken_labs() -> list[Broken]:
-    """Every folder among the labs that is none, by name; see `all_labs`."""
+    """Every folder among the labs that is no lab, by name; see `all_labs`."""
     return [found for folder in _folders() if isinstance(found := _load(folder), Broken)]
 
 
@@ -261,13 +261,16 @@ def _load(folder: Path) -> Lab | Broken | None:
     file = folder / "lab.json"
     try:
         data = json.loads(file.read_bytes())
+        if not isinstance(data, dict):
+            return Broken(folder.name, folder, f"{file} does not describe a lab: it is no object")
         owner = Owner(**data["owner"]) if data["owner"] else None
         kind = ServerKind(data["server"])
         return Lab(folder.name, folder, owner, kind, float(data["created"]))
     except FileNotFoundError:
         return Broken(folder.name, folder, f"there is no {file}") if folder.exists() else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        return Broken(folder.name, folder, f"{file} does not describe a lab: {error!r}")
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        return Broken(folder.name, folder, f"{file} does not describe a lab: {what}")
 
 
 def _folders() -> list[Path]:

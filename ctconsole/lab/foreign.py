@@ -94,10 +94,13 @@ class ForeignAgent(Closing):
         deadline = time.monotonic() + _PATIENCE
         while READY not in self.log.read_bytes()[since:].decode("utf-8", "replace"):
             if self._process is None or self._process.poll() is not None:
-                raise LabError("The test agent ended early", hint=f"See {self.log}")
+                raise self._not_started("ended before it was ready")
             if time.monotonic() > deadline:
-                raise LabError("The test agent is not ready in time", hint=f"See {self.log}")
+                raise self._not_started(f"is not ready within {_PATIENCE:g} s")
             time.sleep(0.02)
+
+    def _not_started(self, what: str) -> LabError:
+        return LabError(f"The test agent on {self.bpf_root} {what}", hint=f"See {self.log}")
 
     def stop(self) -> None:
         """End it; maps and programs stay."""

@@ -232,7 +232,7 @@ class Walker:
                 if entry.is_dir() or not self.wanted(inner):
                     continue
                 if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                    self._add(f"{inner} is packed as nothing else in a sysdump is; it was not read")
+                    self._add(f"{inner} is packed in a way that is not known here; it was not read")
                     continue
                 try:
                     with archive.open(entry) as opened:

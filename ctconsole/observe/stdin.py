@@ -37,7 +37,10 @@ def _kept() -> IO[bytes]:
     while block := source.read(_BLOCK):
         count += len(block)
         if count > LARGEST:
-            raise UsageError(f"Standard input has more than {LARGEST} bytes")
+            raise UsageError(
+                f"Standard input has more than {LARGEST} bytes",
+                hint="Save it to a file, and name that",
+            )
         file.write(block)
     file.flush()
     return file

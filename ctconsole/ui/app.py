@@ -387,7 +387,7 @@ class ConsoleApp(App[None]):
         """Show the keys that are in force here."""
         if isinstance(self.screen, View):
             notes = (
-                [f"Resize, recreate and restart: {self.intents.read_only}."]
+                [f"Resize, recreate, delete and restart: {self.intents.read_only}."]
                 if self.intents.actions is None
                 else []
             )

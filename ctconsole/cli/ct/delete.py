@@ -63,7 +63,7 @@ def delete(
     if bool(where and where.strip()) == bool(key):
         raise click.UsageError("Give either --filter or --key; ct flush empties a whole map.")
     if key and len(maps) != 1:
-        raise click.UsageError("A key is of one map; name it.")
+        raise click.UsageError("--key means an entry of one map; name that map.")
     plans = _plans(bpf_root, layout, maps, where or "", key)
     if not yes:
         return _show(plans, as_json=as_json)

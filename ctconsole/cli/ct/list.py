@@ -1,4 +1,4 @@
-"""``ctconsole ct``: conntrack tables on the terminal."""
+"""``ctconsole ct`` and ``ct list``: conntrack tables on the terminal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 @click.group("ct")
 def command() -> None:
-    """List conntrack tables, count what is in them, delete entries."""
+    """List conntrack tables, count what is in them, forecast a loss, delete entries."""
 
 
 command.add_command(stats)
@@ -116,7 +116,9 @@ def list_entries(
 
             raws: Iterable[Raw] = files(dumps, now or 0, message, judged=query.judges)
             if time_diff and any(len(one.keys) and not one.at.stamp for one in raws):
-                raise click.UsageError("A dump does not tell the time; give it with --now.")
+                raise click.UsageError(
+                    "The files do not tell when they were written: give the clock with --now."
+                )
         else:
             from ctconsole.node.pinned import PinnedTables
 

@@ -97,8 +97,9 @@ def risk(
             _print_entries(tally.outcomes(), listed)
         tally, listed, number = RiskTally(), _Listed(again=as_json), 0
     if missing := [name for name in maps if name not in seen]:
+        where = "in the files" if dumps else f"below {bpf_root}"
         raise UsageError(
-            f"There is no conntrack map {', '.join(missing)} there", hint="See ctconsole map list"
+            f"There is no conntrack map {', '.join(missing)} {where}", hint="See ctconsole map list"
         )
     if as_json:
         print_json(told)

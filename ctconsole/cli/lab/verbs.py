@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ctconsole.cli.agent import parse_options
 from ctconsole.cli.common import message, print_json, styled
 from ctconsole.cli.lab import plane as lab_plane
 from ctconsole.cli.options import json_option
@@ -69,8 +70,9 @@ def up(name: str | None, options: tuple[str, ...], server: str, as_json: bool) -
     from ctconsole.lab.server import ServerKind
     from ctconsole.lab.signals import stopping
 
+    config = parse_options(options)
     with stopping():
-        lab = lifecycle.up(name, config=_settings(options), server=ServerKind(server), say=message)
+        lab = lifecycle.up(name, config=config, server=ServerKind(server), say=message)
     if as_json:
         print_json(_as_json(lab))
         return
@@ -242,18 +244,6 @@ def demo(ctx: click.Context, connections: int, rate: float) -> int:
 
         code = open_console(lab.bpf_root, lab.state_dir, on_open=on_open)
     return 128 + stop.number if stop.number else code
-
-
-def _settings(options: tuple[str, ...]) -> dict[str, str]:
-    from ctconsole.errors import UsageError
-
-    settings = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise UsageError(f"--option {option} has no value", hint="Write NAME=VALUE")
-        settings[name] = value
-    return settings
 
 
 def _as_json(lab: Lab) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def _nat(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> Ite
         return
     if any(not table.now and len(table) for table in tables):
         raise UsageError(
-            "A dump does not tell the time, which this list shows", hint="Give it with --now"
+            "This list tells ages, and the files do not tell when they were written",
+            hint="Give the node's clock with --now",
         )
     for table in tables:
         yield from nat_text(table, layout)

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _IPV6: Final = 16
 _LONGEST_NAME: Final = 400
-_FAMILY: Final = (Layout.V1_9, Layout.V1_14, Layout.V1_15)
 
 
 class CtItems(NamedTuple):

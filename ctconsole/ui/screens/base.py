@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class View(TellsFaults, Screen[None]):
-    """One of the views ``1 2 3``: title, body, status line, keys."""
+    """One of the views of `VIEWS`: title, body, status line, keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
         (0, "-narrow"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EventsScreen(View):
-    """View 3."""
+    """View 4."""
 
     VIEW = "events"
 

@@ -66,6 +66,18 @@ def test_a_broken_lab_is_listed_with_what_to_do(labs: Path) -> None:
     assert "ctconsole lab down demo" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{}", "it lacks 'owner'"), ("[]", "it is no object"), ("[", "Expecting value")],
+)
+def test_what_is_wrong_with_a_broken_lab_is_said_in_words(
+    labs: Path, text: str, reason: str
+) -> None:
+    make_broken(labs, "demo", text)
+    (broken,) = folders.broken_labs()
+    assert broken.reason.startswith(f"{labs}/demo/lab.json does not describe a lab: {reason}")
+
+
 def test_nobody_makes_a_lab_by_accident(labs: Path) -> None:
     state = labs / "demo" / "state"
     with pytest.raises(LabError, match="no lab called demo"):
