@@ -57,8 +57,8 @@ def _nat(tables: Sequence[RecordTable], layout: Layout, *, as_json: bool) -> Ite
         return
     if any(not table.now and len(table) for table in tables):
         raise UsageError(
-            "This list tells ages, and the files do not tell when they were written",
-            hint="Give the node's clock with --now",
+            "This list tells ages, and the files do not tell the clock they were written at",
+            hint="Give it with --now",
         )
     for table in tables:
         yield from nat_text(table, layout)
