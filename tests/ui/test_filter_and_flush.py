@@ -115,6 +115,15 @@ async def test_names_are_shown_on_request(source: FakeSource) -> None:
         assert "default/web" not in screen_text(pilot)
 
 
+async def test_names_that_are_not_known_are_told_with_the_reason(source: FakeSource) -> None:
+    told = "the agent at /run/cilium.sock does not answer"
+    app = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, names=lambda: (Names(), (told,)))
+    async with app.run_test(size=(160, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("n")
+        await until(pilot, lambda: status(pilot).flash == f"0 names known; {told}")
+
+
 async def test_flush_wants_the_name_and_says_who_breaks(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
