@@ -117,7 +117,7 @@ def list_entries(
             raws: Iterable[Raw] = files(dumps, now or 0, message, judged=query.judges)
             if time_diff and any(len(one.keys) and not one.at.stamp for one in raws):
                 raise click.UsageError(
-                    "The files do not tell when they were written: give the clock with --now."
+                    "The files do not tell the clock they were written at; give it with --now."
                 )
         else:
             from ctconsole.node.pinned import PinnedTables
