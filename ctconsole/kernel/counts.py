@@ -13,6 +13,8 @@ from ctconsole.errors import BpfError, DatapathError, GoneError, MissingFeatureE
 from ctconsole.handles import Handle
 from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.slots import SlotReader
+from ctconsole.model.spec import MapType
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
@@ -140,17 +142,20 @@ def count_maps(
     now = time.time()
     exact = counter.counts() if counter else {}
     found = {}
-    for info in maps:
-        if info.id in exact:
-            found[info.id] = Count(exact[info.id], now, walked=False)
-        elif walk and (entries := _walk(info.id)) is not None:
-            found[info.id] = Count(entries, time.time(), walked=True)
+    with SlotReader() as reader:
+        for info in maps:
+            if info.id in exact:
+                found[info.id] = Count(exact[info.id], now, walked=False)
+            elif walk and (entries := _walk(info, reader)) is not None:
+                found[info.id] = Count(entries, time.time(), walked=True)
     return found
 
 
-def _walk(number: int) -> int | None:
+def _walk(info: MapInfo, reader: SlotReader) -> int | None:
     try:
-        with BpfMap.from_id(number) as live:
+        if info.type is MapType.PROG_ARRAY:
+            return len(reader.read(info))
+        with BpfMap.from_id(info.id) as live:
             return live.count()
     except GoneError:
         return None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Scalar: TypeAlias = str | int | float | bool | None
 """What a field of an event may hold: everything JSON has without nesting."""
@@ -89,3 +89,15 @@ class Event:
     def __post_init__(self) -> None:
         # Threads share events: nobody may change what somebody else reads.
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
+
+
+def as_it_happened(events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """Events in the order of their times, a cause before what followed from it.
+
+    They are stored in the order in which they were heard of: a log is read a moment late, and who
+    changes a map tells of it when all has been done.
+
+    Args:
+        events: with their ids, which decide where times are equal.
+    """
+    return sorted(events, key=lambda one: (one[1].time, one[0]))

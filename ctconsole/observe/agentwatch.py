@@ -46,6 +46,7 @@ class AgentWatch:
         self._agent: AgentProcess | None = None
         self._next_search = 0.0
         self._went_at = 0.0
+        self._ended = 0.0
         self._flags: dict[str, str] = {}
         self._runtime: dict[str, str] = {}
         self._runtime_read = 0.0
@@ -78,7 +79,9 @@ class AgentWatch:
             "started": agent.process.started,
         }
         text = f"The agent's process {agent.process.pid} ended"
-        yield self._event(EventKind.AGENT_STOP, "cilium-agent", text, fields, Level.WARNING)
+        event = self._event(EventKind.AGENT_STOP, "cilium-agent", text, fields, Level.WARNING)
+        self._ended = event.time
+        yield event
 
     def _come(self) -> Iterator[Event]:
         now = time.monotonic()
@@ -100,16 +103,19 @@ class AgentWatch:
             }
             text = f"The agent's process {agent.process.pid} started"
             event = self._event(EventKind.AGENT_START, "cilium-agent", text, fields)
-            # It was there a moment before it was found.
-            least = max(agent.process.started, self._least(event.time))
-            yield replace(event, time=min(event.time, least))
+            yield replace(event, time=self._began(agent, event.time))
         before, self._flags = self._flags, dict(agent.flags)
         if before:
-            yield from self._changes(before, self._flags, "its arguments and config folder")
+            for event in self._changes(before, self._flags, "its arguments and config folder"):
+                # It had them from its start on, and what followed from them came after.
+                yield replace(event, time=self._began(agent, event.time))
 
-    def _least(self, now: float) -> float:
-        """No start lies before the end of the agent that went: clocks are read apart."""
-        return now - (time.monotonic() - self._went_at) if self._went_at else 0.0
+    def _began(self, agent: AgentProcess, now: float) -> float:
+        """When an agent started, which is a moment before it was found.
+
+        No start lies before the end of the agent that went: clocks are read apart.
+        """
+        return min(now, max(agent.process.started, self._ended))
 
     def _configured(self, agent: AgentProcess) -> Iterator[Event]:
         """What the agent itself says it runs with, once it has written it down."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel.bpffs import pinned_maps
+from ctconsole.kernel.slots import SlotReader
 from ctconsole.model.spec import MapType
-from ctconsole.observe.inventory import Inventory, read_slots
-from ctconsole.observe.usage import former_ids
+from ctconsole.observe.inventory import Inventory
+from ctconsole.observe.usage import former_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,15 +74,16 @@ def tail_calls(
     inventory = inventory or Inventory()
     inventory.meet(pinned)
     ours = frozenset(info.id for info in pinned.values())
-    seen = inventory.look(ours | former_ids(history).keys())
+    seen = inventory.look(ours | former_maps(history).keys())
     arrays = {path: one for path, one in pinned.items() if one.type is MapType.PROG_ARRAY}
-    return [
-        CallArray(path, info, seen.users.get(info.id, ()), _callees(info.id, seen))
-        for path, info in sorted(arrays.items())
-    ]
+    with SlotReader() as reader:
+        return [
+            CallArray(path, info, seen.users.get(info.id, ()), _callees(info, seen, reader))
+            for path, info in sorted(arrays.items())
+        ]
 
 
-def _callees(number: int, seen: Programs) -> tuple[Callee, ...]:
+def _callees(info: MapInfo, seen: Programs, reader: SlotReader) -> tuple[Callee, ...]:
     """What an array holds."""
-    slots = seen.slots[number] if number in seen.slots else read_slots(number)
+    slots = seen.slots[info.id] if info.id in seen.slots else reader.read(info)
     return tuple(Callee(index, prog_id, seen.names.get(prog_id, "")) for index, prog_id in slots)

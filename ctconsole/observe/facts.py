@@ -69,6 +69,10 @@ class FactsKeeper:
         self._found.wait(seconds)
         return self._latest
 
+    def hurry(self) -> None:
+        """Look again now: what is known has passed."""
+        self._loop.hurry()
+
     def stop(self) -> None:
         """End; a question under way ends by its own patience, and nobody waits for it."""
         self._loop.stop(patience=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ctconsole.errors import BpfError, FormatError, GoneError
 from ctconsole.kernel.attachments import IN_NAMESPACES, Attachments, attachments, link_ids
@@ -18,6 +18,7 @@ from ctconsole.kernel.bpffs import pin_entries
 from ctconsole.kernel.maps import BpfMap, all_map_ids, map_of
 from ctconsole.kernel.mounts import find_bpffs
 from ctconsole.kernel.programs import all_program_ids, program_by_id
+from ctconsole.kernel.slots import SMALL_ARRAY, SlotReader
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
@@ -25,15 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.programs import ProgramInfo
+    from ctconsole.kernel.slots import Slots
     from ctconsole.model.spec import MapInfo
 
 T = TypeVar("T")
-
-Slots: TypeAlias = tuple[tuple[int, int], ...]
-"""Place and program id, of each filled place of a program array."""
-
-SMALL_ARRAY = 1024
-"""An array of so many places is looked into whoever calls through it: it costs next to nothing."""
 
 STALE = 30.0
 """Seconds after which the hooks are looked at again though no id changed.
@@ -151,7 +147,8 @@ class Inventory:
         attached = attachments(programs, maps.values())
         names = {program.id: program.name for program in programs}
         slots: dict[int, Slots] = {}
-        users = find_users(programs, attached, maps, ours, slots)
+        with SlotReader() as reader:
+            users = find_users(programs, attached, maps, ours, slots, read=reader.read)
         self._look = Programs(users, names, dict(maps), slots, attached.unknown)
         self._seen = seen
         # What could not be asked is asked again the next time.
@@ -204,6 +201,8 @@ def find_users(
     maps: Mapping[int, MapInfo],
     ours: frozenset[int],
     slots: dict[int, Slots],
+    *,
+    read: Callable[[MapInfo], Slots],
 ) -> dict[int, tuple[User, ...]]:
     """Users by map id, with the way packets reach each of them.
 
@@ -217,6 +216,7 @@ def find_users(
         ours: ids of the maps asked about; a large array whose callers use none of them is
             another datapath's and is not looked into, however many of those live here.
         slots: takes what was found in the arrays.
+        read: reads one of them (see `SlotReader.read`).
     """
     by_id = {program.id: program for program in programs}
     where: dict[int, dict[str, None]] = {}
@@ -224,7 +224,7 @@ def find_users(
         if one.prog_id in by_id:
             where.setdefault(one.prog_id, {})[str(one)] = None
     first = frozenset(where)
-    _follow_calls(by_id, where, maps, ours, slots)
+    _follow_calls(by_id, where, maps, ours, slots, read=read)
     found: dict[int, list[User]] = {}
     for program in by_id.values():
         unseen = NOT_KNOWN if attached.unknown and program.type in IN_NAMESPACES else "loaded"
@@ -242,6 +242,8 @@ def _follow_calls(
     maps: Mapping[int, MapInfo],
     ours: frozenset[int],
     slots: dict[int, Slots],
+    *,
+    read: Callable[[MapInfo], Slots],
 ) -> None:
     """Add to ``where`` the programs that those in it call, with their callers' hooks."""
     waiting = list(where)
@@ -258,7 +260,7 @@ def _follow_calls(
         for number in arrays:
             if number not in slots:
                 try:
-                    slots[number] = read_slots(number)
+                    slots[number] = read(maps[number])
                 except BpfError:
                     # What cannot be read is not followed; who asks for this array is told.
                     continue
@@ -269,19 +271,3 @@ def _follow_calls(
                     where[called] = {}
                     waiting.append(called)
                 where[called] |= where[caller]
-
-
-def read_slots(number: int) -> Slots:
-    """The filled places of a program array; none where it has gone.
-
-    Raises:
-        BpfError: it may not be read.
-    """
-    try:
-        with BpfMap.from_id(number) as live:
-            dump = live.read()
-    except GoneError:
-        return ()
-    places = dump.keys.copy().view("=u4").ravel().tolist()
-    numbers = dump.values.copy().view("=u4").ravel().tolist()
-    return tuple(sorted(pair for pair in zip(places, numbers, strict=True) if pair[1]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.history import History
+from ctconsole.kernel import procs
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.counts import Count, ElementCounter, count_maps, open_counter
 from ctconsole.kernel.cpus import possible_cpus
@@ -51,6 +52,9 @@ _WALK_LEAST = 10.0
 """Seconds for which a walk's count is good, however cheap it was."""
 
 
+_LOOK_AGAIN = 2.0
+"""Seconds between two searches for the agent that comes after one that ended."""
+
 _FIRST_ANSWER = 0.3
 """Seconds the first table waits for what the node's agent tells of its layout."""
 
@@ -87,6 +91,7 @@ class LiveSource:
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
+        self._next_look = 0.0
 
     @property
     def title(self) -> str:
@@ -94,10 +99,21 @@ class LiveSource:
         facts = self._facts.latest
         parts = [os.uname().nodename, str(self._root)]
         if facts is not None and facts.version is not None and facts.agent is not None:
-            up = duration(max(0.0, time.time() - facts.agent.process.started))
-            about = f"pid {facts.agent.process.pid}, up {up}"
+            process = facts.agent.process
+            up = duration(max(0.0, time.time() - process.started))
+            about = f"pid {process.pid}, up {up}"
+            if not procs.is_same(process):
+                about = "its agent has ended"
+                self._look_again()
             parts.insert(1, f"Cilium {facts.version.value} ({about})")
         return " · ".join(parts)
+
+    def _look_again(self) -> None:
+        """Ask for the agent that may have come since, every few seconds."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_AGAIN
+            self._facts.hurry()
 
     def maps(self) -> NodeSnapshot:
         """Read the facts of every pinned map and count its entries.

@@ -33,10 +33,11 @@ ALARM_SECONDS = 15.0
 
 @dataclass
 class _Move:
-    """One replacement under way."""
+    """One replacement under way; ``there`` is when programs were last seen at the old map."""
 
     what: Replacement
     users: int
+    there: float
     seen: bool = False
     moved: bool = False
     alarmed: bool = False
@@ -81,7 +82,7 @@ class Moves:
                 self._moves.remove(move)
             size = len(one.keys) if one.keys is not None else 0
             users = _users(one.old.id, programs)
-            self._moves.append(_Move(one, users, back=np.zeros(size, np.bool_)))
+            self._moves.append(_Move(one, users, one.at, back=np.zeros(size, np.bool_)))
         return events
 
     def step(self) -> list[Event]:
@@ -107,30 +108,38 @@ class Moves:
         return events
 
     def _leave(self, move: _Move, programs: Sequence[ProgramInfo]) -> Iterable[Event]:
-        """Tell when the last program has left the old map."""
-        what = move.what
+        """Tell when the last program has left the old map.
+
+        It left between two looks, and half way between them is the least wrong.
+        """
+        what, now = move.what, self._clock()
         loaded = _users(what.old.id, programs)
         move.users = max(move.users, loaded)
         left = self._left(what.old.id, programs)
         move.seen |= left > 0
         if left:
+            move.there = now
             yield from self._late(move, left)
             return
         move.moved = True
         users = _users(what.new.id, programs)
-        seconds = round(self._clock() - what.at, 3)
+        seconds = round((move.there + self._clock()) / 2 - what.at, 3)
         # Those that nothing called from the beginning did not move.
         if move.users and (move.seen or not loaded):
             text = f"The last of {move.users} programs left map {what.old.id} after {seconds:.1f} s"
-            yield self._event(
-                move,
-                EventKind.PROGRAM_REPLACED,
-                text,
-                left=0,
-                users_before=move.users,
-                programs=users,
-                seconds=seconds,
-            )
+        elif users and not move.users:
+            text = f"{users} programs had left map {what.old.id} when it was looked at"
+        else:
+            return
+        yield self._event(
+            move,
+            EventKind.PROGRAM_REPLACED,
+            text,
+            left=0,
+            programs=users,
+            seconds=seconds,
+            users_before=move.users,
+        )
 
     def _left(self, number: int, programs: Sequence[ProgramInfo]) -> int:
         """How many programs that packets can reach use a map."""

@@ -13,8 +13,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.kernel.attachments import IN_NAMESPACES, attachments
+from ctconsole.kernel.slots import SMALL_ARRAY
 from ctconsole.model.spec import MapType
-from ctconsole.observe.inventory import SMALL_ARRAY, Inventory
+from ctconsole.observe.inventory import Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -87,6 +87,21 @@ class Sample:
     error: str = ""
 
 
+def standing(sample: Sample) -> dict[str, MapUsage]:
+    """What is known of the use of maps, by `MapRow.key`, but for what has passed since.
+
+    Who uses what is asked less often than what is pinned: a verdict about a map that is not behind
+    the pin any more, or that nobody used and that programs use now, is no verdict.
+    """
+    rows = {row.key: row for row in sample.node.rows} if sample.node else {}
+    found = {}
+    for one in sample.usage:
+        row = rows.get(str(one.path))
+        if row is not None and one.stands(row.info.id, row.programs):
+            found[row.key] = one
+    return found
+
+
 class Sampler:
     """Samples ``source`` every ``interval`` seconds until stopped.
 

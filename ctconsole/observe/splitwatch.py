@@ -9,10 +9,10 @@ from ctconsole.happening import happened
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapType
 from ctconsole.observe.inventory import Inventory
-from ctconsole.observe.usage import map_usage
+from ctconsole.observe.usage import forsaken, map_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.model.spec import MapInfo
@@ -72,7 +72,7 @@ class SplitWatch:
         split = {usage.path: usage for usage in found if usage.split}
         # An alarm is over when it is seen to be, not when it cannot be seen.
         doubtful = frozenset(usage.path for usage in found if usage.in_doubt) & self.alarmed
-        events = list(self._changes(split, doubtful))
+        events = list(self._changes(split, doubtful, pinned))
         self.alarmed = frozenset(split) | doubtful
         told = suspicion and not self.alarmed and not any(usage.in_doubt for usage in found)
         self._innocent = suspicion if told else frozenset()
@@ -83,47 +83,43 @@ class SplitWatch:
         return map_usage(self._root, self._history, inventory=self._inventory)
 
     def _changes(
-        self, split: Mapping[Path, MapUsage], doubtful: frozenset[Path]
+        self,
+        split: Mapping[Path, MapUsage],
+        doubtful: frozenset[Path],
+        pinned: Mapping[Path, MapInfo],
     ) -> Iterator[Event]:
         for path, usage in split.items():
-            if path not in self.alarmed:
-                # The newest other generation need not be the one that packets meet.
-                old = max(usage.others, key=lambda one: (len(one.live_users), one.map.id))
+            if path not in self.alarmed and (old := usage.older) is not None:
                 fields = {
                     "pinned_id": usage.pinned.map.id,
                     "used_id": old.map.id,
                     "left": len(old.live_users),
                 }
                 yield _event(path, usage.verdict, Level.ERROR, fields)
+        used = {number for program in self._inventory.programs() for number in program.map_ids}
         for path in sorted(self.alarmed - split.keys() - doubtful):
-            yield _event(path, f"Programs use the pinned {path.name} again", Level.INFO, {})
+            yield _event(path, _over(path, pinned.get(path), used), Level.INFO, {})
 
     def _suspicion(self, pinned: Mapping[Path, MapInfo]) -> Suspicion:
         """Pinned maps that no program uses while others like them are used; empty if none."""
-        programs = list(self._inventory.programs())
-        used = {number for program in programs for number in program.map_ids}
-        unused = [
-            info
-            for info in pinned.values()
-            if info.id not in used and info.type is not MapType.PROG_ARRAY
-        ]
-        idle = {(info.name, info.type, info.key_size, info.value_size) for info in unused}
-        if not idle:
-            return frozenset()
-        twins = {
-            info.id
-            for info in self._inventory.maps().values()
-            if info.id in used and (info.name, info.type, info.key_size, info.value_size) in idle
-        }
-        # Labs and other datapaths have maps of the same names, pinned elsewhere.
-        lost = twins - {info.id for info in pinned.values()}
-        if lost:
-            lost -= self._inventory.pinned_anywhere()
+        used = {n for program in self._inventory.programs() for n in program.map_ids}
+        unused = [info for info in pinned.values() if info.id not in used]
+        ours = frozenset(info.id for info in pinned.values())
+        lost, users = forsaken(unused, ours, self._inventory)
         if not lost:
             return frozenset()
-        users = {program.id for program in programs if not lost.isdisjoint(program.map_ids)}
-        numbers = {"pinned": {info.id for info in unused}, "map": lost, "program": users}
+        idle = {info.id for info in unused if info.type is not MapType.PROG_ARRAY}
+        numbers = {"pinned": idle, "map": lost, "program": users}
         return frozenset((kind, number) for kind, ids in numbers.items() for number in ids)
+
+
+def _over(path: Path, info: MapInfo | None, used: Collection[int]) -> str:
+    """Why an alarm is over."""
+    if info is None:
+        return f"{path.name} is not pinned any more, so nothing has come apart there"
+    if info.id in used:
+        return f"Programs use the pinned {path.name} again"
+    return f"No program uses an older {path.name} any more, and none the pinned one"
 
 
 def _event(path: Path, text: str, level: Level, fields: Mapping[str, int]) -> Event:

@@ -48,6 +48,9 @@ _TOLD = _OPENING | {
 _BEFORE = frozenset({EventKind.AGENT_OPTION, EventKind.GC_PASS, EventKind.WARNING})
 """What may come before a restart is known to be one, and belongs to it; told by the log only."""
 
+_AT_ONCE = 5.0
+"""Seconds in which an agent makes a map after it has said that it drops the old one."""
+
 _MOST_BEFORE = 32
 _MOST_SAID = 8
 """Lines of one sort that a story repeats."""
@@ -70,6 +73,25 @@ class MapStory:
     kept: int | None = None
     removed: bool | None = None
     within: float | None = None
+    seen_at: float | None = None
+    log_at: float | None = None
+
+    def exact(self) -> float | None:
+        """When the agent dropped the old map by its log; None where the log is not that exact.
+
+        What is seen of a pin is up to a beat late; a log tells the very moment, where it has parts
+        of a second and what was seen followed from that line.
+        """
+        if self.log_at is None or self.seen_at is None or not self.log_at % 1:
+            return None
+        return self.log_at if 0 <= self.seen_at - self.log_at <= _AT_ONCE else None
+
+    def moved(self) -> float | None:
+        """Seconds after the re-creation at which the last program had moved."""
+        exact = self.exact()
+        if self.moved_after is None or exact is None or self.seen_at is None:
+            return self.moved_after
+        return round(self.moved_after + self.seen_at - exact, 3)
 
     def clauses(self, name: str, options: Mapping[str, tuple[Scalar, Scalar]]) -> list[str]:
         """The parts of the sentence that are about this map."""
@@ -79,7 +101,9 @@ class MapStory:
         inside = ", ".join(part for part in (ids, sizes) if part)
         if self.removed and not inside:
             return [f"the pin of {name} was removed while no agent ran"]
-        found = [f"{name} re-created ({inside})" if inside else f"{name} re-created"]
+        exact, moved = self.exact(), self.moved()
+        when = f" at {_clock(exact)}{_parts(exact)}" if exact is not None else ""
+        found = [f"{name} re-created{when}{f' ({inside})' if inside else ''}"]
         if self.removed:
             found.append("its pin was removed while no agent ran")
         if self.lost is not None:
@@ -88,18 +112,20 @@ class MapStory:
             found.append(f"{self.kept:,} were in the new map")
         if self.left:
             found.append(f"{self.left} programs still use the old map")
-        elif self.moved_after is not None:
-            found.append(f"programs moved after {self.moved_after:.1f} s")
+        elif moved is not None:
+            found.append(f"programs moved after {moved:.1f} s")
         if self.returned is not None and self.lost:
             found.append(f"{self.returned:,} entries came back within {self.within:.0f} s")
         return found
 
     def fields(self, name: str) -> dict[str, Scalar]:
         """Everything known, for programs: ``<map>.<what>``."""
+        at = self.seen_at if (exact := self.exact()) is None else exact
+        known = {**vars(self), "moved_after": self.moved(), "at": at}
         return {
             f"{name}.{what}": value
-            for what, value in vars(self).items()
-            if value is not None and value != ""
+            for what, value in known.items()
+            if value is not None and value != "" and what not in {"seen_at", "log_at"}
         }
 
 
@@ -176,6 +202,8 @@ class RestartStory:
 
     def _map_mismatch(self, event: Event, fields: Mapping[str, Scalar]) -> None:
         story = self.map(event)
+        if event.source == "agent-log" and story.log_at is None:
+            story.log_at = event.time
         if story.new_max is None:
             story.old_max, story.new_max = fields.get("old"), fields.get("new")
             story.property = str(fields.get("property") or "")
@@ -190,6 +218,7 @@ class RestartStory:
         if old is not None and old != new:
             story.old_max, story.new_max, story.property = old, new, "Max entries"
         story.lost, story.kept = _int(fields.get("lost")), _int(fields.get("kept"))
+        story.seen_at = event.time
         self._until(event)
 
     def _map_unpinned(self, event: Event, _: Mapping[str, Scalar]) -> None:
@@ -379,6 +408,11 @@ def _sentence(event: Event, fields: Mapping[str, Scalar]) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def _parts(seconds: float) -> str:
+    """The milliseconds of a moment, as ``.482``."""
+    return f".{int(seconds % 1 * 1000):03d}"
 
 
 def _int(value: Scalar) -> int | None:

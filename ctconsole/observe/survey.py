@@ -32,6 +32,11 @@ REST: Final = 50
 LEAST: Final = 4.0
 """Seconds between two of the same question, however cheap it is."""
 
+REST_IN_DOUBT: Final = 5
+LEAST_IN_DOUBT: Final = 1.0
+"""The same two of who uses which map, while maps have come apart or a pin has just changed: an
+alarm is to go soon after its cause."""
+
 
 class Survey:
     """Asks in the sampler's thread.
@@ -53,9 +58,12 @@ class Survey:
         self._clock = clock
         self._begun = False
         self._due: dict[str, float] = {}
-        self._usage_due = 0.0
+        self._usage_asked = 0.0
+        self._usage_took = 0.0
+        self._ids: Mapping[str, int] = {}
         self._before: KeyedTable | None = None
         self._counted: tuple[CtTable, Stats] | None = None
+        self._counted_ids: dict[str, int] = {}
         self.stats: Mapping[str, Stats] = MappingProxyType({})
         self.read_at: Mapping[str, float] = MappingProxyType({})
         self.changes: Changes | None = None
@@ -83,7 +91,7 @@ class Survey:
             self._begun = True
             return
         self._read_next(node, watched)
-        self._ask_usage()
+        self._ask_usage(node)
 
     def _take(self, node: NodeSnapshot, watched: PurePath | int, table: CtTable | None) -> None:
         if table is None:
@@ -122,27 +130,37 @@ class Survey:
         self, row: MapRow, table: CtTable, before: tuple[CtTable, Stats] | None = None
     ) -> None:
         self.stats = MappingProxyType({**self.stats, row.key: stats_of(table, before)})
+        self._counted_ids[row.key] = row.info.id
         self.read_at = MappingProxyType({**self.read_at, row.key: table.taken_at})
 
-    def _ask_usage(self) -> None:
+    def _ask_usage(self, node: NodeSnapshot) -> None:
         now = self._clock()
-        if now >= self._usage_due:
-            self.usage = tuple(self._source.usage())
-            self.calls = tuple(self._source.calls())
-            took = self._clock() - now
-            self._usage_due = now + took + max(LEAST, REST * took)
+        ids = {row.key: row.info.id for row in node.rows}
+        rest, least = REST, LEAST
+        if ids != self._ids or any(one.verdict for one in self.usage):
+            rest, least = REST_IN_DOUBT, LEAST_IN_DOUBT
+        if now < self._usage_asked + max(least, rest * self._usage_took):
+            return
+        self.usage = tuple(self._source.usage())
+        self.calls = tuple(self._source.calls())
+        self._ids = ids
+        self._usage_asked = self._clock()
+        self._usage_took = self._usage_asked - now
 
     def _forget(self, node: NodeSnapshot) -> None:
         """Let go of maps that are not there any more; each restart of a pod brings new ones."""
-        present = {row.key for row in node.rows}
-        if not self.stats.keys() <= present:
-            self._keep(present)
-        for key in self._due.keys() - present:
+        present = {row.key: row.info.id for row in node.rows}
+        # What was counted in the map before is nothing that the new one has.
+        same = {key for key, number in self._counted_ids.items() if present.get(key) == number}
+        if not self.stats.keys() <= same:
+            self._keep(same)
+        for key in self._due.keys() - same:
             del self._due[key]
 
     def _keep(self, keys: set[str]) -> None:
         self.stats = MappingProxyType({k: v for k, v in self.stats.items() if k in keys})
         self.read_at = MappingProxyType({k: v for k, v in self.read_at.items() if k in keys})
+        self._counted_ids = {k: v for k, v in self._counted_ids.items() if k in keys}
 
 
 def _is(row: MapRow, watched: PurePath | int | None) -> bool:

@@ -197,9 +197,13 @@ def follow_stream(
 
 
 def follow_journal(
-    stopped: Callable[[], bool] = _never, *, unit: str = "cilium", program: str = "journalctl"
+    stopped: Callable[[], bool] = _never,
+    *,
+    unit: str = "cilium",
+    program: str = "journalctl",
+    idle: bool = False,
 ) -> Iterator[str]:
-    """Lines a systemd unit writes from now on.
+    """Lines a systemd unit writes from now on; ``idle`` as `follow_file`.
 
     Raises:
         MissingFeatureError: there is no journalctl.
@@ -214,17 +218,19 @@ def follow_journal(
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None  # noqa: S101 - asked for as a pipe
         try:
-            yield from follow_stream(process.stdout, stopped)
+            yield from follow_stream(process.stdout, stopped, idle=idle)
         finally:
             process.terminate()
 
 
-def follow(where: str, stopped: Callable[[], bool] = _never) -> Iterator[str]:
-    """Lines of ``-`` (standard input), ``journal``, or a file's name."""
+def follow(
+    where: str, stopped: Callable[[], bool] = _never, *, idle: bool = False
+) -> Iterator[str]:
+    """Lines of ``-`` (standard input), ``journal``, or a file's name; ``idle`` as `follow_file`."""
     from pathlib import Path
 
     if where == "-":
-        return follow_stream(sys.stdin.buffer, stopped)
+        return follow_stream(sys.stdin.buffer, stopped, idle=idle)
     if where == "journal":
-        return follow_journal(stopped)
-    return follow_file(Path(where), stopped)
+        return follow_journal(stopped, idle=idle)
+    return follow_file(Path(where), stopped, idle=idle)

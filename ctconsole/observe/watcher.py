@@ -41,6 +41,9 @@ BEAT_MS = 100
 PATIENCE = 1.0
 """Seconds a look under way gets to end in when the watcher is stopped."""
 
+LOG_SECONDS = 0.1
+"""So long what a pin tells waits for the log, which has said before why it changes."""
+
 LOOK_SECONDS = 2.0
 """Pins are looked at so often even without a change, for what inotify may have lost."""
 
@@ -54,7 +57,8 @@ class Watcher(Closing):
             batch at a time. What it raises is lost (see `ctconsole.recorder.Recorder`).
         window: seconds after a replacement for which programs and entries are followed; a
             story is told when they are over.
-        log: lines of the agent's log; ends by itself or when ``stopping`` is asked.
+        log: lines of the agent's log; ends by itself or when ``stopping`` is asked. An empty one
+            says that nothing came for a moment.
         history: tells which maps the pins held before; need not exist.
     """
 
@@ -75,6 +79,7 @@ class Watcher(Closing):
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
+        self._log_read = threading.Event()
         self._over = False
         self._stories = StoryTeller(window)
         self._warned = ""
@@ -237,6 +242,9 @@ class Watcher(Closing):
     def _look(self, pins: Pins) -> list[Event]:
         events, replaced = pins.look()
         self._pinned = dict(pins.infos)
+        if events and self._log is not None:
+            self._log_read.clear()
+            self._log_read.wait(LOG_SECONDS)
         self._emit(events)
         with self._lock:
             for one in replaced:
@@ -259,6 +267,7 @@ class Watcher(Closing):
         with self._lock:
             if self._over:
                 return
+            events = sorted(events, key=lambda event: event.time)
             for event in events:
                 self._stories.feed(event)
             self._record(events)
@@ -274,7 +283,11 @@ class Watcher(Closing):
         assert self._log is not None  # noqa: S101 - the loop exists only with a log
         reader = LogReader()
         for line in self._log(self._stop.is_set):
+            if not line:
+                self._log_read.set()
+                continue
             self._emit(reader.read(line, time.time()))
+        self._log_read.set()
         if not self._stop.is_set():
             self._warn("The agent's log has ended; the node is watched without it")
         return None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def instruction(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
@@ -20,8 +24,13 @@ def returning(verdict: int) -> bytes:
 
 def using_map(fd: int, verdict: int = 0) -> bytes:
     """A program that loads the map of ``fd`` into a register and answers ``verdict``."""
-    load = instruction(0x18, dst=1, src=1, imm=fd) + instruction(0)
-    return load + returning(verdict)
+    return using_maps([fd], verdict)
+
+
+def using_maps(fds: Iterable[int], verdict: int = 0) -> bytes:
+    """The same of several maps."""
+    loads = (instruction(0x18, dst=1, src=1, imm=fd) + instruction(0) for fd in fds)
+    return b"".join(loads) + returning(verdict)
 
 
 TC_ACT_OK = 0

@@ -62,12 +62,21 @@ command.add_command(advise)
     help="cilium and cilium-json print what the node's agent says, as its own tool does.",
 )
 @click.option("--verbose", is_flag=True, help="Add what the agent's caches hold (cilium output).")
+@state_dir_option
 @bpf_root_option
 @json_option
-def list_(
-    dumps: tuple[Path, ...], output: str, verbose: bool, bpf_root: Path, as_json: bool
+def list_(  # noqa: PLR0917 - click hands every option over
+    dumps: tuple[Path, ...],
+    output: str,
+    verbose: bool,
+    state_dir: Path | None,
+    bpf_root: Path,
+    as_json: bool,
 ) -> int:
     """List every pinned map with its fill, exact where the kernel counts.
+
+    Where programs use an older map than the pinned one, that is named: what the pin shows is not
+    what they do. The history of a state folder tells best since when.
 
     \b
     Examples:
@@ -94,7 +103,7 @@ def list_(
     if dumps:
         rows, sound = map_offline.describe(dumps)
     else:
-        rows = _describe(pinned_maps(bpf_root, message).values())
+        rows = _with_older(_describe(pinned_maps(bpf_root, message).values()), bpf_root, state_dir)
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
@@ -216,6 +225,38 @@ def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
         row |= {"program_count": users[info.id], "use": use_of(users[info.id])}
         rows.append((order[group], row))
     return [row for _, row in sorted(rows, key=lambda pair: (pair[0], pair[1]["name"]))]
+
+
+def _with_older(
+    rows: list[dict[str, Any]], bpf_root: Path, state_dir: Path | None
+) -> list[dict[str, Any]]:
+    """The same, with the older generation of a map where programs use one."""
+    from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.node.owner import agent_of
+    from ctconsole.observe.usage import in_use, older_in_use
+    from ctconsole.paths import GLOBALS
+
+    if not rows:
+        return rows
+    own = agent_of(bpf_root / GLOBALS / "any", state_dir)
+    folder = state_dir or (own.state_dir if own else default_state_dir())
+    history = StateDir(folder).history
+    for usage in older_in_use(bpf_root, history):
+        row = next((row for row in rows if row["path"] == str(usage.path)), None)
+        older = usage.older
+        # Another map may have taken the pin since it was listed.
+        if row is None or older is None or row["id"] != usage.pinned.map.id:
+            continue
+        row["use"] = in_use(usage)
+        row["older"] = {
+            "id": older.map.id,
+            "max_entries": older.map.max_entries,
+            "since": usage.since,
+            "programs": [
+                {"id": user.program.id, "name": user.program.name} for user in older.live_users
+            ],
+        }
+    return rows
 
 
 def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str, Any]:

@@ -58,13 +58,13 @@ def command(  # noqa: PLR0917 - click hands every option over
     """
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.history import History
-    from ctconsole.model.event import Level
+    from ctconsole.model.event import Level, as_it_happened
 
     path = file or StateDir(state_dir or default_state_dir()).history
     wanted = _kinds(kinds)
     with History(path, create=follow) as history:
         found = history.read(limit=limit, kinds=wanted, newest=limit is not None, debug=everything)
-        for number, event in found:
+        for number, event in as_it_happened(found):
             print_event(event, as_json=as_json, number=number)
         if follow:
             last = found[-1][0] if found else 0

@@ -205,7 +205,7 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
 
     with History(path, keep=Retention(wanted.max_age, wanted.max_events)) as history:
         record = Recorder(history.append, source="observe", subject=str(path), tell=show)
-        source = None if log is None else lambda stopped: tail.follow(log, stopped)
+        source = None if log is None else lambda stopped: tail.follow(log, stopped, idle=True)
         watcher = Watcher(bpf_root, record, window=wanted.window, log=source, history=path)
         try:
             watcher.start(left(_FIRST_LOOK) or 0.0)

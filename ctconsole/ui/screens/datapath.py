@@ -8,6 +8,7 @@ from textual import on
 from textual.widgets import Static
 
 from ctconsole.model.event import Level
+from ctconsole.observe.sampler import standing
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.details import CallDetails
 from ctconsole.ui.text import clean, plural
@@ -37,7 +38,7 @@ class DatapathScreen(View):
 
     def show_sample(self, sample: Sample) -> None:
         """Show who uses what, if that was asked since the last sample."""
-        text, level = verdict(sample.usage)
+        text, level = verdict(standing(sample).values())
         panel = self.query_one("#verdict", Static)
         panel.update(text)
         panel.set_classes(f"-{level}")

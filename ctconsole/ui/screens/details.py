@@ -11,9 +11,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ctconsole.model.catalogue import use_of
 from ctconsole.model.ct.order import find_entry
 from ctconsole.model.ct.show import details
 from ctconsole.model.units import short_size
+from ctconsole.observe.sampler import standing
+from ctconsole.observe.usage import in_use
 from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
+    from ctconsole.observe.usage import MapUsage
 
 Facts = list[tuple[str, str]]
 """Name and value, line by line; an empty name is a gap."""
@@ -69,22 +73,31 @@ class Details(TellsFaults, ModalScreen[None]):
 class MapDetails(Details):
     """What the kernel says of a map."""
 
-    def __init__(self, row: MapRow) -> None:
+    def __init__(self, row: MapRow, sample: Sample) -> None:
         super().__init__(row.info.label)
         self._row = row
+        self._sample = sample
 
     def on_mount(self) -> None:
         """Show the facts of the sample it was opened on."""
-        self.show(map_facts(self._row))
+        self.show_sample(self._sample)
 
     def show_sample(self, sample: Sample) -> None:
         """Follow the map while the box is open."""
         row = sample.node.row(self._row.key) if sample.node else None
-        self.show(map_facts(row) if row else [("gone", "not pinned any more")])
+        if row is None:
+            self.show([("gone", "not pinned any more")])
+        else:
+            self.show(map_facts(row, standing(sample).get(row.key)))
 
 
-def map_facts(row: MapRow) -> Facts:
-    """Everything about a map."""
+def map_facts(row: MapRow, usage: MapUsage | None = None) -> Facts:
+    """Everything about a map.
+
+    Args:
+        row: the map.
+        usage: which programs use which generation of it, where that is known.
+    """
     info = row.info
     entries = "not counted for this type" if row.entries is None else f"{row.entries:,}"
     if row.fill is not None:
@@ -101,9 +114,19 @@ def map_facts(row: MapRow) -> Facts:
         ("maximum", f"{info.max_entries:,} entries" if info.max_entries else "not known"),
         ("flags", f"0x{info.flags:x}"),
         ("", ""),
+        ("used by", _used_by(row, usage)),
         ("entries", entries if row.exact else f"about {entries}"),
         ("memory", short_size(info.memlock) if info.memlock else "not told by the kernel"),
     ]
+
+
+def _used_by(row: MapRow, usage: MapUsage | None) -> str:
+    """Who uses a map, or an older generation of it."""
+    if usage is not None and usage.older is not None:
+        return in_use(usage)
+    if row.programs == 0 and usage is None:
+        return "no program; whether one uses an older generation is not known yet"
+    return use_of(row.programs) or "not known"
 
 
 class CallDetails(Details):

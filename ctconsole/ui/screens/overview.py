@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from ctconsole.model.advice import AdviceVerdict, Watched, advise
 from ctconsole.model.units import count, duration
+from ctconsole.observe.sampler import standing
 from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
@@ -35,7 +36,7 @@ def alert(sample: Sample) -> tuple[str, Tone]:
 
     A split brain, else the fullest map above the first threshold, else a pin that is not shown.
     """
-    split = next((one for one in sample.usage if one.split), None)
+    split = next((one for one in standing(sample).values() if one.split), None)
     if split:
         return f"▲ {clean(split.verdict)} · 5 shows which", Tone.CRIT
     rows = sample.node.rows if sample.node else ()
@@ -125,7 +126,14 @@ class OverviewScreen(SortableView):
             return
         table.set_empty("No pinned maps here yet.")
         table.set_rows(
-            MapRows(sample.node.rows, sample.trends, self.sorting, sample.stats, _ages(sample))
+            MapRows(
+                sample.node.rows,
+                sample.trends,
+                self.sorting,
+                sample.stats,
+                _ages(sample),
+                usage=standing(sample),
+            )
         )
         recent = EventRows(sample.events, now=self.console.now(), columns=SHORT)
         events = self.query_one("#recent", LineTable)
@@ -157,7 +165,7 @@ class OverviewScreen(SortableView):
     def action_info(self) -> None:
         """Show everything about the map."""
         if self.selected:
-            self.app.push_screen(MapDetails(self.selected))
+            self.app.push_screen(MapDetails(self.selected, self.console.sample))
 
     def action_resize(self) -> None:
         """Open the dialogue, or say why not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ctconsole.model.event import EventKind, Level
+from ctconsole.model.event import EventKind, Level, as_it_happened
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
@@ -47,10 +47,10 @@ _LEVEL_STYLES = {Level.DEBUG: "dim", Level.INFO: "", Level.WARNING: "warn", Leve
 
 
 class EventRows:
-    """A timeline, newest first.
+    """A timeline, newest first by when things happened.
 
     Args:
-        events: with their ids, oldest first.
+        events: with their ids, in the order in which they were heard of.
         unfolded: ids of the events shown with their fields.
         now: seconds since the epoch; events of another day are shown with their date.
         columns: `TIMELINE` or `SHORT`.
@@ -64,13 +64,14 @@ class EventRows:
         now: float,
         columns: tuple[Column, ...] = TIMELINE,
     ) -> None:
-        self._events = events
+        self._events = as_it_happened(events)
+        self._newest = events[-1][0] if events else 0
         self._unfolded = unfolded
         self._today = time.localtime(now)[:3]
         self._columns = columns
         self._lines: list[tuple[int, int]] = []
         for place in range(len(events) - 1, -1, -1):
-            number, event = events[place]
+            number, event = self._events[place]
             self._lines.append((place, -1))
             if number in unfolded:
                 self._lines += [(place, detail) for detail in range(len(_details(event)))]
@@ -83,8 +84,7 @@ class EventRows:
     @property
     def identity(self) -> Hashable:
         """Equal for two timelines that look the same."""
-        newest = self._events[-1][0] if self._events else 0
-        return len(self._events), newest, self._unfolded
+        return len(self._events), self._newest, self._unfolded
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.model.catalogue import NOT_USED, Group
-from ctconsole.model.units import duration, short_size
+from ctconsole.model.units import short_size
 from ctconsole.ui.levels import bar, level_of, percent
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.fill_graph import sparkline
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.stats import Stats
     from ctconsole.model.fill import Trend
     from ctconsole.observe.source import MapRow
+    from ctconsole.observe.usage import MapUsage
     from ctconsole.ui.widgets.ct_rows import Sorting
 
 COLUMNS = (
@@ -29,7 +31,7 @@ COLUMNS = (
     Column("entries", "ENTRIES", 10, right=True),
     Column("alive", "ALIVE", 9, right=True, rank=1),
     Column("dead", "DEAD", 8, right=True, rank=1),
-    Column("read", "READ", 6, right=True, rank=5),
+    Column("read", "AGE", 4, right=True, rank=1),
     Column("maximum", "MAX", 10, right=True),
     Column("memory", "MEMORY", 8, right=True),
     Column("trend", "TREND", 12, right=True, grow=1, most=16, rank=1, sortable=False),
@@ -73,8 +75,11 @@ class MapRows:
         sorting: Sorting,
         stats: Mapping[str, Stats] = MappingProxyType({}),
         ages: Mapping[str, float] = MappingProxyType({}),
+        *,
+        usage: Mapping[str, MapUsage] = MappingProxyType({}),
     ) -> None:
         self._sorting = sorting
+        self._usage = usage
         self._stats = stats
         self._ages = ages
         ordered = sorted(rows, key=_group_order)
@@ -132,14 +137,21 @@ class MapRows:
         alive, dead = self._alive(found), self._dead(found)
         age = self._age(found)
         old = age >= _OLD
+        # Counted at another moment than the entries: beside them they need their age.
+        if "read" not in widths and stats and alive + dead != found.entries:
+            alive = dead = -1
         cells["alive"] = ((f"{alive:,}" if alive >= 0 else "", "dim" if old else ""),)
         cells["dead"] = ((f"{dead:,}" if dead >= 0 else "", "dim" if old else "expired"),)
-        cells["read"] = ((duration(round(age)) if old and stats else "", "dim"),)
+        cells["read"] = ((_short(age) if stats and age >= 0 else "", "dim"),)
         if "fill" in widths:
             idle = found.is_idle
             gone = stats.kinds.expired / max(1, stats.kinds.entries) if stats else 0.0
             width = widths["fill"]
-            cells["fill"] = _idle_cell(widths) if idle else fill_cell(found.fill, width, gone)
+            usage = self._usage.get(found.key)
+            said = _use_cell(usage, width) if usage and usage.older and not found.programs else None
+            if said is None and idle:
+                said = _idle_cell(width, known=usage is not None)
+            cells["fill"] = said or fill_cell(found.fill, width, gone)
         if "trend" in widths:
             cells["trend"] = self._trend(found, widths["trend"])
         return cells
@@ -174,10 +186,43 @@ class MapRows:
         return ((line, "second" if top else "dim"),)
 
 
-def _idle_cell(widths: Mapping[str, int]) -> Cell:
-    """Why a map is empty; shorter where the column is narrow."""
-    text = NOT_USED if widths["fill"] >= len(NOT_USED) else "not used"
-    return ((text, "dim"),)
+def _short(seconds: float) -> str:
+    """An age in at most four cells."""
+    if seconds < 1:
+        return "now"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _idle_cell(width: int, *, known: bool) -> Cell:
+    """Why a map is empty; shorter where the column is narrow.
+
+    Args:
+        width: of the column.
+        known: whether it was asked if programs use an older generation of it.
+    """
+    text, short = (NOT_USED, "not used") if known else ("no program uses it", "no program")
+    return ((text if width >= len(text) else short, "dim"),)
+
+
+def _use_cell(usage: MapUsage, width: int) -> Cell:
+    """Which older generation is in use in a map's stead; as much of it as there is room for."""
+    older = usage.older
+    if older is None:
+        return ()
+    since = ""
+    if usage.since is not None:
+        since = time.strftime(" since %H:%M", time.localtime(usage.since))
+    told = (
+        f"older map {older.map.id} in use{since}",
+        f"map {older.map.id} in use{since}",
+        f"{older.map.id} in use{since}",
+        f"older {older.map.id} in use",
+        f"older {older.map.id}",
+    )
+    return ((next((text for text in told if len(text) <= width), told[-1]), "warn"),)
 
 
 def fill_cell(fill: float | None, width: int, dead: float = 0.0) -> Cell:

@@ -192,7 +192,7 @@ def test_an_alarm_is_not_over_because_nobody_could_look(
         while not over and time.monotonic() < deadline:
             watch._next = 0.0
             over = watch.step(pinned)
-        assert "again" in over[0].message
+        assert "No program uses an older cilium_ct4_global any more" in over[0].message
 
 
 def test_a_program_array_of_the_node_is_followed(gate: Gate, bpffs: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
 from ctconsole.lab.foreign_program import holding
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapInfo, MapSpec, MapType
-from ctconsole.observe.usage import MapUsage, former_ids, map_usage
+from ctconsole.observe.usage import Former, MapUsage, former_maps, in_use, map_usage
 from ctconsole.paths import GLOBALS
 from tests.support import struct_ops
 from tests.support.bpf_insns import using_map
@@ -78,6 +79,14 @@ def test_a_pin_nobody_uses_while_programs_use_its_old_map_is_an_alarm(
     assert len(found.others[0].live_users) == 2
     assert f"--map-id {old.id}" in found.verdict
     assert not usage(root, ANY_MAP).split
+    assert found.since == (root / GLOBALS / TCP_MAP).lstat().st_mtime
+    told = re.fullmatch(
+        rf"older map {old.id}, replaced \d\d:\d\d:\d\d, in use by 2 programs \((.+)\)",
+        in_use(found),
+    )
+    assert told
+    assert set(told[1].split(", ")) == {u.program.name for u in found.others[0].users}
+    assert in_use(usage(root, ANY_MAP)) == ""
 
 
 @pytest.mark.parametrize("by_link", [False, True])
@@ -137,6 +146,8 @@ def test_while_programs_change_hands_it_is_only_a_warning(node: ForeignNode, gat
     found = usage(root)
     assert found.level is Level.WARNING
     assert "1 programs use the pinned map" in found.verdict
+    assert in_use(found).startswith(f"1 program; older map {old.id}, replaced ")
+    assert "in use by 1 program (" in in_use(found)
     assert [generation.map.id for generation in found.others] == [old.id]
 
 
@@ -180,8 +191,10 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
                 1.0, EventKind.MAP_RECREATED, "observe", str(path), "", fields={"old_id": 1}
             )
             history.append([event, before_boot])
-        assert former_ids(tmp_path / "history.db") == {old.info.id: TCP_MAP}
-        assert usage(bpffs, history=tmp_path / "history.db").split
+        assert former_maps(tmp_path / "history.db") == {old.info.id: Former(TCP_MAP, moment)}
+        found = usage(bpffs, history=tmp_path / "history.db")
+        assert found.split
+        assert found.since == moment
 
 
 def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_resize_is_one_story_with_true_numbers(gate: Gate, bpffs: Path, tmp_pa
         fields = story.fields
         assert re.fullmatch(
             r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, bpf-ct-global-any-max 8192 -> 4096, "
-            rf"cilium_ct_any4_global re-created \({old.id} -> {new.id}\), \d+ entries lost, "
+            rf"cilium_ct_any4_global re-created at \d\d:\d\d:\d\d\.\d\d\d "
+            rf"\({old.id} -> {new.id}\), \d+ entries lost, "
             r"programs moved after \d+\.\d s, \d+ entries came back within 4 s",
             story.message,
         ), story.message

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.kernel import counts, fingerprint, syscall
+from ctconsole.kernel import counts, fingerprint, slots, syscall
 from ctconsole.kernel.syscall import Cmd, object_name
 from ctconsole.paths import bpf_sources
 from tests.support import hooks
@@ -14,6 +14,8 @@ from tests.support import hooks
 if TYPE_CHECKING:
     import ctypes
     from pathlib import Path
+
+    import numpy as np
 
 # Which type of the kernel's header each structure mirrors, and the member its fields are in.
 ATTRIBUTES: dict[type[ctypes.Structure], tuple[str, str]] = {
@@ -84,14 +86,22 @@ def test_the_count_record_lies_where_the_iterator_writes_it(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
 
 
-def test_the_fingerprints_state_begins_as_the_iterator_has_it(tmp_path: Path) -> None:
-    assert fingerprint.STATE.fields is not None
+@pytest.mark.parametrize(
+    ("state", "struct", "name"),
+    [
+        (fingerprint.STATE, "fingerprint_state", "iter_fingerprint.bpf.c"),
+        (slots.STATE, "slots_state", "iter_slots.bpf.c"),
+    ],
+)
+def test_a_state_begins_as_the_iterator_has_it(
+    state: np.dtype[np.void], struct: str, name: str, tmp_path: Path
+) -> None:
+    assert state.fields is not None
     checks = [
-        f"_Static_assert(__builtin_offsetof(struct fingerprint_state, {name}) == {entry[1]}, "
-        f'"{name}");'
-        for name, entry in fingerprint.STATE.fields.items()
+        f'_Static_assert(__builtin_offsetof(struct {struct}, {name}) == {entry[1]}, "{name}");'
+        for name, entry in state.fields.items()
     ]
-    source = bpf_sources() / "iter_fingerprint.bpf.c"
+    source = bpf_sources() / name
     result = compile_c("\n".join([f'#include "{source}"', *checks]), tmp_path)
     assert result.returncode == 0, result.stderr
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel import procs
@@ -61,3 +63,27 @@ def test_what_another_release_does_not_hold_any_more_was_not_changed(
     watch.step()
     runtime_config(tmp_path, soon + 1, {"EnableIPv6": False})
     assert options(watch.step()) == {"enable-ipv6": ("true", "false")}
+
+
+def test_what_an_agent_was_started_with_is_told_as_of_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time() - 0.5
+    me = replace(procs.own(), started=began)
+    first = discovery.AgentProcess(
+        me, tmp_path, contained=False, flags={"debug": "1"}, state_dir=tmp_path, socket=tmp_path
+    )
+    agents = [first, replace(first, flags={"debug": "2"})]
+    monkeypatch.setattr(discovery, "find_agent", lambda _: agents.pop(0))
+    watch = AgentWatch(lambda: tmp_path)
+    watch.step()
+    monkeypatch.setattr(procs, "is_same", lambda _: False)
+    # The end was seen long ago; only the search for the next one comes late.
+    ended, started, changed = watch.step()
+    assert [one.kind for one in (ended, started, changed)] == [
+        EventKind.AGENT_STOP,
+        EventKind.AGENT_START,
+        EventKind.AGENT_OPTION,
+    ]
+    assert ended.time <= started.time <= changed.time
+    assert changed.time - started.time < 0.01

@@ -58,12 +58,35 @@ class Node:
 def test_the_last_program_that_leaves_is_told_with_its_time() -> None:
     node = Node()
     assert node.after(1.0, moved=2) == []
-    assert node.after(4.3, moved=3) == [EventKind.PROGRAM_REPLACED]
+    assert node.after(4.2, moved=2) == []
+    # It left between these two looks, so half of what lies between them.
+    assert node.after(4.4, moved=3) == [EventKind.PROGRAM_REPLACED]
     fields = node.events[0].fields
     assert (fields["seconds"], fields["programs"], fields["users_before"]) == (4.3, 3, 3)
     assert node.after(5.0, moved=3) == []
     assert node.after(60.0, moved=3) == []
     assert not node.moves.busy
+
+
+def test_programs_that_moved_before_the_first_look_are_told_too() -> None:
+    node = Node()
+    node.known.all = [node.program(number, NEW.id) for number in range(3)]
+    node.moves = Moves(60.0, reach=node.known, clock=lambda: node.now)
+    path = Path("/sys/fs/bpf/tc/globals/cilium_lxc")
+    node.moves.begin([Replacement(path, OLD, NEW, node.now, lost=3, keys=None)])
+    assert node.after(0.1, moved=3) == [EventKind.PROGRAM_REPLACED]
+    assert node.events[0].message == "3 programs had left map 549 when it was looked at"
+    assert node.events[0].fields["seconds"] == 0.05
+
+
+def test_a_map_that_no_program_uses_has_no_programs_that_move() -> None:
+    node = Node()
+    node.known.all = []
+    node.moves = Moves(60.0, reach=node.known, clock=lambda: node.now)
+    path = Path("/sys/fs/bpf/tc/globals/cilium_lxc")
+    node.moves.begin([Replacement(path, OLD, NEW, node.now, lost=3, keys=None)])
+    node.now += 0.1
+    assert node.moves.step() == []
 
 
 def test_programs_that_are_late_are_an_alarm_long_before_the_story() -> None:
@@ -80,7 +103,7 @@ def test_programs_that_nothing_calls_any_more_keep_no_move_from_being_over() -> 
     assert node.after(1.0, moved=1) == []
     node.known.dead = {2}
     assert node.after(4.0, moved=2) == [EventKind.PROGRAM_REPLACED]
-    assert node.events[0].fields["seconds"] == 4.0
+    assert node.events[0].fields["seconds"] == 2.5
     assert node.after(20.0, moved=2) == []
 
 

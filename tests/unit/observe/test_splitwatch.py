@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.event import Level
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe import splitwatch
-from ctconsole.observe.inventory import User
+from ctconsole.observe.inventory import Inventory, User
 from ctconsole.observe.splitwatch import SplitWatch
 from ctconsole.observe.usage import MapGeneration, MapUsage
-
-if TYPE_CHECKING:
-    import pytest
 
 PIN = Path("/bpf/tc/globals/cilium_ct4_global")
 
@@ -56,3 +54,32 @@ def test_a_suspicion_that_was_nothing_is_not_looked_into_again(
     (over,) = watch.step({})
     assert over.level is Level.INFO
     assert len(looks) == 1 + 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("pinned", "used", "said"),
+    [
+        (True, True, "Programs use the pinned cilium_ct4_global again"),
+        (
+            True,
+            False,
+            "No program uses an older cilium_ct4_global any more, and none the pinned one",
+        ),
+        (False, False, "cilium_ct4_global is not pinned any more, so nothing has come apart there"),
+    ],
+)
+def test_an_alarm_that_is_over_says_why(
+    monkeypatch: pytest.MonkeyPatch, *, pinned: bool, used: bool, said: str
+) -> None:
+    found = [MapUsage(PIN, generation(12), (generation(10, attached=1),), Level.ERROR, "split")]
+    monkeypatch.setattr(splitwatch, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(splitwatch, "map_usage", lambda *_, **__: found)
+    monkeypatch.setattr(SplitWatch, "_suspicion", lambda *_: frozenset({("map", 10)}))
+    programs = [ProgramInfo(1, ProgramType.SCHED_CLS, "p", "", (12,) if used else (), 0, 0)]
+    monkeypatch.setattr(Inventory, "programs", lambda _: programs)
+    watch = SplitWatch(PIN.parent)
+    pins = {PIN: generation(12).map} if pinned else {}
+    assert len(watch.step(pins)) == 1
+    found.clear()
+    (over,) = watch.step(pins)
+    assert over.message == said

@@ -25,7 +25,7 @@ def restart() -> list[Event]:
         event(EventKind.AGENT_STOP, 0, "cilium-agent", pid=100),
         event(EventKind.AGENT_START, 0.2, "cilium-agent", pid=200),
         event(EventKind.AGENT_OPTION, 0.3, "bpf-ct-global-tcp-max", old="32768", new="8192"),
-        event(EventKind.MAP_MISMATCH, 0.7, source="agent-log", old=32768, new=8192),
+        event(EventKind.MAP_MISMATCH, 0.0, source="agent-log", old=32768, new=8192),
         event(
             EventKind.MAP_RECREATED,
             0.8,
@@ -57,6 +57,37 @@ def test_a_restart_is_told_in_one_sentence() -> None:
     assert (story.fields["old_pid"], story.fields["new_pid"]) == (100, 200)
     assert story.fields["cilium_ct4_global.new_id"] == 588
     assert story.fields["log_lines"] == 1
+
+
+@pytest.mark.parametrize("log_first", [True, False])
+def test_the_agents_log_tells_the_moment_of_a_re_creation(log_first: bool) -> None:  # noqa: FBT001 - a case
+    stop, start, option, _, recreated, moved, returned = restart()
+    logged = event(EventKind.MAP_MISMATCH, 0.482, source="agent-log", old=32768, new=8192)
+    teller = StoryTeller(window=60)
+    seen = [logged, recreated] if log_first else [recreated, logged]
+    for one in (stop, start, option, *seen, moved, returned):
+        teller.feed(one)
+    story = teller.due(START + 61)
+    assert story
+    # It was seen 0.318 s after that, and programs had moved 4.3 s after it was seen.
+    assert "cilium_ct4_global re-created at 11:02:31.482 (549 -> 588)" in story.message
+    assert "programs moved after 4.6 s" in story.message
+    assert story.fields["cilium_ct4_global.at"] == START + 0.482
+    assert story.fields["cilium_ct4_global.moved_after"] == 4.618
+
+
+@pytest.mark.parametrize("when", [0.0, -40.5, 0.9], ids=["whole seconds", "another", "too late"])
+def test_a_log_that_is_not_exact_leaves_what_was_seen(when: float) -> None:
+    stop, start, option, _, recreated, moved, returned = restart()
+    logged = event(EventKind.MAP_MISMATCH, when, source="agent-log", old=32768, new=8192)
+    teller = StoryTeller(window=60)
+    for one in (stop, start, option, logged, recreated, moved, returned):
+        teller.feed(one)
+    story = teller.due(START + 61)
+    assert story
+    assert "cilium_ct4_global re-created (549 -> 588)" in story.message
+    assert "programs moved after 4.3 s" in story.message
+    assert story.fields["cilium_ct4_global.at"] == START + 0.8
 
 
 def test_there_is_one_story_for_one_restart() -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.model.event import Level
 from ctconsole.observe.survey import Survey
+from ctconsole.observe.usage import MapGeneration, MapUsage
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ctconsole.model.ct.changes import Changes
     from ctconsole.observe.source import NodeSnapshot
 
@@ -18,9 +23,9 @@ class Counting(FakeSource):
 
     asked: list[str]
 
-    def usage(self) -> tuple[()]:
+    def usage(self) -> Sequence[MapUsage]:
         self.asked.append("usage")
-        return ()
+        return super().usage()
 
 
 def surveyed() -> tuple[Survey, Counting, list[float]]:
@@ -114,3 +119,43 @@ def test_nothing_is_kept_of_maps_that_have_gone() -> None:
     assert not survey._due
     assert not survey.stats
     assert not survey.read_at
+
+
+def test_what_was_counted_in_a_map_is_not_said_of_its_successor() -> None:
+    survey, source, _ = surveyed()
+    row = source.rows[CT4]
+    for _ in range(4):
+        survey.beat(node(source), None, None)
+    assert survey.stats[row.key].kinds.entries > 0
+    source.rows[CT4] = replace(row, info=replace(row.info, id=row.info.id + 1000), entries=0)
+    del source.tables[CT4]
+    survey.beat(node(source), None, None)
+    assert survey.stats.get(row.key) is None or not survey.stats[row.key].kinds.entries
+    assert row.key not in survey.read_at or survey.stats[row.key].kinds.entries == 0
+
+
+def test_who_uses_which_map_is_asked_soon_after_a_pin_has_changed() -> None:
+    survey, source, now = surveyed()
+    for _ in range(2):
+        survey.beat(node(source), None, None)
+    assert len(source.asked) == 1
+    now[0] += 1.5
+    survey.beat(node(source), None, None)
+    assert len(source.asked) == 1
+    row = source.rows[CT4]
+    source.rows[CT4] = replace(row, info=replace(row.info, id=row.info.id + 1000))
+    survey.beat(node(source), None, None)
+    assert len(source.asked) == 2
+
+
+def test_an_alarm_is_looked_into_again_until_it_is_over() -> None:
+    survey, source, now = surveyed()
+    row = source.rows[CT4]
+    pinned = MapGeneration(row.info, pinned=True, users=(), why="pinned")
+    source.uses = (MapUsage(Path(row.key), pinned, (), Level.ERROR, "Nobody uses it"),)
+    for _ in range(2):
+        survey.beat(node(source), None, None)
+    source.uses = ()
+    now[0] += 1.5
+    survey.beat(node(source), None, None)
+    assert not survey.usage
