@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ctconsole.model.ct.layout import TUPLE_F_IN, TUPLE_F_RELATED, TUPLE_F_SERVI
 from ctconsole.model.readers.ct_shapes import BARE, FIXED, protocol_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
+    Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
     Maps: TypeAlias = dict[str, tuple[Bytes, Bytes]]
 
 _IPV4_BYTES: Final = 4
@@ -66,6 +67,36 @@ class CtListing:
     maps: Maps
 
 
+class Columns(NamedTuple):
+    """The fields of many lines, by what they are.
+
+    Attributes:
+        protocol: numbers.
+        direction: ``IN``, ``OUT`` or ``SVC``, as bytes.
+        near: bytes of the first address, of shape (n, 4 or 16).
+        far: of the second.
+        near_port: of the first address.
+        far_port: of the second.
+        related: whether that stands there.
+        service: whether that stands there.
+        lifetime: ``expires``.
+        values: by the labels of the shape.
+        remaining: seconds, None where that was not looked for or not told.
+    """
+
+    protocol: Numbers
+    direction: npt.NDArray[np.bytes_]
+    near: Numbers
+    far: Numbers
+    near_port: Numbers
+    far_port: Numbers
+    related: npt.NDArray[np.bool_]
+    service: npt.NDArray[np.bool_]
+    lifetime: Numbers
+    values: Mapping[str, Numbers]
+    remaining: npt.NDArray[np.int64] | None = None
+
+
 def fill_records(
     keys: Records, values: Records, rows: list[Fields], labels: tuple[str, ...]
 ) -> None:
@@ -85,23 +116,47 @@ def fill_records(
     protocol, direction, first, first_port, second, second_port, related, service, lifetime, _ = (
         columns[:FIXED]
     )
-    inverted = np.array([word == "SVC" for word in direction])
-    flags = np.array([word == "IN" for word in direction]) * int(TUPLE_F_IN)
-    flags |= np.array([bool(word) for word in related]) * int(TUPLE_F_RELATED)
-    flags |= (inverted | np.array([bool(word) for word in service])) * int(TUPLE_F_SERVICE)
-    near, far = (np.array([_address(text) for text in texts]) for texts in (first, second))
-    near_port, far_port = _numbers(first_port), _numbers(second_port)
-    swap = inverted[:, np.newaxis]
-    keys["daddr"], keys["saddr"] = np.where(swap, far, near), np.where(swap, near, far)
-    _put(keys, "sport", np.where(inverted, far_port, near_port))
-    _put(keys, "dport", np.where(inverted, near_port, far_port))
     names = protocol_numbers()
-    _put(keys, "nexthdr", np.array([names.get(text) or int(text) for text in protocol]))
+    found = Columns(
+        np.array([names.get(text) or int(text) for text in protocol]),
+        np.array(direction, np.bytes_),
+        np.array([_address(text) for text in first]),
+        np.array([_address(text) for text in second]),
+        _numbers(first_port),
+        _numbers(second_port),
+        np.array([bool(word) for word in related]),
+        np.array([bool(word) for word in service]),
+        _numbers(lifetime),
+        {
+            label: _numbers(texts, 16 if label in BARE else 10)
+            for label, texts in zip(labels, columns[FIXED:], strict=True)
+            if label in _FIELDS
+        },
+    )
+    store(keys, values, found)
+
+
+def store(keys: Records, values: Records, columns: Columns) -> None:
+    """Write the fields of lines into as many zeroed records.
+
+    Raises:
+        ValueError: a number does not fit.
+    """
+    inverted = columns.direction == b"SVC"
+    flags = (columns.direction == b"IN") * int(TUPLE_F_IN)
+    flags |= columns.related * int(TUPLE_F_RELATED)
+    flags |= (inverted | columns.service) * int(TUPLE_F_SERVICE)
+    swap = inverted[:, np.newaxis]
+    keys["daddr"] = np.where(swap, columns.far, columns.near)
+    keys["saddr"] = np.where(swap, columns.near, columns.far)
+    _put(keys, "sport", np.where(inverted, columns.far_port, columns.near_port))
+    _put(keys, "dport", np.where(inverted, columns.near_port, columns.far_port))
+    _put(keys, "nexthdr", columns.protocol)
     keys["flags"] = flags
-    _put(values, "lifetime", _numbers(lifetime))
-    for label, texts in zip(labels, columns[FIXED:], strict=True):
+    _put(values, "lifetime", columns.lifetime)
+    for label, numbers in columns.values.items():
         if label in _FIELDS:
-            _put(values, _FIELDS[label], _numbers(texts, 16 if label in BARE else 10))
+            _put(values, _FIELDS[label], numbers)
 
 
 def _numbers(texts: Iterable[str], base: int = 10) -> npt.NDArray[np.uint64]:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from ctconsole.model.ct.layout import LAYOUTS, IpProtocol, Layout
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     Fields: TypeAlias = tuple[str, ...]
 
 _ADDRESS: Final = r"\[?([0-9a-fA-F:.]{2,45}?)\]?:(\d{1,5})"
@@ -100,6 +103,14 @@ class Apart:
         self.service |= bool(fields[7])
         self.later |= "FromL7LB" in text or "FromTunnel" in text
 
+    def see_all(
+        self, text: bytes, direction: npt.NDArray[np.bytes_], service: npt.NDArray[np.bool_]
+    ) -> None:
+        """Take the entries of a text."""
+        self.inverted |= bool((direction == b"SVC").any())
+        self.service |= bool(service.any())
+        self.later |= b"FromL7LB" in text or b"FromTunnel" in text
+
     @property
     def layout(self) -> Layout:
         """The oldest that prints all of them."""
@@ -125,13 +136,13 @@ def pattern(shape: Shape, blanks: str = _BLANKS) -> re.Pattern[str]:
             number = r"0x([0-9a-f]{1,2})"
         else:
             number = r"(\d{1,20})"
-        written = _printed_labels().get(label) if blanks == " " else None
+        written = printed_labels().get(label) if blanks == " " else None
         parts.append(rf"{blanks}{written or f'(?i:{name})'}={number}")
     return re.compile("".join(parts))
 
 
 @cache
-def _printed_labels() -> dict[str, str]:
+def printed_labels() -> dict[str, str]:
     """Labels as the releases known print them, by their small letters."""
     labels = (part.label.rstrip("=") for spec in LAYOUTS.values() for part in spec.text)
     return {label.lower(): label for label in labels}

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from ctconsole.model.catalogue import GLOBAL_MAPS
-from ctconsole.model.ct.layout import KEY4, KEY6, Layout, value_dtype
+from ctconsole.model.ct.layout import KEY4, KEY6, IpProtocol, Layout, value_dtype
 from ctconsole.model.readers import lines as reading
-from ctconsole.model.readers.ct_entries import CtListing, fill_records, last_of_each
+from ctconsole.model.readers.ct_bulk import alike
+from ctconsole.model.readers.ct_entries import CtListing, fill_records, last_of_each, store
 from ctconsole.model.readers.ct_shapes import (
     HEAD,
     SHAPES,
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from ctconsole.model.readers.ct_shapes import Fields
 
     _Parts: TypeAlias = dict[tuple[Whose, Layout], dict[str, tuple[list[Bytes], list[Bytes]]]]
+
+_BUNDLE: Final = 1 << 20
+"""Bytes of a text that are looked at together."""
+
+_FEW: Final = 1 << 14
+"""Bytes from which on they are read line by line where some are no entries."""
 
 _CHUNK: Final = 16384
 _TELLING: Final = 512
@@ -118,8 +125,8 @@ def read_ct_text(blocks: Iterable[bytes], source: str) -> CtText:
         source: the file's path, for messages.
     """
     reader = _Reader()
-    for line in reading.lines(blocks):
-        reader.line(line)
+    for bundle in reading.bundles(blocks, _BUNDLE):
+        reader.take(bundle)
     return reader.finish(source)
 
 
@@ -144,6 +151,51 @@ class _Reader:
         self._whose = NOBODY
         self._pieces: list[Line] = []
         self._named = Named()
+        self._cutter = reading.Cutter()
+
+    def take(self, block: bytes) -> None:
+        """Take a block: at once where all its lines look alike, else in halves or by lines."""
+        if self._at_once(block):
+            return
+        end = block.rfind(b"\n", 0, len(block) // 2) + 1
+        if end and len(block) > _FEW:
+            self.take(block[:end])
+            self.take(block[end:])
+            return
+        for line in self._cutter.feed(block):
+            self.line(line)
+
+    def _at_once(self, block: bytes) -> bool:
+        """Take entries as the line before was one, which all lines of a block are."""
+        whole = self._cutter.at_start and not self._pieces and block.endswith(b"\n")
+        columns = alike(block, self._shape) if whole else None
+        if columns is None:
+            return False
+        count = len(columns.lifetime)
+        keys, values = np.zeros(count, KEY4), np.zeros(count, value_dtype(self._shape.layout))
+        try:
+            store(keys, values, columns)
+        except ValueError:
+            return False
+        self._flush()
+        self._cutter.skip(block, count)
+        self._count += count
+        whose = self._named.one(self._whose)
+        if self._shape.layout is Layout.V1_9:
+            self._apart.setdefault(whose, Apart()).see_all(
+                block, columns.direction, columns.service
+            )
+        tcp = columns.protocol == int(IpProtocol.TCP)
+        for name, rows in (("cilium_ct4_global", tcp), ("cilium_ct_any4_global", ~tcp)):
+            if rows.any():
+                place = whose, self._shape.layout
+                self._add(place, name, keys[rows], values[rows])
+        clock = self._clocks.setdefault(whose, TextClock())
+        if columns.remaining is not None:
+            step = max(1, count // _TELLING)
+            pairs = zip(columns.lifetime[::step], columns.remaining[::step], strict=True)
+            clock.add((int(expires), int(left)) for expires, left in pairs)
+        return True
 
     def line(self, line: Line) -> None:
         """Take one line."""
@@ -245,16 +297,18 @@ class _Reader:
         for (whose, shape, tcp, ipv6), entries in self._waiting.items():
             keys, values = self._records(entries, shape, ipv6=ipv6)
             name = f"cilium_ct{'' if tcp else '_any'}{6 if ipv6 else 4}_global"
-            maps = self._parts.setdefault((whose, shape.layout), {})
-            into = maps.setdefault(name, ([], []))
-            # Bytes, because joining records would turn their numbers into the host's order.
-            into[0].append(keys.view(np.uint8).reshape(-1, keys.dtype.itemsize))
-            into[1].append(values.view(np.uint8).reshape(-1, values.dtype.itemsize))
+            self._add((whose, shape.layout), name, keys, values)
             clock = self._clocks.setdefault(whose, TextClock())
             # A listing has one moment, which some of its lines tell as well as all.
             some = entries[:: max(1, len(entries) // _TELLING)]
             clock.add((one.fields[8], one.fields[9]) for one in some if one.fields[9])
         self._waiting = {}
+
+    def _add(self, place: tuple[Whose, Layout], name: str, keys: Records, values: Records) -> None:
+        into = self._parts.setdefault(place, {}).setdefault(name, ([], []))
+        # Bytes, because joining records would turn their numbers into the host's order.
+        into[0].append(keys.view(np.uint8).reshape(-1, keys.dtype.itemsize))
+        into[1].append(values.view(np.uint8).reshape(-1, values.dtype.itemsize))
 
     def _records(
         self, entries: list[_Entry], shape: Shape, *, ipv6: bool
@@ -283,6 +337,8 @@ class _Reader:
 
     def finish(self, source: str) -> CtText:
         """All that was read."""
+        for line in self._cutter.finish():
+            self.line(line)
         self._give_up()
         self._flush()
         whose = {one for one, _ in self._parts}

@@ -108,21 +108,64 @@ class Line(NamedTuple):
     ended: bool
 
 
+class Cutter:
+    """Cuts blocks of a text into lines; overlong ones into pieces."""
+
+    def __init__(self) -> None:
+        self._number, self._offset, self._rest = 1, 0, b""
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the next block begins with a line."""
+        return not self._rest
+
+    def feed(self, block: bytes) -> Iterator[Line]:
+        """The lines that end in the next block; to be taken to the end."""
+        *whole, self._rest = (self._rest + block).split(b"\n")
+        for line in whole:
+            yield Line(self._number, self._offset, _text(line), ended=True)
+            self._number += 1
+            self._offset += len(line) + 1
+        while len(self._rest) > LONGEST_LINE:
+            piece, self._rest = self._rest[:LONGEST_LINE], self._rest[LONGEST_LINE:]
+            yield Line(self._number, self._offset, _text(piece), ended=True)
+            self._offset += LONGEST_LINE
+
+    def skip(self, block: bytes, lines: int) -> None:
+        """Pass over a block of so many whole lines, where a line begins."""
+        self._number += lines
+        self._offset += len(block)
+
+    def finish(self) -> Iterator[Line]:
+        """What stands behind the last end of a line."""
+        if self._rest:
+            yield Line(self._number, self._offset, _text(self._rest), ended=False)
+
+
 def lines(blocks: Iterable[bytes]) -> Iterator[Line]:
     """The lines of a text; overlong ones in pieces."""
-    number, offset, rest = 1, 0, b""
+    cutter = Cutter()
     for block in blocks:
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            yield Line(number, offset, _text(line), ended=True)
-            number += 1
-            offset += len(line) + 1
-        while len(rest) > LONGEST_LINE:
-            yield Line(number, offset, _text(rest[:LONGEST_LINE]), ended=True)
-            offset += LONGEST_LINE
-            rest = rest[LONGEST_LINE:]
+        yield from cutter.feed(block)
+    yield from cutter.finish()
+
+
+def bundles(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in blocks that end with a line where they can, of ``size`` bytes or less.
+
+    A line that is longer than that is handed over as it comes.
+    """
+    rest = b""
+    for block in blocks:
+        rest += block
+        start = 0
+        while len(rest) - start > size:
+            end = rest.rfind(b"\n", start, start + size) + 1 or start + size
+            yield rest[start:end]
+            start = end
+        rest = rest[start:]
     if rest:
-        yield Line(number, offset, _text(rest), ended=False)
+        yield rest
 
 
 def _text(raw: bytes) -> str:

@@ -33,7 +33,7 @@ class TextClock:
     moments: Counter[int] = field(default_factory=Counter)
     pairs: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, texts: Iterable[tuple[str, str]]) -> None:
+    def add(self, texts: Iterable[tuple[str | int, str | int]]) -> None:
         """Take what lines say: when an entry expires, and in how many seconds."""
         for expires, remaining in texts:
             pair = int(expires), int(remaining)
