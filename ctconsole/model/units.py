@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 from ctconsole.errors import UsageError
@@ -45,6 +46,11 @@ def duration(seconds: float) -> str:
             rest = whole % unit // part
             return f"{sign}{whole // unit}{large}" + (f" {rest}{small}" if rest else "")
     return f"{sign}{whole}s"
+
+
+def day_and_time(moment: float) -> str:
+    """A moment, seconds since the Unix epoch, by the local clock: ``2026-11-28 01:36:02``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def share(part: int, whole: int) -> str:

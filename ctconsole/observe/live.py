@@ -22,7 +22,7 @@ from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.inventory import Inventory
-from ctconsole.observe.resting import RestingTable
+from ctconsole.observe.resting import RestingTables
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
 
@@ -87,7 +87,7 @@ class LiveSource:
         self._waited = False
         self._facts = FactsKeeper(bpf_root, policy=policy)
         self._inventory = Inventory()
-        self._resting = RestingTable()
+        self._resting = RestingTables()
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._walked: dict[int, tuple[Count, float]] = {}
@@ -142,6 +142,7 @@ class LiveSource:
                     programs=users[info.id],
                 )
             )
+        self._resting.forget(info.id for info in infos.values())
         cost = time.perf_counter() - started
         return NodeSnapshot(tuple(rows), taken_at, cost, tuple(passed_over), possible_cpus())
 

@@ -11,7 +11,7 @@ from ctconsole.model.ct.changes import at_rest
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ctconsole.kernel.fingerprint import Fingerprints
     from ctconsole.kernel.maps import BpfMap
@@ -22,8 +22,8 @@ SPARSE: Final = 8
 """A map that holds less than this part of what it could is walked sooner than looked over."""
 
 
-class RestingTable:
-    """Reads one table again and again. Not for several threads at once.
+class RestingTables:
+    """Reads tables again and again. Not for several threads at once.
 
     A table comes to rest when it is read twice and no byte differs. Then a fingerprint is taken
     before it is read once more, and from there on it is read only when the fingerprint differs.
@@ -34,8 +34,7 @@ class RestingTable:
     def __init__(self) -> None:
         self._fingerprints: Fingerprints | None = None
         self._tried = False
-        self._resting: CtTable | None = None
-        self._known: int | None = None
+        self._resting: dict[int, tuple[CtTable, int | None]] = {}
 
     def read(
         self,
@@ -53,9 +52,10 @@ class RestingTable:
             read: reads the map.
         """
         now, found = moment(reading.clock), None
-        if before is self._resting and before.info.id == live.info.id:
+        resting, known = self._resting.pop(live.info.id, (None, None))
+        if before is resting:
             found = self._fingerprint(before)
-        unchanged = found is not None and found == self._known
+        unchanged = found is not None and found == known
         if unchanged and reading.layout in {None, before.layout}:
             table = replace(
                 before,
@@ -67,8 +67,8 @@ class RestingTable:
             )
         else:
             table = at_rest(before, read())
-        rests = table.keys is before.keys and table.walk.complete
-        self._resting, self._known = (table, found) if rests else (None, None)
+        if table.keys is before.keys and table.walk.complete:
+            self._resting[live.info.id] = table, found
         return table
 
     def _fingerprint(self, table: CtTable) -> int | None:
@@ -79,6 +79,11 @@ class RestingTable:
             self._tried = True
             self._fingerprints = open_fingerprints()
         return self._fingerprints.of(info.id) if self._fingerprints else None
+
+    def forget(self, present: Iterable[int]) -> None:
+        """Let go of the tables of maps that are not among these."""
+        for gone in self._resting.keys() - set(present):
+            del self._resting[gone]
 
     def close(self) -> None:
         """Unload what asks the kernel."""

@@ -128,7 +128,7 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
     seconds = after.taken_at - before.taken_at
     if before.info.id != after.info.id or before.keys.dtype != after.keys.dtype or seconds <= 0:
         return None
-    kept = _matched(older.hashes, newer.hashes)
+    kept = matched(older.hashes, newer.hashes)
     gone, new = _others(kept.older, len(before)), _others(kept.newer, len(after))
     lost = None
     if before.walk.complete and after.walk.complete and after.has_clock:
@@ -154,7 +154,7 @@ def _others(rows: Order, count: int) -> Bools:
     return others
 
 
-def _matched(older: Hashes, newer: Hashes) -> Pairs:
+def matched(older: Hashes, newer: Hashes) -> Pairs:
     """Which row of the one is which of the other.
 
     Joined through a table of row numbers indexed by part of the hash; the few rows that lost

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ctconsole.model.units import count, duration
+from ctconsole.model.units import count, day_and_time, duration
 
 if TYPE_CHECKING:
     from ctconsole.model.explain.facts import Known, TableKnown
@@ -55,10 +55,5 @@ def when_told(known: Known, moment: float) -> str:
     text = time.strftime("%H:%M:%S", time.localtime(moment))
     ago = known.now - moment
     if known.now and ago >= 86_400:  # noqa: PLR2004 - a day
-        text = day_told(moment)
-    return f"{text} ({duration(round(ago))} ago)" if known.now else day_told(moment)
-
-
-def day_told(moment: float) -> str:
-    """``2024-05-08 10:00:00``, by the clock of whoever asks."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+        text = day_and_time(moment)
+    return f"{text} ({duration(round(ago))} ago)" if known.now else day_and_time(moment)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.ct.layout import Layout, since
-from ctconsole.model.explain.answer import Answer, day_told, many, name_of
+from ctconsole.model.explain.answer import Answer, many, name_of
 from ctconsole.model.explain.log import told as recreation_told
-from ctconsole.model.units import count, duration
+from ctconsole.model.units import count, day_and_time, duration
 
 if TYPE_CHECKING:
     from ctconsole.model.explain.facts import Content, Known
@@ -98,7 +98,7 @@ def why_recreated(known: Known) -> Answer:
     log = known.log
     if log is not None and log.recreations:
         for one in list(log.recreations)[-_MOST_TOLD:]:
-            when = day_told(one.time) if one.time else "at a time that is not told"
+            when = day_and_time(one.time) if one.time else "at a time that is not told"
             answer.say(f"{when}: {recreation_told(one)}")
         if len(log.recreations) > _MOST_TOLD:
             answer.say(f"{len(log.recreations) - _MOST_TOLD} before that are not told here")

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ctconsole.model.event import EventKind, Level, as_it_happened
+from ctconsole.model.units import day_and_time
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
@@ -151,8 +152,7 @@ class EventRows:
 def _details(event: Event) -> list[tuple[str, str]]:
     """What unfolding shows: the event's own fields, then who said it, of what, and when."""
     lines = [(name, str(value)) for name, value in event.fields.items()]
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
     milliseconds = int(event.time % 1 * 1000)
     lines += [("source", event.source), ("subject", event.subject or "-")]
-    lines.append(("at", f"{when}.{milliseconds:03d}"))
+    lines.append(("at", f"{day_and_time(event.time)}.{milliseconds:03d}"))
     return lines

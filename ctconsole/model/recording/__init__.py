@@ -1,0 +1,1 @@
+"""How the moments of a node become bytes, and moments again."""

@@ -1,0 +1,121 @@
+"""Moments as frames: each by what differs from the one before, and now and then a whole one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ctconsole.model.ct.changes import KeyedTable, matched
+from ctconsole.model.recording.frame import Frame, Kind, frame
+from ctconsole.model.recording.plain import plain
+from ctconsole.model.recording.rows import Rows, difference, whole
+from ctconsole.observe.recording.moment import TableFacts, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.observe.recording.moment import NodeMoment
+    from ctconsole.observe.source import MapRow
+
+MOST_STEPS: Final = 300
+"""Steps behind a whole moment at most: whoever seeks walks through them."""
+
+_SHARE: Final = 1
+"""So many times the bytes of a whole moment may follow in steps before the next whole one."""
+
+
+class Encoder:
+    """Makes frames of the moments of one node, in their order.
+
+    It holds on to the tables of the newest moment, which whoever shows them holds as well.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, MapRow] = {}
+        self._tables: dict[str, KeyedTable] = {}
+        self._told: dict[str, object] = {}
+        self._whole_bytes = 0
+        self._step_bytes = 0
+        self._steps = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next moment will stand by itself."""
+        return (
+            not self._whole_bytes
+            or self._steps >= MOST_STEPS
+            or self._step_bytes > _SHARE * self._whole_bytes
+        )
+
+    def encode(self, moment: NodeMoment) -> Frame:
+        """The next frame."""
+        if self.due:
+            self._rows, self._tables, self._told = {}, {}, {}
+            made = frame(Kind.WHOLE, moment.taken_at, pack(self._content(moment)))
+            self._whole_bytes, self._step_bytes, self._steps = made.bytes_in_file, 0, 0
+        else:
+            made = frame(Kind.STEP, moment.taken_at, pack(self._content(moment)))
+            self._step_bytes += made.bytes_in_file
+            self._steps += 1
+        return made
+
+    def _content(self, moment: NodeMoment) -> dict[str, Any]:
+        content: dict[str, Any] = {"tables": self._tables_of(moment.tables)}
+        if moment.node is not None:
+            content["node"] = self._node(moment)
+        for name in ("usage", "calls", "error"):
+            value = getattr(moment, name)
+            if self._told.get(name) != value:
+                self._told[name] = value
+                content[name] = plain(value)
+        return content
+
+    def _node(self, moment: NodeMoment) -> dict[str, Any]:
+        node = moment.node
+        assert node is not None  # noqa: S101 - the caller has looked
+        rows = {row.key: row for row in node.rows}
+        told = {
+            "taken_at": node.taken_at,
+            "cost_seconds": node.cost_seconds,
+            "passed_over": list(node.passed_over),
+            "cpus": node.cpus,
+            "rows": [plain(row) for key, row in rows.items() if self._rows.get(key) != row],
+            "gone": [key for key in self._rows if key not in rows],
+        }
+        self._rows = rows
+        # Of a map that is gone the entries are not needed again.
+        for key in self._tables.keys() - rows.keys():
+            del self._tables[key]
+        return told
+
+    def _tables_of(self, tables: Mapping[str, CtTable]) -> list[dict[str, Any]]:
+        return [self._table(key, table) for key, table in tables.items()]
+
+    def _table(self, key: str, table: CtTable) -> dict[str, Any]:
+        before = self._tables.get(key)
+        if before is not None and before.table is table:
+            return {"key": key}
+        keyed = self._tables[key] = KeyedTable(table, before)
+        told: dict[str, Any] = {"key": key, "facts": plain(TableFacts.of(table))}
+        if self._told.get(f"knowledge {key}") != table.knowledge:
+            self._told[f"knowledge {key}"] = table.knowledge
+            told["knowledge"] = plain(table.knowledge)
+        return told | _rows_of(before, keyed)
+
+
+def _rows_of(before: KeyedTable | None, keyed: KeyedTable) -> dict[str, Any]:
+    table = keyed.table
+    if before is not None and before.table.keys.dtype == table.keys.dtype:
+        old = before.table
+        if old.keys is table.keys and old.values is table.values:
+            return {}
+        steps = difference(raw_rows(old), raw_rows(table), matched(before.hashes, keyed.hashes))
+        if steps is not None:
+            return {"steps": steps}
+    return {"whole": whole(raw_rows(table))}
+
+
+def raw_rows(table: CtTable) -> Rows:
+    """A table's entries as bytes, without copying them."""
+    keys, values = (part.view("u1").reshape(len(table), -1) for part in (table.keys, table.values))
+    return Rows(keys, values)

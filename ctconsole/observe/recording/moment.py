@@ -1,0 +1,160 @@
+"""What a node was like at one moment, as far as it was looked at, and its plain form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ctconsole.errors import FormatError
+from ctconsole.kernel.programs import ProgramInfo, ProgramType
+from ctconsole.model.catalogue import Group
+from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts, Translations
+from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.table import Walk
+from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.names import Names, Prefix
+from ctconsole.model.recording.plain import Types
+from ctconsole.model.spec import MapInfo, MapType
+from ctconsole.model.whose import Whose
+from ctconsole.observe.calls import CallArray, Callee
+from ctconsole.observe.inventory import User
+from ctconsole.observe.source import MapRow, NodeSnapshot
+from ctconsole.observe.usage import MapGeneration, MapUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ctconsole.model.ct.table import CtTable
+
+VERSION: Final = 1
+"""Of the format. What a newer one adds is passed over; one that changes has another number."""
+
+_NO_TABLES: Mapping[str, CtTable] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMoment:
+    """One sample.
+
+    Attributes:
+        taken_at: seconds since the Unix epoch.
+        node: the maps; None where they could not be read.
+        tables: conntrack tables by `MapRow.key`, each as it was read last (`CtTable.taken_at`).
+        usage: which programs use which generation of each map.
+        calls: what is in each program array.
+        error: what could not be read, in words.
+    """
+
+    taken_at: float
+    node: NodeSnapshot | None = None
+    tables: Mapping[str, CtTable] = field(default_factory=lambda: _NO_TABLES)
+    usage: tuple[MapUsage, ...] = ()
+    calls: tuple[CallArray, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a recording says of itself before its first moment.
+
+    Attributes:
+        version: `VERSION`.
+        title: the node, as the console names it.
+        program: which release of this program wrote it.
+        started: seconds since the Unix epoch.
+        interval: seconds between two moments.
+        hidden: whether addresses were replaced.
+    """
+
+    version: int
+    title: str
+    program: str
+    started: float
+    interval: float
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """All of a `CtTable` but its entries and what is known beside them."""
+
+    info: MapInfo
+    layout: Layout
+    now: int
+    taken_at: float
+    walk: Walk
+    hertz: int
+    at_least: bool
+    whose: Whose
+    counted: bool
+
+    @classmethod
+    def of(cls, table: CtTable) -> TableFacts:
+        """Those of a table."""
+        return cls(**{one.name: getattr(table, one.name) for one in fields(cls)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """To be put into a table."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event and its id."""
+
+    id: int
+    event: Event
+
+
+TYPES: Final = Types(
+    (
+        CallArray,
+        Callee,
+        Event,
+        EventKind,
+        Group,
+        Head,
+        Knowledge,
+        Layout,
+        Level,
+        MapGeneration,
+        MapInfo,
+        MapRow,
+        MapType,
+        MapUsage,
+        Names,
+        NodeSnapshot,
+        Numbered,
+        PolicyFacts,
+        Prefix,
+        ProgramInfo,
+        ProgramType,
+        ServiceFacts,
+        TableFacts,
+        Translations,
+        User,
+        Walk,
+        Whose,
+    )
+)
+"""All that a recording may hold."""
+
+
+def pack(told: object) -> bytes:
+    """A plain value as bytes (MessagePack)."""
+    return msgspec.msgpack.encode(told)
+
+
+def unpack(content: bytes) -> dict[str, Any]:
+    """Undo `pack`; what is recorded is a mapping by names.
+
+    Raises:
+        FormatError: the bytes are none.
+    """
+    try:
+        return msgspec.msgpack.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise FormatError(f"A frame of the recording holds something else: {error}") from error

@@ -1,0 +1,113 @@
+"""The newest moments of a node, kept in memory as frames, so that one can step back to them."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.model.recording.frame import Kind
+from ctconsole.observe.recording.decoder import Decoder
+from ctconsole.observe.recording.encoder import Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ctconsole.model.recording.frame import Frame
+    from ctconsole.observe.recording.moment import NodeMoment
+
+KEPT_SECONDS: Final = 900.0
+KEPT_BYTES: Final = 32 << 20
+
+
+class Seeker:
+    """Finds the moment of a frame by the frames before it; going forward it walks on.
+
+    Args:
+        frames: moments in their order; the first one is whole.
+    """
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        self._decoder = Decoder()
+        self._at = -1
+        self._moment: NodeMoment | None = None
+
+    def at(self, place: int) -> NodeMoment:
+        """The moment of the frame at a place.
+
+        Raises:
+            FormatError: it cannot be made of the frames.
+            IndexError: there is no such place.
+        """
+        if self._moment is not None and place == self._at:
+            return self._moment
+        begin = place
+        while self._frames[begin].kind is not Kind.WHOLE:
+            begin -= 1
+        if self._moment is None or not begin <= self._at < place:
+            self._decoder = Decoder()
+        else:
+            begin = self._at + 1
+        # What is half done stands for nothing.
+        self._moment = None
+        for frame in self._frames[begin : place + 1]:
+            moment = self._decoder.decode(frame)
+        self._at, self._moment = place, moment
+        return moment
+
+
+def place_of(times: Sequence[float], time: float) -> int:
+    """The place of the newest of these, in their order, that is not after a time; 0 at least."""
+    return max(0, bisect_right(times, time) - 1)
+
+
+class Ring:
+    """The moments of the last minutes. One thread adds, another may look.
+
+    Args:
+        seconds: how far back it reaches.
+        most_bytes: what the frames may take; where that is less, it does not reach so far.
+    """
+
+    def __init__(self, seconds: float = KEPT_SECONDS, most_bytes: int = KEPT_BYTES) -> None:
+        self._seconds = seconds
+        self._most = most_bytes
+        self._bytes = 0
+        self._frames: deque[Frame] = deque()
+        self._encoder = Encoder()
+        self._lock = threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """What the frames take."""
+        return self._bytes
+
+    def add(self, moment: NodeMoment) -> None:
+        """Keep one more moment; called with each newer one."""
+        if not self._most:
+            return
+        frame = self._encoder.encode(moment)
+        with self._lock:
+            self._frames.append(frame)
+            self._bytes += frame.bytes_in_file
+            self._drop(moment.taken_at)
+
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames as they are now, the oldest first."""
+        with self._lock:
+            return tuple(self._frames)
+
+    def _drop(self, now: float) -> None:
+        """Let go of the oldest up to the next whole one, while there is one to begin with."""
+        while self._frames:
+            begins = (place for place, one in enumerate(self._frames) if one.kind is Kind.WHOLE)
+            after = next((place for place in begins if place), None)
+            if after is None:
+                return
+            old = self._frames[after].time < now - self._seconds
+            if not old and self._bytes <= self._most:
+                return
+            for _ in range(after):
+                self._bytes -= self._frames.popleft().bytes_in_file

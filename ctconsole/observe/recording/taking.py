@@ -1,0 +1,92 @@
+"""Taking a recording: every conntrack table of a node again and again, into a file."""
+
+from __future__ import annotations
+
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.loops import sentence
+from ctconsole.observe.recording.moment import NodeMoment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.event import Event
+    from ctconsole.observe.recording.writer import RecordingWriter
+    from ctconsole.observe.source import NodeSnapshot, Source
+
+_EVENTS_AT_ONCE: Final = 5000
+_SELDOM: Final = 10.0
+"""Seconds between two looks at programs, which are dear."""
+
+
+class Taker:
+    """Samples a source into a recording; for one thread, which also owns the source.
+
+    Args:
+        source: asked for everything.
+        writer: where it goes; not closed here.
+        clock: wall clock, seconds since the Unix epoch.
+        since: the id of the newest event that is not to be recorded.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        writer: RecordingWriter,
+        *,
+        clock: Callable[[], float] = time.time,
+        since: int = 0,
+    ) -> None:
+        self._source = source
+        self._writer = writer
+        self._clock = clock
+        self._last_event = since
+        self._before = NodeMoment(0.0)
+        self._programs_due = 0.0
+
+    def take(self) -> bool:
+        """Add a moment; False where the file would grow too large.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        now, errors = self._clock(), list[str]()
+        node, usage, calls = self._before.node, self._before.usage, self._before.calls
+        tables: dict[str, CtTable] = {}
+        events: list[tuple[int, Event]] = []
+        try:
+            node = self._source.maps()
+            tables = self._tables(node, errors)
+            events = list(self._source.events(self._last_event, _EVENTS_AT_ONCE))
+            if now >= self._programs_due:
+                began = time.monotonic()
+                usage, calls = tuple(self._source.usage()), tuple(self._source.calls())
+                self._programs_due = now + max(_SELDOM, 50 * (time.monotonic() - began))
+        except CtconsoleError as error:
+            errors.append(sentence(error))
+        moment = NodeMoment(
+            now, node, MappingProxyType(tables), usage, calls, errors[0] if errors else ""
+        )
+        if not self._writer.add(moment, events):
+            return False
+        self._before = moment
+        if events:
+            self._last_event = events[-1][0]
+        return True
+
+    def _tables(self, node: NodeSnapshot, errors: list[str]) -> dict[str, CtTable]:
+        tables = {}
+        for row in node.rows:
+            if not row.is_conntrack:
+                continue
+            where = row.info.pin or row.info.id
+            try:
+                tables[row.key] = self._source.table(where, self._before.tables.get(row.key))
+            except CtconsoleError as error:
+                # Gone since it was listed, or nothing that can be read.
+                errors.append(sentence(error))
+        return tables
