@@ -29,6 +29,8 @@ _VERBS: Final = {
     "nat": ("records.lists", "List address translations."),
     "node": ("node.facts", "Say what is known of this node's agent, clock and layout, and how."),
     "policy": ("records.lists", "List what endpoints allow."),
+    "record": ("node.record", "Record a node's maps, entries and events into one file."),
+    "replay": ("replay", "Open the console on a recording."),
     "watch": ("node.watch", "Follow a node's agent, maps and log, and tell each restart."),
 }
 

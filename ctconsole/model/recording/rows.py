@@ -138,7 +138,7 @@ def _words(raw: Bytes) -> npt.NDArray[Any]:
 
 
 def _raw(words: npt.NDArray[Any]) -> Bytes:
-    return np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1)
+    return np.ascontiguousarray(words).view(np.uint8)
 
 
 def _columns(rows: Bytes) -> bytes:

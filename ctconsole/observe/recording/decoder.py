@@ -70,6 +70,7 @@ def _moment(taken_at: float, told: dict[str, Any], before: NodeMoment) -> NodeMo
         if "calls" in told
         else before.calls,
         TYPES.value(str, told.get("error", before.error), "error"),
+        TYPES.value(str, told.get("title", before.title), "title"),
     )
 
 

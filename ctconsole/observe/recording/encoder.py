@@ -49,6 +49,14 @@ class Encoder:
 
     def encode(self, moment: NodeMoment) -> Frame:
         """The next frame."""
+        try:
+            return self._encoded(moment)
+        except BaseException:
+            # What was taken note of is in no frame: the next one stands by itself.
+            self._whole_bytes = 0
+            raise
+
+    def _encoded(self, moment: NodeMoment) -> Frame:
         if self.due:
             self._rows, self._tables, self._told = {}, {}, {}
             made = frame(Kind.WHOLE, moment.taken_at, pack(self._content(moment)))
@@ -63,7 +71,7 @@ class Encoder:
         content: dict[str, Any] = {"tables": self._tables_of(moment.tables)}
         if moment.node is not None:
             content["node"] = self._node(moment)
-        for name in ("usage", "calls", "error"):
+        for name in ("usage", "calls", "error", "title"):
             value = getattr(moment, name)
             if self._told.get(name) != value:
                 self._told[name] = value
@@ -117,5 +125,8 @@ def _rows_of(before: KeyedTable | None, keyed: KeyedTable) -> dict[str, Any]:
 
 def raw_rows(table: CtTable) -> Rows:
     """A table's entries as bytes, without copying them."""
-    keys, values = (part.view("u1").reshape(len(table), -1) for part in (table.keys, table.values))
+    keys, values = (
+        part.view("u1").reshape(len(part), part.dtype.itemsize)
+        for part in (table.keys, table.values)
+    )
     return Rows(keys, values)

@@ -46,6 +46,7 @@ class NodeMoment:
         usage: which programs use which generation of each map.
         calls: what is in each program array.
         error: what could not be read, in words.
+        title: one line naming the node, its agent and how long that was up.
     """
 
     taken_at: float
@@ -54,6 +55,7 @@ class NodeMoment:
     usage: tuple[MapUsage, ...] = ()
     calls: tuple[CallArray, ...] = ()
     error: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,12 @@ class ReplaySource:
         self.recording = recording
         self.player = Player(recording.times[0], recording.times[-1], clock)
         self._seeker = Seeker(recording.moments)
+        self._title = recording.head.title
 
     @property
     def title(self) -> str:
         """The node as it was named, and the file."""
-        return f"{self.recording.head.title} · {self.recording.path.name}"
+        return f"{self._title} · {self.recording.path.name}"
 
     def moment(self) -> NodeMoment:
         """The moment shown.
@@ -133,7 +134,11 @@ class ReplaySource:
         Raises:
             FormatError: what was recorded of it cannot be made sense of.
         """
-        return self._seeker.at(place_of(self.recording.times, self.player.position.time))
+        place = place_of(self.recording.times, self.player.position.time)
+        moment = self._seeker.at(place)
+        # Asked for by the screen's thread, which is not to decode anything.
+        self._title = moment.title or self.recording.head.title
+        return moment
 
     def maps(self) -> NodeSnapshot:
         """The maps as they were counted."""

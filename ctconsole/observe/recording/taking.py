@@ -69,7 +69,13 @@ class Taker:
         except CtconsoleError as error:
             errors.append(sentence(error))
         moment = NodeMoment(
-            now, node, MappingProxyType(tables), usage, calls, errors[0] if errors else ""
+            now,
+            node,
+            MappingProxyType(tables),
+            usage,
+            calls,
+            errors[0] if errors else "",
+            self._source.title,
         )
         if not self._writer.add(moment, events):
             return False

@@ -118,8 +118,10 @@ class RecordingWriter(Handle):
             while content:
                 content = content[self._file.write(content) or 0 :]
         except OSError:
-            # What was written of it would hide whatever comes behind.
+            # What was written of it would hide whatever comes behind, which stands by itself.
             os.ftruncate(self._file.fileno(), self.bytes)
+            self._file.seek(self.bytes)
+            self._encoder = Encoder()
             raise
         self._places.append((self.bytes, int(one.kind), one.time))
         self.bytes += one.bytes_in_file

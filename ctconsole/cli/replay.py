@@ -1,0 +1,67 @@
+"""``ctconsole replay``: the console on a recording."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ctconsole.cli.common import message
+from ctconsole.cli.options import GivenPath
+from ctconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(name="replay")
+@click.argument("file", type=GivenPath())
+@click.option(
+    "--at",
+    metavar="MOMENT",
+    help="Begin there and stand still: 01:36, '2026-11-28 01:36', or '3m ago', from its end.",
+)
+@click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
+def command(file: Path, at: str | None, theme: str | None) -> int:
+    """Open the console on a recording: play, pause, step, jump, and look at everything in it.
+
+    Keys: space plays and pauses, [ and ] step, { and } go to the event before and after, + and -
+    change the speed, t jumps to a moment. All views, filters and details work as on a node;
+    nothing can be changed.
+
+    \b
+    Examples:
+      ctconsole replay night.ctrec
+      ctconsole replay night.ctrec --at 01:36
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The console needs a terminal, and there is none on standard input and output",
+            hint="For scripts ctconsole ct list and the other lists read a recording's last moment "
+            "with --from-dump",
+        )
+    from ctconsole.model.when import moment_named
+    from ctconsole.observe.recording.reader import Recording
+    from ctconsole.observe.recording.replay import ReplaySource
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.themes import DEFAULT_THEME
+
+    source = ReplaySource(Recording(file))
+    recording = source.recording
+    if at is not None:
+        source.player.seek(moment_named(at, recording.times[-1]))
+        source.player.play(on=False)
+    app = ConsoleApp(
+        source,
+        None,
+        interval=0.5,
+        clock=lambda: source.player.position.time,
+        theme=theme or DEFAULT_THEME,
+        names=lambda: (recording.names, ()),
+        read_only_hint="a recording is only looked at",
+    )
+    app.run()
+    if recording.told:
+        message(f"ctconsole: {recording.told}")
+    return app.return_code or 0

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ctconsole.errors import FormatError, UsageError
+from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
+from ctconsole.model.names import Names
+from ctconsole.model.recording.frame import Kind, frame
+from ctconsole.model.recording.plain import plain
+from ctconsole.observe.recording.encoder import MOST_STEPS, Encoder
+from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
+from ctconsole.observe.recording.reader import Recording
+from ctconsole.observe.recording.ring import Seeker
+from ctconsole.observe.recording.writer import RecordingWriter
+from tests.support.ct_tables import Entry, ct_table
+from tests.support.fakes import FakeSource, story
+from tests.support.split_brain import uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.observe.source import NodeSnapshot
+
+HEAD = Head(VERSION, "node-1", "0.1.0", 1000.0, 2.0)
+MOST = 1 << 24
+
+
+def maps(entries: int, taken_at: float) -> NodeSnapshot:
+    """One map with so many entries."""
+    found = FakeSource().maps()
+    row = replace(found.rows[0], entries=entries)
+    return replace(found, rows=(row,), taken_at=taken_at)
+
+
+KEY = maps(0, 0.0).rows[0].key
+
+
+def moment(number: int, *entries: Entry) -> NodeMoment:
+    """The moment of this number, two seconds after the one before."""
+    taken_at = 1000.0 + 2 * number
+    table = ct_table(*entries, taken_at=taken_at, now=10_000 + 2 * number)
+    return NodeMoment(
+        taken_at, maps(len(entries), taken_at), MappingProxyType({KEY: table}), title=f"up {number}"
+    )
+
+
+MOMENTS = (
+    moment(0, Entry("10.0.1.1:1"), Entry("10.0.1.1:2")),
+    moment(1, Entry("10.0.1.1:1", packets=9), Entry("10.0.1.1:2"), Entry("10.0.1.1:3")),
+    moment(2, Entry("10.0.1.1:3")),
+    moment(3),
+)
+
+
+def record(path: Path, moments: Iterable[NodeMoment] = MOMENTS, *, most: int = MOST) -> None:
+    with RecordingWriter(path, HEAD, most) as writer:
+        writer.name(Names(services=MappingProxyType({1: "web"})), 1000.0)
+        for number, one in enumerate(moments):
+            assert writer.add(one, story()[:2] if number == 1 else ())
+
+
+def entries(table: CtTable) -> tuple[bytes, bytes]:
+    return table.keys.tobytes(), table.values.tobytes()
+
+
+def test_every_moment_comes_back_in_any_order(tmp_path: Path) -> None:
+    record(tmp_path / "node.ctrec")
+    with Recording(tmp_path / "node.ctrec") as found:
+        seeker = Seeker(found.moments)
+        for place in (0, 3, 1, 2, 2, 0):
+            one, was = seeker.at(place), MOMENTS[place]
+            assert one.node == was.node
+            assert one.title == was.title
+            table, before = one.tables[KEY], was.tables[KEY]
+            assert entries(table) == entries(before)
+            assert (table.now, table.taken_at) == (before.now, before.taken_at)
+            assert table.state.tolist() == before.state.tolist()
+        assert (found.head, found.told) == (HEAD, "")
+        assert found.times == [one.taken_at for one in MOMENTS]
+        assert found.events == story()[:2]
+        assert found.names.service(1) == "web"
+
+
+def test_a_recording_is_its_users_alone_and_never_written_over(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        record(tmp_path / "node.ctrec")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "node.ctrec").stat().st_mode) == 0o600
+    content = (tmp_path / "node.ctrec").read_bytes()
+    with pytest.raises(UsageError, match="never written over"):
+        RecordingWriter(tmp_path / "node.ctrec", HEAD, MOST)
+    assert (tmp_path / "node.ctrec").read_bytes() == content
+
+
+def test_what_is_known_beside_the_entries_is_kept_when_it_changes(tmp_path: Path) -> None:
+    known = Knowledge(
+        MappingProxyType({1: ServiceFacts(3, sticky=False)}),
+        PolicyFacts(frozenset({b"\n\0\0\1"})),
+    )
+    first = MOMENTS[0]
+    table = replace(first.tables[KEY], knowledge=known)
+    learned = replace(first, taken_at=1002.0, tables=MappingProxyType({KEY: table}))
+    record(tmp_path / "node.ctrec", (first, learned))
+    with Recording(tmp_path / "node.ctrec") as found:
+        seeker = Seeker(found.moments)
+        assert seeker.at(0).tables[KEY].knowledge.services == {}
+        assert seeker.at(1).tables[KEY].knowledge == known
+
+
+def test_programs_are_kept(tmp_path: Path) -> None:
+    one = replace(MOMENTS[0], usage=uses(FakeSource()))
+    record(tmp_path / "node.ctrec", (one, MOMENTS[1]))
+    with Recording(tmp_path / "node.ctrec") as found:
+        assert Seeker(found.moments).at(0).usage == one.usage
+        assert Seeker(found.moments).at(1).usage == ()
+
+
+def test_a_table_that_did_not_change_shares_its_arrays(tmp_path: Path) -> None:
+    first = MOMENTS[0]
+    later = replace(first.tables[KEY], now=10_002, taken_at=1002.0)
+    record(
+        tmp_path / "node.ctrec",
+        (first, replace(first, taken_at=1002.0, tables=MappingProxyType({KEY: later}))),
+    )
+    with Recording(tmp_path / "node.ctrec") as found:
+        seeker = Seeker(found.moments)
+        one, two = (seeker.at(place).tables[KEY] for place in (0, 1))
+        assert two.keys is one.keys
+        assert two.now == 10_002
+
+
+def test_a_map_that_was_recreated_begins_anew(tmp_path: Path) -> None:
+    again = replace(
+        MOMENTS[1],
+        tables=MappingProxyType({KEY: ct_table(Entry("10.0.1.1:8"), map_id=99)}),
+    )
+    record(tmp_path / "node.ctrec", (MOMENTS[0], again))
+    with Recording(tmp_path / "node.ctrec") as found:
+        table = Seeker(found.moments).at(1).tables[KEY]
+        assert table.info.id == 99
+        assert len(table) == 1
+
+
+def test_a_recording_ends_before_it_grows_too_large(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    with RecordingWriter(tmp_path / "node.ctrec", HEAD, 4096) as writer:
+        number = 0
+        while writer.add(
+            moment(number, *(Entry(packets=int(rng.integers(1 << 30))) for _ in range(40)))
+        ):
+            number += 1
+    assert 0 < number == writer.moments
+    assert (tmp_path / "node.ctrec").stat().st_size <= 4096
+    with Recording(tmp_path / "node.ctrec") as found:
+        assert (len(found.moments), found.told) == (number, "")
+
+
+def test_a_full_disk_costs_the_last_moment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        """A disk with room for half a frame."""
+
+        def __init__(self, file: object) -> None:
+            self._file = file
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._file, name)
+
+        def write(self, content: memoryview) -> int:
+            if len(content) < 20:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written: int = self._file.write(content[:10])  # type: ignore[attr-defined]
+            return written
+
+    writer = RecordingWriter(tmp_path / "node.ctrec", HEAD, MOST)
+    assert writer.add(MOMENTS[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "_file", Full(writer._file))
+        with pytest.raises(OSError, match="No space left"):
+            writer.add(MOMENTS[1])
+    assert writer.add(MOMENTS[2])
+    writer.close()
+    with Recording(tmp_path / "node.ctrec") as found:
+        assert (len(found.moments), found.told) == (2, "")
+        table = Seeker(found.moments).at(1).tables[KEY]
+        assert entries(table) == entries(MOMENTS[2].tables[KEY])
+
+
+def read(path: Path) -> tuple[int, str]:
+    """How many moments can be made of a file, and what is told of its end."""
+    with Recording(path) as found:
+        seeker = Seeker(found.moments)
+        for place, was in enumerate(MOMENTS[: len(found.moments)]):
+            assert entries(seeker.at(place).tables[KEY]) == entries(was.tables[KEY])
+        return len(found.moments), found.told
+
+
+def test_a_recording_cut_at_any_byte_opens_up_to_its_last_whole_frame(tmp_path: Path) -> None:
+    path = tmp_path / "node.ctrec"
+    record(path)
+    whole = path.read_bytes()
+    counts = []
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        try:
+            count, told = read(path)
+        except FormatError as error:
+            assert str(path) in str(error)
+            count = 0
+        else:
+            assert "was not ended" in told or f"{end - found_at(told):,} bytes behind" in told
+        counts.append(count)
+    assert counts == sorted(counts)
+    assert set(counts) == set(range(len(MOMENTS) + 1))
+
+
+def found_at(told: str) -> int:
+    return int(told.split("at byte ")[1].split(":")[0].replace(",", ""))
+
+
+def test_a_recording_with_any_byte_flipped_shows_nothing_that_was_not_so(tmp_path: Path) -> None:
+    path = tmp_path / "node.ctrec"
+    record(path)
+    whole = path.read_bytes()
+    seen = set()
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0x40
+        path.write_bytes(flipped)
+        try:
+            count, told = read(path)
+        except FormatError:
+            continue
+        assert "are not shown" in told
+        assert found_at(told) <= place
+        seen.add(count)
+    assert seen == set(range(1, len(MOMENTS) + 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04 no recording", "is no recording"),
+        (frame(Kind.HEAD, 1.0, pack(plain(HEAD))).encoded(), "holds no whole moment"),
+        (frame(Kind.HEAD, 1.0, pack(plain(replace(HEAD, version=9)))).encoded(), "of format 9"),
+        (frame(Kind.HEAD, 1.0, b"\xc1").encoded(), "holds something else"),
+        (frame(Kind.WHOLE, 1.0, pack({})).encoded(), "is no recording"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_a_sentence(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(FormatError, match=said):
+        Recording(tmp_path / "file")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is no file"):
+        Recording(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"node": 5},
+        {"node": {"rows": [5]}},
+        {"tables": 5},
+        {"tables": [{"key": 1}]},
+        {"tables": [{"key": "x"}]},
+        {"tables": [{"key": KEY, "facts": {}}]},
+        {"usage": [[]]},
+        {"error": 1},
+    ],
+)
+def test_a_strangers_moment_that_is_none_is_refused(tmp_path: Path, told: object) -> None:
+    head = frame(Kind.HEAD, 1.0, pack(plain(HEAD))).encoded()
+    (tmp_path / "file").write_bytes(head + frame(Kind.WHOLE, 1.0, pack(told)).encoded())
+    with Recording(tmp_path / "file") as found, pytest.raises(FormatError):
+        Seeker(found.moments).at(0)
+
+
+def test_a_whole_moment_comes_now_and_then_so_that_seeking_is_short() -> None:
+    encoder = Encoder()
+    kinds = [encoder.encode(replace(MOMENTS[0], taken_at=n)).kind for n in range(2 * MOST_STEPS)]
+    assert kinds.count(Kind.WHOLE) >= 2
+    wholes = [place for place, kind in enumerate(kinds) if kind is Kind.WHOLE]
+    assert max(np.diff([*wholes, len(kinds)])) <= MOST_STEPS + 1
+
+
+def test_a_moment_that_failed_on_its_way_leaves_the_next_one_whole() -> None:
+    encoder = Encoder()
+    encoder.encode(MOMENTS[0])
+    broken = replace(MOMENTS[1], error=object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        encoder.encode(broken)
+    assert encoder.encode(MOMENTS[2]).kind is Kind.WHOLE
