@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.node.recording import NodeRecorder
 
     Leave = Callable[[], None]
 
@@ -52,6 +53,14 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Time between two samples.",
 )
+@click.option(
+    "--keep",
+    type=Seconds(min=0.0),
+    default=900.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How far back [ and t can go, as far as 32 MiB reach; 0 keeps nothing.",
+)
 @click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
 @restart_command_option
 @from_dump_option
@@ -63,6 +72,7 @@ def command(
     read_only: bool,
     allow_writes: bool,
     interval: float,
+    keep: float,
     theme: str | None,
     restart_command: str,
     dumps: tuple[Path, ...],
@@ -71,8 +81,9 @@ def command(
 
     Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, z
     resizes a map, u undoes that, r recreates a map, R restarts the agent, ctrl+g guards the
-    tables, w says why, space freezes, ? lists all keys, q leaves. Maps of an agent that is not
-    ours are only looked at unless --allow-writes is given.
+    tables, w says why, space freezes, [ and ] step through the last minutes, t jumps, o records
+    into a file, ? lists all keys, q leaves. Maps of an agent that is not ours are only looked at
+    unless --allow-writes is given.
 
     \b
     Examples:
@@ -92,6 +103,7 @@ def command(
         read_only=read_only,
         allow_writes=allow_writes,
         interval=interval,
+        keep=keep,
         theme=theme or "",
         restart_command=restart_command,
     )
@@ -105,6 +117,7 @@ def open_console(
     read_only: bool = False,
     allow_writes: bool = False,
     interval: float = 2.0,
+    keep: float = 900.0,
     theme: str = "",
     restart_command: str = "",
     on_open: Callable[[Leave], None] | None = None,
@@ -118,6 +131,7 @@ def open_console(
         read_only: make no write gate.
         allow_writes: make one even where the maps belong to an agent that is not ours.
         interval: seconds between two samples.
+        keep: seconds of the past that one can step back to; 0: none.
         theme: name of a theme, empty for the default.
         restart_command: what restarts an agent that is not ours, for a shell.
         on_open: handed a function that ends the console from a signal handler. Without it
@@ -170,6 +184,8 @@ def open_console(
         explain=lambda: known_of_node(bpf_root, lambda _: None, state_dir=state_dir),
         translated=partial(read_translated, find_globals(bpf_root)),
         read_only_hint=closed,
+        keep=keep,
+        record=partial(_record, bpf_root, layout, interval),
     )
     if on_open is not None:
         on_open(app.leave)
@@ -179,7 +195,22 @@ def open_console(
             return app.return_code or 0
         with _ending(app.leave) as ended_by:
             app.run()
+    if app.recorded:
+        message(app.recorded)
     return 128 + ended_by[0] if ended_by else app.return_code or 0
+
+
+def _record(bpf_root: Path, layout: Layout | None, interval: float, path: Path) -> NodeRecorder:
+    """Begin a recording of the node beside what is shown of it."""
+    from ctconsole.node.names import names_of_node
+    from ctconsole.node.recording import NodeRecorder, source_of_node
+
+    return NodeRecorder(
+        path,
+        source_of_node(bpf_root, layout),
+        interval=interval,
+        names=lambda: names_of_node(bpf_root)[0],
+    )
 
 
 def _end_cut_off(folder: Path) -> None:

@@ -58,6 +58,7 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
         interval=0.5,
         clock=lambda: source.player.position.time,
         theme=theme or DEFAULT_THEME,
+        replay=source,
         names=lambda: (recording.names, ()),
         read_only_hint="a recording is only looked at",
     )

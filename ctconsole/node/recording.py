@@ -85,6 +85,7 @@ class NodeRecorder:
 
     Raises:
         UsageError: the file is there or cannot be made; ``source`` is closed then.
+        CtconsoleError: the node cannot be read; ``source`` is closed, and no file was made.
     """
 
     def __init__(
@@ -103,8 +104,9 @@ class NodeRecorder:
         self._over = self._error = ""
         self._failed_to_write = False
         self._begun = time.monotonic()
-        head = Head(VERSION, source.title, ctconsole.__version__, time.time(), interval)
         try:
+            source.maps()
+            head = Head(VERSION, source.title, ctconsole.__version__, time.time(), interval)
             self._writer = RecordingWriter(path, head, most_bytes)
         except BaseException:
             source.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
-from ctconsole.observe.survey import Survey
+from ctconsole.observe.survey import Survey, is_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
+    from ctconsole.observe.recording.ring import Ring
     from ctconsole.observe.source import NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage
 
 TREND_POINTS = 300
 EVENTS_KEPT = 5000
+
+FASTEST = 0.25
+SLOWEST = 64.0
+"""Seconds between two samples that can be asked for while it goes on."""
 
 PATIENCE = 0.3
 """Seconds a sample under way gets to end in when the sampler is stopped."""
@@ -113,6 +118,7 @@ class Sampler:
             ``interval * budget`` delays the next one until the share is kept, and the beats left
             out meanwhile are counted.
         clock: wall clock, seconds since the epoch.
+        ring: keeps each sample; None: none is kept.
     """
 
     def __init__(
@@ -123,7 +129,10 @@ class Sampler:
         *,
         budget: float = 0.2,
         clock: Callable[[], float] = time.time,
+        ring: Ring | None = None,
     ) -> None:
+        self._ring = ring
+        self._forget = False
         self._source = source
         self.interval = interval
         self.budget = budget
@@ -168,14 +177,32 @@ class Sampler:
             if where is not None:
                 self._loop.hurry()
 
+    def pace(self, by: int) -> float:
+        """Sample twice or half as often, within bounds; the seconds between samples now."""
+        interval = self.interval / 2 if by > 0 else self.interval * 2
+        self.interval = min(max(interval, FASTEST), SLOWEST)
+        self.hurry()
+        return self.interval
+
     def hurry(self) -> None:
         """Sample now rather than at the next beat."""
         self._loop.hurry()
 
+    def forget(self) -> None:
+        """Begin anew with the next sample: events, trends and what is compared with.
+
+        For a source whose moment went back.
+        """
+        self._forget = True
+
     def _beat(self) -> float:
         started = time.monotonic()
-        self._show(self.sample())
-        return max(0.0, started + self._pause(self._latest.cpu_seconds) - time.monotonic())
+        sample, cpu = self.sample(), time.thread_time()
+        self._show(sample)
+        # Behind the showing: nobody waits for it, but it counts.
+        self._keep(sample)
+        spent = sample.cpu_seconds + time.thread_time() - cpu
+        return max(0.0, started + self._pause(spent) - time.monotonic())
 
     def _failed(self, state: LoopState) -> None:
         """Show a fault of ours with what was known before, since standing still looks like calm."""
@@ -197,6 +224,8 @@ class Sampler:
 
     def sample(self) -> Sample:
         """Take one sample in the calling thread and return it."""
+        if self._forget:
+            self._begin_anew()
         before, taken_at = self._latest, self._clock()
         wall, cpu = time.perf_counter(), time.thread_time()
         watched, errors = self._watched, []
@@ -240,6 +269,32 @@ class Sampler:
             skipped=self._skipped,
             error=errors[0] if errors else "",
         )
+
+    def _begin_anew(self) -> None:
+        self._forget = False
+        self._events.clear()
+        self._history.clear()
+        self._survey = Survey(self._source)
+        self._latest = Sample(number=self._latest.number)
+
+    def _keep(self, sample: Sample) -> None:
+        """Put the sample where one can step back to it."""
+        if self._ring is None:
+            return
+        from ctconsole.observe.recording.moment import NodeMoment
+
+        rows = sample.node.rows if sample.node else ()
+        key = next((row.key for row in rows if is_map(row, sample.watched)), None)
+        tables = {key: sample.table} if key is not None and sample.table is not None else {}
+        moment = NodeMoment(
+            sample.taken_at,
+            sample.node,
+            MappingProxyType(tables),
+            sample.usage,
+            sample.calls,
+            sample.error,
+        )
+        self._ring.add(moment, self._survey.keyed if tables else None)
 
     def _remember(self, node: NodeSnapshot) -> None:
         for row in node.rows:

@@ -70,6 +70,11 @@ class Survey:
         self.usage: tuple[MapUsage, ...] = ()
         self.calls: tuple[CallArray, ...] = ()
 
+    @property
+    def keyed(self) -> KeyedTable | None:
+        """The newest sample of the watched map, with the hashes of its keys."""
+        return self._before
+
     def beat(
         self, node: NodeSnapshot | None, watched: PurePath | int | None, table: CtTable | None
     ) -> None:
@@ -102,7 +107,7 @@ class Survey:
         keyed = KeyedTable(table, self._before)
         self.changes = changes_between(self._before, keyed) if self._before else None
         self._before = keyed
-        row = next((row for row in node.rows if _is(row, watched)), None)
+        row = next((row for row in node.rows if is_map(row, watched)), None)
         if row is not None:
             self._put(row, table, self._counted)
             self._counted = (table, self.stats[row.key])
@@ -113,7 +118,7 @@ class Survey:
         due = [
             row
             for row in node.rows
-            if row.is_conntrack and self._due.get(row.key, 0.0) <= now and not _is(row, watched)
+            if row.is_conntrack and self._due.get(row.key, 0.0) <= now and not is_map(row, watched)
         ]
         if not due:
             return
@@ -163,5 +168,6 @@ class Survey:
         self._counted_ids = {k: v for k, v in self._counted_ids.items() if k in keys}
 
 
-def _is(row: MapRow, watched: PurePath | int | None) -> bool:
+def is_map(row: MapRow, watched: PurePath | int | None) -> bool:
+    """Whether it is this map that was asked for, by its pin or its id."""
     return watched is not None and watched in {row.info.pin, row.info.id}

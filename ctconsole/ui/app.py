@@ -6,22 +6,23 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
-from textual.message import Message
 from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.catalogue import group_of
-from ctconsole.observe.sampler import Sample, Sampler
+from ctconsole.observe.recording.ring import KEPT_SECONDS
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.dialogues import Dialogues
+from ctconsole.ui.keeping import Keeping
+from ctconsole.ui.moments import MomentApp
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.datapath import DatapathScreen
@@ -34,6 +35,7 @@ from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
 from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
+from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,9 +46,11 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.explain.facts import Known
     from ctconsole.model.names import Names
+    from ctconsole.observe.recording.replay import ReplaySource
     from ctconsole.observe.source import Source
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
+    from ctconsole.ui.keeping import Recorder
 
 SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScreen)
 """A screen for each of `VIEWS`."""
@@ -55,7 +59,7 @@ FLASH_SECONDS = 6.0
 HINT = "start without --read-only to act"
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(MomentApp):
     """The console; to its screens a `ctconsole.ui.console.Console`.
 
     Args:
@@ -70,10 +74,14 @@ class ConsoleApp(App[None]):
         translated: reads whose address translations are in the NAT tables (see `Knowledge`);
             may take its time.
         read_only_hint: what opens the write gate, for whoever wants to act without ``actions``.
+        keep: seconds of the past of a live node that one can step back to; 0: none.
+        replay: the source, where it is a recording that can be told to play.
+        record: begins a recording of what is looked at.
 
     Attributes:
         names: what is called how, while names are shown.
         filter_text: the filter of the Entries view.
+        recorded: once it has ended, what became of a recording that was under way.
     """
 
     TITLE = "ctconsole"
@@ -92,13 +100,6 @@ class ConsoleApp(App[None]):
             for tab in VIEWS
         ),
         Binding(
-            "space",
-            "freeze",
-            "Freeze",
-            id="app.freeze",
-            tooltip="Freeze the screen; sampling goes on behind it",
-        ),
-        Binding(
             "w",
             "explain",
             "Why",
@@ -106,14 +107,19 @@ class ConsoleApp(App[None]):
             show=False,
             tooltip="Answer what operators ask: how full, why, who, how big",
         ),
+        Binding(
+            "o",
+            "record",
+            "Record",
+            id="app.record",
+            show=False,
+            tooltip="Record the node into a file from now on, or end that",
+        ),
         Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Show these keys"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
         # Textual only says how to quit; whoever presses this wants to leave.
         Binding("ctrl+c", "quit", "Quit", show=False, system=True),
     ]
-
-    class Sampled(Message):
-        """The sampler has a new sample."""
 
     def __init__(
         self,
@@ -127,27 +133,28 @@ class ConsoleApp(App[None]):
         explain: Callable[[], Known] | None = None,
         translated: Callable[[], Mapping[int, Translations]] = dict,
         read_only_hint: str = HINT,
+        keep: float = KEPT_SECONDS,
+        replay: ReplaySource | None = None,
+        record: Callable[[Path], Recorder] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(source, interval, clock, keep, replay)
         self.names: Names | None = None
-        self.filter_text = ""
+        self.filter_text = self.recorded = ""
         self.intents = Dialogues(self, actions, read_only_hint)
+        self.keeping = Keeping(self, record, self.flash)
         self._read_names = names
         self._read_known = explain
         self.read_translated = translated
         self._generation: MapRow | None = None
-        self.source = source
-        self.now = clock
-        self.sample = Sample()
-        self.frozen = False
         self.chosen_map: str | None = None
+        # The clock of a recording stands still while somebody reads.
+        self._flash_clock = clock if source.live else time.monotonic
         self._flash = ""
         self._flash_until = 0.0
         self._trouble: dict[str, str] = {}
         self._wanted_theme = theme
         self._leaving = False
         self._main_loop: asyncio.AbstractEventLoop | None = None
-        self.sampler = Sampler(source, interval, self._sampled, clock=clock)
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, or ours in the place of its Linux driver."""
@@ -211,7 +218,8 @@ class ConsoleApp(App[None]):
         self.sampler.start()
 
     def on_unmount(self) -> None:
-        """Stop sampling."""
+        """Stop sampling, and end a recording."""
+        self.recorded = self.keeping.end()
         self.sampler.stop()
 
     def leave(self) -> None:
@@ -221,18 +229,8 @@ class ConsoleApp(App[None]):
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self.exit)
 
-    def _sampled(self, _sample: Sample) -> None:
-        # In the sampler's thread: posting is all that is safe here.
-        self.post_message(self.Sampled())
-
-    def on_console_app_sampled(self) -> None:
-        """Show the newest sample, unless the screen is frozen."""
-        if not self.frozen and self.sampler.latest.number > self.sample.number:
-            self.sample = self.sampler.latest
-            self._show_sample()
-        self.refresh_status()
-
-    def _show_sample(self) -> None:
+    def show_sample(self) -> None:
+        """Show `sample` on every screen that shows samples."""
         for screen in self.screen_stack:
             if isinstance(screen, View | Details | ConfirmScreen) and screen.is_mounted:
                 # Samples still arrive while the app, and its screens' widgets with it, goes down.
@@ -246,20 +244,23 @@ class ConsoleApp(App[None]):
                 with suppress(NoMatches):
                     screen.query_one(StatusBar).show(self._status(screen))
                     screen.query_one(TitleBar).show(self.looked_at)
+                    screen.query_one(TimeBar).show(self.past.times())
 
     def _status(self, view: View) -> Status:
         sample = self.sample
         now = self.now()
         return Status(
             live=self.source.live,
+            mode=self.past.mode(now),
             frozen=self.frozen,
             read_only=self.intents.actions is None,
             guard=self.intents.guarding,
+            recording=self.keeping.told(),
             age=max(0.0, now - sample.taken_at) if sample.number else None,
             cost=sample.cost_seconds,
             skipped=sample.skipped,
             shown=view.shown(),
-            flash=self._flash if now < self._flash_until else "",
+            flash=self._flash if self._flash_clock() < self._flash_until else "",
             error="; ".join(dict.fromkeys(filter(None, self._troubles()))),
         )
 
@@ -271,7 +272,7 @@ class ConsoleApp(App[None]):
 
     def flash(self, text: str) -> None:
         """Say something in the status line for a few seconds."""
-        self._flash, self._flash_until = text, self.now() + FLASH_SECONDS
+        self._flash, self._flash_until = text, self._flash_clock() + FLASH_SECONDS
         self.refresh_status()
 
     def hurry(self) -> None:
@@ -333,7 +334,7 @@ class ConsoleApp(App[None]):
         """Show names, or numbers again."""
         if self.names is not None:
             self.names = None
-            self._show_sample()
+            self.show_sample()
         elif self._read_names is None:
             self.flash("nobody here knows names")
         else:
@@ -353,7 +354,7 @@ class ConsoleApp(App[None]):
         self.names = names
         known = f"{plural(len(names.endpoints), 'name')} known"
         self.flash("; ".join((known, *warnings)))
-        self._show_sample()
+        self.show_sample()
 
     def action_show_view(self, view: str) -> None:
         """See `show_view`."""
@@ -364,13 +365,11 @@ class ConsoleApp(App[None]):
         if isinstance(self.screen, View) and view != self.current_mode:
             self.switch_mode(view)
 
-    def action_freeze(self) -> None:
-        """Hold the picture, or go on with the newest sample."""
-        self.frozen = not self.frozen
-        if not self.frozen:
-            self.sample = self.sampler.latest
-            self._show_sample()
-        self.refresh_status()
+    def action_record(self) -> None:
+        """Begin a recording, or end it."""
+        if isinstance(self.screen, View):
+            self.keeping.toggle()
+            self.refresh_status()
 
     def action_explain(self) -> None:
         """Answer what operators ask, from what is at hand."""

@@ -39,7 +39,7 @@ async def resample(pilot: Pilot[None]) -> None:
     before = app.sampler.latest.number
     app.hurry()
     await until(pilot, lambda: app.sampler.latest.number > before)
-    await until(pilot, lambda: app.frozen or app.sample.number > before)
+    await until(pilot, lambda: app.held or app.sample.number > before)
     await settle(pilot)
 
 

@@ -86,6 +86,11 @@ class Frame:
     zstd: bool
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether it tells a moment without those before it."""
+        return self.kind is Kind.WHOLE
+
+    @property
     def bytes_in_file(self) -> int:
         """Header and bytes."""
         return HEADER_BYTES + len(self.packed)

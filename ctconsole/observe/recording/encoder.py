@@ -34,6 +34,7 @@ class Encoder:
         self._rows: dict[str, MapRow] = {}
         self._tables: dict[str, KeyedTable] = {}
         self._told: dict[str, object] = {}
+        self._keyed: KeyedTable | None = None
         self._whole_bytes = 0
         self._step_bytes = 0
         self._steps = 0
@@ -47,8 +48,14 @@ class Encoder:
             or self._step_bytes > _SHARE * self._whole_bytes
         )
 
-    def encode(self, moment: NodeMoment) -> Frame:
-        """The next frame."""
+    def encode(self, moment: NodeMoment, keyed: KeyedTable | None = None) -> Frame:
+        """The next frame.
+
+        Args:
+            moment: what it is to tell of.
+            keyed: one of its tables, where that has been hashed.
+        """
+        self._keyed = keyed
         try:
             return self._encoded(moment)
         except BaseException:
@@ -103,7 +110,9 @@ class Encoder:
         before = self._tables.get(key)
         if before is not None and before.table is table:
             return {"key": key}
-        keyed = self._tables[key] = KeyedTable(table, before)
+        given = self._keyed
+        keyed = given if given and given.table is table else KeyedTable(table, before)
+        self._tables[key] = keyed
         told: dict[str, Any] = {"key": key, "facts": plain(TableFacts.of(table))}
         if self._told.get(f"knowledge {key}") != table.knowledge:
             self._told[f"knowledge {key}"] = table.knowledge

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import GoneError
-from ctconsole.observe.recording.ring import Seeker, place_of
+from ctconsole.observe.recording.ring import place_of
+from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.source import NodeSnapshot
 
 if TYPE_CHECKING:

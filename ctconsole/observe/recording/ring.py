@@ -7,55 +7,16 @@ from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.model.recording.frame import Kind
-from ctconsole.observe.recording.decoder import Decoder
-from ctconsole.observe.recording.encoder import Encoder
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ctconsole.model.ct.changes import KeyedTable
     from ctconsole.model.recording.frame import Frame
+    from ctconsole.observe.recording.encoder import Encoder
     from ctconsole.observe.recording.moment import NodeMoment
 
 KEPT_SECONDS: Final = 900.0
 KEPT_BYTES: Final = 32 << 20
-
-
-class Seeker:
-    """Finds the moment of a frame by the frames before it; going forward it walks on.
-
-    Args:
-        frames: moments in their order; the first one is whole.
-    """
-
-    def __init__(self, frames: Sequence[Frame]) -> None:
-        self._frames = frames
-        self._decoder = Decoder()
-        self._at = -1
-        self._moment: NodeMoment | None = None
-
-    def at(self, place: int) -> NodeMoment:
-        """The moment of the frame at a place.
-
-        Raises:
-            FormatError: it cannot be made of the frames.
-            IndexError: there is no such place.
-        """
-        if self._moment is not None and place == self._at:
-            return self._moment
-        begin = place
-        while self._frames[begin].kind is not Kind.WHOLE:
-            begin -= 1
-        if self._moment is None or not begin <= self._at < place:
-            self._decoder = Decoder()
-        else:
-            begin = self._at + 1
-        # What is half done stands for nothing.
-        self._moment = None
-        for frame in self._frames[begin : place + 1]:
-            moment = self._decoder.decode(frame)
-        self._at, self._moment = place, moment
-        return moment
 
 
 def place_of(times: Sequence[float], time: float) -> int:
@@ -76,7 +37,7 @@ class Ring:
         self._most = most_bytes
         self._bytes = 0
         self._frames: deque[Frame] = deque()
-        self._encoder = Encoder()
+        self._encoder: Encoder | None = None
         self._lock = threading.Lock()
 
     @property
@@ -84,11 +45,19 @@ class Ring:
         """What the frames take."""
         return self._bytes
 
-    def add(self, moment: NodeMoment) -> None:
-        """Keep one more moment; called with each newer one."""
-        if not self._most:
-            return
-        frame = self._encoder.encode(moment)
+    def add(self, moment: NodeMoment, keyed: KeyedTable | None = None) -> None:
+        """Keep one more moment; called with each newer one.
+
+        Args:
+            moment: the moment.
+            keyed: its table where that has been hashed.
+        """
+        if self._encoder is None:
+            # Loaded behind the first sample, which a person waits for.
+            from ctconsole.observe.recording.encoder import Encoder
+
+            self._encoder = Encoder()
+        frame = self._encoder.encode(moment, keyed)
         with self._lock:
             self._frames.append(frame)
             self._bytes += frame.bytes_in_file
@@ -102,7 +71,7 @@ class Ring:
     def _drop(self, now: float) -> None:
         """Let go of the oldest up to the next whole one, while there is one to begin with."""
         while self._frames:
-            begins = (place for place, one in enumerate(self._frames) if one.kind is Kind.WHOLE)
+            begins = (place for place, one in enumerate(self._frames) if one.stands_alone)
             after = next((place for place in begins if place), None)
             if after is None:
                 return

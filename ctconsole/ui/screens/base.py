@@ -15,6 +15,7 @@ from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +54,7 @@ class View(TellsFaults, Screen[None]):
         """Chrome around the body."""
         yield TitleBar(self.console.looked_at, self.VIEW)
         yield from self.compose_body()
+        yield TimeBar()
         yield StatusBar()
         yield Footer(compact=True)
 

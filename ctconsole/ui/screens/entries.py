@@ -54,9 +54,9 @@ class EntriesScreen(SortableView):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "pick_map", "Map", id="map.pick", tooltip="Choose the map to show"),
-        Binding("left_square_bracket", "next_map(-1)", "Previous map", id="map.previous",
+        Binding("comma", "next_map(-1)", "Previous map", id="map.previous",
                 show=False),
-        Binding("right_square_bracket", "next_map(1)", "Next map", id="map.next", show=False),
+        Binding("full_stop", "next_map(1)", "Next map", id="map.next", show=False),
         Binding("slash", "filter", "Filter", id="entries.filter",
                 tooltip="Show only entries that match, e.g. proto:tcp dport:443 !src:10.0.0.0/8"),
         Binding("escape", "clear_filter", "Show all", id="entries.all", show=False),

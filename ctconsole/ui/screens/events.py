@@ -27,7 +27,7 @@ class EventsScreen(View):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "plus,e",
+            "x",
             "unfold_all",
             "Unfold all",
             id="map.unfold",

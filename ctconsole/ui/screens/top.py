@@ -40,8 +40,8 @@ class TopScreen(View):
     VIEW = "top"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "next_map(-1)", "Previous map", id="top.previous"),
-        Binding("right_square_bracket", "next_map(1)", "Next map", id="top.next"),
+        Binding("comma", "next_map(-1)", "Previous map", id="top.previous"),
+        Binding("full_stop", "next_map(1)", "Next map", id="top.next"),
     ]
 
     def __init__(self) -> None:

@@ -84,9 +84,11 @@ class Status:
 
     Attributes:
         live: whether a node is looked at, rather than files.
+        mode: which moment is shown, where it is neither the newest nor a frozen one.
         frozen: whether the screen holds an older sample.
         read_only: whether nothing can be changed.
         guard: what a guard that is on does; empty while it is off.
+        recording: how large a recording that is written has become; empty while there is none.
         age: seconds since the sample shown was taken; None before the first.
         cost: wall-clock seconds the sample cost.
         skipped: samples left out to keep the budget.
@@ -96,9 +98,11 @@ class Status:
     """
 
     live: bool = True
+    mode: str = ""
     frozen: bool = False
     read_only: bool = False
     guard: str = ""
+    recording: str = ""
     age: float | None = None
     cost: float = 0.0
     skipped: int = 0
@@ -149,15 +153,16 @@ class StatusBar(Widget):
         def add(words: str, style: str) -> None:
             text.append(words, self.get_component_rich_style(f"status-bar--{style}"))
 
-        mode, style = ("‖ FROZEN", "frozen") if status.frozen else ("● LIVE", "live")
-        add(f" {mode} " if status.live else " ■ FILES ", style if status.live else "frozen")
+        add(*_mode(status))
         if status.read_only:
             add(" READ-ONLY ", "read-only")
         if status.guard:
             add(f"  {clean(status.guard)}", "guard")
+        if status.recording:
+            add(f"  {status.recording}", "error")
         # What was just said goes before what is always there.
         if self.size.width >= _WIDE or not (status.error or status.flash):
-            if status.live:
+            if status.live and not status.mode:
                 self._add_sample(add)
             if status.shown:
                 add(f"  {status.shown}", "quiet")
@@ -178,6 +183,15 @@ class StatusBar(Widget):
             add(f"  cost {_short(status.cost)}", "quiet")
         if status.skipped and self.size.width >= _NARROW:
             add(f"  {status.skipped} skipped", "quiet")
+
+
+def _mode(status: Status) -> tuple[str, str]:
+    """What is looked at, and how that is to look."""
+    if status.mode:
+        return f" {status.mode} ", "frozen"
+    if not status.live:
+        return " ■ FILES ", "frozen"
+    return (" ‖ FROZEN ", "frozen") if status.frozen else (" ● LIVE ", "live")
 
 
 def _short(seconds: float) -> str:

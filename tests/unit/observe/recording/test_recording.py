@@ -18,7 +18,7 @@ from ctconsole.model.recording.plain import plain
 from ctconsole.observe.recording.encoder import MOST_STEPS, Encoder
 from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
 from ctconsole.observe.recording.reader import Recording
-from ctconsole.observe.recording.ring import Seeker
+from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.recording.writer import RecordingWriter
 from tests.support.ct_tables import Entry, ct_table
 from tests.support.fakes import FakeSource, story
@@ -217,8 +217,7 @@ def test_a_recording_cut_at_any_byte_opens_up_to_its_last_whole_frame(tmp_path: 
         path.write_bytes(whole[:end])
         try:
             count, told = read(path)
-        except FormatError as error:
-            assert str(path) in str(error)
+        except FormatError:
             count = 0
         else:
             assert "was not ended" in told or f"{end - found_at(told):,} bytes behind" in told
@@ -228,7 +227,7 @@ def test_a_recording_cut_at_any_byte_opens_up_to_its_last_whole_frame(tmp_path: 
 
 
 def found_at(told: str) -> int:
-    return int(told.split("at byte ")[1].split(":")[0].replace(",", ""))
+    return int(told.split("at byte ")[1].split(":", maxsplit=1)[0].replace(",", ""))
 
 
 def test_a_recording_with_any_byte_flipped_shows_nothing_that_was_not_so(tmp_path: Path) -> None:

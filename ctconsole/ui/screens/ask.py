@@ -1,0 +1,47 @@
+"""One line to type: a moment, a path, a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class AskScreen(ModalScreen[str | None]):
+    """Returns what was typed, or None after escape.
+
+    Args:
+        title: what is asked.
+        placeholder: how an answer may look.
+        value: an answer that is there already.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Close", id="ask.close", show=False),
+    ]
+
+    def __init__(self, title: str, placeholder: str, value: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._placeholder = placeholder
+        self._value = value
+
+    def compose(self) -> ComposeResult:
+        """The line."""
+        with Vertical(id="ask", classes="dialogue") as box:
+            box.border_title = Text(self._title)
+            box.border_subtitle = "enter · esc"
+            yield Input(self._value, placeholder=self._placeholder)
+
+    @on(Input.Submitted)
+    def _entered(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.dismiss(message.value.strip() or None)
