@@ -36,7 +36,7 @@ _PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RecordingProgress:
     """How a recording is doing.
 
     Attributes:
@@ -116,11 +116,11 @@ class NodeRecorder:
         self._loop.start()
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> RecordingProgress:
         """How it is doing; answers at once."""
         writer = self._writer
         seconds = time.monotonic() - self._begun
-        return Progress(
+        return RecordingProgress(
             writer.path,
             writer.moments,
             writer.bytes,
@@ -135,7 +135,7 @@ class NodeRecorder:
         """What is recorded."""
         return self._source.title
 
-    def stop(self) -> Progress:
+    def stop(self) -> RecordingProgress:
         """End it with its index, and tell what became of it."""
         self._over = self._over or "it was ended"
         if not self._loop.stop(_PATIENCE):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.source import Source
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
-    from ctconsole.ui.keeping import Recorder
+    from ctconsole.ui.keeping import BegunRecording
 
 SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScreen)
 """A screen for each of `VIEWS`."""
@@ -135,7 +135,7 @@ class ConsoleApp(MomentApp):
         read_only_hint: str = HINT,
         keep: float = KEPT_SECONDS,
         replay: ReplaySource | None = None,
-        record: Callable[[Path], Recorder] | None = None,
+        record: Callable[[Path], BegunRecording] | None = None,
     ) -> None:
         super().__init__(source, interval, clock, keep, replay)
         self.names: Names | None = None

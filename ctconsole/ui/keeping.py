@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 
-class Progress(Protocol):
+class Recorded(Protocol):
     """How it is doing; as a text: how many moments and bytes."""
 
     @property
@@ -35,15 +35,15 @@ class Progress(Protocol):
         ...
 
 
-class Recorder(Protocol):
+class BegunRecording(Protocol):
     """What goes on in the background."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> Recorded:
         """How it is doing."""
         ...
 
-    def stop(self) -> Progress:
+    def stop(self) -> Recorded:
         """End it; takes as long as a moment under way."""
         ...
 
@@ -60,13 +60,13 @@ class Keeping:
     def __init__(
         self,
         app: App[None],
-        begin: Callable[[Path], Recorder] | None,
+        begin: Callable[[Path], BegunRecording] | None,
         say: Callable[[str], None],
     ) -> None:
         self._app = app
         self._begin = begin
         self._say = say
-        self._recorder: Recorder | None = None
+        self._recorder: BegunRecording | None = None
 
     def told(self) -> str:
         """For the status line; empty while nothing is recorded."""
@@ -107,7 +107,7 @@ class Keeping:
             lambda: self._stop(recorder), name="recording", thread=True, exit_on_error=False
         )
 
-    def _stop(self, recorder: Recorder) -> None:
+    def _stop(self, recorder: BegunRecording) -> None:
         progress = recorder.stop()
         self._app.call_from_thread(self._say, f"{progress.path}: {progress}")
 

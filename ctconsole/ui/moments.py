@@ -11,7 +11,7 @@ from textual.message import Message
 
 from ctconsole.observe.recording.ring import Ring
 from ctconsole.observe.sampler import Sample, Sampler
-from ctconsole.ui.past import ReplayPast, Stage, meanwhile, past_of
+from ctconsole.ui.past import Outlet, ReplayPast, meanwhile, past_of
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.widgets.time_bar import TimeBar
@@ -128,7 +128,7 @@ class MomentApp(App[None]):
         ring = Ring(keep) if keep and source.live else None
         self.sampler = Sampler(source, interval, self._sampled, clock=clock, ring=ring)
         self.past = past_of(
-            Stage(self, self._show_past, self.flash, clock), self.sampler, ring, replay
+            Outlet(self, self._show_past, self.flash, clock), self.sampler, ring, replay
         )
 
     def show_sample(self) -> None:

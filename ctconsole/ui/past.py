@@ -77,7 +77,7 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
     )
 
 
-class Stage(NamedTuple):
+class Outlet(NamedTuple):
     """Where the past is shown.
 
     Attributes:
@@ -97,13 +97,13 @@ class LivePast:
     """Steps through what a ring has kept of a node that is looked at.
 
     Args:
-        stage: where it is shown.
+        outlet: where it is shown.
         sampler: what adds to the ring.
         ring: what is kept.
     """
 
-    def __init__(self, stage: Stage, sampler: Sampler, ring: Ring) -> None:
-        self._app, self._show, self._say, self._now = stage
+    def __init__(self, outlet: Outlet, sampler: Sampler, ring: Ring) -> None:
+        self._app, self._show, self._say, self._now = outlet
         self._sampler = sampler
         self._ring = ring
         self._frames: Sequence[Frame] = ()
@@ -345,13 +345,13 @@ class NoPast:
 
 
 def past_of(
-    stage: Stage, sampler: Sampler, ring: Ring | None, replay: ReplaySource | None
+    outlet: Outlet, sampler: Sampler, ring: Ring | None, replay: ReplaySource | None
 ) -> LivePast | ReplayPast | NoPast:
     """What can be looked at besides the newest sample."""
     if replay is not None:
         recording = replay.recording
-        return ReplayPast(replay.player, sampler, recording.times, recording.events, stage.say)
-    return LivePast(stage, sampler, ring) if ring is not None else NoPast(stage.say)
+        return ReplayPast(replay.player, sampler, recording.times, recording.events, outlet.say)
+    return LivePast(outlet, sampler, ring) if ring is not None else NoPast(outlet.say)
 
 
 def _neighbour(moments: Sequence[float], at: float, by: int) -> float | None:

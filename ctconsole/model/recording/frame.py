@@ -133,7 +133,7 @@ def frame(kind: Kind, time: float, content: bytes) -> Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenOff:
     """Where a recording ends although it was not ended there.
 
     Attributes:
@@ -145,8 +145,8 @@ class Broken:
     why: str
 
 
-def frames(data: Buffer) -> Iterator[tuple[int, Frame] | Broken]:
-    """The whole frames of a file with their offsets; where it breaks off, at last a `Broken`.
+def frames(data: Buffer) -> Iterator[tuple[int, Frame] | BrokenOff]:
+    """The whole frames of a file with their offsets; where it breaks off, at last a `BrokenOff`.
 
     A frame whose kind is not known, of a newer release, is passed over.
     """
@@ -154,19 +154,19 @@ def frames(data: Buffer) -> Iterator[tuple[int, Frame] | Broken]:
     while offset < len(view):
         end = offset + HEADER_BYTES
         if end > len(view):
-            yield Broken(offset, "a frame's header is cut off")
+            yield BrokenOff(offset, "a frame's header is cut off")
             return
         magic, kind, zstd, packed, size, time = _HEADER.unpack_from(view, offset)
         if magic != MAGIC:
-            yield Broken(offset, "there is no frame where one should begin")
+            yield BrokenOff(offset, "there is no frame where one should begin")
             return
         if end + packed > len(view):
-            yield Broken(offset, "a frame is cut off")
+            yield BrokenOff(offset, "a frame is cut off")
             return
         [told] = _SUM.unpack_from(view, offset + _HEADER.size)
         content = view[end : end + packed]
         if zlib.crc32(content, zlib.crc32(view[offset : offset + _HEADER.size])) != told:
-            yield Broken(offset, "a frame is damaged: its checksum is another")
+            yield BrokenOff(offset, "a frame is damaged: its checksum is another")
             return
         if kind in set(Kind):
             yield offset, Frame(Kind(kind), time, content, size, zstd=bool(zstd))

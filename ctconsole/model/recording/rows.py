@@ -29,7 +29,7 @@ _WIDEST: Final = 1 << 16
 """Bytes of a key or a value that are believed."""
 
 
-class Rows(NamedTuple):
+class RawRows(NamedTuple):
     """The raw entries of one table.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
     values: Bytes
 
 
-def whole(rows: Rows) -> dict[str, Any]:
+def whole(rows: RawRows) -> dict[str, Any]:
     """All rows, for a moment that stands by itself."""
     return {
         "count": len(rows.keys),
@@ -52,7 +52,7 @@ def whole(rows: Rows) -> dict[str, Any]:
     }
 
 
-def of_whole(told: object) -> Rows:
+def of_whole(told: object) -> RawRows:
     """Undo `whole`.
 
     Raises:
@@ -63,10 +63,10 @@ def of_whole(told: object) -> Rows:
     keys, values = (
         _rows(found, f"{part}s", count, _number(found, part, _WIDEST)) for part in ("key", "value")
     )
-    return Rows(keys, values)
+    return RawRows(keys, values)
 
 
-def difference(older: Rows, newer: Rows, kept: Pairs) -> dict[str, Any] | None:
+def difference(older: RawRows, newer: RawRows, kept: Pairs) -> dict[str, Any] | None:
     """What makes the newer rows of the older ones.
 
     Args:
@@ -100,7 +100,7 @@ def difference(older: Rows, newer: Rows, kept: Pairs) -> dict[str, Any] | None:
     }
 
 
-def applied(older: Rows, told: object) -> Rows:
+def applied(older: RawRows, told: object) -> RawRows:
     """Undo `difference`.
 
     Raises:
@@ -127,11 +127,11 @@ def applied(older: Rows, told: object) -> Rows:
     changed = place[_places_of(found, "changed", len(place))]
     differ = _rows(found, "differ", len(changed), widths[1])
     values[changed] = _raw(_words(values[changed]) + _words(differ))
-    return Rows(keys, values)
+    return RawRows(keys, values)
 
 
 def _words(raw: Bytes) -> npt.NDArray[Any]:
-    """Rows as unsigned numbers, which go round."""
+    """RawRows as unsigned numbers, which go round."""
     if raw.shape[1] % _WORD:
         return raw
     return np.ascontiguousarray(raw).view("<u4")

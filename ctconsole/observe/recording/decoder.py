@@ -10,7 +10,7 @@ from ctconsole.errors import FormatError
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Knowledge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.recording.frame import Kind
-from ctconsole.model.recording.rows import Rows, applied, of_whole
+from ctconsole.model.recording.rows import RawRows, applied, of_whole
 from ctconsole.observe.calls import CallArray
 from ctconsole.observe.recording.encoder import raw_rows
 from ctconsole.observe.recording.moment import TYPES, NodeMoment, TableFacts, unpack
@@ -107,7 +107,7 @@ def _table(key: str, told: dict[str, Any], before: CtTable | None) -> CtTable:
     return replace(table, **facts.as_dict())
 
 
-def _rows(key: str, told: dict[str, Any], before: CtTable | None) -> Rows:
+def _rows(key: str, told: dict[str, Any], before: CtTable | None) -> RawRows:
     if "whole" in told:
         return of_whole(told["whole"])
     if before is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ctconsole.model.ct.changes import KeyedTable, matched
 from ctconsole.model.recording.frame import Frame, Kind, frame
 from ctconsole.model.recording.plain import plain
-from ctconsole.model.recording.rows import Rows, difference, whole
+from ctconsole.model.recording.rows import RawRows, difference, whole
 from ctconsole.observe.recording.moment import TableFacts, pack
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ def _rows_of(before: KeyedTable | None, keyed: KeyedTable) -> dict[str, Any]:
     return {"whole": whole(raw_rows(table))}
 
 
-def raw_rows(table: CtTable) -> Rows:
+def raw_rows(table: CtTable) -> RawRows:
     """A table's entries as bytes, without copying them."""
     keys, values = (
         part.view("u1").reshape(len(part), part.dtype.itemsize)
         for part in (table.keys, table.values)
     )
-    return Rows(keys, values)
+    return RawRows(keys, values)

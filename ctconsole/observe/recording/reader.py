@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import FormatError, UsageError
 from ctconsole.handles import Handle
 from ctconsole.model.names import Names
-from ctconsole.model.recording.frame import MAGIC, Broken, Frame, Kind, frames
+from ctconsole.model.recording.frame import MAGIC, BrokenOff, Frame, Kind, frames
 from ctconsole.model.units import day_and_time
 from ctconsole.observe.recording.moment import TYPES, VERSION, Head, Numbered, unpack
 
@@ -98,7 +98,7 @@ class Recording(Handle):
     def _read(self) -> Head:
         head, ended, broken = None, False, None
         for one in frames(self._view):
-            if isinstance(one, Broken):
+            if isinstance(one, BrokenOff):
                 broken = one
                 break
             frame = one[1]
@@ -144,7 +144,7 @@ class Recording(Handle):
             )
         return head
 
-    def _end(self, broken: Broken | None, *, ended: bool) -> str:
+    def _end(self, broken: BrokenOff | None, *, ended: bool) -> str:
         """A sentence that says where it ends and why, where it was not ended."""
         if ended and broken is None:
             return ""

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from ctconsole.errors import FormatError
-from ctconsole.model.recording.frame import HEADER_BYTES, Broken, Frame, Kind, frame, frames
+from ctconsole.model.recording.frame import HEADER_BYTES, BrokenOff, Frame, Kind, frame, frames
 
 TWO = (frame(Kind.HEAD, 1.5, b"a head"), frame(Kind.WHOLE, 2.5, b"a moment" * 9))
 FILE = b"".join(one.encoded() for one in TWO)
 
 
-def read(data: bytes) -> list[tuple[Kind, float, bytes] | Broken]:
+def read(data: bytes) -> list[tuple[Kind, float, bytes] | BrokenOff]:
     return [
-        one if isinstance(one, Broken) else (one[1].kind, one[1].time, one[1].content())
+        one if isinstance(one, BrokenOff) else (one[1].kind, one[1].time, one[1].content())
         for one in frames(data)
     ]
 
@@ -34,7 +34,7 @@ def test_a_file_cut_anywhere_ends_with_its_last_whole_frame(end: int) -> None:
         assert [*before, last] == WHOLE[:1]
     else:
         assert before == WHOLE[: int(end > first)]
-        assert isinstance(last, Broken)
+        assert isinstance(last, BrokenOff)
         assert last.offset == (first if end > first else 0)
         assert "cut off" in last.why
 
@@ -45,7 +45,7 @@ def test_a_flipped_byte_ends_it_before_the_frame_that_holds_it(place: int) -> No
     flipped[place] ^= 0x10
     *before, last = read(bytes(flipped))
     assert before == WHOLE[: int(place >= TWO[0].bytes_in_file)]
-    assert isinstance(last, Broken)
+    assert isinstance(last, BrokenOff)
 
 
 def test_a_frame_of_a_kind_to_come_is_passed_over() -> None:

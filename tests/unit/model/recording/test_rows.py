@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.changes import Pairs
-from ctconsole.model.recording.rows import Rows, applied, difference, of_whole, whole
+from ctconsole.model.recording.rows import RawRows, applied, difference, of_whole, whole
 
 
-def rows(*entries: tuple[int, int]) -> Rows:
-    """Rows of a key of four bytes and a value of eight."""
+def rows(*entries: tuple[int, int]) -> RawRows:
+    """RawRows of a key of four bytes and a value of eight."""
     keys = np.array([[key] for key, _ in entries], "<u4").reshape(-1, 1)
     values = np.array([[value, 0] for _, value in entries], "<u4").reshape(-1, 2)
-    return Rows(keys.view(np.uint8), values.view(np.uint8))
+    return RawRows(keys.view(np.uint8), values.view(np.uint8))
 
 
-def pairs(older: Rows, newer: Rows) -> Pairs:
+def pairs(older: RawRows, newer: RawRows) -> Pairs:
     places = {key.tobytes(): place for place, key in enumerate(older.keys)}
     kept = [
         (places[key.tobytes()], place)
@@ -27,7 +27,7 @@ def pairs(older: Rows, newer: Rows) -> Pairs:
     return Pairs(*(np.array([pair[side] for pair in kept], np.intp) for side in (0, 1)))
 
 
-def same(one: Rows, other: Rows) -> bool:
+def same(one: RawRows, other: RawRows) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
