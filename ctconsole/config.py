@@ -39,7 +39,7 @@ Value: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
-class TextRule:
+class Shape:
     """What an option's text has to be, if there is any.
 
     Attributes:
@@ -71,14 +71,14 @@ def _is_interface(text: str) -> bool:
 
 
 _IFNAMSIZ = 16
-_NETWORK4 = TextRule(
+_NETWORK4 = Shape(
     "an IPv4 network such as 10.0.0.0/8, without bits beyond its prefix", _is_network4
 )
-_INTERFACE = TextRule("the name of an interface", _is_interface)
+_INTERFACE = Shape("the name of an interface", _is_interface)
 
 
 @dataclass(frozen=True, slots=True)
-class OptionRule:
+class Rule:
     """What an option's text may be.
 
     Attributes:
@@ -96,7 +96,7 @@ class OptionRule:
     high: int | None = None
     choices: tuple[str, ...] = ()
     seconds: bool = False
-    shape: TextRule | None = None
+    shape: Shape | None = None
 
     @property
     def range(self) -> str:
@@ -117,12 +117,12 @@ _SIDE = (1 << 8, 1 << 16)
 _U32 = (1 << 32) - 1
 
 
-def _switch(text: str) -> OptionRule:
-    return OptionRule(text, choices=_BOOL)
+def _switch(text: str) -> Rule:
+    return Rule(text, choices=_BOOL)
 
 
-def _timeout(text: str) -> OptionRule:
-    return OptionRule(text, 1, _U32, seconds=True)
+def _timeout(text: str) -> Rule:
+    return Rule(text, 1, _U32, seconds=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +132,17 @@ class AgentConfig:
     A field's name is the option's with ``_`` for ``-``. Durations are seconds.
     """
 
-    bpf_ct_global_tcp_max: Annotated[
-        int, OptionRule("Entries of the TCP conntrack tables", *_TABLE)
-    ] = 524288
-    bpf_ct_global_any_max: Annotated[
-        int, OptionRule("Entries of the conntrack tables of everything but TCP", *_TABLE)
-    ] = 262144
-    bpf_nat_global_max: Annotated[int, OptionRule("Entries of the NAT tables", *_TABLE)] = (
-        NAT_DEFAULT
+    bpf_ct_global_tcp_max: Annotated[int, Rule("Entries of the TCP conntrack tables", *_TABLE)] = (
+        524288
     )
+    bpf_ct_global_any_max: Annotated[
+        int, Rule("Entries of the conntrack tables of everything but TCP", *_TABLE)
+    ] = 262144
+    bpf_nat_global_max: Annotated[int, Rule("Entries of the NAT tables", *_TABLE)] = NAT_DEFAULT
     bpf_fragments_map_max: Annotated[
-        int, OptionRule("Entries of the table of IPv4 fragments", *_SIDE)
+        int, Rule("Entries of the table of IPv4 fragments", *_SIDE)
     ] = 8192
-    bpf_policy_map_max: Annotated[
-        int, OptionRule("Entries of an endpoint's policy map", *_SIDE)
-    ] = 16384
+    bpf_policy_map_max: Annotated[int, Rule("Entries of an endpoint's policy map", *_SIDE)] = 16384
     enable_ipv4: Annotated[bool, _switch("Track IPv4")] = True
     enable_ipv6: Annotated[bool, _switch("Track IPv6")] = True
     enable_node_port: Annotated[bool, _switch("NodePort services, and with them NAT")] = False
@@ -160,13 +156,13 @@ class AgentConfig:
         bool, _switch("Allocate all entries of hash maps when they are created")
     ] = True
     tunnel: Annotated[
-        str, OptionRule("Encapsulation between nodes", choices=("vxlan", "geneve", "disabled"))
+        str, Rule("Encapsulation between nodes", choices=("vxlan", "geneve", "disabled"))
     ] = "vxlan"
     bpf_lb_algorithm: Annotated[
-        str, OptionRule("How a service picks its backend", choices=("random", "maglev"))
+        str, Rule("How a service picks its backend", choices=("random", "maglev"))
     ] = "random"
     bpf_lb_maglev_table_size: Annotated[
-        int, OptionRule("Slots of a Maglev table", choices=tuple(map(str, MAGLEV_SIZES)))
+        int, Rule("Slots of a Maglev table", choices=tuple(map(str, MAGLEV_SIZES)))
     ] = 16381
     bpf_ct_timeout_regular_tcp: Annotated[
         int, _timeout("Life of an established TCP entry after its last packet")
@@ -190,11 +186,11 @@ class AgentConfig:
         False
     )
     ipv4_native_routing_cidr: Annotated[
-        str, OptionRule("Network that pods reach under their own addresses", shape=_NETWORK4)
+        str, Rule("Network that pods reach under their own addresses", shape=_NETWORK4)
     ] = ""
     devices: Annotated[
         str,
-        OptionRule(
+        Rule(
             "Interface pods leave through; the default route's where none is given",
             shape=_INTERFACE,
         ),
@@ -202,36 +198,31 @@ class AgentConfig:
     enable_monitor: Annotated[bool, _switch("Tell of packets in cilium_events")] = True
     monitor_aggregation: Annotated[
         str,
-        OptionRule(
+        Rule(
             "How many of the packets that pass are told of",
             choices=("none", "lowest", "low", "medium", "maximum"),
         ),
     ] = "medium"
-    trace_payloadlen: Annotated[int, OptionRule("Bytes of a packet that are told", 0, 1500)] = 128
+    trace_payloadlen: Annotated[int, Rule("Bytes of a packet that are told", 0, 1500)] = 128
     monitor_aggregation_interval: Annotated[
         int, _timeout("Least time between two reports of one connection")
     ] = 5
     endpoint_regeneration_delay: Annotated[
         float,
-        OptionRule(
-            "Wait between one endpoint's new programs and the next's", 0, 3600, seconds=True
-        ),
+        Rule("Wait between one endpoint's new programs and the next's", 0, 3600, seconds=True),
     ] = 0.0
     conntrack_gc_interval: Annotated[
-        float,
-        OptionRule("Time between two GC passes; 0 adapts to the table", 0, _U32, seconds=True),
+        float, Rule("Time between two GC passes; 0 adapts to the table", 0, _U32, seconds=True)
     ] = 0.0
     conntrack_gc_max_interval: Annotated[
-        float,
-        OptionRule("Longest adapted time between two passes; 0 is 12 h", 0, _U32, seconds=True),
+        float, Rule("Longest adapted time between two passes; 0 is 12 h", 0, _U32, seconds=True)
     ] = 0.0
     history_max_age: Annotated[
-        float,
-        OptionRule("Age at which events leave the history; 0 keeps them", 0, _U32, seconds=True),
+        float, Rule("Age at which events leave the history; 0 keeps them", 0, _U32, seconds=True)
     ] = HISTORY_MAX_AGE
-    history_max_events: Annotated[
-        int, OptionRule("Events the history keeps; 0 keeps all", 0, _U32)
-    ] = HISTORY_MAX_EVENTS
+    history_max_events: Annotated[int, Rule("Events the history keeps; 0 keeps all", 0, _U32)] = (
+        HISTORY_MAX_EVENTS
+    )
 
     def __post_init__(self) -> None:
         """Check what no option can check alone.
@@ -302,7 +293,7 @@ class Option:
     field: str
     type: type[bool | int | float | str]
     default: Value
-    rule: OptionRule
+    rule: Rule
 
 
 class _Options(dict[str, Option]):

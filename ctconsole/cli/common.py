@@ -1,8 +1,7 @@
 """What all verbs share: the error boundary, messages, JSON and pipes.
 
 Exit codes: 0 done, 1 failed or the answer is no, 2 the command line cannot be meant, 3 this node
-lacks something or refuses permission, 4 the write gate is closed, 130 ended by Ctrl-C (128 and the
-number of another signal that asked a change to end).
+lacks something or refuses permission, 4 the write gate is closed.
 """
 
 from __future__ import annotations
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.streams import Terminal
-from ctconsole.errors import CtconsoleError, FilterError
+from ctconsole.errors import CtconsoleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from ctconsole.model.ct.guess import Guess
 
 
 def print_json(value: object) -> None:
@@ -35,6 +36,12 @@ def message(text: str) -> None:
     """
     with suppress(OSError):
         click.echo(text, err=True)
+
+
+def say_guess(guess: Guess) -> None:
+    """Say which release is taken for a node's, why, and what to do where that is in doubt."""
+    sure = "" if guess.certain else "; name it with --layout if you know better"
+    message(f"layout {guess.layout}: {guess.reason}{sure}")
 
 
 def styled(text: str, **style: Any) -> None:  # noqa: ANN401 - click's own options
@@ -85,8 +92,6 @@ def run(command: click.Command) -> int:
         return error.exit_code
     except CtconsoleError as error:
         message(f"ctconsole: {error}")
-        if isinstance(error, FilterError):
-            message(pointed(error))
         return error.exit_code
     except MemoryError:
         message("ctconsole: There is not enough memory for this; what was to be read is too large")
@@ -108,31 +113,6 @@ def invoke(call: Callable[[], object]) -> object:
         _let_go_of_dead_streams()
         return 0
     return result
-
-
-def pointed(error: FilterError, width: int = 76) -> str:
-    """The filter, and below it carets under what is wrong: two lines, however long it is.
-
-    Args:
-        error: tells where.
-        width: letters that are shown at most.
-    """
-    from unicodedata import east_asian_width
-
-    from ctconsole.model.text.safe import cell
-
-    first = max(0, min(error.at - width // 2, len(error.text) - width))
-    shown = error.text[first : first + width]
-    at = error.at - first
-
-    def wide(text: str) -> int:
-        return sum(1 + (east_asian_width(letter) in "FW") for letter in cell(text))
-
-    marked = max(1, wide(shown[at : at + error.length]))
-    begun = "..." if first else ""
-    more = "..." if first + width < len(error.text) else ""
-    below = " " * (len(begun) + wide(shown[:at])) + "^" * marked
-    return f"  {begun}{cell(shown)}{more}\n  {below}"
 
 
 def _let_go_of_dead_streams() -> None:

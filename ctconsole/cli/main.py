@@ -17,7 +17,6 @@ _VERBS: Final = {
     "endpoint": ("records.lists", "List the node's endpoints."),
     "events": ("node.events", "Show what happened to maps and agent."),
     "explain": ("node.explain", "Answer what operators ask, with figures and what is not known."),
-    "filter": ("filter_verb", "Tell how filters are written, and save them under names."),
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),
     "ipcache": ("records.lists", "List the identities of addresses."),
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),
@@ -78,7 +77,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed or the answer is no, 2 bad usage, 3 this node lacks "
-    "something or refuses permission, 4 the write gate is closed, 130 ended by Ctrl-C.",
+    "something or refuses permission, 4 the write gate is closed.",
 )
 @click.version_option(package_name="ctconsole")
 def root() -> None:

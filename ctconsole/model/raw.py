@@ -84,9 +84,9 @@ class Raw:
         return self._may_be_conntrack and self.info.value_size == VALUE_SIZE
 
     @property
-    def is_short(self) -> bool:
-        """Whether it is a conntrack map but for its values, which are shorter."""
-        return self._may_be_conntrack and self.info.value_size < VALUE_SIZE
+    def is_missized(self) -> bool:
+        """Whether it is a conntrack map but for the size of its values."""
+        return self._may_be_conntrack and self.info.value_size != VALUE_SIZE
 
     @property
     def _may_be_conntrack(self) -> bool:
@@ -104,10 +104,11 @@ class Raw:
         """As one of several parts of its map, and not the last."""
         return replace(self, last=False)
 
-    def filled(self) -> Raw:
-        """With zeros behind short values (`LayoutSpec.fills_short_values`)."""
+    def fitted(self) -> Raw:
+        """With zeros behind short values, and long ones cut (`LayoutSpec.any_value_size`)."""
         values = np.zeros((len(self.values), VALUE_SIZE), np.uint8)
-        values[:, : self.info.value_size] = self.values
+        kept = min(self.info.value_size, VALUE_SIZE)
+        values[:, :kept] = self.values[:, :kept]
         return replace(self, values=values)
 
     def table(self) -> CtTable:

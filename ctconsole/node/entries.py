@@ -149,6 +149,7 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
         for sentence in times_of(offline):
             tell(sentence)
     found.sort(key=lambda pair: pair[0])
+    found = _told_by_maps(found, offline)
     raws = _each_with_its_nodes_layout(found) if len(nodes) > 1 else [one for _, one in found]
     if not raws:
         raise offline.without("a conntrack map", paths)
@@ -156,6 +157,24 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
         also = f"{raws[0].problem}. {problems}" if raws[0].problem else problems
         raws[0] = replace(raws[0], problem=also)
     return raws
+
+
+def _told_by_maps(
+    found: list[tuple[tuple[int, int], Raw]], offline: Offline
+) -> list[tuple[tuple[int, int], Raw]]:
+    """With the release that the other maps of a node leave no doubt of, where nothing told it."""
+    from ctconsole.model.generation import generation
+
+    told = {
+        node: generation(one.info for one in offline.maps if one.node == node)
+        for node in {raw.node for _, raw in found if raw.layout is None and raw.node}
+    }
+    return [
+        (order, replace(raw, layout=told[raw.node].layout))
+        if raw.node in told and raw.layout is None and told[raw.node].certain
+        else (order, raw)
+        for order, raw in found
+    ]
 
 
 def of_files(offline: Offline, now: int) -> Iterator[Raw]:

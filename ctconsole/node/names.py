@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, FormatError
-from ctconsole.model.names import Names, names_of_agent, names_of_maps, names_of_nodes
+from ctconsole.model.names import RESERVED, Names, names_of_agent, names_of_maps, names_of_nodes
 from ctconsole.model.records.spec import RecordKind
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.raw import Raw
+    from ctconsole.observe.discovery import NodeFacts
 
 KINDS: Final = (RecordKind.IPCACHE, RecordKind.ENDPOINT, RecordKind.SERVICE, RecordKind.REVERSE_NAT)
 
@@ -70,6 +71,39 @@ def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:
         warnings = (f"no names: nothing in {named} tells any",)
     own = {files[folder].whose: names for folder, names in nodes.items() if files[folder].whose}
     return replace(names_of_nodes(list(nodes.values())), nodes=own), warnings
+
+
+def labels_of_node(facts: NodeFacts) -> tuple[dict[int, tuple[str, ...]], tuple[str, ...]]:
+    """The labels of identities, from the agent in charge of a bpffs.
+
+    Returns:
+        Labels by identity, none where no agent answers; and in words what could not be asked.
+    """
+    from ctconsole.observe import agentapi
+
+    if facts.agent is None:
+        return {}, ()
+    told = agentapi.read(facts.agent.socket)
+    return dict(told.identities), told.warnings
+
+
+def labels_of_files(paths: Sequence[Path]) -> tuple[dict[int, tuple[str, ...]], tuple[str, ...]]:
+    """The labels of identities, where the files tell some: of the endpoints bugtool asked for.
+
+    Returns:
+        Labels by identity, those that every cluster has among them; none where nothing tells any.
+    """
+    from ctconsole.observe.offline import read_offline
+
+    labels: dict[int, tuple[str, ...]] = {}
+    for node in read_offline(paths).nodes.values():
+        labels |= {
+            number: tuple(sorted(text.split(",")))
+            for number, text in node.names().identities.items()
+        }
+    if labels:
+        labels = {number: (text,) for number, text in RESERVED.items()} | labels
+    return labels, ()
 
 
 def _of(found: Iterable[Raw]) -> Names:

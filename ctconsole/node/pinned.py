@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import Walk
+    from ctconsole.observe.families import Families
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Tell: TypeAlias = Callable[[str], None]
@@ -78,6 +79,11 @@ def readable(
             failure = error
     if failure is not None and not opened:
         raise failure
+
+
+def skipping(path: Path, reason: str) -> str:
+    """What the tools up to 1.13 say of a map that is not there."""
+    return f"Unable to open {path}: Unable to get object {path}: {reason}. Skipping."
 
 
 def pinned(
@@ -246,17 +252,17 @@ class PinnedTables(Closing):
         yield from readable(names, lambda name: self._open(name).parts(reading), tell)
 
     def maps_as_cilium(
-        self, reading: Reading, layout: Layout, tell: Tell, *, at_once: bool
+        self, reading: Reading, layout: Layout, families: Families, tell: Tell, *, at_once: bool
     ) -> Iterator[Raw]:
         """The four global maps; about odd ones is done what that version's tool does.
 
-        About a missing one 1.9 says so and goes on; 1.18 ends there with an error. Where both
-        IPv6 maps are missing IPv6 is switched off; a tool that can ask its agent then leaves them
-        out, and so is done here.
+        About a missing one those up to 1.13 say so and go on; later ones end there with an error.
+        They leave out the maps of a family that the agent says is off.
 
         Args:
             reading: what is known of the node.
             layout: the version.
+            families: which are on.
             tell: takes what the tool says of a map it passes over.
             at_once: look at all maps before the first is handed over, as the tools do for JSON,
                 of which they print nothing where one map fails.
@@ -265,8 +271,8 @@ class PinnedTables(Closing):
             GoneError: a map is missing and the layout's tool would end.
             FormatError: its values are of another size and the layout's tool would end.
         """
-        ipv6 = any((self._folder / name).exists() for name in GLOBAL_MAPS[2:])
-        names = GLOBAL_MAPS if ipv6 or LAYOUTS[layout].skips_missing_maps else GLOBAL_MAPS[:2]
+        asked = families.asked_by(layout)
+        names = (GLOBAL_MAPS[:2] if asked.ipv4 else ()) + (GLOBAL_MAPS[2:] if asked.ipv6 else ())
         listed = (name for name in names if self._is_listed(name, layout, tell))
         for name in list(listed) if at_once else listed:
             yield from self._open(name).parts(reading)
@@ -280,9 +286,9 @@ class PinnedTables(Closing):
             if not spec.skips_missing_maps:
                 raise
             reason = os.strerror(error.errno or 0).lower()
-            tell(f"Unable to open {path}: Unable to get object {path}: {reason}. Skipping.")
+            tell(skipping(path, reason))
             return False
-        if size != VALUE_SIZE and not spec.fills_short_values:
+        if size != VALUE_SIZE and not spec.any_value_size:
             raise FormatError(
                 f"{path} has values of {size} bytes instead of {VALUE_SIZE}, at which the tool of "
                 f"Cilium {layout} ends; --output table shows its bytes"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ctconsole.errors import FormatError, GoneError
-from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.data import RECORDS
 from ctconsole.model.records.table import fitting
 from ctconsole.node.entries import of_files
@@ -14,10 +13,12 @@ from ctconsole.observe.offline_nodes import folder_of
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from ctconsole.model.ct.clock import ClockSource
+    from ctconsole.model.ct.guess import Guess
+    from ctconsole.model.ct.layout import Layout
     from ctconsole.model.raw import Raw
     from ctconsole.model.readers.printed import Printed
     from ctconsole.model.records.spec import RecordKind
@@ -102,6 +103,26 @@ def pinned_infos(root: Path) -> list[MapInfo]:
         return []
 
 
+def guess_of_pins(root: Path) -> Guess:
+    """What some entries of the pinned conntrack maps say of their release."""
+    from ctconsole.errors import BpfError
+    from ctconsole.model.ct.guess import guess_layout
+    from ctconsole.node.pinned import PinnedTables
+
+    try:
+        with PinnedTables(root, whole=False) as pins:
+            return guess_layout(*pins.samples())
+    except BpfError:
+        return guess_layout()
+
+
+def guess_of_files(offline: Offline) -> Guess:
+    """What the entries of dumped conntrack maps say of their release."""
+    from ctconsole.model.ct.guess import guess_layout
+
+    return guess_layout(*(one.values for one in of_files(offline, 0) if one.is_conntrack))
+
+
 def from_files(
     paths: Sequence[Path], kinds: Collection[RecordKind], now: int
 ) -> tuple[list[Raw], Offline]:
@@ -138,36 +159,3 @@ def printed_of(offline: Offline, kinds: Collection[RecordKind]) -> list[Printed]
         for one in offline.printed
         if one.kind in kinds and str(folder_of(one.source)) not in dumped
     ]
-
-
-_TELLS: Final[tuple[tuple[Layout, str, int, int, str], ...]] = (
-    (Layout.V1_19, r"cilium_policy_v3_\d{5,}", 0, 0, "1.20 gave it that name; 1.19 is the nearest"),
-    (Layout.V1_19, r"cilium_policy_v2_\d{5,}", 0, 12, ""),
-    (Layout.V1_18, r"cilium_policy_v2_\d{5,}", 0, 8, ""),
-    (Layout.V1_17, r"cilium_policy_v2_\d{5,}", 0, 24, ""),
-    (Layout.V1_18, "cilium_ipcache_v2|cilium_policystats", 0, 0, "so have all later releases"),
-    (Layout.V1_17, "cilium_lb_fct|cilium_ratelimit_metrics", 0, 0, "so have all later releases"),
-    (Layout.V1_16, "cilium_lb_act|cilium_skip_lb4", 0, 0, "so have all later releases"),
-    (Layout.V1_15, r"cilium_policy_\d{5,}", 12, 0, "1.14 to 1.16 look alike"),
-    (Layout.V1_16, "cilium_lb[46]_backends_v3", 0, 0, "1.13 and all later releases have it"),
-    (Layout.V1_12, "cilium_lb[46]_backends_v2", 0, 0, "1.11 and 1.12 have it"),
-    (Layout.V1_9, "cilium_lb[46]_backends", 0, 0, "1.9 and 1.10 have it"),
-    (Layout.V1_9, r"cilium_policy_\d{5,}", 8, 0, "releases up to 1.13 look alike"),
-    (Layout.V1_9, "cilium_ipcache", 0, 0, "releases up to 1.17 have it"),
-)
-"""Releases by a map's name and the sizes of its keys and values (0: any), the surest first, and
-what else may be meant."""
-
-
-def generation(maps: Iterable[MapInfo]) -> tuple[Layout, str]:
-    """The release whose maps these are, as far as they tell, and why in words."""
-    known = sorted(((one.label, one) for one in maps), key=lambda pair: pair[0])
-    for layout, pattern, key, value, doubt in _TELLS:
-        for name, info in known:
-            sizes = key in {0, info.key_size} and value in {0, info.value_size}
-            if sizes and re.fullmatch(pattern, name):
-                told = f" with values of {value} bytes" if value else ""
-                told = told or (f" with keys of {key} bytes" if key else "")
-                sure = f" ({doubt}; name it with --layout if you know better)" if doubt else ""
-                return layout, f"there is a map {name}{told}{sure}"
-    return Layout.V1_18, "no map tells; name it with --layout if you know better"

@@ -216,19 +216,14 @@ def path_in(agent: AgentProcess, path: Path) -> Path:
     return _below(agent.root, path)
 
 
-_LIKE = {(1, 13): (1, 14)}
-
-
 def layout_of(version: str) -> Layout | None:
     """The layout a release writes: the newest one known that is not newer than it.
 
-    None for a text without a version, or a release older than all layouts. 1.13 brought what 1.14
-    has in its maps.
+    None for a text without a version, or a release older than all layouts.
     """
     wanted = _release(version)
     if wanted is None:
         return None
-    wanted = _LIKE.get(wanted, wanted)
     from ctconsole.model.ct.layout import LAYOUTS
 
     older = [(found, layout) for layout in LAYOUTS if (found := _release(layout)) is not None]
@@ -342,6 +337,8 @@ def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] 
 def doubt_of(version: str, layout: Layout) -> str:
     """What is to be said where a release has no layout of its own here; else empty."""
     if _release(version) == _release(layout):
+        if _SNAPSHOT.search(version):
+            return f"; a snapshot from before {layout} may still have the formats of the one before"
         return ""
     return f"; that release was never looked at, and {layout} is the nearest that is known"
 
@@ -413,6 +410,9 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+_SNAPSHOT = re.compile(r"\d-(dev|pre|snapshot)\b")
 
 
 def _release(text: str) -> tuple[int, int] | None:

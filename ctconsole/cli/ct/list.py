@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import message
+from ctconsole.cli.common import message, say_guess
 from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
 from ctconsole.cli.ct.stats import stats
-from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
+    filter_option,
     from_dump_option,
     layout_option,
     now_option,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ctconsole.model.ct.guess import Guess
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
@@ -102,12 +101,13 @@ def list_entries(
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
     from ctconsole.kernel.heap import keep_freed_memory
+    from ctconsole.model.ct.query import Query
 
     keep_freed_memory()
     _check(output, dumps, ids, now, time_diff=time_diff)
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
-    query = entries_where(where, bpf_root, dumps)
+    query = Query.parse(where or "")
     missing: list[str] = []
     with ExitStack() as opened:
         if dumps:
@@ -134,12 +134,14 @@ def list_entries(
 
                 raws = by_id(ids, reading, missing.append)
             else:
-                raws = _live(reading, layout, output, pins)
+                raws = _live(reading, layout, output, pins, facts)
                 if layout is None:
                     from ctconsole.model.ct.guess import guess_layout
+                    from ctconsole.model.generation import generation
+                    from ctconsole.node.records import pinned_infos
 
-                    guess = guess_layout(*pins.samples())
-                    _say_guess(guess)
+                    guess = generation(pinned_infos(bpf_root), guess_layout(*pins.samples()))
+                    say_guess(guess)
                     layout = guess.layout
         names = names_for(dumps, bpf_root) if with_names else None
         listing = _Listing(layout, output, names, query, time_diff=time_diff)
@@ -184,17 +186,15 @@ def _reading(facts: NodeFacts, query: Query) -> Reading:
 
 
 def _live(
-    reading: Reading, layout: Layout | None, output: str, pins: PinnedTables
+    reading: Reading, layout: Layout | None, output: str, pins: PinnedTables, facts: NodeFacts
 ) -> Iterable[Raw]:
     """What to list. Lazy where it can be, so that one map at a time is in memory."""
     if output.startswith("cilium") and layout is not None:
-        return pins.maps_as_cilium(reading, layout, message, at_once=output == "cilium-json")
+        from ctconsole.observe.families import families_of
+
+        whole = output == "cilium-json"
+        return pins.maps_as_cilium(reading, layout, families_of(facts), message, at_once=whole)
     return pins.maps(reading, message, also_local=not output.startswith("cilium"))
-
-
-def _say_guess(guess: Guess) -> None:
-    sure = "" if guess.certain else "; name it with --layout if you know better"
-    message(f"layout {guess.layout}: {guess.reason}{sure}")
 
 
 class _Listing:
@@ -294,19 +294,20 @@ class _Listing:
 
     def _table(self, raw: Raw) -> CtTable | None:
         """The entries in their layout; None where it is no conntrack map of a known size."""
-        from ctconsole.model.ct.layout import LAYOUTS
+        from ctconsole.model.ct.layout import LAYOUTS, VALUE_SIZE
 
         if raw.is_conntrack:
             return raw.table()
         layout = raw.layout
         as_cilium = self._output.startswith("cilium")
-        if not (as_cilium and raw.is_short and layout and LAYOUTS[layout].fills_short_values):
+        if not (as_cilium and raw.is_missized and layout and LAYOUTS[layout].any_value_size):
             return None
+        short = raw.info.value_size < VALUE_SIZE
         message(
-            f"{raw.info.label} has values of {raw.info.value_size} bytes; what Cilium "
-            f"{layout}'s tool takes the missing ones for is printed: zeros"
+            f"{raw.info.label} has values of {raw.info.value_size} bytes; as Cilium {layout}'s "
+            f"tool does, {'zeros stand for the missing ones' if short else 'the rest is left out'}"
         )
-        return raw.filled().table()
+        return raw.fitted().table()
 
     def _settled(self, raws: Iterable[Raw]) -> Iterable[Raw]:
         """Each with the layout asked for, or its own, or the one that fits all of them best."""
@@ -322,10 +323,10 @@ class _Listing:
         told = {raw.layout for raw in raws if raw.layout}
         if told and all(raw.layout for raw in raws):
             message(
-                f"layout {', '.join(sorted(told))}: told by the text or the agent in the files, "
-                "or by each node's entries"
+                f"layout {', '.join(sorted(told))}: told by the text, the agent or the maps in the "
+                "files, or by each node's entries"
             )
-        return settled(raws, guessed=_say_guess)
+        return settled(raws, guessed=say_guess)
 
     def _say_unknown(self, raw: Raw, what: str) -> None:
         info = raw.info

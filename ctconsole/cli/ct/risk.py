@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
+    filter_option,
     from_dump_option,
     json_option,
     layout_option,
@@ -53,8 +53,7 @@ def risk(
     entry; a flush also takes the address translations along. Connections come back by their next
     packet, may break, or break: counted here by reason. Services, translations and policy are
     taken from the node's other maps and its agent, or from the dumps beside; what is not known
-    counts as a risk. What has expired in files is known where they tell the node's clock, or
-    --now does.
+    counts as a risk. In a dump nothing is known to have expired unless --now tells its time.
 
     \b
     Examples:
@@ -64,11 +63,12 @@ def risk(
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
     from ctconsole.errors import UsageError
+    from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.risk import RiskTally, forecast
     from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
-    query = entries_where(where, bpf_root, dumps)
+    query = Query.parse(where or "")
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()

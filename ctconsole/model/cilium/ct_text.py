@@ -7,8 +7,9 @@ comes from the `LayoutSpec`.
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ctconsole.model.ct.layout import (
     TUPLE_F_SERVICE,
     Layout,
     Notation,
+    since,
 )
 from ctconsole.model.text.addresses import address
 from ctconsole.model.text.chunks import chunk_jobs, in_order
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
     Bytes: TypeAlias = npt.NDArray[np.uint8]
     Records: TypeAlias = npt.NDArray[Any]
+
+_LOCAL: Final = re.compile(r"cilium_ct(_any)?[46]_\d{5,}")
 
 
 def render_text(
@@ -79,7 +83,8 @@ def _lines(keys: Records, values: Records, table: CtTable, *, time_diff: bool) -
     if not named.all():
         keys, values = keys[named], values[named]
     spec = table.spec
-    columns = [*_tuple(keys, spec), *decimal(values["lifetime"])]
+    tuple_of = _local if _is_local(table) else _tuple
+    columns = [*tuple_of(keys, spec), *decimal(values["lifetime"])]
     if time_diff:
         remaining = table.seconds_from_now(values["lifetime"])
         columns += [literal(b" (remaining: "), *signed(remaining), literal(b" sec(s))")]
@@ -102,21 +107,43 @@ def _tuple(keys: Records, spec: LayoutSpec) -> list[TextColumn]:
             np.where(swap, source, destination),
         )
         sport, dport = np.where(service, dport, sport), np.where(service, sport, dport)
-    brackets = spec.bracketed_ipv6 and source.shape[1] > 4  # noqa: PLR2004 - bytes of an IPv4 address
-    opening = [literal(b"[")] if brackets else []
-    colon = literal(b"]:" if brackets else b":")
     return [
         _protocols(spec.layout).column(keys["nexthdr"]),
         _directions(spec.layout).column(keys["flags"]),
-        *opening,
-        *address(source),
-        colon,
+        *address(source, mapped=spec.mapped_ipv6),
+        literal(b":"),
         *decimal(sport),
         literal(b" -> "),
-        *opening,
-        *address(destination),
-        colon,
+        *address(destination, mapped=spec.mapped_ipv6),
+        literal(b":"),
         *decimal(dport),
+        _remarks(spec.layout).column(keys["flags"]),
+    ]
+
+
+def _is_local(table: CtTable) -> bool:
+    """Whether it is the table of a single endpoint, which the tools up to 1.17 list so."""
+    return _LOCAL.fullmatch(table.info.label) is not None and not since(table.layout, Layout.V1_18)
+
+
+def _local(keys: Records, spec: LayoutSpec) -> list[TextColumn]:
+    """``TCP OUT b dport:sport [related ][service ]expires=``; the other way round for ``IN``.
+
+    The endpoint's own address is left out.
+    """
+    service = (keys["flags"] & TUPLE_F_SERVICE) != 0 if spec.service_direction else np.False_
+    inward = (keys["flags"] & TUPLE_F_IN) != 0
+    sport, dport = keys["sport"].astype("<u2"), keys["dport"].astype("<u2")
+    swap = np.broadcast_to(service, len(keys))[:, np.newaxis]
+    first = inward & ~service
+    return [
+        _protocols(spec.layout).column(keys["nexthdr"]),
+        _directions(spec.layout).column(keys["flags"]),
+        *address(np.where(swap, keys["daddr"], keys["saddr"]), mapped=spec.mapped_ipv6),
+        literal(b" "),
+        *decimal(np.where(first, sport, dport)),
+        literal(b":"),
+        *decimal(np.where(first, dport, sport)),
         _remarks(spec.layout).column(keys["flags"]),
     ]
 

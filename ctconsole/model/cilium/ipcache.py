@@ -2,7 +2,7 @@
 
 The tool prints prefixes in the random order of a Go map; here they keep the kernel's.
 
-Sources: ``cilium/cmd/bpf_ipcache_list.go``, ``pkg/maps/ipcache/ipcache.go`` of 1.9 to 1.18, and
+Sources: ``cilium/cmd/bpf_ipcache_list.go``, ``pkg/maps/ipcache/ipcache.go`` of 1.9 to 1.20, and
 strings that a running 1.18 agent showed for its map.
 """
 
@@ -20,6 +20,7 @@ from ctconsole.model.records.structs import (
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
 )
+from ctconsole.model.text.addresses import mapped_prefix
 from ctconsole.model.text.cells import optional, padding
 from ctconsole.model.text.chunks import CHUNK, in_chunks
 from ctconsole.model.text.columns import (
@@ -92,9 +93,12 @@ def _cells(table: RecordTable, layout: Layout) -> tuple[list[TextColumn], list[T
     """The prefix and the value of every row."""
     keys, values = table.keys, table.values
     bits = keys["prefixlen"].astype(np.int64) - IPCACHE_STATIC_PREFIX
-    prefix = [*_mapped(keys, layout), *either_address(keys["address"], keys["family"])]
-    prefix += [literal(b"/"), *signed(bits)]
-    prefix += _cluster(keys["cluster_id"])
+    # Go's netip came to the prefixes with 1.14, together with the ids of other clusters.
+    netip = since(layout, Layout.V1_14)
+    six = keys["family"] == ENDPOINT_KEY_IPV6
+    prefix = mapped_prefix(keys["address"], six) if netip else []
+    prefix += [*either_address(keys["address"], keys["family"]), literal(b"/"), *signed(bits)]
+    prefix += _cluster(keys["cluster_id"]) if netip else []
     named = np.isin(keys["family"], (ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6))
     if not named.all():
         prefix = optional(prefix, named, b"<unknown>")
@@ -112,17 +116,6 @@ def _cells(table: RecordTable, layout: Layout) -> tuple[list[TextColumn], list[T
         value += [literal(b", flags=" if layout is Layout.V1_16 else b" flags=")]
         value += [_flags(layout).column(_flag_bits(values))]
     return prefix, value
-
-
-def _mapped(keys: Records, layout: Layout) -> list[TextColumn]:
-    """``::ffff:`` before an IPv4 address that is in an IPv6 one, as Go's netip prints it."""
-    raw = keys["address"]
-    shown = (keys["family"] == ENDPOINT_KEY_IPV6) & (raw[:, :10] == 0).all(axis=1)
-    shown &= (raw[:, 10:12] == 0xFF).all(axis=1)  # noqa: PLR2004 - of the address
-    if not since(layout, Layout.V1_14) or not shown.any():
-        return []
-    part = literal(b"::ffff:")
-    return [TextColumn(part.tokens, part.lengths * shown)]
 
 
 def _flag_bits(values: Records) -> Records:

@@ -33,30 +33,37 @@ def protocol(number: int, layout: Layout) -> str:
 def endpoints(table: RecordTable, layout: Layout) -> dict[str, list[str]]:
     """``bpf endpoint list``: for each address one line about its endpoint."""
     found: dict[str, list[str]] = {}
+    # Parents came to the text with 1.17.2, so 1.17 is taken for that where an entry has one.
+    first = Layout.V1_17 if table.values["parent_ifindex"].any() else Layout.V1_18
+    parents = since(layout, first)
     for key, value in zip(table.keys, table.values, strict=True):
-        found[_endpoint_key(key, layout)] = [_endpoint(value, layout)]
+        found[_endpoint_key(key, layout)] = [_endpoint(value, layout, parents=parents)]
     return dict(sorted(found.items()))
 
 
 def _endpoint_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
-    """``EndpointKey.String``: 1.9 puts brackets around IPv6, later ones name other clusters."""
+    """``EndpointKey.String``: brackets around IPv6 up to 1.13, other clusters since 1.14.
+
+    Since 1.19 Go's netip prints an IPv4-mapped address.
+    """
     raw = bytes(key["address"])
     family = int(key["family"])
     if family not in {ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6}:
         return "nil"
-    host = address_text(raw[:4] if family == ENDPOINT_KEY_IPV4 else raw)
-    if since(layout, Layout.V1_15):
+    raw = raw[:4] if family == ENDPOINT_KEY_IPV4 else raw
+    host = address_text(raw, mapped=since(layout, Layout.V1_19))
+    if since(layout, Layout.V1_14):
         cluster = int(key["cluster_id"])
         return f"{host}@{cluster}:{key['key']}" if cluster else f"{host}:{key['key']}"
     return f"[{host}]:{key['key']}" if ":" in host else f"{host}:{key['key']}"
 
 
-def _endpoint(value: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
-    """``EndpointInfo.String``: identities since 1.13, parent interfaces since 1.18."""
+def _endpoint(value: Any, layout: Layout, *, parents: bool) -> str:  # noqa: ANN401 - a numpy record
+    """``EndpointInfo.String``: identities since 1.14, ``rt_info`` since 1.20."""
     if value["flags"] & ENDPOINT_F_HOST:
         return "(localhost)"
     text = f"id={value['lxc_id']:<5} "
-    if since(layout, Layout.V1_15):
+    if since(layout, Layout.V1_14):
         text += f"sec_id={value['sec_id']:<5} "
     mac, node_mac = (
         ":".join(f"{byte:02X}" for byte in value[name]) for name in ("mac", "node_mac")
@@ -64,8 +71,10 @@ def _endpoint(value: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy reco
     text += (
         f"flags=0x{value['flags']:04X} ifindex={value['ifindex']:<3} mac={mac} nodemac={node_mac}"
     )
-    if since(layout, Layout.V1_18):
+    if parents:
         text += f" parent_ifindex={value['parent_ifindex']:<3}"
+    if since(layout, Layout.V1_20):
+        text += f" rt_info:{value['rt_info']}"
     return text
 
 

@@ -33,8 +33,8 @@ def metrics_text(table: RecordTable, layout: Layout) -> str:
     places = since(layout, Layout.V1_16)
     titles = ["REASON", "DIRECTION", "PACKETS", "BYTES", *(["LINE", "FILE"] if places else [])]
     found = _metrics(table, layout)
-    if layout is Layout.V1_12:
-        # It prints both counters with a sign.
+    if since(layout, Layout.V1_10) and not since(layout, Layout.V1_15):
+        # They print both counters with a sign.
         found = (
             one._replace(packets=_signed(one.packets), bytes=_signed(one.bytes)) for one in found
         )
@@ -45,7 +45,7 @@ def metrics_text(table: RecordTable, layout: Layout) -> str:
 def metrics_json(table: RecordTable, layout: Layout) -> str:
     """The JSON: 1.9 shows keys and values as texts, later ones objects in no order.
 
-    1.10 to 1.12 put the directions of a reason together; of several that have no name the last
+    1.10 to 1.14 put the directions of a reason together; of several that have no name the last
     one counts.
 
     Metrics that a release cannot tell apart, because it knows fewer fields of the key, are added
@@ -59,7 +59,7 @@ def metrics_json(table: RecordTable, layout: Layout) -> str:
             for key, value in _rows(table)
         }
         return go_json(dict(sorted(texts.items())))
-    if not since(layout, Layout.V1_14):
+    if not since(layout, Layout.V1_15):
         return go_json(_by_reason(table, layout))
     places = since(layout, Layout.V1_16)
     sums: dict[tuple[str, str, int, str], tuple[int, int]] = {}

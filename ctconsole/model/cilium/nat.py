@@ -1,10 +1,11 @@
 """``cilium bpf nat list`` as Cilium's own tool prints it, columns at a time.
 
 Unlike conntrack's, NAT keys are printed as they are stored: source and destination stand where
-their names say. 1.9 prints ``HostLocal=`` and the age as ``3sec``, later ones ``NeedsCT=`` and
-``3sec ago``.
+their names say. Up to 1.12 they print ``HostLocal=``, later ``NeedsCT=``; up to 1.14 the age as
+``3sec``, later as ``3sec ago``.
 
-Sources: ``pkg/maps/nat/{nat,ipv4,ipv6}.go``, ``pkg/tuple/ipv4.go``, and what the 1.9 tool printed.
+Sources: ``pkg/maps/nat/{nat,ipv4,ipv6}.go``, ``pkg/tuple/ipv4.go``, ``DumpWithCallback`` in
+``pkg/bpf/map_linux.go``, and what the tools of 1.9, 1.12, 1.16 and 1.18 printed.
 """
 
 from __future__ import annotations
@@ -61,41 +62,55 @@ def nat_text(table: RecordTable, layout: Layout) -> Iterator[memoryview]:
 def _lines(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
     chunk = table.take(rows)
     chunk = chunk.take(chunk.keys["nexthdr"] != 0)
-    keys, values, ipv6 = chunk.keys, chunk.values, table.is_ipv6
-    old = not since(layout, Layout.V1_14)
+    keys, values, end = chunk.keys, chunk.values, _END[table.is_ipv6]
+    mapped = LAYOUTS[layout].mapped_ipv6
     columns = [
         _protocols(layout).column(keys["nexthdr"]),
         _directions().column(keys["flags"]),
-        *_end(keys["saddr"], keys["sport"], brackets=ipv6),
+        *end(keys["saddr"], keys["sport"], mapped=mapped),
         literal(b" -> "),
-        *_end(keys["daddr"], keys["dport"], brackets=ipv6),
+        *end(keys["daddr"], keys["dport"], mapped=mapped),
         _remarks().column(keys["flags"]),
-        *_end(values["to_addr"], values["to_port"], brackets=ipv6),
+        *end(values["to_addr"], values["to_port"], mapped=mapped),
         literal(b" Created="),
-        *signed(_age(chunk, layout)),
-        literal(b"sec HostLocal=" if old else b"sec ago NeedsCT="),
+        *_age(chunk, layout),
+        literal(f"{_host_local(layout)}=".encode()),
         *decimal(values["needs_ct"]),
         literal(b"\n"),
     ]
     return join(columns, len(chunk))
 
 
-def _age(table: RecordTable, layout: Layout) -> npt.NDArray[np.int64]:
-    """Seconds as the tool counts them, whatever the datapath wrote.
+def _host_local(layout: Layout) -> str:
+    """What the second field of an entry is called."""
+    return "NeedsCT" if since(layout, Layout.V1_13) else "HostLocal"
 
-    Up to 1.12 it takes for nanoseconds what the datapath writes in seconds, so that it shows about
-    the node's uptime; later ones subtract what is there, also where that is no time of theirs.
+
+def _age(table: RecordTable, layout: Layout) -> list[TextColumn]:
+    """The age in seconds as the tool counts it, whatever the datapath wrote.
+
+    Up to 1.14 it takes for nanoseconds what the datapath writes in seconds, so that it shows about
+    the node's uptime, and subtracts without a sign; later ones subtract what is there, also where
+    that is no time of theirs.
     """
     created = table.column("created")
-    if not since(layout, Layout.V1_14):
-        return table.now - (created // np.uint64(10**9)).astype(np.int64)
-    return age(table) if table.hertz else table.now - created.astype(np.int64)
+    if not since(layout, Layout.V1_15):
+        return [*decimal(np.uint64(table.now) - created // np.uint64(10**9)), literal(b"sec ")]
+    seconds = age(table) if table.hertz else table.now - created.astype(np.int64)
+    return [*signed(seconds), literal(b"sec ago ")]
 
 
-def _end(raw: Bytes, port: Records, *, brackets: bool) -> list[TextColumn]:
-    opening = [literal(b"[")] if brackets else []
-    colon = literal(b"]:" if brackets else b":")
-    return [*opening, *address(raw), colon, *decimal(native(port))]
+def _end4(raw: Bytes, port: Records, *, mapped: bool) -> list[TextColumn]:
+    return [*address(raw, mapped=mapped), literal(b":"), *decimal(native(port))]
+
+
+def _end6(raw: Bytes, port: Records, *, mapped: bool) -> list[TextColumn]:
+    opened = [literal(b"["), *address(raw, mapped=mapped)]
+    return [*opened, literal(b"]:"), *decimal(native(port))]
+
+
+_END: Final = {False: _end4, True: _end6}
+"""How an address and its port are written, by whether they are IPv6."""
 
 
 @cache
@@ -122,7 +137,10 @@ def _remarks() -> TokenTable:
 
 
 def nat_json(tables: Iterable[RecordTable], layout: Layout) -> Iterator[memoryview]:
-    """All maps' entries as one JSON array of raw fields, ports as the host reads them."""
+    """All maps' entries as one JSON array of raw fields, ports as the host reads them.
+
+    Up to 1.13 the tool shows a map's last entry in the place of each (`repeats_entry`).
+    """
     empty = True
     for table in tables:
         for text in in_chunks(partial(_entries, table, layout), len(table)):
@@ -133,8 +151,15 @@ def nat_json(tables: Iterable[RecordTable], layout: Layout) -> Iterator[memoryvi
     yield memoryview(b"[]\n\n" if empty else b"\n]\n\n")
 
 
+def repeats_entry(layout: Layout) -> bool:
+    """Whether the tool's JSON shows each map's last entry in the place of all of its entries."""
+    return LAYOUTS[layout].json_repeats_key
+
+
 def _entries(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
     keys, values = table.keys[rows], table.values[rows]
+    if repeats_entry(layout):
+        keys, values = (np.repeat(of[-1:], len(keys)) for of in (table.keys, table.values))
     columns = [
         *_octets(keys["daddr"], ',\n  {\n    "Key": {\n      "DestAddr": ['),
         *_octets(keys["saddr"], '\n      ],\n      "SourceAddr": ['),
@@ -149,10 +174,9 @@ def _entries(table: RecordTable, layout: Layout, rows: slice) -> Bytes:
         columns += _number(keys[field], f'{before}\n      "{name}": ')
         before = ","
     before = '\n    },\n    "Value": {'
-    second = "HostLocal" if layout is Layout.V1_9 else "NeedsCT"
     for name, field in (
         ("Created", "created"),
-        (second, "needs_ct"),
+        (_host_local(layout), "needs_ct"),
         ("Pad1", "pad1"),
         ("Pad2", "pad2"),
     ):

@@ -1,33 +1,42 @@
-"""What ``cilium bpf policy get --all --numeric`` prints.
+"""What ``cilium bpf policy get --all`` prints, with labels or with ``--numeric``.
 
-Names of identities are the agent's to know, so identities are numbers here. Entries that the tool
-puts in no order keep the kernel's.
+Labels of identities are the agent's to know: where it does not answer, the tool prints the numbers
+below the heading of the labels, and so is done here. Entries that the tool puts in no order keep
+the kernel's.
 
-Sources: ``cilium/cmd/bpf_policy_get.go`` (1.9), ``cilium-dbg/cmd/bpf_policy_get.go`` (1.15 to
-1.19), ``pkg/maps/policymap/policymap.go``, ``pkg/policy/types/auth.go``,
+Sources: ``cilium/cmd/bpf_policy_get.go`` (1.9 to 1.14), ``cilium-dbg/cmd/bpf_policy_get.go`` (1.15
+to 1.20), ``pkg/maps/policymap/policymap.go``, ``pkg/policy/types/auth.go``,
 ``pkg/policy/trafficdirection``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ctconsole.model.cilium.lists import go_json, protocol
-from ctconsole.model.ct.layout import Layout, since
+from ctconsole.model.ct.layout import IpProtocol, Layout, since
 from ctconsole.model.records.policy_counters import NOT_COUNTED
 from ctconsole.model.records.structs import POLICY_STATIC_PREFIX
 from ctconsole.model.text.tabwriter import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from ctconsole.model.records.table import RecordTable
+
+    Row: TypeAlias = tuple[str, ...]
 
 _EMPTY: Final = "Policy stats empty. Perhaps the policy enforcement is disabled?\n"
 _DIRECTIONS: Final = {0: "Ingress", 1: "Egress"}
 _AUTH_TYPES: Final = {0: "disabled", 1: "spire", 2: "test-always-fail"}
 _EXPLICIT_AUTH: Final = 0x80
 _PROTOCOL_BITS, _FULL_BITS = 8, 24
+_WITH_TYPES: Final = (IpProtocol.ICMP, IpProtocol.ICMPV6)
+"""Protocols whose port is a type, which may be 0."""
+
+_PREFIX_SHIFT: Final = 3
+"""Where the length of the prefix begins in the flags since 1.16.4."""
+
 _KEY_1_9: Final = (
     ("Identity", "sec_label"),
     ("DestPort", "dport"),
@@ -43,19 +52,41 @@ _KEY_LPM: Final = (
 )
 
 
-def policy_text(table: RecordTable, layout: Layout) -> str:
-    """One endpoint's map; packets and bytes are ``-`` where they are not counted."""
+_ANY_IDENTITY: Final = "reserved:unknown"
+
+NO_MAPS: Final = "no maps found\n"
+"""What the tool prints where there is no policy map (`says_no_maps`)."""
+
+
+def says_no_maps(layout: Layout) -> bool:
+    """Whether the tool says so; it does from 1.12 on, and in the last patches of 1.10 and 1.11."""
+    return since(layout, Layout.V1_12)
+
+
+def policy_text(
+    table: RecordTable, layout: Layout, labels: Mapping[int, Sequence[str]] | None = None
+) -> str:
+    """One endpoint's map; packets and bytes are ``-`` where they are not counted.
+
+    Args:
+        table: the map.
+        layout: the release.
+        labels: what is known of identities; None prints numbers, as ``--numeric`` does.
+    """
     if not since(layout, Layout.V1_14):
         heading = f"{_pin(table)}:\n\n"
     else:
         heading = f"Endpoint ID: {_endpoint(table)}\nPath: {_pin(table)}\n\n"
     rows = _sorted(table)
-    lines = [_titles(layout), *(_line(key, value, layout) for key, value in rows)]
+    lines = [_titles(layout, numeric=labels is None)]
+    for key, value in rows:
+        named = (labels or {}).get(int(key["sec_label"]), ())
+        lines += _labelled(_line(key, value, layout), named, layout)
     return heading + aligned(lines) + ("" if rows else _EMPTY) + "\n\n"
 
 
-def policies_json(tables: Iterable[RecordTable], layout: Layout) -> str:
-    """All endpoints' maps; 1.9 prints a document for each, under the heading of its text."""
+def policies_json(tables: Sequence[RecordTable], layout: Layout) -> str:
+    """All endpoints' maps; up to 1.13 a document for each, under the heading of its text."""
     if not since(layout, Layout.V1_14):
         return "".join(f"{_pin(one)}:\n\n{go_json(_entries(one, layout))}\n\n" for one in tables)
     return go_json(
@@ -90,8 +121,9 @@ def _sorted(table: RecordTable) -> list[tuple[Any, Any]]:
     )
 
 
-def _titles(layout: Layout) -> tuple[str, ...]:
-    first = ("POLICY", "DIRECTION", "IDENTITY", "PORT/PROTO", "PROXY PORT")
+def _titles(layout: Layout, *, numeric: bool) -> tuple[str, ...]:
+    identity = "IDENTITY" if numeric else "LABELS (source:key[=value])"
+    first = ("POLICY", "DIRECTION", identity, "PORT/PROTO", "PROXY PORT")
     if not since(layout, Layout.V1_14):
         return (*first, "BYTES", "PACKETS", "")
     titles = (*first, "AUTH TYPE", "BYTES", "PACKETS", "PREFIX")
@@ -107,13 +139,26 @@ def _line(key: Any, value: Any, layout: Layout) -> tuple[str, ...]:  # noqa: ANN
         str(value["proxy_port"]) if value["proxy_port"] else "NONE",
     )
     counters = tuple(_counter(value, name) for name in ("bytes", "packets"))
-    counted = tuple("-" if number == NOT_COUNTED else str(number) for number in counters)
+    uncounted = NOT_COUNTED if since(layout, Layout.V1_18) else None
+    counted = tuple("-" if number == uncounted else str(number) for number in counters)
     if not since(layout, Layout.V1_14):
         return (*first, *counted, "")
     bits = _prefix_bits(key, layout) if "prefixlen" in key.dtype.names else 0
     line = (*first, _auth_type(value, layout), *counted, str(bits))
     cookie = str(value["cookie"]) if "cookie" in value.dtype.names else "0"
     return (*line, cookie if since(layout, Layout.V1_19) else "")
+
+
+def _labelled(line: Row, labels: Sequence[str], layout: Layout) -> list[Row]:
+    """A line with labels in the place of the number, each after the first on a line of its own."""
+    if not labels:
+        return [line]
+    if since(layout, Layout.V1_18):
+        labels = ["ANY" if one == _ANY_IDENTITY else one for one in labels]
+    # Up to 1.13 the lines of the other labels have a cell more than there are columns.
+    cells = len(line) if since(layout, Layout.V1_14) else len(line) + 1
+    more = (("", "", one, *[""] * (cells - 3)) for one in labels[1:])
+    return [(*line[:2], labels[0], *line[3:]), *more]
 
 
 def _counter(value: Any, name: str) -> int:  # noqa: ANN401 - a numpy record
@@ -138,7 +183,8 @@ def _port(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
     """``PolicyKey.PortProtoString``; a partly given prefix is a range of ports."""
     port, proto = int(key["dport"]), protocol(int(key["protocol"]), layout)
     if "prefixlen" not in key.dtype.names:
-        return f"{port}/{proto}" if port else "ANY"
+        typed = key["protocol"] in _WITH_TYPES and since(layout, Layout.V1_11)
+        return f"{port}/{proto}" if port or typed else "ANY"
     bits = _prefix_bits(key, layout)
     if bits in {0, _PROTOCOL_BITS}:
         return proto
@@ -153,7 +199,7 @@ def _port(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
 
 
 def _entries(table: RecordTable, layout: Layout) -> list[dict[str, object]]:
-    return [{**_entry(value, layout), "Key": _key(key)} for key, value in _sorted(table)]
+    return [{**_entry(value, layout, table), "Key": _key(key)} for key, value in _sorted(table)]
 
 
 def _key(key: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record
@@ -161,16 +207,18 @@ def _key(key: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record
     return {name: _raw(key, field) for name, field in fields}
 
 
-def _entry(value: Any, layout: Layout) -> dict[str, int]:  # noqa: ANN401 - a numpy record
+def _entry(value: Any, layout: Layout, table: RecordTable) -> dict[str, int]:  # noqa: ANN401 - a numpy record
     """``PolicyEntry`` with its counters, under the names and in the order of that release."""
     flags, auth = int(value["flags"]), int(value["auth_type"])
     counters = {"Packets": _counter(value, "packets"), "Bytes": _counter(value, "bytes")}
     if not since(layout, Layout.V1_14):
-        head = {"ProxyPort": _raw(value, "proxy_port"), "Flags": flags, "Pad0": auth}
+        third = "AuthType" if since(layout, Layout.V1_13) else "Pad0"
+        head = {"ProxyPort": _raw(value, "proxy_port"), "Flags": flags, third: auth}
         return head | _padding(value) | counters
     head = {"ProxyPortNetwork": _raw(value, "proxy_port"), "Flags": flags}
     if not since(layout, Layout.V1_17):
-        return head | {"AuthType": auth} | _padding(value) | counters
+        pads = _one_pad(value) if _says_prefix(table, layout) else _padding(value)
+        return head | {"AuthType": auth} | pads | counters
     head["AuthRequirement"] = auth
     if "precedence" not in value.dtype.names:
         low, high = int(value["pad1"]) & 0xFF, int(value["pad1"]) >> 8
@@ -185,6 +233,15 @@ def _entry(value: Any, layout: Layout) -> dict[str, int]:  # noqa: ANN401 - a nu
     if "cookie" in value.dtype.names:
         head["Cookie"] = int(value["cookie"])
     return head | counters
+
+
+def _says_prefix(table: RecordTable, layout: Layout) -> bool:
+    """Whether 1.16 is one that keeps the prefix' length in the flags, as its later patches do."""
+    return since(layout, Layout.V1_16) and bool((table.values["flags"] >> _PREFIX_SHIFT).any())
+
+
+def _one_pad(value: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record
+    return {"Pad1": int(value["pad1"]) | int(value["pad2"]) << 16}
 
 
 def _padding(value: Any) -> dict[str, int]:  # noqa: ANN401 - a numpy record

@@ -2,7 +2,7 @@
 
 The tool prints entries in the random order of a Go map; here they come sorted.
 
-Sources: ``cilium/cmd/bpf_lb_list.go`` (1.9) and ``cilium-dbg/cmd/bpf_lb_list.go`` (1.15 to 1.19),
+Sources: ``cilium/cmd/bpf_lb_list.go`` (1.9) and ``cilium-dbg/cmd/bpf_lb_list.go`` (1.15 to 1.20),
 ``pkg/maps/lbmap`` and ``pkg/loadbalancer/maps/types.go``; strings that a running 1.18 agent showed
 for its maps.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ctconsole.errors import UsageError
 from ctconsole.model.cilium.lists import protocol
-from ctconsole.model.ct.layout import Layout, since
+from ctconsole.model.ct.layout import LAYOUTS, Layout, since
 from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.structs import IPCACHE_STATIC_PREFIX
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ctconsole.model.records.table import RecordTable
 
 _IPV6_BYTES: Final = 16
+_MAPPED_BITS: Final = 96
 
 
 class ServiceView(StrEnum):
@@ -55,9 +56,9 @@ _FIRST_WITH: Final = {
     ServiceView.FRONTENDS: Layout.V1_12,
     ServiceView.BACKENDS: Layout.V1_12,
     ServiceView.REVNAT: Layout.V1_9,
-    ServiceView.SOURCE_RANGES: Layout.V1_14,
+    ServiceView.SOURCE_RANGES: Layout.V1_13,
 }
-"""The first release that is known to have each view."""
+"""The first release that has each view."""
 
 
 def services_text(
@@ -89,7 +90,7 @@ def services(
 
     Args:
         tables: services and backends of both families in any order, or the maps of the view.
-        layout: 1.9 lists the slots of a service together, later ones each on its own.
+        layout: up to 1.14 they list the slots of a service together, later ones each on its own.
         view: None for the services with their backends.
 
     Raises:
@@ -117,7 +118,7 @@ def services(
 
 
 class _Backend(NamedTuple):
-    address: str
+    address: bytes
     port: int
     protocol: int
     cluster: int
@@ -126,7 +127,7 @@ class _Backend(NamedTuple):
 def _backends(tables: Iterable[RecordTable]) -> dict[int, _Backend]:
     return {
         int(key["id"]): _Backend(
-            address_text(bytes(value["address"])),
+            bytes(value["address"]),
             int(value["port"]),
             int(value["proto"]),
             int(value["cluster_id"]) if "cluster_id" in value.dtype.names else 0,
@@ -143,7 +144,7 @@ def _add_services(
     found: dict[str, list[str]],
 ) -> None:
     # Where a service is one block, the tool keeps its slots in the map's order.
-    slots = since(layout, Layout.V1_14)
+    slots = since(layout, Layout.V1_15)
     rows = sorted(
         zip(table.keys, table.values, strict=True),
         key=lambda row: (
@@ -160,16 +161,16 @@ def _add_services(
 
 def _service_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy record
     """``Service4Key.String``: protocols since 1.17, slots since 1.15."""
-    end = f"{_host(bytes(key['address']))}:{key['dport']}"
+    end = f"{_host(bytes(key['address']), layout)}:{key['dport']}"
     if since(layout, Layout.V1_17):
         end += f"/{protocol(int(key['proto']), layout)}"
     if key["scope"] == 1:
         end += "/i"
-    return f"{end} ({key['backend_slot']})" if since(layout, Layout.V1_14) else end
+    return f"{end} ({key['backend_slot']})" if since(layout, Layout.V1_15) else end
 
 
-def _host(raw: bytes) -> str:
-    text = address_text(raw)
+def _host(raw: bytes, layout: Layout) -> str:
+    text = address_text(raw, mapped=LAYOUTS[layout].mapped_ipv6)
     return f"[{text}]" if len(raw) == _IPV6_BYTES else text
 
 
@@ -190,8 +191,11 @@ def _service_entry(
     backend = backends.get(int(value["backend_id"]))
     if backend is None:
         return f"backend {value['backend_id']} not found"
-    cluster = f"@{backend.cluster}" if backend.cluster and since(layout, Layout.V1_18) else ""
-    host = f"[{backend.address}{cluster}]" if ipv6 else f"{backend.address}{cluster}"
+    # Since 1.18 with the address goes the cluster, and Go's netip prints it.
+    named = since(layout, Layout.V1_18)
+    host = address_text(backend.address, mapped=named)
+    host += f"@{backend.cluster}" if backend.cluster and named else ""
+    host = f"[{host}]" if ipv6 else host
     proto = f"/{protocol(backend.protocol, layout)}" if since(layout, Layout.V1_17) else ""
     return f"{host}:{backend.port}{proto} {ids}"
 
@@ -219,22 +223,29 @@ def _backend(key: Any, value: Any, layout: Layout) -> tuple[str, str]:  # noqa: 
 
     A zone has a name on the agent's command line only, so the tool shows none.
     """
-    host = address_text(bytes(value["address"]))
-    proto = protocol(int(value["proto"]), layout)
+    raw, proto = bytes(value["address"]), protocol(int(value["proto"]), layout)
     if "zone" not in value.dtype.names:
-        return str(key["id"]), f"{proto}://{_host(bytes(value['address']))}:{value['port']}"
+        return str(key["id"]), f"{proto}://{_host(raw, layout)}:{value['port']}"
+    host = address_text(raw, mapped=True)
     cluster = f"@{value['cluster_id']}" if value["cluster_id"] else ""
     zone = "[]" if value["zone"] and since(layout, Layout.V1_16) else ""
     return str(key["id"]), f"{proto}://{host}{cluster}{zone}"
 
 
-def _reverse_nat(key: Any, value: Any, _: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
-    return str(key["id"]), f"{_host(bytes(value['address']))}:{value['port']}"
+def _reverse_nat(key: Any, value: Any, layout: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    """Brackets stand where the address has a colon (``net.JoinHostPort``)."""
+    text = address_text(bytes(value["address"]), mapped=LAYOUTS[layout].mapped_ipv6)
+    host = f"[{text}]" if ":" in text else text
+    return str(key["id"]), f"{host}:{value['port']}"
 
 
-def _source_range(key: Any, _: Any, __: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
-    length = int(key["prefixlen"]) - IPCACHE_STATIC_PREFIX
-    return f"{address_text(bytes(key['address']))}/{length} ({key['rev_nat_id']})", ""
+def _source_range(key: Any, _: Any, layout: Layout) -> tuple[str, str]:  # noqa: ANN401 - numpy records
+    """Up to 1.19 an IPv4-mapped range is taken for one of IPv4 (Go's ``net.IPNet``)."""
+    raw, length = bytes(key["address"]), int(key["prefixlen"]) - IPCACHE_STATIC_PREFIX
+    text = address_text(raw, mapped=LAYOUTS[layout].mapped_ipv6)
+    if len(raw) == _IPV6_BYTES and ":" not in text:
+        length = max(length - _MAPPED_BITS, 0)
+    return f"{text}/{length} ({key['rev_nat_id']})", ""
 
 
 _RENDERERS: Final[Mapping[ServiceView, Callable[[Any, Any, Layout], tuple[str, str]]]] = {

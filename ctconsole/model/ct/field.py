@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.ct.called import Called
-    from ctconsole.model.ct.filters import Rule
+    from ctconsole.model.ct.filters import FilterRule
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.text.cells import Style
     from ctconsole.model.text.columns import TextColumn
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = npt.NDArray[Any]
     Cells: TypeAlias = list[tuple[str, list[TextColumn]]]
     Facts: TypeAlias = list[tuple[str, str]]
+
+
+class Called(Protocol):
+    """What things are called; empty for those without a name (see `model.names`)."""
+
+    def addresses(self, raw: npt.NDArray[np.uint8]) -> list[str]:
+        """Of each address, u1 of shape (n, 4) or (n, 16)."""
+        ...
+
+    def service(self, rev_nat: int) -> str:
+        """Of the service with this RevNAT index, in host order."""
+        ...
+
+    def identity(self, number: int) -> str:
+        """The labels of an identity."""
+        ...
 
 
 class Section(IntEnum):
@@ -113,7 +129,7 @@ class Field:
 
     name: str
     numbers: Callable[[CtTable], tuple[Numbers, ...]] | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FilterRule, ...] = ()
     cells: Callable[[CtTable, Style], Cells] | None = None
     in_table: InTable | None = None
     on_screen: OnScreen | None = None

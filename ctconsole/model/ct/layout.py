@@ -5,7 +5,7 @@ version is one more `LayoutSpec` in that table. The value has been 56 bytes sinc
 so its size does not tell the layout: an operator names it, or `guess_layout` looks at the entries.
 
 Sources: ``bpf/lib/common.h``, ``pkg/maps/ctmap/types.go`` and ``pkg/u8proto/u8proto.go`` of
-Cilium 1.9 and 1.18, and dumps of real maps of both.
+Cilium 1.9 to 1.20, and dumps of real maps of 1.9 and 1.18.
 """
 
 from __future__ import annotations
@@ -119,12 +119,14 @@ class Layout(StrEnum):
     V1_10 = "1.10"
     V1_11 = "1.11"
     V1_12 = "1.12"
+    V1_13 = "1.13"
     V1_14 = "1.14"
     V1_15 = "1.15"
     V1_16 = "1.16"
     V1_17 = "1.17"
     V1_18 = "1.18"
     V1_19 = "1.19"
+    V1_20 = "1.20"
 
 
 def since(layout: Layout, first: Layout) -> bool:
@@ -171,9 +173,11 @@ class LayoutSpec:
             (seen with 1.9.0-rc1).
         skips_missing_maps: whether a missing map is skipped with a message instead of ending
             the listing.
-        fills_short_values: whether the tool lists a map whose values are shorter than 56 bytes,
-            as if zeros followed; the others end the listing ("buffer too small").
-        bracketed_ipv6: whether the text puts IPv6 addresses in brackets.
+        any_value_size: whether the tool lists a map whose values are not of 56 bytes, as if zeros
+            followed short ones and without the end of long ones; the others end the listing
+            ("buffer too small").
+        mapped_ipv6: whether the lists print an IPv4 address inside an IPv6 one as
+            ``::ffff:10.0.0.1``; the others print ``10.0.0.1``.
         confirmed: whether the layout was held against what that version's own tool printed;
             False where only its sources were read, and a listing then says so.
     """
@@ -189,8 +193,8 @@ class LayoutSpec:
     service_direction: bool
     json_repeats_key: bool
     skips_missing_maps: bool
-    fills_short_values: bool = False
-    bracketed_ipv6: bool = False
+    any_value_size: bool = False
+    mapped_ipv6: bool = False
     confirmed: bool = True
 
     @property
@@ -284,7 +288,7 @@ _V1_9: Final = LayoutSpec(
     service_direction=False,
     json_repeats_key=True,
     skips_missing_maps=True,
-    fills_short_values=True,
+    any_value_size=True,
 )
 
 # 0x200 was auth_required once; the tools neither name it nor call it unknown.
@@ -300,7 +304,7 @@ _V1_15: Final = replace(
     service_direction=True,
     json_repeats_key=False,
     skips_missing_maps=False,
-    fills_short_values=False,
+    any_value_size=False,
     confirmed=False,
 )
 """1.9's fields with the names of 1.15 (``pkg/maps/ctmap/types.go``): ``SVC``, the flags FromL7LB
@@ -309,9 +313,18 @@ of 1.12 and FromTunnel of 1.14. 1.10 to 1.14 print the word ``service`` instead.
 _V1_14: Final = replace(_V1_15, layout=Layout.V1_14, service_direction=False)
 """1.15 but for the word ``service``, as 1.9 prints it."""
 
+_V1_13: Final = replace(
+    _V1_9,
+    layout=Layout.V1_13,
+    flag_names=(*_FLAGS_1_9, "FromL7LB", "AuthRequired"),
+    protocols=_PROTOCOLS_1_15,
+    confirmed=False,
+)
+"""1.9 with one more protocol and the two flags that 1.13 names; FromTunnel is unknown to it. The
+last release whose tool reads maps by itself: missing and short ones do not end its listing."""
+
 _V1_10, _V1_11, _V1_12 = (
-    replace(_V1_9, layout=layout, confirmed=layout is Layout.V1_12)
-    for layout in (Layout.V1_10, Layout.V1_11, Layout.V1_12)
+    replace(_V1_9, layout=layout) for layout in (Layout.V1_10, Layout.V1_11, Layout.V1_12)
 )
 """Conntrack's entries as in 1.9, byte for byte in the tool's text; other lists differ."""
 
@@ -409,19 +422,27 @@ _V1_19: Final = replace(
     text=_merged_text(_BACKEND, TextField("NatPort=", "nat_port")),
     json=_merged_json((("Union0", "union0"),), ("NatPort", "nat_port")),
     protocols=MappingProxyType({**_PROTOCOLS_1_15, 2: "IGMP", 112: "VRRP"}),
-    bracketed_ipv6=True,
     confirmed=False,
 )
-"""1.19 and later, seen in excerpts of ``pkg/maps/ctmap/types.go`` only: the first 16 bytes are
-the address that DSR replies leave with, or the backend; its port follows at offset 40. Cilium's
-pull request 39872 gave IGMP and VRRP their names."""
+"""1.19: the first 16 bytes are the address that DSR replies leave with, or the backend; its port
+follows at offset 40. Cilium's pull request 39872 gave IGMP and VRRP their names."""
+
+_V1_20: Final = replace(
+    _V1_19,
+    layout=Layout.V1_20,
+    protocols=MappingProxyType(
+        {**_V1_19.protocols, 4: "IPIP", 41: "IPv6", 47: "GRE", 50: "ESP", 51: "AH"}
+    ),
+    mapped_ipv6=True,
+)
+"""1.19's entries; the tool names more protocols. 1.21 will put IPv6 addresses in brackets."""
 
 LAYOUTS: Final[Mapping[Layout, LayoutSpec]] = MappingProxyType(
     {
         spec.layout: spec
         for spec in (
-            *(_V1_9, _V1_10, _V1_11, _V1_12, _V1_14),
-            *(_V1_15, _V1_16, _V1_17, _V1_18, _V1_19),
+            *(_V1_9, _V1_10, _V1_11, _V1_12, _V1_13, _V1_14),
+            *(_V1_15, _V1_16, _V1_17, _V1_18, _V1_19, _V1_20),
         )
     }
 )

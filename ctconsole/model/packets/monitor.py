@@ -128,7 +128,7 @@ _ENCRYPTED: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
-class PacketColumns:
+class Columns:
     """A read's records in three tables; ``*_rows`` say which sample each row is.
 
     Attributes:
@@ -146,13 +146,13 @@ class PacketColumns:
     others: int
 
 
-def columns(samples: Samples) -> PacketColumns:
+def columns(samples: Samples) -> Columns:
     """Decode a read of ``cilium_events``."""
     types = samples.heads(1)[:, 0]
     drop_rows = np.flatnonzero((types == Notify.DROP) & (samples.sizes >= DROP.itemsize))
     trace_rows = np.flatnonzero((types == Notify.TRACE) & (samples.sizes >= TRACE.itemsize))
     heads = samples.heads(TRACE.itemsize)
-    return PacketColumns(
+    return Columns(
         drops=_records(heads[drop_rows, : DROP.itemsize], DROP),
         drop_rows=drop_rows,
         traces=_records(heads[trace_rows], TRACE),

@@ -1,10 +1,10 @@
 """Names of the reasons in ``cilium_metrics`` and of the files drops are counted in.
 
 A number keeps its meaning from release to release; some got another wording, and the source files
-got other numbers in 1.18. Without a release the newest names count.
+got other numbers in 1.18 and 1.19. Without a release the newest names of reasons count.
 
-Sources: ``pkg/monitor/api/drop.go`` and ``pkg/monitor/api/files.go`` of Cilium: of 2020 (with the
-reasons of 1.9), of 1.15, of 1.17 to 1.19, and ``bpf/lib/drop_reasons.h``.
+Sources: ``pkg/monitor/api/drop.go`` and ``pkg/monitor/api/files.go`` of 1.9 to 1.20, each release's
+last patch, and ``bpf/lib/drop_reasons.h``.
 """
 
 from __future__ import annotations
@@ -114,23 +114,36 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 
-_WORDED_BEFORE_1_15: Final[Mapping[int, str]] = MappingProxyType(
-    {136: "CT: Missing TCP ACK flag", 161: "Failed to insert into proxymap"}
-)
-_FIRST: Final[Mapping[int, Layout]] = MappingProxyType(
+_FORMER_WORDS: Final[Mapping[int, tuple[Layout, str]]] = MappingProxyType(
     {
-        11: Layout.V1_12,
-        **dict.fromkeys(range(12, 15), Layout.V1_18),
-        15: Layout.V1_19,
-        **dict.fromkeys((182, 183, 184, 197), Layout.V1_12),
-        **dict.fromkeys((*range(185, 197), *range(198, 204)), Layout.V1_15),
-        204: Layout.V1_16,
-        205: Layout.V1_18,
-        206: Layout.V1_19,
-        207: Layout.V1_19,
+        136: (Layout.V1_10, "CT: Missing TCP ACK flag"),
+        161: (Layout.V1_12, "Failed to insert into proxymap"),
     }
 )
-"""The releases that brought reasons; the others are as old as 1.9."""
+"""Other wordings, and the releases that did away with them."""
+_FIRST: Final[Mapping[int, Layout]] = MappingProxyType(
+    {
+        11: Layout.V1_10,
+        **dict.fromkeys((12, 13, 14), Layout.V1_18),
+        15: Layout.V1_19,
+        182: Layout.V1_11,
+        **dict.fromkeys((183, 184, 197), Layout.V1_12),
+        **dict.fromkeys((*range(185, 190), 194, 196), Layout.V1_13),
+        **dict.fromkeys(range(190, 194), Layout.V1_14),
+        **dict.fromkeys((195, *range(198, 204)), Layout.V1_15),
+        204: Layout.V1_16,
+        205: Layout.V1_18,
+        206: Layout.V1_20,
+    }
+)
+"""The releases that brought reasons; the others are as old as 1.9. Some are told by the last
+patches of a release before, too: 12 and 13 by 1.17.4, 197 by 1.11.20."""
+
+_UNRELEASED: Final = frozenset({207})
+"""Reasons of what will be 1.21."""
+
+_NETWORK: Final = 6
+"""A program that 1.20 did away with."""
 
 _PROGRAMS: Final = {
     1: "bpf_host.c",
@@ -138,7 +151,7 @@ _PROGRAMS: Final = {
     3: "bpf_overlay.c",
     4: "bpf_xdp.c",
     5: "bpf_sock.c",
-    6: "bpf_network.c",
+    _NETWORK: "bpf_network.c",
     7: "bpf_wireguard.c",
 }
 _FIRST_HEADER: Final = 101
@@ -148,14 +161,26 @@ def _headers(names: str) -> dict[int, str]:
     return {_FIRST_HEADER + index: f"{name}.h" for index, name in enumerate(names.split())}
 
 
-_HEADERS_1_16: Final = _headers(
-    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack l3 trace encap encrypt"
+_OF_1_16: Final = "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack l3 trace encap encrypt"
+_HEADERS: Final = (
+    (
+        Layout.V1_19,
+        _headers(
+            "drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap "
+            "host_firewall nodeport_egress ipv6 classifiers"
+        ),
+    ),
+    (
+        Layout.V1_18,
+        _headers(
+            "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap "
+            "encrypt host_firewall nodeport_egress ipv6 classifiers"
+        ),
+    ),
+    (Layout.V1_17, _headers(f"{_OF_1_16} host_firewall nodeport_egress")),
+    (Layout.V1_9, _headers(_OF_1_16)),
 )
-_HEADERS_1_17: Final = _HEADERS_1_16 | {114: "host_firewall.h", 115: "nodeport_egress.h"}
-_HEADERS_1_18: Final = _headers(
-    "arp drop srv6 icmp6 nodeport lb mcast ipv4 conntrack local_delivery trace encap encrypt "
-    "host_firewall nodeport_egress ipv6 classifiers"
-)
+"""The header files of each release, the newest first; there are none in the keys before 1.16."""
 
 
 def reason_name(code: int, layout: Layout | None = None) -> str:
@@ -168,18 +193,19 @@ def reason_name(code: int, layout: Layout | None = None) -> str:
     """
     if layout is None:
         return REASONS.get(code, str(code))
-    old = not since(layout, Layout.V1_12)
-    if since(layout, _FIRST.get(code, Layout.V1_9)) and code in REASONS:
-        return _WORDED_BEFORE_1_15.get(code, REASONS[code]) if old else REASONS[code]
-    return str(code) if old else f"{code}, 0"
+    known = code in REASONS and code not in _UNRELEASED
+    if known and since(layout, _FIRST.get(code, Layout.V1_9)):
+        until, words = _FORMER_WORDS.get(code, (Layout.V1_9, ""))
+        return REASONS[code] if since(layout, until) else words
+    return f"{code}, 0" if since(layout, Layout.V1_12) else str(code)
 
 
 def file_name(code: int, layout: Layout = Layout.V1_18) -> str:
     """The source file's name; ``unknown(N)`` as the tool says where it has none."""
-    headers = _HEADERS_1_17 if since(layout, Layout.V1_17) else _HEADERS_1_16
-    if since(layout, Layout.V1_18):
-        headers = _HEADERS_1_18
-    return (_PROGRAMS | headers).get(code, f"unknown({code})")
+    files = _PROGRAMS | next(of for first, of in _HEADERS if since(layout, first))
+    if code == _NETWORK and since(layout, Layout.V1_20):
+        return f"unknown({code})"
+    return files.get(code, f"unknown({code})")
 
 
 def direction_name(code: int) -> str:

@@ -86,22 +86,34 @@ def shape_of(body: str) -> Shape | None:
     return next((shape for shape in SHAPES if shape.labels == labels), None)
 
 
+_NAMED_BY_1_20: Final = {
+    name.encode()
+    for number, name in LAYOUTS[Layout.V1_20].protocols.items()
+    if number not in LAYOUTS[Layout.V1_19].protocols
+}
+
+
 @dataclass
 class Apart:
-    """What tells releases apart that print the same fields of the same bytes: 1.9 to 1.15.
+    """What tells releases apart that print the same fields of the same bytes.
 
-    1.12 and 1.14 brought flags, and 1.15 the direction of service entries.
+    Among 1.9 to 1.15, 1.13 named two flags, of which 1.14 took one back and named another; 1.15
+    brought the direction of service entries. 1.20 names protocols that are numbers to 1.19.
     """
 
     inverted: bool = False
     service: bool = False
     later: bool = False
+    asked_to_authenticate: bool = False
+    newest: bool = False
 
     def see(self, text: str, fields: Fields) -> None:
         """Take an entry."""
         self.inverted |= fields[1] == "SVC"
         self.service |= bool(fields[7])
         self.later |= "FromL7LB" in text or "FromTunnel" in text
+        self.asked_to_authenticate |= "AuthRequired" in text
+        self.newest |= fields[0].encode() in _NAMED_BY_1_20
 
     def see_all(
         self, text: bytes, direction: npt.NDArray[np.bytes_], service: npt.NDArray[np.bool_]
@@ -110,10 +122,19 @@ class Apart:
         self.inverted |= bool((direction == b"SVC").any())
         self.service |= bool(service.any())
         self.later |= b"FromL7LB" in text or b"FromTunnel" in text
+        self.asked_to_authenticate |= b"AuthRequired" in text
+        # Only texts since 1.19 are looked through for that; they are known at their first line.
+        if b"NatPort=" in text:
+            self.newest |= any(name + b" OUT " in text for name in _NAMED_BY_1_20)
 
-    @property
-    def layout(self) -> Layout:
-        """The oldest that prints all of them."""
+    def of(self, layout: Layout) -> Layout:
+        """The oldest that prints all of them, of those with the fields of a layout."""
+        if layout is Layout.V1_19:
+            return Layout.V1_20 if self.newest else layout
+        if layout is not Layout.V1_9:
+            return layout
+        if self.asked_to_authenticate:
+            return Layout.V1_13
         if self.inverted or (self.later and not self.service):
             return Layout.V1_15
         return Layout.V1_14 if self.later else Layout.V1_9

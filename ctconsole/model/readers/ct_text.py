@@ -181,7 +181,7 @@ class _Reader:
         self._cutter.skip(block, count)
         self._count += count
         whose = self._named.one(self._whose)
-        if self._shape.layout is Layout.V1_9:
+        if self._shape.layout in {Layout.V1_9, Layout.V1_19}:
             self._apart.setdefault(whose, Apart()).see_all(
                 block, columns.direction, columns.service
             )
@@ -233,7 +233,7 @@ class _Reader:
         fields = found.groups(default="")
         family = 6 if ":" in found[3] else 4
         whose = self._named.one(whose or self._whose)
-        if self._shape.layout is Layout.V1_9:
+        if self._shape.layout in {Layout.V1_9, Layout.V1_19}:
             self._apart.setdefault(whose, Apart()).see(found[0], fields)
         place = whose, self._shape, found[1] == "TCP", family == 6  # noqa: PLR2004 - IPv6
         self._waiting.setdefault(place, []).append(_Entry(line, fields))
@@ -346,7 +346,7 @@ class _Reader:
         alone = next(iter(whose - {NOBODY})) if len(whose - {NOBODY}) == 1 else NOBODY
         merged: _Parts = {}
         for (one, layout), maps in self._parts.items():
-            told = self._apart[one].layout if layout is Layout.V1_9 else layout
+            told = self._apart.get(one, Apart()).of(layout)
             into = merged.setdefault((one or alone, told), {})
             for name, (keys, values) in maps.items():
                 before = into.setdefault(name, ([], []))

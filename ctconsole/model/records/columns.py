@@ -69,7 +69,7 @@ def columns(table: RecordTable, cell: ListColumn, style: Style) -> list[TextColu
         case Form.NUMBER:
             return decimal(native(field))
         case _:
-            return [_words(cell.form, style).column(field)]
+            return [_words(cell.form, style, table.release).column(field)]
 
 
 def native(column: Records) -> Records:
@@ -147,8 +147,8 @@ def _service_flags(table: RecordTable, style: Style) -> list[TextColumn]:
 
 
 @cache
-def _words(form: Form, style: Style) -> TokenTable:
-    """Words chosen by one byte."""
+def _words(form: Form, style: Style, release: Layout | None) -> TokenTable:
+    """Words chosen by one byte, some of them by that release's names."""
     if form is Form.PROTOCOL:
         return protocols(style)
     name: Callable[[int], str] = {
@@ -156,7 +156,7 @@ def _words(form: Form, style: Style) -> TokenTable:
         Form.TRAFFIC: lambda code: "egress" if code & 1 else "ingress",
         Form.REASON: reason_name,
         Form.METRIC_DIRECTION: lambda code: direction_name(code & 3).lower(),
-        Form.FILE: file_name,
+        Form.FILE: lambda code: file_name(code, release or Layout.V1_18),
         Form.DENY: lambda code: "deny" if code & 1 else "allow",
     }[form]
 

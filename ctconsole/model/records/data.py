@@ -57,7 +57,7 @@ def _families() -> tuple[RecordSpec, ...]:
             ),
             RecordSpec(
                 RecordKind.BACKEND,
-                Layout.V1_15,
+                Layout.V1_13,
                 lb + "backends_v3",
                 structs.id_key("<u4"),
                 structs.backend(address, address + 8),
@@ -126,7 +126,7 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
     ),
     RecordSpec(
         RecordKind.POLICY,
-        Layout.V1_15,
+        Layout.V1_14,
         r"cilium_policy_\d{5,}",
         structs.POLICY_KEY_LPM,
         structs.POLICY_COUNTED,
@@ -189,12 +189,32 @@ RECORDS: Final[tuple[RecordSpec, ...]] = (
     ),
     RecordSpec(
         RecordKind.IPCACHE,
-        Layout.V1_12,
+        Layout.V1_13,
         "cilium_ipcache",
         structs.IPCACHE_KEY,
         structs.REMOTE_1_15,
         (*cells.IPCACHE_CELLS, cells.FLAGS_CELL),
-        "remote_endpoint_info; pkg/maps/ipcache",
+        "remote_endpoint_info; pkg/maps/ipcache; 1.11.14 and 1.12.10 have it, 1.11.12 and 1.12.6 "
+        "have not",
+        course=(Layout.V1_11, Layout.V1_12),
+    ),
+    RecordSpec(
+        RecordKind.IPCACHE,
+        Layout.V1_14,
+        "cilium_ipcache",
+        structs.IPCACHE_KEY_1_14,
+        structs.REMOTE_1_15,
+        (*cells.IPCACHE_CELLS, cells.FLAGS_CELL),
+        "ipcache_key of 1.14; pkg/maps/ipcache",
+    ),
+    RecordSpec(
+        RecordKind.IPCACHE,
+        Layout.V1_15,
+        "cilium_ipcache",
+        structs.IPCACHE_KEY,
+        structs.REMOTE_1_15,
+        (*cells.IPCACHE_CELLS, cells.FLAGS_CELL),
+        "ipcache_key, remote_endpoint_info; pkg/maps/ipcache",
     ),
     RecordSpec(
         RecordKind.IPCACHE,

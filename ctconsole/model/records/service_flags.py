@@ -47,11 +47,11 @@ def flag_texts(flags: int, layout: Layout) -> tuple[str, ...]:
 
     Args:
         flags: ``flags`` with ``flags2`` in the high byte.
-        layout: 1.9 knows no flags from 0x200 on and says nothing of them, 1.15 and 1.16 none
-            from 0x4000 on.
+        layout: up to 1.11 they know no flags from 0x200 on and say nothing of them, 1.12 none
+            from 0x800 on, 1.13 to 1.16 none from 0x4000 on.
     """
     kind = next((name for bit, name in _TYPES if flags & bit), "ClusterIP")
-    later, newest = since(layout, Layout.V1_15), since(layout, Layout.V1_17)
+    later, newest = since(layout, Layout.V1_13), since(layout, Layout.V1_17)
     loopback = (
         "delegate-if-local" if since(layout, Layout.V1_18) and kind != "HostPort" else "loopback"
     )

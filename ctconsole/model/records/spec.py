@@ -74,6 +74,8 @@ class RecordSpec:
         cells: columns of our own lists; a field is looked up in the key first.
         source: where the layout was read.
         per_cpu: whether there is a value for each possible CPU.
+        course: earlier releases that got it in the course of their patches, so that the entries
+            have to tell there.
     """
 
     kind: RecordKind
@@ -84,3 +86,4 @@ class RecordSpec:
     cells: tuple[ListColumn, ...]
     source: str
     per_cpu: bool = False
+    course: tuple[Layout, ...] = ()

@@ -37,8 +37,8 @@ def _bytes(count: int) -> tuple[str, tuple[int]]:
 def nat_entry(address: int) -> np.dtype[np.void]:
     """``struct ipv4_nat_entry`` and ``ipv6_nat_entry`` (``bpf/lib/nat.h``).
 
-    ``created`` is nanoseconds of CLOCK_MONOTONIC in 1.9 and the agent's clock (seconds, or
-    jiffies / 256) later. ``needs_ct`` was called ``host_local`` in 1.9.
+    ``created`` is the agent's clock (seconds, or jiffies / 256), though the tools up to 1.14 take
+    it for nanoseconds of CLOCK_MONOTONIC. ``needs_ct`` was called ``host_local`` up to 1.12.
     """
     return _struct(
         {4: 40, 16: 56}[address],
@@ -180,6 +180,13 @@ IPCACHE_KEY: Final = _struct(
     family=("u1", 7),
     address=(_bytes(16), 8),
 )
+IPCACHE_KEY_1_14: Final = _struct(
+    24,
+    prefixlen=("<u4", 0),
+    cluster_id=("u1", 6),
+    family=("u1", 7),
+    address=(_bytes(16), 8),
+)
 REMOTE_1_9: Final = _struct(12, sec_label=("<u4", 0), tunnel_endpoint=(_bytes(4), 4), key=("u1", 8))
 REMOTE_1_15: Final = _struct(
     12,
@@ -209,12 +216,14 @@ ENDPOINT_INFO: Final = _struct(
     unused=("<u2", 4),
     lxc_id=("<u2", 6),
     flags=("<u4", 8),
+    rt_info=("<u4", 12),
     mac=(_bytes(6), 16),
     node_mac=(_bytes(6), 24),
     sec_id=("<u4", 32),
     parent_ifindex=("<u4", 36),
 )
-"""``struct endpoint_info``; ``sec_id`` since 1.13 and ``parent_ifindex`` since 1.17, 0 before."""
+"""``struct endpoint_info``; ``sec_id`` since 1.14, ``parent_ifindex`` since 1.17 and ``rt_info``
+since 1.20, 0 before."""
 
 ENDPOINT_F_HOST: Final = 1
 """``flags`` of the addresses of the node itself."""

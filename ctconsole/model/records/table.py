@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
-from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.layout import since
 from ctconsole.model.ct.table import UNWALKED, Walk
 from ctconsole.model.records.data import RECORDS
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.ct.layout import Layout
     from ctconsole.model.records.spec import RecordKind, RecordSpec
     from ctconsole.model.spec import MapInfo
 
@@ -44,6 +45,8 @@ class RecordTable:
         walk: how the reading went.
         jiffies: jiffies / 256 at the sample, where the node's agent counts these; else 0.
         hertz: jiffies in a second, where they are counted; else 0.
+        release: whose words are used for numbers that got other names; None for the newest words
+            of reasons, and 1.18's source files.
     """
 
     info: MapInfo
@@ -54,6 +57,7 @@ class RecordTable:
     walk: Walk = UNWALKED
     jiffies: int = 0
     hertz: int = 0
+    release: Layout | None = None
 
     @classmethod
     def from_raw(
@@ -169,16 +173,22 @@ def choose(
         found: at least one, oldest first.
         keys: u1 of shape (n, key size).
         values: u1 of shape (n, value size).
-        layout: the node's, None where it is not known. Then bytes that only the newer
-            generation uses decide: if any is not zero, it is the newer one.
+        layout: the node's, None where it is not known. Then, and where a generation came in the
+            course of that release, bytes that only the newer one uses decide: if any is not
+            zero, it is the newer one.
     """
     if len(found) == 1:
         return found[0]
     if layout is not None:
-        order = list(Layout)
-        fitting = [spec for spec in found if order.index(spec.since) <= order.index(layout)]
-        return fitting[-1] if fitting else found[0]
-    old, new = found[0], found[-1]
+        fitting = [spec for spec in found if since(layout, spec.since)]
+        told = fitting[-1] if fitting else found[0]
+        later = next((spec for spec in found if layout in spec.course), None)
+        return _by_bytes(told, later, keys, values) if later else told
+    return _by_bytes(found[0], found[-1], keys, values)
+
+
+def _by_bytes(old: RecordSpec, new: RecordSpec, keys: Records, values: Records) -> RecordSpec:
+    """The newer of two where a byte that only it uses is not zero, else the older."""
     for raw, before, after in ((keys, old.key, new.key), (values, old.value, new.value)):
         fresh = sorted(_used(after) - _used(before))
         if fresh and raw[:, fresh].any():

@@ -1,7 +1,8 @@
 """IP addresses as text, whole columns at once, as Go's ``net.IP.String`` writes them.
 
 That is RFC 5952 (the longest run of two or more zero groups becomes ``::``, the leftmost of
-equals), but an IPv4-mapped IPv6 address is written as the dotted IPv4 address.
+equals), but an IPv4-mapped IPv6 address is written as the dotted IPv4 address, or with ``::ffff:``
+in front of it as Go's ``net/netip`` writes it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.text.columns import TextColumn, TokenTable
+from ctconsole.model.text.columns import TextColumn, TokenTable, literal
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,9 +25,32 @@ _SKIP, _FIRST, _NEXT, _GAP = range(4)
 _GAP_TOKEN: Final = int.from_bytes(b"::", "little")
 
 
-def address(raw: Bytes) -> list[TextColumn]:
-    """Columns for addresses, u1 of shape (n, 4) or (n, 16) in network order."""
-    return _dotted(raw) if raw.shape[1] == 4 else _grouped(raw)  # noqa: PLR2004 - bytes of an IPv4 address
+def address(raw: Bytes, *, mapped: bool = False) -> list[TextColumn]:
+    """Columns for addresses.
+
+    Args:
+        raw: u1 of shape (n, 4) or (n, 16) in network order.
+        mapped: write an IPv4-mapped address with ``::ffff:``.
+    """
+    if raw.shape[1] == 4:  # noqa: PLR2004 - bytes of an IPv4 address
+        return _dotted(raw)
+    return [*mapped_prefix(raw), *_grouped(raw)] if mapped else _grouped(raw)
+
+
+def mapped_prefix(raw: Bytes, among: npt.NDArray[np.bool_] | None = None) -> list[TextColumn]:
+    """``::ffff:`` where an IPv6 address holds an IPv4 one; no column where none does.
+
+    Args:
+        raw: u1 of shape (n, 16).
+        among: the rows that are looked at; None for all.
+    """
+    shown = (raw[:, :10] == 0).all(axis=1) & (raw[:, 10:12] == 0xFF).all(axis=1)  # noqa: PLR2004 - of the address
+    if among is not None:
+        shown &= among
+    if not shown.any():
+        return []
+    part = literal(b"::ffff:")
+    return [TextColumn(part.tokens, part.lengths * shown)]
 
 
 def _dotted(raw: Bytes) -> list[TextColumn]:
@@ -134,14 +158,16 @@ def _with_mapped(
     return TextColumn(np.ascontiguousarray(word).view("V8"), length)
 
 
-def address_text(raw: bytes) -> str:
-    """One address of 4 or 16 bytes as text, for the rows a screen shows."""
+def address_text(raw: bytes, *, mapped: bool = False) -> str:
+    """One address of 4 or 16 bytes as text; ``mapped`` as in `address`."""
     import ipaddress
 
     if len(raw) == 4:  # noqa: PLR2004 - bytes of an IPv4 address
         return str(ipaddress.IPv4Address(raw))
     found = ipaddress.IPv6Address(raw)
-    return str(found.ipv4_mapped or found)
+    if found.ipv4_mapped is None:
+        return str(found)
+    return f"::ffff:{found.ipv4_mapped}" if mapped else str(found.ipv4_mapped)
 
 
 def end_text(raw: bytes, port: int) -> str:

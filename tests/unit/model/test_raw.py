@@ -62,7 +62,7 @@ def test_another_map_s_records_count_seconds_and_know_the_jiffies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sizes", "is_conntrack", "is_short"),
+    ("name", "sizes", "is_conntrack", "is_missized"),
     [
         ("cilium_ct4_global", (14, 56), True, False),
         ("cilium_per_cluster_ct_tcp4_00001", (14, 56), True, False),
@@ -73,11 +73,11 @@ def test_another_map_s_records_count_seconds_and_know_the_jiffies() -> None:
     ],
 )
 def test_conntrack_maps_are_known_by_sizes_and_by_not_being_another(
-    name: str, sizes: tuple[int, int], *, is_conntrack: bool, is_short: bool
+    name: str, sizes: tuple[int, int], *, is_conntrack: bool, is_missized: bool
 ) -> None:
     info = replace(INFO, pin=PurePath(name), key_size=sizes[0], value_size=sizes[1])
     one = replace(NEW, info=info)
-    assert (one.is_conntrack, one.is_short) == (is_conntrack, is_short)
+    assert (one.is_conntrack, one.is_missized) == (is_conntrack, is_missized)
 
 
 def test_only_maps_out_of_files_tell_nodes_apart() -> None:
@@ -86,7 +86,7 @@ def test_only_maps_out_of_files_tell_nodes_apart() -> None:
 
 def test_short_values_are_filled_with_zeros() -> None:
     short = replace(NEW, info=replace(INFO, value_size=48), values=NEW.values[:, :48])
-    filled = short.filled().values
+    filled = short.fitted().values
     assert (filled[:, :48] == NEW.values[:, :48]).all()
     assert filled.shape == (2, 56)
     assert not filled[:, 48:].any()

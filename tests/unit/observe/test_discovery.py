@@ -51,13 +51,33 @@ def flags(node: Path) -> tuple[str, ...]:
     [
         ("1.9.5", "1.9"),
         ("1.12.0", "1.12"),
-        ("1.13.7", "1.14"),
+        ("1.13.7", "1.13"),
+        ("1.14.4", "1.14"),
+        ("1.20.1", "1.20"),
+        ("1.21.0-dev", "1.20"),
         ("1.18.0-dev", "1.18"),
         ("v1.18.4", "1.18"),
     ],
 )
 def test_a_release_writes_the_newest_layout_that_is_not_newer(version: str, layout: str) -> None:
     assert discovery.layout_of(version) is Layout(layout)
+
+
+@pytest.mark.parametrize(
+    ("version", "doubt"),
+    [
+        ("1.20.1", ""),
+        ("1.21.0", "that release was never looked at, and 1.20 is the nearest"),
+        ("1.19.0-dev", "a snapshot from before 1.19"),
+        ("1.20.0-rc.1", ""),
+    ],
+)
+def test_a_release_without_a_layout_of_its_own_is_doubted(version: str, doubt: str) -> None:
+    layout = discovery.layout_of(version)
+    assert layout is not None
+    told = discovery.doubt_of(version, layout)
+    assert doubt in told
+    assert bool(told) == bool(doubt)
 
 
 def test_what_is_too_old_or_no_version_has_no_layout() -> None:

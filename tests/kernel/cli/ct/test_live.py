@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from ctconsole.kernel import mapwrite, pins
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def pin_captures(gate: Gate, root: Path, folder: str, *, value_size: int = 56) -> dict[str, int]:
-    """Create the maps of a capture, with values cut to a size; returns their ids by name."""
+    """Create the maps of a capture, with values of a size; returns their ids by name."""
     found = {}
     for path in dump_files(folder):
         read = dump(path)
@@ -32,7 +33,10 @@ def pin_captures(gate: Gate, root: Path, folder: str, *, value_size: int = 56) -
         with mapwrite.create(gate, spec) as live:
             pins.pin(gate, live, root / GLOBALS / read.map_name)
             if len(read.keys):
-                mapwrite.update_batch(gate, live, read.keys, read.values[:, :value_size].copy())
+                values = np.zeros((len(read.keys), value_size), np.uint8)
+                kept = min(value_size, read.values.shape[1])
+                values[:, :kept] = read.values[:, :kept]
+                mapwrite.update_batch(gate, live, read.keys, values)
             found[read.map_name] = live.info.id
     return found
 
@@ -133,10 +137,44 @@ def test_json_as_cilium_is_all_or_nothing(gate: Gate, bpffs: Path) -> None:
     assert b"cilium_ct_any6_global" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("layout", "ipv6", "code"),
+    [
+        ("1.10", False, 0),
+        ("1.13", True, 0),
+        ("1.14", True, 1),
+        ("1.14", False, 0),
+        ("1.20", True, 1),
+    ],
+)
+def test_the_tables_of_ipv6_may_be_missing_where_it_is_off(
+    gate: Gate, bpffs: Path, layout: str, *, ipv6: bool, code: int
+) -> None:
+    others = ["cilium_snat_v6_external"] if ipv6 else []
+    for name in ("cilium_ct4_global", "cilium_ct_any4_global", *others):
+        with mapwrite.create(gate, MapSpec(name[:15], MapType.HASH, 14, 56, 4)) as live:
+            pins.pin(gate, live, bpffs / GLOBALS / name)
+    done = ct_list("--bpf-root", str(bpffs), "-o", "cilium", "--layout", layout)
+    assert (done.returncode, done.stdout) == (code, b"\n\n")
+    told = ipv6 or layout == "1.10"
+    assert (b"cilium_ct6_global" in done.stderr) == told
+
+
 def test_a_node_without_ipv6_is_no_error(gate: Gate, bpffs: Path) -> None:
     pin_captures(gate, bpffs, "real-1.18-a")
     done = ct_list("--bpf-root", str(bpffs), "-o", "cilium", "--layout", "1.18")
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_values_of_64_bytes_are_cut_up_to_1_13(gate: Gate, bpffs: Path) -> None:
+    pin_captures(gate, bpffs, "handmade-1.9", value_size=64)
+    arguments = ("--bpf-root", str(bpffs), "-o", "cilium", "--layout")
+    old, new = ct_list(*arguments, "1.9"), ct_list(*arguments, "1.14")
+    wanted = printed("handmade-1.9", "ct-list.txt")
+    assert old.returncode == 0
+    assert sorted(old.stdout.split(b"\n")) == sorted(wanted.split(b"\n"))
+    assert b"the rest is left out" in old.stderr
+    assert (new.returncode, new.stdout) == (1, b"")
 
 
 def test_no_maps_at_all(bpffs: Path) -> None:

@@ -31,6 +31,7 @@ def node(gate: Gate, bpffs: Path) -> Path:
     """A 1.9 node's maps with an entry or two each."""
     nat = {"saddr": "10.0.0.10", "sport": 43210, "daddr": "10.1.1.1", "dport": 80, "nexthdr": 6}
     pin(gate, bpffs, "cilium_snat_v4_external", nat | {"to_addr": "172.16.0.5", "to_port": 1})
+    pin(gate, bpffs, "cilium_snat_v6_external")
     pin(
         gate,
         bpffs,
@@ -135,6 +136,66 @@ def test_sizes_nobody_knows_are_shown_as_bytes(gate: Gate, bpffs: Path) -> None:
     result = CliRunner().invoke(cli, ["endpoint", "list", "--bpf-root", str(bpffs)])
     assert "cilium_lxc has keys of 20 and values of 52 bytes" in result.stderr
     assert "key 6b 6b" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "layout", "code", "text", "json_text"),
+    [
+        ("nat", "1.9", 0, "", "[]\n\n"),
+        ("nat", "1.13", 0, "", "[]\n\n"),
+        ("nat", "1.14", 1, "", ""),
+        ("lb", "1.11", 0, "SERVICE ADDRESS   BACKEND ADDRESS\n", "{}\n\n"),
+        ("lb", "1.20", 0, "SERVICE ADDRESS   BACKEND ADDRESS (REVNAT_ID) (SLOT)\n", "{}\n\n"),
+        ("policy", "1.9", 0, "", ""),
+        ("policy", "1.12", 0, "no maps found\n", "no maps found\n"),
+        ("policy", "1.20", 0, "no maps found\n", "no maps found\n"),
+        ("ipcache", "1.9", 1, "", ""),
+        ("endpoint", "1.20", 1, "", ""),
+        ("metrics", "1.15", 1, "", ""),
+    ],
+)
+def test_where_no_map_is_the_tools_say_what_they_say(
+    bpffs: Path, *, verb: str, layout: str, code: int, text: str, json_text: str
+) -> None:
+    for output, wanted in (("cilium", text), ("cilium-json", json_text)):
+        arguments = [verb, "list", "-o", output, "--layout", layout, "--bpf-root", str(bpffs)]
+        result = CliRunner().invoke(cli, arguments)
+        assert (result.exit_code, result.stdout) == (code, wanted)
+
+
+@pytest.mark.parametrize(
+    ("layout", "code", "listed", "listed_json"),
+    [("1.12", 0, 1, 1), ("1.13", 0, 1, 1), ("1.14", 1, 1, 0), ("1.20", 1, 1, 0)],
+)
+def test_a_missing_table_of_translations_ends_the_list_since_1_14(
+    gate: Gate, bpffs: Path, *, layout: str, code: int, listed: int, listed_json: int
+) -> None:
+    one = {"saddr": "10.0.0.10", "daddr": "10.1.1.1", "nexthdr": 6}
+    pin(gate, bpffs, "cilium_snat_v4_external", one)
+    # IPv6 is on.
+    pin(gate, bpffs, "cilium_lb6_reverse_nat")
+    for output, word, count in (
+        ("cilium", "XLATE_SRC", listed),
+        ("cilium-json", '"DestAddr"', listed_json),
+    ):
+        arguments = ["nat", "list", "-o", output, "--layout", layout, "--bpf-root", str(bpffs)]
+        result = CliRunner().invoke(cli, arguments)
+        assert (result.exit_code, result.stdout.count(word)) == (code, count)
+        assert output != "cilium" or result.stdout.endswith("\n\n")
+
+
+def test_policies_have_the_heading_of_labels_unless_numbers_are_asked_for(
+    gate: Gate, bpffs: Path
+) -> None:
+    pin(gate, bpffs, "cilium_policy_v2_00990", {"sec_label": 104, "prefixlen": 40})
+    arguments = ["policy", "list", "-o", "cilium", "--layout", "1.18", "--bpf-root", str(bpffs)]
+    alone = CliRunner().invoke(cli, arguments)
+    assert "LABELS (source:key[=value])" in alone.stdout
+    assert "Allow    Ingress     104 " in alone.stdout
+    assert "The labels of identities are not known here" in alone.stderr
+    numeric = CliRunner().invoke(cli, [*arguments, "-n"])
+    assert "Allow    Ingress     104        " in numeric.stdout
+    assert " IDENTITY " in numeric.stdout
 
 
 def test_a_node_without_the_map_says_where_it_looked(bpffs: Path) -> None:

@@ -25,7 +25,7 @@ LISTS = {
     "lb-backends": ["lb", "list", "--backends"],
     "lb-revnat": ["lb", "list", "--revnat"],
     "lb-source-ranges": ["lb", "list", "--source-ranges"],
-    "policy": ["policy", "list"],
+    "policy": ["policy", "list", "-n"],
     "ipcache": ["ipcache", "list"],
     "endpoint": ["endpoint", "list"],
     "metrics": ["metrics", "list"],

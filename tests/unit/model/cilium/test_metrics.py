@@ -37,7 +37,6 @@ def test_metrics_of_1_18_say_line_and_file() -> None:
     [
         (Layout.V1_9, 136, "CT: Missing TCP ACK flag"),
         (Layout.V1_9, 161, "Failed to insert into proxymap"),
-        (Layout.V1_9, 11, "11"),
         (Layout.V1_9, 182, "182"),
         (Layout.V1_15, 136, "Fragmentation needed"),
         (Layout.V1_15, 198, "Rate limited"),
@@ -46,7 +45,16 @@ def test_metrics_of_1_18_say_line_and_file() -> None:
         (Layout.V1_16, 205, "205, 0"),
         (Layout.V1_19, 15, "MTU error message"),
         (Layout.V1_18, 206, "206, 0"),
-        (Layout.V1_19, 206, "No device"),
+        (Layout.V1_9, 11, "11"),
+        (Layout.V1_10, 11, "Missed tail call to custom program"),
+        (Layout.V1_10, 136, "Fragmentation needed"),
+        (Layout.V1_11, 182, "VLAN traffic disallowed by VLAN filter"),
+        (Layout.V1_13, 194, "No egress gateway found"),
+        (Layout.V1_13, 190, "190, 0"),
+        (Layout.V1_14, 190, "No conntrack map found"),
+        (Layout.V1_19, 206, "206, 0"),
+        (Layout.V1_20, 206, "No device"),
+        (Layout.V1_20, 207, "207, 0"),
         (Layout.V1_19, 255, "255, 0"),
         (None, 207, "First logical datagram fragment not found from world"),
         (None, 255, "255"),
@@ -67,9 +75,15 @@ def test_reasons_have_the_words_of_their_release(
         (Layout.V1_18, 110, "local_delivery.h"),
         (Layout.V1_18, 6, "bpf_network.c"),
         (Layout.V1_19, 6, "bpf_network.c"),
+        (Layout.V1_20, 6, "unknown(6)"),
+        (Layout.V1_19, 101, "drop.h"),
+        (Layout.V1_20, 115, "classifiers.h"),
+        (Layout.V1_19, 116, "unknown(116)"),
     ],
 )
-def test_source_files_got_other_numbers_in_1_18(layout: Layout, code: int, shown: str) -> None:
+def test_source_files_got_other_numbers_in_1_18_and_1_19(
+    layout: Layout, code: int, shown: str
+) -> None:
     assert file_name(code, layout) == shown
 
 

@@ -80,7 +80,7 @@ def test_policy_of_1_19_ends_with_the_cookie() -> None:
 
 def test_policy_of_1_16_counts_in_its_own_values() -> None:
     one = WEB | {"packets": 3, "bytes": 180, "auth_type": 0x81, "flags": 1}
-    policy = table("cilium_policy_00990", one, since=Layout.V1_15)
+    policy = table("cilium_policy_00990", one, since=Layout.V1_14)
     assert policy_text(policy, Layout.V1_16).splitlines()[3:5] == [
         (
             "POLICY   DIRECTION   IDENTITY   PORT/PROTO   PROXY PORT   AUTH TYPE               "
@@ -97,7 +97,7 @@ def test_policy_of_1_16_counts_in_its_own_values() -> None:
     ("layout", "bits"), [(Layout.V1_16, 4294967295), (Layout.V1_17, 255), (Layout.V1_18, 255)]
 )
 def test_a_prefix_shorter_than_its_fixed_part_is_called_invalid(layout: Layout, bits: int) -> None:
-    policy = table("cilium_policy_00990", WEB | {"prefixlen": 39}, since=Layout.V1_15)
+    policy = table("cilium_policy_00990", WEB | {"prefixlen": 39}, since=Layout.V1_14)
     line = policy_text(policy, layout).splitlines()[4]
     assert f"<INVALID PREFIX LENGTH: {bits}>   " in line
     assert line.split()[-1] == str(bits)
@@ -169,10 +169,10 @@ def test_json_of_1_18_is_one_document() -> None:
 @pytest.mark.parametrize(
     ("name", "record", "layout", "fields"),
     [
-        ("cilium_policy_00990", Layout.V1_15, Layout.V1_16, "AuthType Pad1 Pad2 Packets Bytes"),
+        ("cilium_policy_00990", Layout.V1_14, Layout.V1_16, "AuthType Pad1 Pad2 Packets Bytes"),
         (
             "cilium_policy_00990",
-            Layout.V1_15,
+            Layout.V1_14,
             Layout.V1_17,
             "AuthRequirement ProxyPortPriority Pad1 Pad2 Packets Bytes",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -43,10 +44,50 @@ def test_1_16_prints_the_interface_before_the_backend() -> None:
     )
 
 
-def test_1_19_prints_nat_port_last_and_brackets_around_ipv6() -> None:
-    one = text(table(Layout.V1_19, ipv6=True, nat_port=30080, backend_id=5))
-    assert one.startswith("TCP OUT [fd00::1]:40000 -> [fd00::2]:80 expires=0 ")
+@pytest.mark.parametrize("layout", [Layout.V1_19, Layout.V1_20])
+def test_since_1_19_nat_port_is_printed_last(layout: Layout) -> None:
+    one = text(table(layout, ipv6=True, nat_port=30080, backend_id=5))
+    assert one.startswith("TCP OUT fd00::1:40000 -> fd00::2:80 expires=0 ")
     assert one.endswith(" BackendID=5 NatPort=30080 \n\n")
+
+
+def test_1_13_names_a_flag_that_1_14_took_back() -> None:
+    service = table(Layout.V1_13, flags=4)
+    values = service.values.copy()
+    values["flags"] = 0x0700
+    one = text(replace(service, values=values))
+    assert "Flags=0x0700 [ FromL7LB AuthRequired Unknown=0x0400 ] " in one
+    assert one.startswith("TCP OUT ")
+    assert " service expires=" in one
+
+
+@pytest.mark.parametrize(
+    ("layout", "shown"), [(Layout.V1_19, "10.0.0.1:"), (Layout.V1_20, "::ffff:10.0.0.1:")]
+)
+def test_1_20_marks_ipv4_addresses_in_ipv6_ones(layout: Layout, shown: str) -> None:
+    one = table(layout, ipv6=True)
+    keys = one.keys.copy()
+    keys["daddr"] = [*[0] * 10, 255, 255, 10, 0, 0, 1]
+    assert text(replace(one, keys=keys)).startswith(f"TCP OUT {shown}40000 -> fd00::2:80 ")
+
+
+@pytest.mark.parametrize(
+    ("layout", "flags", "shown"),
+    [
+        (Layout.V1_9, 0, "TCP OUT 10.0.0.2 80:40000 expires="),
+        (Layout.V1_9, 1, "TCP IN 10.0.0.2 40000:80 expires="),
+        (Layout.V1_14, 4, "TCP OUT 10.0.0.2 80:40000 service expires="),
+        (Layout.V1_15, 4, "TCP SVC 10.0.0.1 80:40000 expires="),
+        (Layout.V1_17, 3, "TCP IN 10.0.0.2 40000:80 related expires="),
+        (Layout.V1_18, 0, "TCP OUT 10.0.0.1:40000 -> 10.0.0.2:80 expires="),
+    ],
+)
+def test_the_table_of_a_single_endpoint_leaves_out_its_own_address_up_to_1_17(
+    layout: Layout, flags: int, shown: str
+) -> None:
+    one = table(layout, flags=flags)
+    one = replace(one, info=replace(one.info, pin=PurePath("cilium_ct4_00042")))
+    assert text(one).startswith(shown)
 
 
 def test_1_15_says_svc_and_names_the_flags_added_since_1_9() -> None:
@@ -70,7 +111,7 @@ def test_1_19_json_shows_the_union_as_two_numbers() -> None:
     assert next(iter(entry["Value"])) == "Union0"
 
 
-@pytest.mark.parametrize("layout", [Layout.V1_10, Layout.V1_15, Layout.V1_17, Layout.V1_19])
+@pytest.mark.parametrize("layout", [Layout.V1_13, Layout.V1_15, Layout.V1_17, Layout.V1_20])
 def test_layouts_without_a_captured_output_say_so(layout: Layout) -> None:
     assert not LAYOUTS[layout].confirmed
 

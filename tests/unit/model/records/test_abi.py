@@ -63,6 +63,7 @@ NO_MEMBER = {
     ("lb6_backend", "flags"),
     ("ipcache_key", "cluster_id"),
     ("endpoint_key", "cluster_id"),
+    ("endpoint_info", "rt_info"),
     ("endpoint_info", "sec_id"),
     ("endpoint_info", "parent_ifindex"),
 }

@@ -102,7 +102,7 @@ def test_ipcache_shows_prefixes_of_either_family() -> None:
 
 def test_the_newer_ipcache_of_equal_size_is_told_by_the_bytes_only_it_uses() -> None:
     one = {"prefixlen": 64, "family": 1, "address": "10.0.0.5", "sec_label": 7, "key": 3}
-    for since in (Layout.V1_9, Layout.V1_12):
+    for since in (Layout.V1_9, Layout.V1_15):
         keys, values = raw("cilium_ipcache", one, since=since)
         found = RecordTable.from_raw(info("cilium_ipcache"), keys, values)
         assert (found.spec.since, found.column("key")[0]) == (since, 3)
