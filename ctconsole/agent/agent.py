@@ -29,8 +29,10 @@ from ctconsole.manager.endpoints import remove_own_maps
 from ctconsole.manager.init_maps import init_endpoint_maps
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.recovery import Recovery
+from ctconsole.manager.swap import let_go_of_pending
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.plane.address_rows import addresses_of
+from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,6 +107,8 @@ class Agent:
             # One that a killed process left; pins and options have to agree before maps are made.
             resize = Recovery(self._gate, journal_of(self.settings.bpf_root), self._store)
             resize.prepare()
+            if not resize.is_due:
+                let_go_of_pending(self._gate, self.settings.bpf_root / GLOBALS)
             config = self._read_config(self.settings)
             began = time.perf_counter()
             self.plane.load()

@@ -9,7 +9,7 @@ import click
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import GivenPath, json_option
 from ctconsole.cli.plans import print_plan
-from ctconsole.errors import UsageError
+from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,21 +141,26 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
       ctconsole agent restart --option bpf-ct-global-tcp-max=1048576
       ctconsole agent restart --option bpf-ct-global-tcp-max=1048576 --yes
     """
-    from ctconsole.agent import control
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.node.acts import plan_restart, restart_agent
 
     changes = parse_options(given["options"])
     settings = settings_of(**given)
     if not yes:
         from functools import partial
 
-        from ctconsole.node.acts import plan_restart
         from ctconsole.node.reading import reading_of_node
 
         plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
         if plan.maps:
             print_plan(plan, as_json=as_json)
             return 1
-    _show(control.restart(settings), as_json=as_json)
+    report, after = restart_agent(Gate.open(), settings, {})
+    _show(after, as_json=as_json)
+    for row in report.rows:
+        message(row.text)
+    if report.failure:
+        raise AgentError(report.failure)
     return 0
 
 

@@ -66,6 +66,7 @@ class ProgramType(IntEnum):
     EXT = 28
     LSM = 29
     SK_LOOKUP = 30
+    SYSCALL = 31
 
     @classmethod
     def _missing_(cls, value: object) -> ProgramType | None:

@@ -347,7 +347,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
         with create_map(gate, plan.wish) as new:
             lost = old.count()
             heard.check()
-            pin_over(gate, new, path)
+            pin_over(gate, new, path, plan.info.id)
             events = _swap_events(plan, new.info, lost)
             failure = ""
             running = Running()

@@ -8,14 +8,15 @@ versions' tables, and translation tables that follow the size of the conntrack o
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import GoneError
+from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import first_inside
 from ctconsole.manager.init_maps import wishes
 from ctconsole.manager.recreate import plan_replacement
+from ctconsole.manager.running import Running
 from ctconsole.model.plan import Memory, Row
 from ctconsole.model.spec import Difference, MapType, differences
 from ctconsole.model.units import count
@@ -143,12 +144,14 @@ class RestartReport:
         seconds: wall time from the stop to being ready.
         renewed: kernel id by pin name of the maps that are others now.
         known: whether the ids before are known, without which nothing can be said of the rest.
+        running: what was seen of the programs at their hooks, where a map is another one now.
     """
 
     pid: int | None
     seconds: float
     renewed: Mapping[str, int]
     known: bool
+    running: Running = field(default_factory=Running)
 
     @property
     def sentence(self) -> str:
@@ -161,12 +164,16 @@ class RestartReport:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The sentence says it all."""
-        return ()
+        """What was seen of the programs."""
+        return (Row("hooks", self.running.sentence),) if self.running.sentence else ()
 
     @property
     def failure(self) -> str:
-        """A restart that fails is an error."""
+        """A restart that fails is an error; this is that a program never runs."""
+        try:
+            self.running.check()
+        except CtconsoleError as error:
+            return f"{self.sentence}, but {str(error)[0].lower()}{str(error)[1:]}"
         return ""
 
     @property
@@ -181,6 +188,7 @@ class RestartReport:
             "pid": self.pid,
             "seconds": round(self.seconds, 6),
             "renewed": dict(self.renewed),
+            "hooks": dict(self.running.facts),
         }
 
 

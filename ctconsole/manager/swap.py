@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, CtconsoleError, GoneError
+from ctconsole.errors import CtconsoleError, GoneError, UsageError
 from ctconsole.kernel import pins
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.running import Running, watch
@@ -85,7 +85,7 @@ class Swap:
         if pinned_id(self._path) != new:
             return f"The pin is no longer the new map's, map {new}, which the programs keep using"
         try:
-            pin_over(self._gate, self._old, self._path)
+            pin_over(self._gate, self._old, self._path, new)
             ticket = switch(self._path, old)
             with self._heard.waiting():
                 ticket.begin()
@@ -133,8 +133,8 @@ class Swap:
                 f"{len(users(old))} programs use the old map, {old}"
             ), []
         try:
-            pin_over(self._gate, self._old, self._path)
-        except BpfError as error:
+            pin_over(self._gate, self._old, self._path, new)
+        except CtconsoleError as error:
             return (
                 f"The old map, {old}, could not be pinned again: {error.message}; "
                 f"{len(users(old))} programs use it; restart the agent to move them all"
@@ -162,16 +162,46 @@ class Swap:
         )
 
 
-def pin_over(gate: Gate, live: BpfMap, path: Path) -> None:
-    """Pin a map in the place of whatever is pinned at ``path``, with no gap."""
+def pin_over(gate: Gate, live: BpfMap, path: Path, instead: int) -> None:
+    """Pin a map in the place of another, with no gap.
+
+    Args:
+        gate: the write gate.
+        live: the map that takes the pin.
+        path: the pin.
+        instead: kernel id of the map that has it, and loses it.
+
+    Raises:
+        UsageError: another map was pinned there in the meantime, which keeps its pin.
+        GoneError: nothing is pinned there any more; nothing was changed.
+        BpfError: the pin cannot be made; nothing was changed.
+    """
     pending = path.with_name(path.name + PENDING)
     # One that a killed run left behind.
     with suppress(GoneError):
         pins.unpin(gate, pending)
     pins.pin(gate, live, pending)
     try:
-        pins.rename(gate, pending, path)
-    except BaseException:
-        pins.unpin(gate, pending)
-        raise
-    live.repinned(path)
+        pins.exchange(gate, pending, path)
+        if (found := pinned_id(pending)) != instead:
+            pins.exchange(gate, pending, path)
+            raise UsageError(
+                f"Somebody else has pinned map {found} at {path} meanwhile, which was map "
+                f"{instead}; it was left alone",
+                hint="Look who that is, and try again",
+            )
+        live.repinned(path)
+    finally:
+        # Whatever anybody else may have brought there by the same means stays.
+        if pinned_id(pending) in {live.info.id, instead}:
+            pins.unpin(gate, pending)
+
+
+def let_go_of_pending(gate: Gate, folder: Path) -> None:
+    """Unpin what a killed process had beside the pins of a folder; nobody changes maps there now.
+
+    Not to be called while a resize that was cut off is to be ended.
+    """
+    for pending in folder.glob(f"cilium_*{PENDING}"):
+        with suppress(GoneError):
+            pins.unpin(gate, pending)

@@ -195,7 +195,8 @@ class NodeActions(Closing):
         A changed option goes where it was set: into the config folder, if the agent has one and
         no flag overrides it there.
         """
-        return acts.restart_agent(self._settings(), plan.changes)
+        report, _ = acts.restart_agent(self._gate, self._settings(), plan.changes)
+        return report
 
     def agent_sizes(self) -> Mapping[str, int]:
         """See `ctconsole.ui.actions.Actions`."""

@@ -19,6 +19,7 @@ from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.recreate import RecreateReport, plan_recreate, recreate
 from ctconsole.manager.restart import RestartReport
 from ctconsole.manager.restart import plan_restart as plan_start
+from ctconsole.manager.running import Running, watch
 from ctconsole.model.catalogue import option_of, twins_of
 from ctconsole.node.flushing import flush
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from ctconsole.agent.control import AgentStatus
     from ctconsole.agent.state import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan
@@ -144,25 +146,36 @@ def flush_map(
     return record(state_dir, flush(gate, plan, tell, is_cancelled))
 
 
-def restart_agent(settings: AgentSettings, changes: Mapping[str, str]) -> RestartReport:
+def restart_agent(
+    gate: Gate, settings: AgentSettings, changes: Mapping[str, str]
+) -> tuple[RestartReport, AgentStatus]:
     """Restart our agent, with other options where wished; see `ctconsole.agent.control.restart`.
 
+    Where it gave a map another size its programs are watched for a moment.
+
     Returns:
-        What became of its maps, as far as the agents before and after told.
+        What became of its maps, as far as the agents before and after told, and what the new one
+        tells of itself.
     """
     before = control.status(settings)
     started = time.monotonic()
     after = control.restart(settings, changes)
-    return RestartReport(
+    seconds = time.monotonic() - started
+    renewed = {
+        name: number
+        for name, number in after.maps.items()
+        if before.maps.get(name, number) != number
+    }
+    # Some maps are made anew at every start, and programs that use no other are not watched.
+    sized = [number for name, number in renewed.items() if option_of(name)]
+    report = RestartReport(
         pid=after.pid,
-        seconds=time.monotonic() - started,
-        renewed={
-            name: number
-            for name, number in after.maps.items()
-            if before.maps.get(name, number) != number
-        },
+        seconds=seconds,
+        renewed=renewed,
         known=bool(before.maps and after.maps),
+        running=watch(gate, sized) if sized else Running(),
     )
+    return report, after
 
 
 def plan_restart(

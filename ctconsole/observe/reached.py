@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.kernel.attachments import IN_NAMESPACES, attachments
+from ctconsole.kernel.programs import ProgramType
 from ctconsole.kernel.slots import SMALL_ARRAY
 from ctconsole.model.spec import MapType
 from ctconsole.observe.inventory import Inventory
@@ -51,12 +52,15 @@ class Reach:
         self._seen: frozenset[int] = frozenset()
 
     def programs(self) -> list[ProgramInfo]:
-        """Every loaded program.
+        """Every loaded program but those that user space calls, as the passes of a resize do.
+
+        They use maps and see no packet.
 
         Raises:
             DeniedError: without CAP_SYS_ADMIN.
         """
-        return list(self._inventory.programs())
+        programs = self._inventory.programs()
+        return [one for one in programs if one.type is not ProgramType.SYSCALL]
 
     def among(self, programs: Iterable[ProgramInfo]) -> list[ProgramInfo]:
         """Those of some programs that packets can reach, as far as can be seen.

@@ -15,6 +15,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.bpfmap import create_map, open_or_create_map, pinned_id
 from ctconsole.manager.recreate import plan_recreate, recreate
+from ctconsole.manager.swap import let_go_of_pending
 from ctconsole.manager.switch import SwitchEnding
 from ctconsole.manager.users import users
 from ctconsole.model.ct.clock import ClockSource
@@ -310,6 +311,83 @@ def test_what_somebody_else_pinned_meanwhile_is_left_alone(gate: Gate, pin: Path
     assert report.pinned_id == pinned_id(pin)
     assert report.pinned_id not in {plan.info.id, report.new_id}
     assert f"Somebody else has pinned map {report.pinned_id}" in report.failure
+
+
+def replaced(gate: Gate, pin: Path) -> int:
+    """Somebody else pins a map of their own there, with three entries; its id."""
+    pins.unpin(gate, pin)
+    with create_map(gate, CT4) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(3, lifetime=1, first=9000))
+        pins.pin(gate, live, pin)
+        return live.info.id
+
+
+def interferes(monkeypatch: pytest.MonkeyPatch, pin: Path) -> list[int]:
+    """Somebody replaces the pin between a last look and the exchange; the ids of their maps."""
+    exchange = pins.exchange
+    theirs: list[int] = []
+
+    def exchange_late(gate: Gate, one: Path, other: Path) -> None:
+        if not theirs:
+            theirs.append(replaced(gate, pin))
+        exchange(gate, one, other)
+
+    monkeypatch.setattr(pins, "exchange", exchange_late)
+    return theirs
+
+
+def test_a_pin_that_somebody_replaces_in_that_very_moment_stays_theirs(
+    gate: Gate, pin: Path, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_recreate(pin, 4096)
+    theirs = interferes(monkeypatch, pin)
+    with BpfMap.open(pin) as old, pytest.raises(UsageError, match="was left alone"):
+        recreate(gate, plan, Inline(lambda: None))
+    assert user
+    assert old.info.id == plan.info.id
+    with BpfMap.open(pin) as live:
+        assert (live.info.id, live.count()) == (theirs[0], 3)
+    assert list(pinned_maps(pin.parent)) == [pin]
+
+
+def test_so_does_one_that_is_replaced_on_the_way_back(
+    gate: Gate, pin: Path, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs: list[list[int]] = []
+
+    def fail() -> None:
+        theirs.append(interferes(monkeypatch, pin))
+        raise DatapathError("lxc.c does not compile")
+
+    report = recreate(gate, plan_recreate(pin, 4096), Inline(fail))
+    assert user
+    [[number]] = theirs
+    assert f"Somebody else has pinned map {number}" in report.failure
+    assert pinned_id(pin) == number == report.pinned_id
+    assert list(pinned_maps(pin.parent)) == [pin]
+
+
+def test_a_pin_that_is_gone_by_then_changes_nothing(
+    gate: Gate, pin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = pins.exchange
+
+    def exchange_late(gate: Gate, one: Path, other: Path) -> None:
+        pins.unpin(gate, pin)
+        exchange(gate, one, other)
+
+    plan = plan_recreate(pin, 4096)
+    monkeypatch.setattr(pins, "exchange", exchange_late)
+    with pytest.raises(GoneError):
+        recreate(gate, plan, Inline(lambda: None))
+    assert list(pinned_maps(pin.parent)) == []
+
+
+def test_what_a_killed_run_had_beside_the_pins_is_let_go_of(gate: Gate, pin: Path) -> None:
+    with create_map(gate, CT4) as live:
+        pins.pin(gate, live, pin.with_name(f"{pin.name}:pending"))
+    let_go_of_pending(gate, pin.parent)
+    assert list(pinned_maps(pin.parent)) == [pin]
 
 
 def test_plan_for_a_map_that_was_replaced_meanwhile_is_refused(gate: Gate, pin: Path) -> None:

@@ -21,6 +21,7 @@ from ctconsole.manager.recreate import plan_recreate, recreate
 from ctconsole.manager.resize.journal import Journal
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import resize
+from ctconsole.manager.restart import RestartReport
 from ctconsole.manager.running import ENOUGH, watch
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.bpf_insns import TC_ACT_OK, returning
@@ -191,3 +192,22 @@ def test_a_recreation_whose_program_never_runs_goes_back(
     assert entries_at(node.pin) == before
     with BpfMap.open(node.pin) as live:
         assert live.info.max_entries == 2048
+
+
+@FRONTS
+@pytest.mark.parametrize("verdict", [TC_ACT_OK, TC_ACT_UNSPEC])
+def test_a_restart_tells_whether_the_programs_of_its_new_map_run(
+    gate: Gate, node: Node, front: Front, verdict: int
+) -> None:
+    """It cannot be taken back; what is hidden is a failure, and what runs is told."""
+    with front(gate, node, verdict), node.packets():
+        running = watch(gate, node.map_ids)
+    report = RestartReport(4711, 2.0, {"cilium_ct4_global": 5}, known=True, running=running)
+    if verdict == TC_ACT_OK:
+        assert report.failure.startswith("The agent is ready again after 2.0 s, process 4711")
+        assert "but program" in report.failure
+        assert "never runs on" in report.failure
+    else:
+        assert not report.failure
+        assert [row.text for row in report.rows] == ["1 of 1 seen running"]
+    assert report.facts["hooks"] == running.facts

@@ -19,7 +19,7 @@ from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.node.acts import agent_warnings, recreate_map
+from ctconsole.node.acts import agent_warnings, recreate_map, restart_agent
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair
@@ -151,3 +151,18 @@ def test_warnings_say_what_no_plan_of_one_map_can_know(settings: AgentSettings) 
     lxc = agent_warnings(plan_recreate(pin(dual).with_name("cilium_lxc"), 4096), dual)
     assert "No option sizes cilium_lxc" in lxc[0]
     assert agent_warnings(plan_recreate(pin(dual), 4096), None) == ()
+
+
+def test_a_restart_with_another_size_watches_the_programs_of_the_new_map(
+    running: AgentSettings, gate: Gate
+) -> None:
+    report, after = restart_agent(gate, running, {"bpf-ct-global-tcp-max": "4096"})
+    assert report.renewed["cilium_ct4_global"] == after.maps["cilium_ct4_global"]
+    assert after.pid == report.pid
+    assert not report.failure
+    # No packet comes to this pod.
+    [told] = [row.text for row in report.rows if row.label == "hooks"]
+    assert told.startswith("0 of ")
+    same, _ = restart_agent(gate, running, {})
+    assert "cilium_ct4_global" not in same.renewed
+    assert same.rows == ()

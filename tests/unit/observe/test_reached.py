@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ctconsole.kernel.attachments import Attachments
 from ctconsole.kernel.hooks import Attachment
 from ctconsole.kernel.programs import ProgramInfo, ProgramType
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.reached import reached
+from ctconsole.observe.inventory import Inventory
+from ctconsole.observe.reached import Reach, reached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CT = 1
 OLD_CALLS, NEW_CALLS, EVERYBODYS = 10, 11, 12
@@ -41,3 +47,14 @@ def test_one_that_is_only_in_an_array_of_all_counts_as_reached() -> None:
 def test_where_a_namespace_could_not_be_asked_whatever_may_be_attached_there_counts() -> None:
     assert reached([program(1, CT)], MAPS, attached()) == set()
     assert reached([program(1, CT)], MAPS, attached(unknown=("pod: busy",))) == {1}
+
+
+def test_what_user_space_calls_is_none_of_the_programs_that_use_a_map() -> None:
+    """The passes of a resize have a map as programs of packets do, and never leave it."""
+
+    class Known(Inventory):
+        def programs(self) -> Iterable[ProgramInfo]:
+            call = ProgramInfo(2, ProgramType.SYSCALL, "seed", "", (CT,), 0, 0)
+            return [program(1, CT), call]
+
+    assert [one.id for one in Reach(Known()).programs()] == [1]
