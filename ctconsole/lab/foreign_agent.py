@@ -213,13 +213,15 @@ def _regenerate(
     """Load programs for the maps of now and put them in place of the old ones, one by one."""
     fds = [live.fd for live in maps.values()]
     tcp, other = maps[TCP_MAP].fd, maps[ANY_MAP].fd
-    counter = 1 if settings.generation is Generation.V1_9 else 0
+    packets_at = 0 if settings.generation is Generation.V1_9 else 16
     index = iproute.get(settings.interface).index
     tc.ensure_clsact(gate, index)
     # Both programs use every map, as the parts of a real datapath do together.
     code = {
         tc.TcHook.INGRESS: (
-            holding(*fds) if VALUE_SIZE in options else tracking(tcp, other, *fds, counter=counter)
+            holding(*fds)
+            if VALUE_SIZE in options
+            else tracking(tcp, other, *fds, packets_at=packets_at)
         ),
         tc.TcHook.EGRESS: holding(*fds),
     }

@@ -103,11 +103,7 @@ def counted_of(
     An entry that let it in counts what its client sent as received, one that let it out as
     sent. Entries of services are none of these.
     """
-    ends = whole.ends
-    mine = _is(ends.source, ends.source_port, client)
-    mine |= _is(ends.destination, ends.destination_port, client)
-    mine &= whole.keys["flags"] & TupleFlag.TUPLE_F_SERVICE == 0
-    found = whole.take(mine)
+    found = entries_of(whole, client)
     counted = []
     for key, value in zip(found.keys, found.values, strict=True):
         rx, tx = (
@@ -115,6 +111,15 @@ def counted_of(
         )
         counted.append((rx, tx) if key["flags"] & TupleFlag.TUPLE_F_IN else (tx, rx))
     return counted
+
+
+def entries_of(whole: CtTable, client: tuple[str, int]) -> CtTable:
+    """The entries of a client's connection, but for those of services."""
+    ends = whole.ends
+    mine = _is(ends.source, ends.source_port, client)
+    mine |= _is(ends.destination, ends.destination_port, client)
+    mine &= whole.keys["flags"] & TupleFlag.TUPLE_F_SERVICE == 0
+    return whole.take(mine)
 
 
 def dropped(lab: Lab) -> int:

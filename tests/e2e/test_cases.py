@@ -101,6 +101,9 @@ def test_recreate_forecast() -> None:
 def test_guard() -> None:
     seen = tour("guard")
     assert "200 entries carried over" in seen["every entry is in the new one"]
+    assert "200 of 200 entries were found" in seen["every entry is in the new one"]
+    counted = seen["each entry counts exactly what its socket got"]
+    assert counted == "packets and bytes of 200 connections"
 
 
 def test_pre_stage() -> None:

@@ -11,23 +11,29 @@ from typing import TYPE_CHECKING
 
 from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.lab import look
+from ctconsole.lab import kinds, look
 from ctconsole.lab.foreign_agent import TCP_MAX
-from ctconsole.lab.foreign_node import answered, connections, foreign_node
+from ctconsole.lab.foreign_node import foreign_node
+from ctconsole.lab.talkers import NODE2_V4, Talkers
 from ctconsole.lab.tour import Case
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.reading import Reading
 from ctconsole.node.guard import PACE, Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ctconsole.lab.folders import Lab
+    from ctconsole.lab.talkers import Talker
     from ctconsole.lab.tour import CaseReport
     from ctconsole.model.event import Event
 
 FLOWS = 200
 NEW = 65536
+
+_PATIENCE = 30.0
+"""Seconds until each connection has got an answer."""
 
 
 class _Watch:
@@ -52,16 +58,15 @@ class _Watch:
 
 
 def run(lab: Lab, report: CaseReport) -> None:
-    """Restart the agent with another size while the guard holds the table."""
+    """Restart the agent with another size while the guard holds the table, and all talk on."""
     gate = Gate.open()
-    with foreign_node(lab) as node, connections(lab, FLOWS) as clients:
-        answered(clients)
-        look.until(lambda: node.table()[1] >= FLOWS)
+    with foreign_node(lab) as node, Talkers(lab, {NODE2_V4: FLOWS}) as talkers:
+        look.until(lambda: node.table()[1] >= FLOWS and talkers.answers > FLOWS, _PATIENCE)
         before, old = _keys(node.pin), node.table()[0]
         report.step(
-            "a foreign agent tracks connections",
-            ok=len(before) == FLOWS,
-            seen=f"{len(before)} entries in map {old.id}",
+            "a foreign agent tracks connections that talk, and counts what comes back",
+            ok=len(before) == FLOWS and not talkers.broken,
+            seen=f"{len(before)} entries in map {old.id}, {talkers.answers} answers",
         )
         with Guard(gate, node.pin.parent, Reading(layout=Layout.V1_18)) as guard:
             watch = _Watch(guard)
@@ -82,8 +87,40 @@ def run(lab: Lab, report: CaseReport) -> None:
             ok=before <= after,
             seen="\n".join(event.message for event in watch.told) or "the guard told nothing",
         )
-        alive = answered(clients)
-        report.step("the connections go on", ok=alive == FLOWS, seen=f"{alive} of {FLOWS} answered")
+        answers = talkers.answers
+        look.until(lambda: bool(talkers.broken) or talkers.answers > answers + FLOWS, _PATIENCE)
+        report.step(
+            "the connections go on",
+            ok=not talkers.broken,
+            seen="\n".join(f"{one.flow}: {one.broke}" for one in talkers.broken)
+            or f"{talkers.answers} answers, {answers} of them until the programs had moved",
+        )
+        talkers.pause()
+        wrong = _miscounted(node.pin, talkers.all)
+        report.step(
+            "each entry counts exactly what its socket got",
+            ok=not wrong,
+            seen="\n".join(wrong) or f"packets and bytes of {FLOWS} connections",
+        )
+
+
+def _miscounted(pin: Path, talkers: Sequence[Talker]) -> list[str]:
+    """Connections whose entry counts other than what came back; waits for the last packets."""
+    wrong: list[str] = []
+
+    def all_right() -> bool:
+        with BpfMap.open(pin) as live:
+            whole = live.read_conntrack(Reading(layout=Layout.V1_18)).table()
+        wrong.clear()
+        for one in talkers:
+            found = look.entries_of(whole, one.flow.source).values
+            counted = [(int(value["packets"]), int(value["bytes"])) for value in found]
+            if counted != [kinds.Sent.of(one).back]:
+                wrong.append(f"{one.flow}: got {kinds.Sent.of(one).back}, counted {counted}")
+        return not wrong
+
+    look.until(all_right)
+    return wrong
 
 
 def _keys(pin: Path) -> set[bytes]:
@@ -93,7 +130,7 @@ def _keys(pin: Path) -> set[bytes]:
 
 CASE = Case(
     name="guard",
-    summary="a foreign agent re-creates its table, and a guard carries every entry over",
+    summary="a foreign agent re-creates its table, and a guard carries every entry and count over",
     section="",
     run=run,
 )
