@@ -15,6 +15,7 @@ from ctconsole.manager.resize.plan import MapWish, ResizePlan
 from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.catalogue import option_of
 from ctconsole.node import acts
+from ctconsole.node.affected import planned_tables
 from ctconsole.node.flushing import FlushPlan, plan_flush
 from ctconsole.node.guarding import Guarding
 from ctconsole.node.owner import agent_of, is_foreign
@@ -24,7 +25,7 @@ from ctconsole.observe.discovery import discover
 from ctconsole.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import PurePath
 
     from ctconsole.agent.state import AgentSettings
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.restart import RestartReport
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan, Report
     from ctconsole.node.flushing import FlushReport
     from ctconsole.observe.discovery import NodeFacts
@@ -85,6 +87,14 @@ class NodeActions(Closing):
             wish = MapWish(max_entries)
             return plan_prestage(pin, wish, self._reading(), facts, self._restart_command)
         return plan_resizing(pin, MapWish(max_entries), self._reading(), settings)
+
+    def planned_tables(self, plan: Plan) -> Iterable[tuple[CtTable, int]]:
+        """See `ctconsole.ui.actions.Actions`."""
+        if isinstance(plan, PrestagePlan):
+            plan = plan.resize
+        if not isinstance(plan, ResizePlan):
+            raise TypeError(plan)
+        return planned_tables(plan.maps, self._reading())
 
     def plan_undo(self, path: PurePath) -> ResizePlan | PrestagePlan:
         """See `ctconsole.ui.actions.Actions`."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import PurePath
 
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan, Report
 
 
@@ -27,6 +28,14 @@ class Actions(Protocol):
 
     def plan_resize(self, path: PurePath, max_entries: int) -> Plan:
         """Say what giving the map at ``path`` that maximum needs, with everything in it."""
+        ...
+
+    def planned_tables(self, plan: Plan) -> Iterable[tuple[CtTable, int]]:
+        """Read the conntrack tables that a plan to resize them, or to undo that, is about.
+
+        Returns:
+            Each with the number of its entries for which there will be no room.
+        """
         ...
 
     def plan_undo(self, path: PurePath) -> Plan:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.manager.recreate import RecreatePlan, RecreateReport
+from ctconsole.manager.resize.pace import Estimate
 from ctconsole.manager.resize.plan import MapPlan, ResizePlan
 from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.undo import Before, Undoable
@@ -27,10 +28,11 @@ from tests.support.fakes import CPUS, EPOCH, SERVICES_KNOWN, FakeSource
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import PurePath
 
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan, Report
 
 
@@ -99,15 +101,25 @@ class FakeActions:
             dropped={"alive": missing} if missing else {},
             memory_old=row.info.memlock or 0,
             memory_new=map_memory(wish, CPUS),
+            memory_passes=7 << 20,
             forecasts=verdicts,
         )
         return ResizePlan(
             maps=(one,),
             memory_free=6_550_000_000,
-            seconds=0.9,
+            estimate=Estimate(0.9, "as the last 3 resizes on this node took", 3),
             users=(322, 323),
             clock=PLAIN.clock,
         )
+
+    def planned_tables(self, plan: Plan) -> Iterable[tuple[CtTable, int]]:
+        if self.error:
+            raise self.error
+        if isinstance(plan, PrestagePlan):
+            plan = plan.resize
+        assert isinstance(plan, ResizePlan)
+        # The table has a part of the entries that its row tells.
+        return [(self.source.table(one.path), 7 if one.dropped else 0) for one in plan.maps]
 
     def plan_undo(self, path: PurePath) -> ResizePlan:
         if self.undo is None or not self.undo.has(Path(path)):

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Button, Input
 
-from ctconsole.errors import BpfError
+from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel.procs import Process
 from ctconsole.manager.resize.plan import ResizePlan
+from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, fates
 from ctconsole.node.prestage.plan import PrestagePlan
 from ctconsole.node.prestage.settings import Setting
+from ctconsole.ui.screens.affected import AffectedScreen
+from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
+from ctconsole.ui.widgets.ct_rows import CtRows
+from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fakes import CT4, FakeSource
 from tests.support.pilots import (
     first_sample,
@@ -72,8 +77,8 @@ async def test_the_plan_stands_beside_what_the_other_ways_would_cost(console: Co
         for told in (
             "524,288 -> 1,048,576 entries",
             "476,102 entries, 428,491 alive, 47,611 expired, 4,761 closing",
-            "68.0 MiB now + 136 MiB new = 204 MiB of 6.1 GiB free",
-            "about 0.90s",
+            "68.0 MiB now + 136 MiB new + 7.0 MiB passes = 211 MiB of 6.1 GiB free",
+            "about 0.90s as the last 3 resizes on this node took, and the programs' owner's",
             "ways untouched comes-back at-risk breaks dead",
             "resize 476,102 0 0 0 0",
             "recreate 0 476,102 0 0 0",
@@ -116,6 +121,80 @@ async def test_where_living_entries_would_be_dropped_the_name_is_typed(
         await pilot.press("enter")
         await settle(pilot)
         assert actions.done == [("resize", CT4, 1 << 18)]
+
+
+def listed(pilot: Pilot[None]) -> CtRows:
+    rows = pilot.app.screen.query_one(LineTable).rows
+    assert isinstance(rows, CtRows)
+    return rows
+
+
+def numbers_of(pilot: Pilot[None], way: Change) -> list[int]:
+    """The line of one way: all, and each class."""
+    lines = text_of(pilot, "#ways").splitlines()
+    [line] = [one for one in lines if way.value in one.split()]
+    return [int(word.replace(",", "")) for word in line.split()[-6:]]
+
+
+async def test_a_key_lists_the_entries_by_way_and_by_what_becomes_of_them(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", "256k")
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AffectedScreen))
+        await until(pilot, lambda: bool(text_of(pilot, "#ways")))
+        table = source.table(CT4)
+        kinds = (Risk.UNTOUCHED, Risk.COMES_BACK, Risk.AT_RISK, Risk.BREAKS, Risk.DEAD)
+        for way in Change:
+            found = fates(table, way, 7)
+            assert numbers_of(pilot, way) == [len(table), *map(found.count, kinds)]
+        assert numbers_of(pilot, Change.RESIZE)[1] == len(table) - 7
+        # All of the first way, the worst first, and why that is so.
+        assert len(listed(pilot)) == len(table)
+        resized = fates(table, Change.RESIZE, 7)
+        worst = int(resized.risk.argmax())
+        assert resized.risk[listed(pilot).arrangement.order[0]] == resized.risk[worst]
+        assert text_of(pilot, "#why").startswith(f"resize: {Risk(resized.risk[worst]).word}: ")
+        await pilot.press("right", "tab", "tab", "tab")
+        recreated = fates(table, Change.RECREATE)
+        rows = listed(pilot)
+        assert len(rows) == recreated.count(Risk.AT_RISK) > 0
+        assert {int(recreated.risk[row]) for row in rows.arrangement.order} == {Risk.AT_RISK}
+        await pilot.press("down")
+        await pilot.pause()
+        why = Reason(int(recreated.reason[rows.arrangement.order[1]]))
+        assert text_of(pilot, "#why") == f"recreate: at-risk: {REASONS[why]}"
+        await pilot.press("right", "shift+tab")
+        flushed = fates(table, Change.FLUSH)
+        assert len(listed(pilot)) == flushed.count(Risk.COMES_BACK)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EntryDetails))
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ResizeScreen)
+
+
+async def test_where_a_name_is_typed_its_letters_are_its_own(console: ConsoleApp) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", "256k")
+        pilot.app.screen.query_one("#name", Input).focus()
+        await pilot.press("c", "i", "l")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ResizeScreen)
+        assert pilot.app.screen.query_one("#name", Input).value == "cil"
+
+
+async def test_tables_that_cannot_be_read_are_no_list(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        actions.error = GoneError(2, "BPF_OBJ_GET", NAME)
+        await pilot.press("l")
+        await until(pilot, lambda: "No such file" in screen_text(pilot))
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])

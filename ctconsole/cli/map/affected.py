@@ -36,7 +36,9 @@ def print_with_affected(
         print_plan(plan, as_json=as_json)
     if not ways:
         return
-    tables = list(_tables(maps, reading))
+    from ctconsole.node.affected import planned_tables
+
+    tables = list(planned_tables(maps, reading))
     if as_json:
         from ctconsole.model.listing.plans import plan_dict
 
@@ -55,19 +57,6 @@ def print_with_affected(
                 for chunk in render_listing_table(table.take(rows)):
                     sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
-
-
-def _tables(maps: Sequence[MapPlan], reading: Reading) -> Iterator[tuple[CtTable, int]]:
-    """Each conntrack table of a plan as it is now, and how many entries have no room."""
-    from dataclasses import replace
-
-    from ctconsole.kernel.maps import BpfMap
-
-    for one in maps:
-        if one.layout is not None:
-            with BpfMap.open(one.path) as live:
-                table = live.read_conntrack(replace(reading, layout=one.layout)).table()
-            yield table, sum(one.dropped.values())
 
 
 def _dicts(table: CtTable, missing: int, ways: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -226,6 +226,20 @@ def affected(
         yield risk, why, rows[verdicts.rows(risk, why)]
 
 
+def fates(table: CtTable, change: Change, missing: int = 0) -> Verdicts:
+    """What a change does to each row.
+
+    A resize touches none but the ``missing`` for which there is no room; those go as if the
+    table were re-created.
+    """
+    found = judge(table, change)
+    if change is Change.RESIZE and missing:
+        rows = lowest(table, missing)
+        gone = judge(table.take(rows), Change.RECREATE)
+        found.risk[rows], found.reason[rows] = gone.risk, gone.reason
+    return found
+
+
 def reasons_to_tell(
     found: Iterable[Forecast | Outcome],
 ) -> Iterator[tuple[Change, list[tuple[Risk, Reason, int]]]]:

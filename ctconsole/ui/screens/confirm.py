@@ -57,6 +57,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     """What the button says, and what it says while the act is done."""
     PLANNING: ClassVar[str]
     """What stands in the place of the costs until they are known."""
+    KEYS: ClassVar[str] = "ctrl+r plans again · esc cancels"
+    """Which keys do what, below the box."""
     CAN_CANCEL: ClassVar[bool] = False
     """Whether the act can be cancelled while it is done; the error it raises says what is left."""
 
@@ -99,7 +101,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         """Fields, costs, confirmation, buttons."""
         with Vertical(id=self.BOX, classes="dialogue") as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "ctrl+r plans again · esc cancels"
+            box.border_subtitle = self.KEYS
             with VerticalScroll(can_focus=False):
                 yield from self.fields()
                 yield Static(id="problem", markup=False)

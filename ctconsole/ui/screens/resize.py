@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
 from ctconsole.errors import UsageError
 from ctconsole.model.catalogue import LIMIT_TABLE_MAX
+from ctconsole.ui.screens.affected import AffectedScreen
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.recreate import proposal, table_size
 
@@ -28,12 +30,29 @@ _LIMITS: Final = (1, LIMIT_TABLE_MAX)
 """What a map can be resized to; an agent's option may take less, which the plan says."""
 
 
+_OF_SIZES: Final = frozenset("0123456789_, kmgibKMGIB")
+"""What `ctconsole.model.units.parse_size` reads."""
+
+
+class _SizeInput(Input):
+    """Takes what a size is written with, and leaves other letters to be keys."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key is typed into it. Textual has no bindings but for those that are not."""
+        return super().check_consume_key(key, character) and character in _OF_SIZES
+
+
 class _SizeScreen(ConfirmScreen):
     """What a resize and its undo have in common; plans anew where another map is pinned."""
 
     BOX: ClassVar[str] = "resize"
     PLANNING: ClassVar[str] = "Reading the table …"
     CAN_CANCEL: ClassVar[bool] = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # No letter of a size, but one of names.
+        Binding("l", "list", "List entries", id="resize.list", priority=True),
+    ]
+    KEYS: ClassVar[str] = "l lists the entries · ctrl+r plans again · esc cancels"
 
     def __init__(self, row: MapRow, actions: Actions, title: str) -> None:
         super().__init__(actions, title)
@@ -43,6 +62,16 @@ class _SizeScreen(ConfirmScreen):
     def path(self) -> PurePath:
         """The map's pin."""
         return cast("PurePath", self.row.info.pin)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whoever types a name gets its letters."""
+        typing = self.focused is not None and self.focused.id == "name"
+        return not typing if action == "list" else super().check_action(action, parameters)
+
+    def action_list(self) -> None:
+        """List the entries by what each way would do to them."""
+        if self.plan is not None:
+            self.app.push_screen(AffectedScreen(self.actions, self.plan))
 
     def entries_now(self, sample: Sample) -> int | None:
         """Nothing is lost that would have to be counted; the map may be another by now."""
@@ -67,7 +96,7 @@ class ResizeScreen(_SizeScreen):
         """The size wished for."""
         with Horizontal(classes="field"):
             yield Label("New size")
-            yield Input(str(proposal(self.row.info.max_entries, _LIMITS)), id="size")
+            yield _SizeInput(str(proposal(self.row.info.max_entries, _LIMITS)), id="size")
             yield Static("512k and 1M work too", classes="hint")
 
     @on(Input.Changed, "#size")
