@@ -279,6 +279,15 @@ def known_nodes(old: MapInfo, new: MapInfo | MapSpec) -> int:
     return max(_BLOCK, 1 << (old.max_entries - 1).bit_length())
 
 
+def passes_memory(old: MapInfo, new: MapInfo | MapSpec) -> int:
+    """Bytes that the passes take while they are loaded, beside the two maps.
+
+    Of these the programs themselves, some ten pages, are not counted.
+    """
+    known = max(_BLOCK, known_nodes(old, new)) * 4
+    return known + RANKS * 8
+
+
 def _constants(joining: Joining, old: MapInfo, new: MapInfo, nodes: int) -> bytes:
     """The read-only data of the programs."""
     made = np.zeros(1, _WORDS)

@@ -38,12 +38,19 @@ class Memory:
         new: charged to what takes its place; both exist together for a while.
         free: what can be had now, by the machine and by the cgroup of whoever makes it.
         limit: who sets that bound where it is not the machine: ``the cgroup /kubepods/...``.
+        passes: what the change itself takes as long as it lasts.
     """
 
     old: int
     new: int
     free: int
     limit: str = ""
+    passes: int = 0
+
+    @property
+    def most(self) -> int:
+        """What is charged at the same time, at the most."""
+        return self.old + self.new + self.passes
 
     @property
     def within(self) -> str:
@@ -53,10 +60,11 @@ class Memory:
     @property
     def lack(self) -> str:
         """A sentence where the new does not fit beside the old, else empty."""
-        if self.new <= self.free:
+        needed = self.new + self.passes
+        if needed <= self.free:
             return ""
         return (
-            f"It needs {size(self.new)} beside what is there, and {size(self.free)} are "
+            f"It needs {size(needed)} beside what is there, and {size(self.free)} are "
             f"free{self.within}"
         )
 

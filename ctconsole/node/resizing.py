@@ -16,7 +16,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
 from ctconsole.manager.interrupts import Interrupts
-from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.resize.journal import journal_of, past_of
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.manager.resize.run import Options, Watching, resize
@@ -67,14 +67,14 @@ def plan_resizing(
     option = option_of(pin.name) if settings else None
     folder = settings.state_dir if settings else None
     if settings is None or option is None:
-        plan = with_advice(plan_resize({pin: wish}, reading), folder)
+        plan = with_advice(plan_resize({pin: wish}, reading, past_of(pin.parent)), folder)
         if settings is None:
             return plan
         warning = f"No option sizes {pin.name}: the agent's next start makes it as it was, empty"
         return replace(plan, warnings=(*plan.warnings, warning))
     together = _sized_with(settings, {option: str(wish.max_entries)})
     others = {path: one for path, one in together.items() if path != pin}
-    plan = with_advice(plan_resize({pin: wish, **others}, reading), folder)
+    plan = with_advice(plan_resize({pin: wish, **others}, reading, past_of(pin.parent)), folder)
     more = []
     if wish.flags is not None:
         more.append(f"The agent's next start makes {pin.name} with its own flags again, and empty")
@@ -96,7 +96,7 @@ def plan_undoing(pin: Path, reading: Reading) -> ResizePlan:
     """
     undo = Undos(journal_of(pin.parent).path).of(pin)
     wishes = {Path(one.path): MapWish(one.max_entries, one.flags) for one in undo.maps}
-    return replace(plan_resize(wishes, reading), undoes=True)
+    return replace(plan_resize(wishes, reading, past_of(pin.parent)), undoes=True)
 
 
 def resize_maps(

@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.errors import FormatError
+from ctconsole.errors import FormatError, MissingFeatureError
 from ctconsole.kernel.files import sync_folder, write_whole
 from ctconsole.manager.changing import device_name
+from ctconsole.manager.resize.pace import Past
 from ctconsole.paths import run_dir
 from ctconsole.private import make_folder
 
@@ -214,3 +215,11 @@ def journal_of(folder: Path) -> Journal:
     path = run_dir() / "resizing" / f"{device_name(folder)}.json"
     make_folder(path.parent)
     return Journal(path)
+
+
+def past_of(folder: Path) -> Past | None:
+    """How long resizes took before, for whoever plans one; None where that cannot be known."""
+    try:
+        return Past(journal_of(folder).path)
+    except (MissingFeatureError, OSError):
+        return None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import UsageError
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.memory import free_memory
+from ctconsole.kernel.passes import passes_memory
 from ctconsole.manager.resize.look import Look
-from ctconsole.manager.resize.pace import PACE, rounded
+from ctconsole.manager.resize.pace import NO_PAST
 from ctconsole.manager.users import users
 from ctconsole.model.catalogue import RESIZABLE, check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ctconsole.manager.resize.pace import Estimate, Past
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
 
 _GROWTH: Final = 16
 """A table may grow by a sixteenth while it is resized."""
-
-_PASSES: Final = 6
-"""A resize takes about as long as reading the table so many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,7 @@ class MapPlan:
         dropped: entries for which there is no room, by ``expired``, ``closing``, ``alive``.
         memory_old: bytes charged to the map as it is.
         memory_new: bytes the new one will be charged.
+        memory_passes: bytes that carrying takes beside both.
         forecasts: what each way does to its connections, the worst first; empty for a map
             that is not conntrack's.
     """
@@ -82,6 +82,7 @@ class MapPlan:
     dropped: Mapping[str, int]
     memory_old: int
     memory_new: int
+    memory_passes: int
     forecasts: Mapping[Change, tuple[Verdict, ...]]
 
     @property
@@ -117,7 +118,7 @@ class ResizePlan:
         maps: the maps that change together, because one option sizes them.
         memory_free: bytes that can be had now; old and new maps exist together.
         memory_limit: the cgroup that allows no more, empty where it is the machine.
-        seconds: about how long it takes, without the time the programs' owner needs.
+        estimate: about how long it takes.
         users: ids of the programs that use one of the maps.
         clock: what the entries' lifetimes are counted in.
         warnings: sentences for whoever decides.
@@ -127,7 +128,7 @@ class ResizePlan:
 
     maps: tuple[MapPlan, ...]
     memory_free: int
-    seconds: float
+    estimate: Estimate
     users: tuple[int, ...]
     clock: ClockSource
     warnings: tuple[str, ...] = ()
@@ -152,7 +153,8 @@ class ResizePlan:
             if one.dropped:
                 what = ", ".join(f"{count(number)} {kind}" for kind, number in one.dropped.items())
                 found.append(Row("dropped", f"{what}; none from {count(one.smallest)} on"))
-        found.append(Row("time", f"about {duration(self.seconds)}, and the programs' owner's"))
+        about = f"about {duration(self.estimate.seconds)} {self.estimate.by}"
+        found.append(Row("time", f"{about}, and the programs' owner's"))
         found.append(Row("programs", f"{len(self.users)} use it and are replaced"))
         found += ways_rows({change: self.forecast(change) for change in Change})
         if self.advice:
@@ -181,6 +183,7 @@ class ResizePlan:
             new=sum(one.memory_new for one in self.maps),
             free=self.memory_free,
             limit=self.memory_limit,
+            passes=sum(one.memory_passes for one in self.maps),
         )
 
     @property
@@ -205,6 +208,7 @@ class ResizePlan:
             "maps": [_map_facts(one) for one in self.maps],
             "memory_old": self.memory.old,
             "memory_new": self.memory.new,
+            "memory_passes": self.memory.passes,
             "memory_free": self.memory.free,
             "memory_limit": self.memory_limit or None,
             "advice": self.advice or None,
@@ -215,7 +219,8 @@ class ResizePlan:
                 }
                 for change in Change
             },
-            "seconds": round(self.seconds, 3),
+            "seconds": round(self.estimate.seconds, 3),
+            "past_resizes": self.estimate.past,
             "programs": list(self.users),
             "forecasts": {
                 change.value: [
@@ -232,12 +237,15 @@ class ResizePlan:
         return sum(one.drops_living for one in self.maps)
 
 
-def plan_resize(wishes: Mapping[Path, MapWish], reading: Reading = PLAIN) -> ResizePlan:
+def plan_resize(
+    wishes: Mapping[Path, MapWish], reading: Reading = PLAIN, past: Past | None = None
+) -> ResizePlan:
     """Look at pinned maps and say what other capacities would change and need.
 
     Args:
         wishes: by pin what the map is to become.
         reading: how the entries of conntrack maps are read and judged.
+        past: how long resizes took before; None knows of none.
 
     Raises:
         UsageError: a capacity is out of range, or a map's entries cannot be carried over.
@@ -249,7 +257,7 @@ def plan_resize(wishes: Mapping[Path, MapWish], reading: Reading = PLAIN) -> Res
         maps=maps,
         memory_free=free.free,
         memory_limit=free.limit,
-        seconds=rounded(_PASSES * PACE.seconds(sum(one.entries for one in maps))),
+        estimate=(past or NO_PAST).estimate(sum(one.entries for one in maps)),
         users=users(*(one.info.id for one in maps)),
         clock=reading.clock,
     )
@@ -300,6 +308,7 @@ def _plan_map(path: Path, wished: MapWish, reading: Reading) -> MapPlan:
             dropped=dropped,
             memory_old=info.memlock or map_memory(info, cpus, entries),
             memory_new=map_memory(wish, cpus, entries),
+            memory_passes=passes_memory(info, wish),
             forecasts=look.forecasts(missing) if look else {},
         )
 
@@ -329,6 +338,7 @@ def _map_facts(one: MapPlan) -> dict[str, object]:
         "dropped": dict(one.dropped),
         "memory_old": one.memory_old,
         "memory_new": one.memory_new,
+        "memory_passes": one.memory_passes,
     }
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,7 @@ from ctconsole.kernel.clock import boot_id, ct_now
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.resize.back import WayBack
 from ctconsole.manager.resize.journal import Entry, Moving, Stage
+from ctconsole.manager.resize.pace import Past
 from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.resize.stages import StageTimes
@@ -333,8 +334,11 @@ class _Resize:
         return left
 
     def _keep_undo(self) -> None:
-        """Let the sizes before be known; a resize is done whether they are or not."""
+        """Let the sizes before be known, and how long it took; a resize is done in any case."""
         undo = undoable(self._sides)
+        with suppress(OSError):
+            held = sum(found.entries for found in self._verified.values())
+            Past(self._journal.path).keep(held, self._stages)
         try:
             Undos(self._journal.path).keep(undo)
         except OSError as error:

@@ -23,10 +23,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield _line(row.label, row.text)
     memory = plan.memory
     if memory is not None:
+        passes = f", with the passes {size(memory.most)}" if memory.passes else ""
         yield _line(
             "memory",
             f"{size(memory.old)} -> {size(memory.new)}, both together "
-            f"{size(memory.old + memory.new)}, free {size(memory.free)}{memory.within}",
+            f"{size(memory.old + memory.new)}{passes}, free {size(memory.free)}{memory.within}",
         )
     for risk, reason, number in plan.verdicts:
         yield _line(risk.word, f"{count(number)}: {REASONS[reason]}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import UsageError
 from ctconsole.kernel import procs
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.resize.journal import past_of
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.model.catalogue import option_of, twins_of
 from ctconsole.model.ct.joining import counters_told
@@ -191,7 +192,7 @@ def plan_prestage(
         if (pin.parent / name).exists():
             wishes[pin.parent / name] = MapWish(wish.max_entries)
     wishes |= _translations(pin.parent, option, wish.max_entries, facts)
-    plan = with_advice(plan_resize(wishes, reading), None)
+    plan = with_advice(plan_resize(wishes, reading, past_of(pin.parent)), None)
     return plan_for_agent(plan, facts, command)
 
 

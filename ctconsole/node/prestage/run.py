@@ -24,6 +24,7 @@ from ctconsole.kernel.clock import boot_id, ct_now
 from ctconsole.manager.bpfmap import map_event
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.resize.journal import Entry, Foreign, Stage, journal_of
+from ctconsole.manager.resize.pace import Past
 from ctconsole.manager.resize.report import ResizeReport
 from ctconsole.manager.resize.run import LATER, CancelledError, moving
 from ctconsole.manager.resize.stages import StageTimes
@@ -260,6 +261,9 @@ class _Prestage:
             self._put_back_unused()
             kept = [table.side for table in self._tables if not table.renewed]
             if len(kept) == len(self._tables):
+                with suppress(OSError):
+                    held = sum(table.entries for table in self._tables)
+                    Past(self._journal.path).keep(held, self._stages)
                 undo = undoable(kept)
                 try:
                     Undos(self._journal.path).keep(undo)

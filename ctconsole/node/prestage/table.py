@@ -88,6 +88,11 @@ class Table:
         """Whether no program uses a map any more that is to go, by the last look."""
         return not self._carries if self.renewed else not self.programs
 
+    @property
+    def entries(self) -> int:
+        """Entries of the old map when both were compared, 0 before."""
+        return self._verified.entries if self._verified else 0
+
     def step(self, *, hurried: bool) -> None:
         """See what is pinned, and carry what has come.
 

@@ -40,8 +40,9 @@ def plan_table(
         table.add_row("by now", Text(plural(now, "entry", "entries"), "bold"))
     memory = plan.memory
     if memory is not None:
-        both = f"{short_size(memory.old)} now + {short_size(memory.new)} new = "
-        both += f"{short_size(memory.old + memory.new)} of {short_size(memory.free)} free"
+        both = f"{short_size(memory.old)} now + {short_size(memory.new)} new"
+        both += f" + {short_size(memory.passes)} passes" if memory.passes else ""
+        both += f" = {short_size(memory.most)} of {short_size(memory.free)} free"
         table.add_row("memory", both + clean(memory.within))
     for risk, reason, number in plan.verdicts:
         word, colour = RISK_WORDS[risk]

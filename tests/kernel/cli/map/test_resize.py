@@ -17,6 +17,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
+from ctconsole.manager.resize import pace
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 
@@ -138,3 +139,16 @@ def test_a_plan_as_json_has_the_ways_and_the_entries(path: Path, bpffs: Path) ->
     assert told["affected"][0]["because"]
     assert told["memory_free"] > 0
     assert "8,192 entries" not in told["advice"]
+
+
+def test_a_plan_goes_by_how_long_a_resize_before_took(
+    path: Path, bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "_FEW", LIVING)
+    told = resize(bpffs, 8192, "--plan").stdout
+    assert "by how fast entries are read here, and the programs' owner's" in told
+    resize(bpffs, 8192, "--yes")
+    told = resize(bpffs, 4096, "--plan").stdout
+    assert "as the resize before on this node took, and the programs' owner's" in told
+    assert json.loads(resize(bpffs, "--undo", "--plan", "--json").stdout)["past_resizes"] == 1
+    assert size(path) == (8192, LIVING)

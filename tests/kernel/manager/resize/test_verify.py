@@ -309,3 +309,32 @@ def test_the_old_map_is_not_made_to_evict_on_the_way_back(
     assert set(entries_at(pin)) == before
     assert "200 entries that came to cilium_ct4_global meanwhile have no room" in report.failure
     assert only_pin(pin)
+
+
+@pytest.mark.parametrize("keeping", [True, False])
+def test_a_new_map_that_fills_up_meanwhile_is_not_made_to_evict_either(
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, *, keeping: bool
+) -> None:
+    """What has no room is told; where no entry may be missing it leads back."""
+    before, old = set(entries_at(pin)), pinned_id(pin)
+    # Room for 1,280, and 128 of it for new ones; 400 come.
+    plan = plan_resize({pin: MapWish(1536)})
+    assert not plan.maps[0].dropped
+
+    def flood(step: int) -> None:
+        if step == 1 and owner.begun == 1:
+            with BpfMap.from_id(old) as live:
+                rows = ct4_rows(400, lifetime=ktime() + 500, first=20_000)
+                mapwrite.update_batch(gate, live, *rows)
+
+    owner.on_step = flood
+    report = resize(gate, plan, owner, journal, keeping=keeping)
+    assert before <= set(entries_at(pin))
+    if keeping:
+        assert "220 have no room in the new map" in report.failure
+        assert (pinned_id(pin), len(entries_at(pin))) == (old, 1500)
+    else:
+        report.check()
+        assert report.maps[0].verified
+        assert report.maps[0].verified.no_room == 220
+        assert report.sentence.endswith("220 not found again")
