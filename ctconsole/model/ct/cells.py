@@ -71,6 +71,6 @@ def tcp_flags(style: Style) -> TokenTable:
 
 @cache
 def protocols(style: Style) -> TokenTable:
-    """Protocol names as the newest layout knows them; others as their number."""
-    names = list(LAYOUTS.values())[-1].protocols
+    """Protocol names as 1.19 knows them; others as their number, as they always were."""
+    names = LAYOUTS[Layout.V1_19].protocols
     return rows_of(lambda number: style.text(names.get(number, str(number))))

@@ -297,7 +297,9 @@ def _endpoint(item: object) -> ApiEndpoint | None:
     outside = _at(item, "status", "external-identifiers")
     namespace = _text(_at(outside, "k8s-namespace"))
     pod = _text(_at(outside, "k8s-pod-name"))
-    name = f"{namespace}/{pod}" if namespace and pod else _text(_at(outside, "pod-name"))
+    # Endpoints without a pod have "/" there: neither a namespace nor a name.
+    joined = _text(_at(outside, "pod-name"))
+    name = f"{namespace}/{pod}" if namespace and pod else joined.strip("/") and joined
     addressing = _at(item, "status", "networking", "addressing")
     return ApiEndpoint(
         id=number,

@@ -69,6 +69,14 @@ def test_an_old_agent_names_pods_in_one_field() -> None:
     assert agentjson.endpoints([answer]).items[0].name == "prod/web"
 
 
+def test_an_endpoint_without_a_pod_has_no_name_for_one() -> None:
+    answer = foreign_api.endpoint(571, "prod/web", "10.244.1.5", 20571)
+    identifiers = answer["status"]["external-identifiers"]
+    del identifiers["k8s-namespace"], identifiers["k8s-pod-name"]
+    identifiers |= {"pod-name": "/", "container-name": ""}
+    assert agentjson.endpoints([answer]).items[0].name == ""
+
+
 def test_services_have_names_and_backends() -> None:
     answer = [foreign_api.service(3, "prod/web", ("10.96.0.10", 80), "10.0.0.1:8080", "fd00::1:80")]
     assert agentjson.services(answer).items == (
