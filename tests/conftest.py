@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.support.guard", "tests.support.leaks"]
 
 PRIVILEGED_FOLDERS = ("kernel", "e2e")
-"""Each is one row of tests that share the machine's kernel; the others go where there is room."""
+"""Their tests need the machine's kernel."""
+
+IN_A_ROW = "kernel"
+"""The tests of one folder in it run one after the other."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,14 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Where tests run in parallel: each privileged folder is one row, any other file another."""
+    """Where tests run in parallel: each file is a row, and so is each wing of the kernel's."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Rows(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             file = Path(nodeid.partition("::")[0])
-            folder = file.parts[1] if len(file.parts) > 1 else ""
-            return folder if folder in PRIVILEGED_FOLDERS else str(file)
+            _, room, *wings = file.parts
+            return f"{room}/{wings[0]}" if room == IN_A_ROW else str(file)
 
     return Rows(config, log)
 

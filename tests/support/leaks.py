@@ -17,6 +17,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _what_stays_is_passed_over() -> None:
+    """The same for what the modules before this one have loaded since."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_dropped_unclosed() -> Iterator[None]:
     """Have what a test left in circles told before the next one begins."""
