@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -69,7 +70,11 @@ def run(names: list[str], tries: int, seed: int, verbose: bool) -> Counter[str]:
     with node(f"crash-{os.getpid()}") as lab:
         for number in range(tries):
             started = time.monotonic()
-            tried = DEEDS[names[number % len(names)]](lab, chance)
+            name = names[number % len(names)]
+            try:
+                tried = DEEDS[name](lab, chance)
+            except subprocess.TimeoutExpired as error:
+                tried = deeds.Tried(name, [f"hangs: {error.cmd!r}", *lab.faults()])
             found.update(fault.partition(":")[0] for fault in tried.faults)
             if verbose or tried.faults:
                 seconds = time.monotonic() - started

@@ -17,7 +17,7 @@ from ctconsole.agent import control
 from ctconsole.agent.state import StateDir
 from ctconsole.lab import folders, lifecycle, look
 from ctconsole.paths import run_dir
-from tests.crash.node import quietly_down, remains_of, run
+from tests.crash.node import WAIT, quietly_down, remains_of, run
 from tests.support.terminals import console, read
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.
 
 TRAFFIC = ("--connections", "20", "--rate", "20", "--duration", "5")
 """What runs through the lab while a resize is killed: few enough for the smallest table."""
-
-WAIT = 120.0
-"""Seconds in which whatever was begun must have ended."""
 
 
 @dataclass

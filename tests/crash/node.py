@@ -43,8 +43,16 @@ NOT_OURS_TO_COUNT = ("history.db-wal", "history.db-shm", "agent.sock")
 """Files that come and go with the process that has them open."""
 
 
-def run(*argv: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """The command line, to its end."""
+WAIT = 600.0
+"""Seconds in which whatever was begun must have ended, on a machine that does much else."""
+
+
+def run(*argv: str, timeout: float = WAIT) -> subprocess.CompletedProcess[str]:
+    """The command line, to its end.
+
+    Raises:
+        subprocess.TimeoutExpired: it does not end.
+    """
     return subprocess.run(
         [sys.executable, "-m", "ctconsole", *argv],
         capture_output=True,
