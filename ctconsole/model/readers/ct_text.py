@@ -58,7 +58,9 @@ _MOST_PIECES: Final = 16
 """Lines that a terminal makes of one entry: a tall and narrow one."""
 
 _LONGEST_PREFIX: Final = 600
-_TAIL: Final = re.compile(r"""[\s"',|\\]*(?:\\n)?[\s"',|\\]*$""")
+_AFTER: Final = frozenset("\"',|\\")
+"""What stands behind a line beside blanks, in quotes, tables and programs."""
+
 _PART: Final = re.compile(
     r"expires=\d|\bLast[RT]xReport=|\b[RT]x(?:Packets|FlagsSeen)=|\bSourceSecurityID=|"
     r"\bRevNAT=\d|\d -> \S+:\d"
@@ -219,7 +221,7 @@ class _Reader:
             if "->" in prefix or "expires=" in prefix:
                 return False
             shape = shape_of(body)
-            found = pattern(shape).fullmatch(_TAIL.sub("", body)) if shape else None
+            found = pattern(shape).fullmatch(_without_tail(body)) if shape else None
             if found is None or shape is None:
                 return False
             if not line.ended and shape != self._shape and self._count:
@@ -383,6 +385,23 @@ def _joined(pieces: list[Line]) -> Iterable[str]:
         for number, (text, line) in enumerate(zip(texts, pieces, strict=True))
     )
     yield " ".join(text.strip() for text in texts)
+
+
+def _without_tail(text: str) -> str:
+    """A line without what stands behind it: blanks, `_AFTER`, one newline spelt out.
+
+    Character by character, because an expression for it would try each run of blanks from each
+    of its places.
+    """
+    text = _ended_before(text)
+    return _ended_before(text.removesuffix("\\n")) if text.endswith("\\n") else text
+
+
+def _ended_before(text: str) -> str:
+    end = len(text)
+    while end and (text[end - 1].isspace() or text[end - 1] in _AFTER):
+        end -= 1
+    return text[:end]
 
 
 def _is_blank(text: str) -> bool:

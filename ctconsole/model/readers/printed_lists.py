@@ -118,8 +118,8 @@ def _lb(text: str, before: Row | None) -> Row | None:
 
 
 _POLICY: Final = re.compile(
-    r"^(Allow|Deny)\s+(Ingress|Egress)\s+(\S.*?)\s+(ANY|[\d-]{1,11}/\w{1,8}|<[^>]{1,40}>|[\w-]{1,16})\s+"
-    r"(NONE|\d{1,5})(?:\s+([A-Za-z][\w-]*))?\s+(\d{1,20}|-)\s+(\d{1,20}|-)"
+    r"^(Allow|Deny)\s+(Ingress|Egress)\s+(\S(?:.*?\S)?)\s+"
+    r"(ANY|[\d-]{1,11}/\w{1,8}|<[^>]{1,40}>|[\w-]{1,16})\s+(NONE|\d{1,5})(?:\s+([A-Za-z][\w-]*))?\s+(\d{1,20}|-)\s+(\d{1,20}|-)"
     r"(?:\s+(\d{1,3}))?(?:\s+\S.{0,80}?)?\s*$"
 )
 _LABELS: Final = re.compile(r"^\s{4,}(\S[^\t]{0,200}?)\s*$")
@@ -191,7 +191,7 @@ def _endpoint(text: str, _before: Row | None) -> Row | None:
 
 
 _METRIC: Final = re.compile(
-    r"^(\S.*?)\s{2,}(INGRESS|EGRESS|SERVICE|UNKNOWN|[A-Z]{3,10}|\d)\s+(-?\d{1,20})\s+(-?\d{1,20})"
+    r"^(\S(?:.*?\S)?)\s{2,}(INGRESS|EGRESS|SERVICE|UNKNOWN|[A-Z]{3,10}|\d)\s+(-?\d{1,20})\s+(-?\d{1,20})"
     r"(?:\s+(\d{1,10})\s+(\S+))?\s*$"
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from ctconsole.observe.offline_maps import told_maps
 from tests.support.mutations import mutations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 CASES = sorted((Path(__file__).parents[2] / "data" / "cases").iterdir())
 TEXTS = [path.read_bytes() for path in CASES if path.suffix in {".txt", ".md", ".prom"}]
@@ -33,8 +35,12 @@ SLOWEST = 2.0
 
 
 def each(seeds: list[bytes], count: int, read: Callable[[bytes], None]) -> None:
-    """Every damaged copy is read, none in more than `SLOWEST` seconds."""
-    for text in mutations(seeds, count):
+    each_of(mutations(seeds, count), read)
+
+
+def each_of(texts: Iterable[bytes], read: Callable[[bytes], None]) -> None:
+    """Every text is read, none in more than `SLOWEST` seconds."""
+    for text in texts:
         started = time.process_time()
         read(text)
         assert time.process_time() - started < SLOWEST, text[:200]
@@ -57,6 +63,27 @@ def test_files(name: str, tmp_path: Path) -> None:
                 assert len(offline.timed(one).table()) == len(one.keys)
 
     each([one.read_bytes() for one in CASES if one.suffix == name], 300, read)
+
+
+def with_runs(seeds: list[bytes], count: int) -> Iterator[bytes]:
+    """Texts with a long run of one thing in a line of theirs, blanks more often than others."""
+    chance = random.Random(1)  # noqa: S311 - reproducible damage, no secret
+    others = [b"\t", b"-", b"0", b"a", b"a.", b" a", b":", b"[", b'"', b"\\n", b"k8s:", b"x="]
+    for _ in range(count):
+        text, unit = chance.choice(seeds), chance.choice([b" ", chance.choice(others)])
+        at = chance.randrange(len(text))
+        yield (text[:at] + unit * (3500 // len(unit)) + text[at:]) * 4
+
+
+def test_long_runs(tmp_path: Path) -> None:
+    path = tmp_path / "from-the-chat"
+
+    def read(text: bytes) -> None:
+        path.write_bytes(text)
+        with suppress(CtconsoleError):
+            read_offline([path])
+
+    each_of(with_runs(TEXTS, 300), read)
 
 
 def test_listings_account_for_every_line() -> None:
