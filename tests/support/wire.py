@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,11 +105,16 @@ def hash_tables(entries: int) -> tuple[MapSpec, ...]:
 
 @dataclass
 class Wire:
-    """Loaded programs and the pins of their maps."""
+    """Loaded programs and the pins of their maps.
+
+    Attributes:
+        at: CLOCK_MONOTONIC in seconds when the last packet was through.
+    """
 
     gate: Gate
     maps: Mapping[str, Path]
     programs: loader.LoadedPrograms
+    at: int = field(default_factory=clock.ktime, init=False)
 
     def out(self, packet: bytes) -> bool:
         """Let the pod send a packet; whether it was forwarded."""
@@ -136,6 +141,7 @@ class Wire:
 
     def _through(self, hook: TcHook, packet: bytes, context: bytes) -> bytes | None:
         verdict, after, _ = run_program(self.programs.on(hook).fd, packet, context=context)
+        self.at = clock.ktime()
         assert verdict in {0, 2}
         return after if verdict == 0 else None
 
@@ -159,16 +165,16 @@ class Wire:
         return value
 
     def lives(self, name: str = "ct4") -> int:
-        """Seconds the only entry has left, give or take one."""
-        return int(self.entry(name)["lifetime"]) - clock.ktime()
+        """Seconds the only entry had left after the last packet, give or take one."""
+        return int(self.entry(name)["lifetime"]) - self.at
 
     def change(self, name: str = "ct4", **fields: int) -> None:
         """Write fields of the only entry, as if time had passed."""
         table = self.table(name)
         (row,) = np.flatnonzero(~table.related)
         value = table.values[row : row + 1].copy()
-        for field, content in fields.items():
-            value[field] = content
+        for word, content in fields.items():
+            value[word] = content
         with BpfMap.open(self.maps[f"cilium_{name}_global"]) as live:
             mapwrite.update(self.gate, live, table.keys[row].tobytes(), value.tobytes())
 

@@ -156,11 +156,11 @@ def test_a_service_entry_lives_as_long_as_a_connection(pod: Wire, net: Family) -
 
 
 def service_life(pod: Wire, net: Family, flags: int) -> int:
-    """Seconds its SERVICE entry has left after a packet with these flags."""
+    """Seconds its SERVICE entry had left after a packet with these flags."""
     pod.sent(net.tcp(net.client(), net.vip, flags))
     table = pod.table(f"ct{net.number}")
     (row,) = np.flatnonzero(table.keys["flags"] == 4)
-    return int(table.values["lifetime"][row]) - clock.ktime()
+    return int(table.values["lifetime"][row]) - pod.at
 
 
 def change_service(pod: Wire, net: Family, **fields: int) -> None:
@@ -345,7 +345,7 @@ def test_affinity_ends(gate: Gate, bpffs: Path, net: Family, ended: str) -> None
             with BpfMap.open(pod.maps[f"cilium_lb{net.number}_affinity"]) as live:
                 dump = live.read()
             ((last, backend),) = np.ascontiguousarray(dump.values).view("<u8").tolist()
-            assert clock.ktime() - last <= 1
+            assert pod.at - last <= 1
             if ended == "by time":
                 aged = (last - 101).to_bytes(8, "little") + backend.to_bytes(8, "little")
                 put(pod, f"cilium_lb{net.number}_affinity", dump.keys[0].tobytes(), aged)
