@@ -6,6 +6,9 @@ they inherit a mark in their environment, and those alive after the last test of
 ended and fail it. Nobody waits for ever: a ``with Popen`` that an error leaves kills its process
 first, and so does a clock where a test has hung beyond its time.
 
+A test that fails shows how the commands ended that it ran, and what they said on stderr, which
+`subprocess.run` takes from the terminal.
+
 SIGTERM and SIGHUP end a run as Ctrl-C does, so that fixtures take down the namespaces and mounts
 that they made; also in the workers of a run in parallel, and in those whose controller was killed.
 """
@@ -42,6 +45,12 @@ ONCE_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 _begun: list[subprocess.Popen[Any]] = []
 """What the running test's own body has begun."""
+
+_said: list[tuple[subprocess.Popen[Any], object]] = []
+"""What each command that it waited for said on stderr, None where that was not taken."""
+
+MOST_SAID = 4000
+"""Characters that are shown of it."""
 
 _calling = False
 
@@ -132,6 +141,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     patch.setenv(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
     begin, leave = subprocess.Popen.__init__, subprocess.Popen.__exit__
+    talk = subprocess.Popen.communicate
 
     def begin_and_note(self: subprocess.Popen[Any], *args: Any, **given: Any) -> None:  # noqa: ANN401 - Popen's own
         begin(self, *args, **given)
@@ -148,6 +158,13 @@ def pytest_configure(config: pytest.Config) -> None:
             end_tree(self.pid)
         leave(self, kind, error, trace)
 
+    def talk_and_note(self: subprocess.Popen[Any], *args: Any, **given: Any) -> tuple[Any, Any]:  # noqa: ANN401 - Popen's own
+        heard = talk(self, *args, **given)
+        if _calling:
+            _said.append((self, heard[1]))
+        return heard
+
+    patch.setattr(subprocess.Popen, "communicate", talk_and_note)
     patch.setattr(subprocess.Popen, "__init__", begin_and_note)
     patch.setattr(subprocess.Popen, "__exit__", end_and_leave)
 
@@ -172,12 +189,23 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and call.when == "call":
+        report.sections += [_ended(process, said) for process, said in _said]
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     try:
         yield
     finally:
         left = [_words(process) for process in _end(_begun)]
         _begun.clear()
+        _said.clear()
     if left:
         pytest.fail(f"The test leaves running: {'; '.join(left)}", pytrace=False)
     if nextitem is None or nextitem.path != item.path:
@@ -203,6 +231,12 @@ def _seconds(item: pytest.Item) -> float:
     """The time limit that pytest-timeout holds the test to."""
     own = item.get_closest_marker("timeout")
     return float(own.args[0] if own and own.args else item.config.getini("timeout") or 300)
+
+
+def _ended(process: subprocess.Popen[Any], said: object) -> tuple[str, str]:
+    """A command's title and text in the report of a failed test."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said or "")
+    return f"exit code {process.returncode} of {_words(process)}", text[-MOST_SAID:]
 
 
 def _words(process: subprocess.Popen[Any]) -> str:

@@ -72,6 +72,22 @@ def test_children_of_a_suite_under_nohup_end_by_the_usual_signals(tmp_path: Path
     assert "4 passed" in said
 
 
+def test_a_failing_test_shows_what_its_commands_said(tmp_path: Path) -> None:
+    said = run_suite(
+        tmp_path,
+        """
+        import subprocess
+
+        def test_fails():
+            done = subprocess.run(["sh", "-c", "echo why >&2; exit $(( 3 + 4 ))"],
+                                  capture_output=True)
+            assert done.returncode == 0
+        """,
+    )
+    assert "exit code 7 of sh -c" in said
+    assert "\nwhy\n" in said
+
+
 def test_a_failing_test_does_not_wait_for_what_it_began(tmp_path: Path) -> None:
     said = run_suite(
         tmp_path,
