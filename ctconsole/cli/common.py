@@ -1,7 +1,8 @@
 """What all verbs share: the error boundary, messages, JSON and pipes.
 
 Exit codes: 0 done, 1 failed or the answer is no, 2 the command line cannot be meant, 3 this node
-lacks something or refuses permission, 4 the write gate is closed.
+lacks something or refuses permission, 4 the write gate is closed, 130 ended by Ctrl-C (128 and the
+number of another signal that asked a change to end).
 """
 
 from __future__ import annotations

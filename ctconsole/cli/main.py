@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed or the answer is no, 2 bad usage, 3 this node lacks "
-    "something or refuses permission, 4 the write gate is closed.",
+    "something or refuses permission, 4 the write gate is closed, 130 ended by Ctrl-C.",
 )
 @click.version_option(package_name="ctconsole")
 def root() -> None:

@@ -53,7 +53,8 @@ def risk(
     entry; a flush also takes the address translations along. Connections come back by their next
     packet, may break, or break: counted here by reason. Services, translations and policy are
     taken from the node's other maps and its agent, or from the dumps beside; what is not known
-    counts as a risk. In a dump nothing is known to have expired unless --now tells its time.
+    counts as a risk. What has expired in files is known where they tell the node's clock, or
+    --now does.
 
     \b
     Examples:

@@ -68,7 +68,7 @@ def stats(
     """Count entries that live and that are dead, by protocol and direction, and the largest users.
 
     Expired entries stay in a table until the garbage collector has run: they fill it as much as
-    living ones. In a dump nothing is known to have expired unless --now tells its time.
+    living ones. Of files it is known where they tell the node's clock, or --now does.
 
     \b
     Examples:
