@@ -39,7 +39,7 @@ Value: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TextRule:
     """What an option's text has to be, if there is any.
 
     Attributes:
@@ -71,14 +71,14 @@ def _is_interface(text: str) -> bool:
 
 
 _IFNAMSIZ = 16
-_NETWORK4 = Shape(
+_NETWORK4 = TextRule(
     "an IPv4 network such as 10.0.0.0/8, without bits beyond its prefix", _is_network4
 )
-_INTERFACE = Shape("the name of an interface", _is_interface)
+_INTERFACE = TextRule("the name of an interface", _is_interface)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class OptionRule:
     """What an option's text may be.
 
     Attributes:
@@ -96,7 +96,7 @@ class Rule:
     high: int | None = None
     choices: tuple[str, ...] = ()
     seconds: bool = False
-    shape: Shape | None = None
+    shape: TextRule | None = None
 
     @property
     def range(self) -> str:
@@ -117,12 +117,12 @@ _SIDE = (1 << 8, 1 << 16)
 _U32 = (1 << 32) - 1
 
 
-def _switch(text: str) -> Rule:
-    return Rule(text, choices=_BOOL)
+def _switch(text: str) -> OptionRule:
+    return OptionRule(text, choices=_BOOL)
 
 
-def _timeout(text: str) -> Rule:
-    return Rule(text, 1, _U32, seconds=True)
+def _timeout(text: str) -> OptionRule:
+    return OptionRule(text, 1, _U32, seconds=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +132,21 @@ class AgentConfig:
     A field's name is the option's with ``_`` for ``-``. Durations are seconds.
     """
 
-    bpf_ct_global_tcp_max: Annotated[int, Rule("Entries of the TCP conntrack tables", *_TABLE)] = (
-        524288
-    )
+    bpf_ct_global_tcp_max: Annotated[
+        int, OptionRule("Entries of the TCP conntrack tables", *_TABLE)
+    ] = 524288
     bpf_ct_global_any_max: Annotated[
-        int, Rule("Entries of the conntrack tables of everything but TCP", *_TABLE)
+        int, OptionRule("Entries of the conntrack tables of everything but TCP", *_TABLE)
     ] = 262144
-    bpf_nat_global_max: Annotated[int, Rule("Entries of the NAT tables", *_TABLE)] = NAT_DEFAULT
+    bpf_nat_global_max: Annotated[int, OptionRule("Entries of the NAT tables", *_TABLE)] = (
+        NAT_DEFAULT
+    )
     bpf_fragments_map_max: Annotated[
-        int, Rule("Entries of the table of IPv4 fragments", *_SIDE)
+        int, OptionRule("Entries of the table of IPv4 fragments", *_SIDE)
     ] = 8192
-    bpf_policy_map_max: Annotated[int, Rule("Entries of an endpoint's policy map", *_SIDE)] = 16384
+    bpf_policy_map_max: Annotated[
+        int, OptionRule("Entries of an endpoint's policy map", *_SIDE)
+    ] = 16384
     enable_ipv4: Annotated[bool, _switch("Track IPv4")] = True
     enable_ipv6: Annotated[bool, _switch("Track IPv6")] = True
     enable_node_port: Annotated[bool, _switch("NodePort services, and with them NAT")] = False
@@ -156,13 +160,13 @@ class AgentConfig:
         bool, _switch("Allocate all entries of hash maps when they are created")
     ] = True
     tunnel: Annotated[
-        str, Rule("Encapsulation between nodes", choices=("vxlan", "geneve", "disabled"))
+        str, OptionRule("Encapsulation between nodes", choices=("vxlan", "geneve", "disabled"))
     ] = "vxlan"
     bpf_lb_algorithm: Annotated[
-        str, Rule("How a service picks its backend", choices=("random", "maglev"))
+        str, OptionRule("How a service picks its backend", choices=("random", "maglev"))
     ] = "random"
     bpf_lb_maglev_table_size: Annotated[
-        int, Rule("Slots of a Maglev table", choices=tuple(map(str, MAGLEV_SIZES)))
+        int, OptionRule("Slots of a Maglev table", choices=tuple(map(str, MAGLEV_SIZES)))
     ] = 16381
     bpf_ct_timeout_regular_tcp: Annotated[
         int, _timeout("Life of an established TCP entry after its last packet")
@@ -186,11 +190,11 @@ class AgentConfig:
         False
     )
     ipv4_native_routing_cidr: Annotated[
-        str, Rule("Network that pods reach under their own addresses", shape=_NETWORK4)
+        str, OptionRule("Network that pods reach under their own addresses", shape=_NETWORK4)
     ] = ""
     devices: Annotated[
         str,
-        Rule(
+        OptionRule(
             "Interface pods leave through; the default route's where none is given",
             shape=_INTERFACE,
         ),
@@ -198,31 +202,36 @@ class AgentConfig:
     enable_monitor: Annotated[bool, _switch("Tell of packets in cilium_events")] = True
     monitor_aggregation: Annotated[
         str,
-        Rule(
+        OptionRule(
             "How many of the packets that pass are told of",
             choices=("none", "lowest", "low", "medium", "maximum"),
         ),
     ] = "medium"
-    trace_payloadlen: Annotated[int, Rule("Bytes of a packet that are told", 0, 1500)] = 128
+    trace_payloadlen: Annotated[int, OptionRule("Bytes of a packet that are told", 0, 1500)] = 128
     monitor_aggregation_interval: Annotated[
         int, _timeout("Least time between two reports of one connection")
     ] = 5
     endpoint_regeneration_delay: Annotated[
         float,
-        Rule("Wait between one endpoint's new programs and the next's", 0, 3600, seconds=True),
+        OptionRule(
+            "Wait between one endpoint's new programs and the next's", 0, 3600, seconds=True
+        ),
     ] = 0.0
     conntrack_gc_interval: Annotated[
-        float, Rule("Time between two GC passes; 0 adapts to the table", 0, _U32, seconds=True)
+        float,
+        OptionRule("Time between two GC passes; 0 adapts to the table", 0, _U32, seconds=True),
     ] = 0.0
     conntrack_gc_max_interval: Annotated[
-        float, Rule("Longest adapted time between two passes; 0 is 12 h", 0, _U32, seconds=True)
+        float,
+        OptionRule("Longest adapted time between two passes; 0 is 12 h", 0, _U32, seconds=True),
     ] = 0.0
     history_max_age: Annotated[
-        float, Rule("Age at which events leave the history; 0 keeps them", 0, _U32, seconds=True)
+        float,
+        OptionRule("Age at which events leave the history; 0 keeps them", 0, _U32, seconds=True),
     ] = HISTORY_MAX_AGE
-    history_max_events: Annotated[int, Rule("Events the history keeps; 0 keeps all", 0, _U32)] = (
-        HISTORY_MAX_EVENTS
-    )
+    history_max_events: Annotated[
+        int, OptionRule("Events the history keeps; 0 keeps all", 0, _U32)
+    ] = HISTORY_MAX_EVENTS
 
     def __post_init__(self) -> None:
         """Check what no option can check alone.
@@ -293,7 +302,7 @@ class Option:
     field: str
     type: type[bool | int | float | str]
     default: Value
-    rule: Rule
+    rule: OptionRule
 
 
 class _Options(dict[str, Option]):

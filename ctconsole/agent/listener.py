@@ -23,7 +23,7 @@ from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.packets.monitor import (
     INSERT_FAILED,
     TRACE,
-    Columns,
+    PacketColumns,
     Signal,
     TraceState,
     columns,
@@ -159,7 +159,7 @@ class Listener:
             self._waiting[Thing(kind, reason, endpoint)] += int(count)
         self._count(samples, found)
 
-    def _count(self, samples: Samples, found: Columns) -> None:
+    def _count(self, samples: Samples, found: PacketColumns) -> None:
         new = found.traces["reason"] == TraceState.NEW
         total = int(new.sum())
         if not total:

@@ -49,7 +49,7 @@ class Datagrams(Talker):
 
 
 @dataclass
-class Lines(Talker):
+class LineTalker(Talker):
     """A TCP connection whose other end is ours as well.
 
     Attributes:
@@ -115,7 +115,7 @@ def _lines(
     found: list[Talker] = []
     for at in range(port, port + number):
         client, server = stack.enter_context(talk.accepted(lab, *way, at))
-        found.append(Lines(client, server=server, first=first))
+        found.append(LineTalker(client, server=server, first=first))
     return found
 
 

@@ -83,3 +83,12 @@ def test_plans_are_rendered_once_for_the_screen_and_once_for_the_shell() -> None
         "ctconsole.model.listing.plans",
         "ctconsole.ui.widgets.plan_table",
     }
+
+
+def test_a_class_name_means_one_thing() -> None:
+    named: dict[str, list[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                named.setdefault(node.name, []).append(name_of(path))
+    assert {name: found for name, found in named.items() if len(found) > 1} == {}

@@ -128,7 +128,7 @@ _ENCRYPTED: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class PacketColumns:
     """A read's records in three tables; ``*_rows`` say which sample each row is.
 
     Attributes:
@@ -146,13 +146,13 @@ class Columns:
     others: int
 
 
-def columns(samples: Samples) -> Columns:
+def columns(samples: Samples) -> PacketColumns:
     """Decode a read of ``cilium_events``."""
     types = samples.heads(1)[:, 0]
     drop_rows = np.flatnonzero((types == Notify.DROP) & (samples.sizes >= DROP.itemsize))
     trace_rows = np.flatnonzero((types == Notify.TRACE) & (samples.sizes >= TRACE.itemsize))
     heads = samples.heads(TRACE.itemsize)
-    return Columns(
+    return PacketColumns(
         drops=_records(heads[drop_rows, : DROP.itemsize], DROP),
         drop_rows=drop_rows,
         traces=_records(heads[trace_rows], TRACE),
