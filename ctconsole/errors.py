@@ -4,7 +4,8 @@
 
     CtconsoleError              one clear sentence: what, where, what to do
     ├── UsageError              a flag, an option or a key press that cannot be meant
-    │   └── ConfigError         an agent option out of its range
+    │   ├── ConfigError         an agent option out of its range
+    │   └── FilterError         a filter that cannot be meant, and where in it
     ├── FormatError             bytes or text that are not what they should be
     ├── BpfError(OSError)       a system call of bpf(2) or bpffs that failed
     │   ├── GoneError           the pin, map, program, link or namespace is not there
@@ -58,6 +59,26 @@ class UsageError(CtconsoleError):
 
 class ConfigError(UsageError):
     """An agent option has a value outside its range; names option, value and range."""
+
+
+class FilterError(UsageError):
+    """A filter cannot be meant, or not be answered; tells where in it.
+
+    Args:
+        message: one sentence.
+        text: the filter, as it was written.
+        at: where it goes wrong, from 0 on; the end of the text where something is missing.
+        length: characters that are wrong, at least 1.
+        hint: what to write.
+    """
+
+    def __init__(
+        self, message: str, *, text: str, at: int, length: int = 1, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.at = at
+        self.length = max(1, length)
 
 
 class FormatError(CtconsoleError):

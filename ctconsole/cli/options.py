@@ -160,7 +160,7 @@ class FilterOption(click.Option):
         record = super().get_help_record(ctx)
         if record is None:
             return None
-        from ctconsole.model.ct.asking import fields_help
+        from ctconsole.model.filter.asking import fields_help
 
         # Click wraps paragraphs but for those behind a backspace.
         return record[0], f"{record[1]}\n\n\b\n{fields_help()}"
@@ -170,9 +170,10 @@ class FilterOption(click.Option):
         del ctx
         from click.shell_completion import CompletionItem
 
-        from ctconsole.model.ct.query import completions
+        from ctconsole.model.ct.query import entry_fields
+        from ctconsole.model.filter.complete import completions
 
-        return [CompletionItem(text) for text in completions(incomplete)]
+        return [CompletionItem(one.text) for one in completions(incomplete, entry_fields())]
 
 
 def filter_option(function: _F) -> _F:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.ct.filters import FilterRule
+    from ctconsole.model.ct.filters import Rule
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.text.cells import Style
     from ctconsole.model.text.columns import TextColumn
+    from ctconsole.model.whose import Whose
 
     Numbers: TypeAlias = npt.NDArray[Any]
     Cells: TypeAlias = list[tuple[str, list[TextColumn]]]
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
 
 class Called(Protocol):
     """What things are called; empty for those without a name (see `model.names`)."""
+
+    @property
+    def endpoints(self) -> Mapping[bytes, str]:
+        """Names of endpoints by their address, 4 or 16 bytes."""
+        ...
+
+    @property
+    def services(self) -> Mapping[int, str]:
+        """Names of services by their RevNAT index."""
+        ...
+
+    def of(self, whose: Whose) -> Called:
+        """What a node calls things, before what all call them."""
+        ...
 
     def addresses(self, raw: npt.NDArray[np.uint8]) -> list[str]:
         """Of each address, u1 of shape (n, 4) or (n, 16)."""
@@ -129,7 +144,7 @@ class Field:
 
     name: str
     numbers: Callable[[CtTable], tuple[Numbers, ...]] | None = None
-    rules: tuple[FilterRule, ...] = ()
+    rules: tuple[Rule, ...] = ()
     cells: Callable[[CtTable, Style], Cells] | None = None
     in_table: InTable | None = None
     on_screen: OnScreen | None = None

@@ -1,18 +1,14 @@
-"""How the values of a filter term are read: small rules, which `show.FIELDS` gives to fields."""
+"""How each field of a conntrack entry is asked for; `show.FIELDS` gives these rules to fields."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from ipaddress import ip_network
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.errors import UsageError
-from ctconsole.model.ct.asking import ASKED
 from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
@@ -28,181 +24,200 @@ from ctconsole.model.ct.words import (
     Word,
     codes,
     fold,
+    texts,
 )
+from ctconsole.model.filter import rules
+from ctconsole.model.filter.asking import ASKED
+from ctconsole.model.filter.rules import FilterRule, Test, UnmeantError, number
+from ctconsole.model.filter.syntax import Compare, Value
+from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.asking import Asked
+    from ctconsole.model.ct.field import Called
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.filter.asking import Asked
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
     Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
-    Test: TypeAlias = Callable[[CtTable], Bools]
-    Reader: TypeAlias = Callable[["Compare", str, str], Test]
+    Rates: TypeAlias = npt.NDArray[np.float64]
+    Rule: TypeAlias = FilterRule["Seen"]
+    Column: TypeAlias = Callable[[CtTable], Numbers]
+
+_RATES: Final = "needs two samples of the table, and there is one. The console takes them"
 
 
-class Compare(StrEnum):
-    """How a value is held against a field."""
-
-    IS = "="
-    LESS = "<"
-    MORE = ">"
-    AT_MOST = "<="
-    AT_LEAST = ">="
-
-    def holds(self, column: Numbers, number: int) -> Bools:
-        """Where the column stands so to the number."""
-        match self:
-            case Compare.LESS:
-                return np.asarray(column < number)
-            case Compare.MORE:
-                return np.asarray(column > number)
-            case Compare.AT_MOST:
-                return np.asarray(column <= number)
-            case Compare.AT_LEAST:
-                return np.asarray(column >= number)
-            case _:
-                return np.asarray(column == number)
-
-
-@dataclass(frozen=True, slots=True)
-class FilterRule:
-    """How one field is asked for.
+@dataclass(frozen=True)
+class Seen:
+    """Entries, and what is known beside them that a filter may ask.
 
     Attributes:
-        asked: what it is called and explained by.
-        test: makes a test from the operator, one value and the whole term (for errors).
-        words: values that are words, for whoever completes them.
-        ordered: whether ``<`` and ``>`` can be meant.
-        bare: whether one of its words may stand without the field's name.
-        judges: whether the test asks what becomes of connections: it is only as good as what
-            is known beside the entries (`Knowledge`).
+        table: the entries.
+        called: what things are called; None where nobody looked.
+        rates: bytes a second of each row, NaN where it is not known; None without two samples.
+        found: what names stand for, so that each is looked for once.
     """
 
-    asked: Asked
-    test: Reader
-    words: tuple[str, ...] = ()
-    ordered: bool = False
-    bare: bool = False
-    judges: bool = False
+    table: CtTable
+    called: Called | None = None
+    rates: Rates | None = None
+    found: dict[tuple[str, Value], Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, rows: npt.NDArray[np.intp] | slice) -> Seen:
+        """Some of them."""
+        rates = None if self.rates is None else self.rates[rows]
+        return Seen(self.table.take(rows), self.called, rates, self.found)
+
+    def addresses_called(self, value: Value) -> npt.NDArray[Any]:
+        """Addresses of endpoints of this name, of the table's family; one item each."""
+        if ("pod", value) not in self.found:
+            matches = rules.name_is(value)
+            width = 16 if self.table.is_ipv6 else 4
+            endpoints = self.called.endpoints if self.called else {}
+            raw = [one for one, name in endpoints.items() if len(one) == width and matches(name)]
+            self.found["pod", value] = np.frombuffer(b"".join(raw), _whole(width))
+        return np.asarray(self.found["pod", value])
+
+    def services_called(self, value: Value) -> npt.NDArray[np.uint16]:
+        """RevNAT ids of the services of this name."""
+        if ("svc", value) not in self.found:
+            matches = rules.name_is(value)
+            services = self.called.services if self.called else {}
+            ids = [number & 0xFFFF for number, name in services.items() if matches(name)]
+            self.found["svc", value] = np.array(ids, np.uint16)
+        return np.asarray(self.found["svc", value])
 
 
-_SECONDS: Final = MappingProxyType({"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
-_COUNTS: Final = MappingProxyType({"": 1, "k": 1000, "m": 10**6, "g": 10**9})
-_SIZES: Final = MappingProxyType({"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30})
-_ONES: Final = MappingProxyType({"": 1})
-
-
-def _wrong(term: str, value: str, allowed: str) -> UsageError:
-    return UsageError(
-        f"{value!r} cannot be meant in the filter term {term!r}", hint=f"Give {allowed}"
-    )
-
-
-def _number(text: str, term: str, units: Mapping[str, int], most: int = (1 << 63) - 1) -> int:
-    """A whole number with a unit."""
-    matched = re.fullmatch(r"([0-9]{1,19})([a-z]?)", text.lower())
-    if matched is None or matched[2] not in units:
-        named = ", ".join(unit for unit in units if unit)
-        raise _wrong(
-            term, text, f"a whole number{f' with one of {named} behind it' if named else ''}"
-        )
-    number = int(matched[1]) * units[matched[2]]
-    if number > most:
-        raise _wrong(term, text, f"0 to {most}")
-    return number
+def _whole(width: int) -> str:
+    """An address as one item that numpy compares; its bytes are told by their number."""
+    return "=u4" if width == 4 else "S16"  # noqa: PLR2004 - bytes of an IPv4 address
 
 
 def _words(words: tuple[Word[Any], ...]) -> tuple[str, ...]:
     return tuple(word.brief if len(word.short) > 1 else word.text for word in words)
 
 
-def protocols() -> FilterRule:
+def _most(column: npt.NDArray[Any], most: int = 50) -> list[Any]:
+    """The values that occur most often, the most frequent first."""
+    values, numbers = np.unique(column, return_counts=True)
+    order = np.argsort(numbers, kind="stable")[::-1][:most]
+    return list(values[order].tolist())
+
+
+def _worded(
+    asked: Asked,
+    words: tuple[str, ...],
+    takes: str,
+    read: Callable[[str], Test[Seen] | None],
+    *,
+    occurring: Callable[[Seen], Iterable[str]] | None = None,
+    bare: bool = False,
+    cost: int = 1,
+    beside: str = "",
+) -> Rule:
+    """A field whose values are words; ``read`` gives None for what is none of them."""
+
+    def make(_compare: Compare, value: Value) -> Test[Seen]:
+        test = read(value.text)
+        if test is None:
+            raise UnmeantError(takes, words)
+        return test
+
+    return FilterRule(
+        asked, make, takes, words, bare=bare, occurring=occurring, cost=cost, beside=beside
+    )
+
+
+def protocols() -> Rule:
     """A protocol, by its name or number."""
     names = {fold(name): number for number, name in PROTOCOLS.items()}
     words = tuple(name.lower() for name in PROTOCOLS.values())
 
-    def test(_compare: Compare, value: str, term: str) -> Test:
-        number = names.get(fold(value))
-        if number is None:
-            if not value.isdigit():
-                raise _wrong(term, value, f"{', '.join(words)} or a number")
-            number = _number(value, term, _ONES, 255)
-        return lambda table: np.asarray(table.keys["nexthdr"] == number)
+    def read(text: str) -> Test[Seen] | None:
+        code = names.get(fold(text))
+        if code is None:
+            if not (text.isascii() and text.isdigit()):
+                return None
+            code = number(text, rules.ONES, 255)
+        return Test(lambda seen: np.asarray(seen.table.keys["nexthdr"] == code))
 
-    return FilterRule(ASKED["proto"], test, words=words, bare=True)
+    def occurring(seen: Seen) -> Iterable[str]:
+        found = _most(seen.table.keys["nexthdr"])
+        return (PROTOCOLS.get(code, str(code)).lower() for code in found)
+
+    takes = f"{', '.join(words)} or a number"
+    return _worded(ASKED["proto"], words, takes, read, occurring=occurring, bare=True)
 
 
-def states() -> FilterRule:
+def states() -> Rule:
     """The life of a connection."""
     known = codes(STATES)
     words = (ALIVE, UNANSWERED, *(text for word in STATES for text in word.every))
+    told = texts(STATES)
 
-    def test(_compare: Compare, value: str, term: str) -> Test:
-        word = fold(value)
+    def read(text: str) -> Test[Seen] | None:
+        word = fold(text)
         if word == ALIVE:
-
-            def alive(table: CtTable) -> Bools:
-                needs_clock(table, term)
-                return table.alive
-
-            return alive
+            return Test(lambda seen: seen.table.alive, needs_clock)
         if word == UNANSWERED:
-            return lambda table: np.asarray(
-                (table.state == State.OPENING) | (table.state == State.ONE_WAY)
-            )
+            return Test(lambda seen: np.isin(seen.table.state, [State.OPENING, State.ONE_WAY]))
         code = known.get(word)
-        if code is None:
-            raise _wrong(term, value, ", ".join(words))
+        if code == State.EXPIRED:
+            return Test(lambda seen: ~seen.table.alive, _needs_bound)
+        if code == State.ESTABLISHED:
+            return Test(lambda seen: seen.table.established)
+        return None if code is None else Test(lambda seen: np.asarray(seen.table.state == code))
 
-        def state(table: CtTable) -> Bools:
-            if code == State.EXPIRED:
-                _needs_bound(table, term)
-            return np.asarray(table.state == code)
+    def occurring(seen: Seen) -> Iterable[str]:
+        return (told[code] for code in _most(seen.table.state))
 
-        return state
-
-    return FilterRule(ASKED["state"], test, words=words, bare=True)
+    return _worded(
+        ASKED["state"], words, ", ".join(words), read, occurring=occurring, bare=True, cost=5
+    )
 
 
-def directions() -> FilterRule:
+def directions() -> Rule:
     """Which way an entry looks."""
     known = codes(DIRECTIONS)
     words = (*(word.brief for word in DIRECTIONS), RELATED.text)
 
-    def test(_compare: Compare, value: str, term: str) -> Test:
-        word = fold(value)
+    def read(text: str) -> Test[Seen] | None:
+        word = fold(text)
         if word in RELATED.every:
-            return lambda table: table.related
+            return Test(lambda seen: seen.table.related)
         code = known.get(word)
         if code is None:
-            raise _wrong(term, value, ", ".join(words))
-        return lambda table: np.asarray(table.direction == code)
+            return None
+        return Test(lambda seen: np.asarray(seen.table.direction == code))
 
-    return FilterRule(ASKED["dir"], test, words=words, bare=True)
+    return _worded(ASKED["dir"], words, ", ".join(words), read, bare=True)
 
 
-def flags() -> FilterRule:
+def flags() -> Rule:
     """A bit of the value's flags, by name or as it is shown where it has none."""
     known = codes(FLAGS)
-    words = tuple(word.text for word in FLAGS)
+    words = (*(word.text for word in FLAGS), RELATED.text, NO_FLAGS)
 
-    def test(_compare: Compare, value: str, term: str) -> Test:
-        word = fold(value)
+    def read(text: str) -> Test[Seen] | None:
+        word = fold(text)
         if word in RELATED.every:
-            return lambda table: table.related
+            return Test(lambda seen: seen.table.related)
         if word == NO_FLAGS:
-            return lambda table: np.asarray(table.values["flags"] == 0)
-        bit = int(known.get(word, 0)) or _bits(value)
-        if not bit:
-            raise _wrong(term, value, f"{', '.join(words)} or a number as 0x0800")
+            return Test(lambda seen: np.asarray(seen.table.values["flags"] == 0))
+        bit = int(known.get(word, 0)) or _bits(text)
         mask = np.uint16(bit)
-        return lambda table: np.asarray((table.values["flags"] & mask) == mask)
+        if not bit:
+            return None
+        return Test(lambda seen: np.asarray((seen.table.values["flags"] & mask) == mask))
 
-    return FilterRule(ASKED["flag"], test, words=words)
+    takes = f"{', '.join(words)} or a number as 0x0800"
+    return _worded(ASKED["flag"], words, takes, read)
 
 
 def _bits(text: str) -> int:
@@ -211,61 +226,145 @@ def _bits(text: str) -> int:
     return int(matched[1], 16) if matched else 0
 
 
-def nodes() -> FilterRule:
-    """The node or the agent's pod, or a part of its name, that a file's entries are of."""
-
-    def test(_compare: Compare, value: str, _term: str) -> Test:
-        def of_node(table: CtTable) -> Bools:
-            found = any(value in name for name in (table.whose.node, table.whose.pod) if name)
-            return np.full(len(table), found, np.bool_)
-
-        return of_node
-
-    return FilterRule(ASKED["node"], test)
-
-
-def risks() -> FilterRule:
+def risks() -> Rule:
     """What becomes of the connection when the table is re-created."""
     known = codes(RISKS)
     words = tuple(word.text for word in RISKS)
 
-    def test(_compare: Compare, value: str, term: str) -> Test:
-        code = known.get(fold(value))
+    def read(text: str) -> Test[Seen] | None:
+        code = known.get(fold(text))
         if code is None:
-            raise _wrong(term, value, ", ".join(words))
+            return None
+        return Test(
+            lambda seen: np.asarray(judge(seen.table, Change.RECREATE).risk == code),
+            _needs_bound if code == Risk.DEAD else None,
+        )
 
-        def risk(table: CtTable) -> Bools:
-            if code == Risk.DEAD:
-                _needs_bound(table, term)
-            return np.asarray(judge(table, Change.RECREATE).risk == code)
-
-        return risk
-
-    return FilterRule(ASKED["risk"], test, words=words, judges=True)
+    return _worded(ASKED["risk"], words, ", ".join(words), read, cost=50, beside="risk")
 
 
-def addresses(asked: Asked, *sides: str) -> FilterRule:
+def nodes() -> Rule:
+    """The node or the agent's pod, or a part of its name, that a file's entries are of."""
+
+    def read(_compare: Compare, value: Value) -> Test[Seen]:
+        matches = rules.text_has(value)
+
+        def of_node(seen: Seen) -> Bools:
+            whose = seen.table.whose
+            return _all(seen, any(matches(name) for name in (whose.node, whose.pod) if name))
+
+        return Test(of_node)
+
+    return FilterRule(ASKED["node"], read, rules.TEXT_TAKES, cost=0, occurring=_whose)
+
+
+def _whose(seen: Seen) -> Iterable[str]:
+    whose = seen.table.whose
+    return [name for name in (whose.node, whose.pod) if name]
+
+
+def _all(seen: Seen, found: bool) -> Bools:  # noqa: FBT001 - what every row has
+    return np.full(len(seen), found, np.bool_)
+
+
+def maps() -> Rule:
+    """The map that entries are in."""
+
+    def read(_compare: Compare, value: Value) -> Test[Seen]:
+        matches = rules.name_is(value)
+        return Test(lambda seen: _all(seen, matches(seen.table.info.label)))
+
+    return FilterRule(
+        ASKED["map"],
+        read,
+        rules.NAME_TAKES,
+        cost=0,
+        occurring=lambda seen: [seen.table.info.label],
+    )
+
+
+def pods() -> Rule:
+    """The pod at either end; of a file also its agent's."""
+
+    def read(_compare: Compare, value: Value) -> Test[Seen]:
+        of_agent = rules.text_has(value)
+
+        def lacks(seen: Seen) -> str:
+            # The agent's pod is all that some files tell: those who ask for it are answered.
+            return "" if seen.table.whose.pod else _needs_names(seen, endpoints=True)
+
+        def holds(seen: Seen) -> Bools:
+            if seen.table.whose.pod and of_agent(seen.table.whose.pod):
+                return _all(seen, found=True)
+            wanted = seen.addresses_called(value)
+            if not len(wanted):
+                return _all(seen, found=False)
+            found = _all(seen, found=False)
+            for side in ("source", "destination"):
+                column = getattr(seen.table.ends, side)
+                whole = np.ascontiguousarray(column).view(_whole(column.shape[1])).reshape(-1)
+                found |= np.isin(whole, wanted)
+            return found
+
+        return Test(holds, lacks)
+
+    def occurring(seen: Seen) -> Iterable[str]:
+        names = set(seen.called.endpoints.values()) if seen.called else set()
+        return sorted(names | ({seen.table.whose.pod} - {""}))
+
+    return FilterRule(
+        ASKED["pod"], read, rules.NAME_TAKES, cost=4, occurring=occurring, beside="names"
+    )
+
+
+def services() -> Rule:
+    """The service that a connection goes through, by its name."""
+
+    def read(_compare: Compare, value: Value) -> Test[Seen]:
+        def holds(seen: Seen) -> Bools:
+            numbers = seen.table.values["rev_nat_index"].astype(np.uint16)
+            return np.isin(numbers, seen.services_called(value))
+
+        return Test(holds, lambda seen: _needs_names(seen, endpoints=False))
+
+    def occurring(seen: Seen) -> Iterable[str]:
+        return sorted(set(seen.called.services.values())) if seen.called else []
+
+    return FilterRule(
+        ASKED["svc"], read, rules.NAME_TAKES, cost=3, occurring=occurring, beside="names"
+    )
+
+
+def addresses(asked: Asked, *sides: str) -> Rule:
     """Addresses or networks at one end, or at any of two."""
 
-    def make(_compare: Compare, value: str, term: str) -> Test:
+    def read(_compare: Compare, value: Value) -> Test[Seen]:
         try:
-            network = ip_network(value.strip("[]"), strict=False)
+            network = ip_network(value.text.strip("[]"), strict=False)
         except ValueError as error:
-            raise _wrong(term, value, "an address or a network as 10.0.0.0/8") from error
+            raise UnmeantError("an address or a network as 10.0.0.0/8") from error
         wanted = np.frombuffer(network.network_address.packed, np.uint8)
         mask = np.frombuffer(network.netmask.packed, np.uint8)
 
-        def test(table: CtTable) -> Bools:
-            found = np.zeros(len(table), np.bool_)
+        def holds(seen: Seen) -> Bools:
+            if seen.table.is_ipv6 is (len(wanted) == 4):  # noqa: PLR2004 - bytes of an IPv4 address
+                return _all(seen, found=False)
+            found = _all(seen, found=False)
             for side in sides:
-                column = getattr(table.ends, side)
-                if column.shape[1] == len(wanted):
-                    found |= _within(column, wanted, mask)
+                found |= _within(getattr(seen.table.ends, side), wanted, mask)
             return found
 
-        return test
+        return Test(holds)
 
-    return FilterRule(asked, make, bare=len(sides) > 1)
+    def occurring(seen: Seen) -> Iterable[str]:
+        for side in sides:
+            column = np.ascontiguousarray(getattr(seen.table.ends, side))
+            width = column.shape[1]
+            for raw in _most(column.view(f"V{width}").reshape(-1)):
+                yield address_text(raw)
+
+    takes = "an address or a network as 10.0.0.0/8"
+    return FilterRule(asked, read, takes, bare=len(sides) > 1, cost=3, occurring=occurring)
 
 
 def _within(
@@ -279,98 +378,122 @@ def _within(
     return found
 
 
-def ports(asked: Asked, *sides: str) -> FilterRule:
+def ports(asked: Asked, *sides: str) -> Rule:
     """Ports, or ranges of them, at one end or at any of two."""
+    takes = "a port, or a range as 8000-8100 after a colon"
 
-    def make(compare: Compare, value: str, term: str) -> Test:
-        low, dash, high = value.partition("-")
-        first = _number(low, term, _ONES, 0xFFFF)
-        last = _number(high, term, _ONES, 0xFFFF) if dash else first
+    def read(compare: Compare, value: Value) -> Test[Seen]:
+        low, dash, high = value.text.partition("-")
+        first = number(low, rules.ONES, 0xFFFF)
+        last = number(high, rules.ONES, 0xFFFF) if dash else first
         if dash and (compare is not Compare.IS or last < first):
-            raise _wrong(term, value, "a port, or a range as 8000-8100 after a colon")
+            raise UnmeantError(takes)
 
-        def test(table: CtTable) -> Bools:
-            found = np.zeros(len(table), np.bool_)
+        def holds(seen: Seen) -> Bools:
+            found = _all(seen, found=False)
             for side in sides:
-                column = getattr(table.ends, side)
+                column = getattr(seen.table.ends, side)
                 if dash:
                     found |= (column >= first) & (column <= last)
                 else:
                     found |= compare.holds(column, first)
             return found
 
-        return test
+        return Test(holds)
 
-    return FilterRule(asked, make, ordered=True)
+    def occurring(seen: Seen) -> Iterable[str]:
+        columns = [getattr(seen.table.ends, side) for side in sides]
+        return map(str, _most(np.concatenate(columns)))
 
-
-def _measure(
-    column: Callable[[CtTable], Numbers],
-    units: Mapping[str, int],
-    needs: Callable[[CtTable, str], None] = lambda _table, _term: None,
-) -> Reader:
-    """A number of an entry; ``needs`` raises where a table does not tell it."""
-
-    def make(compare: Compare, value: str, term: str) -> Test:
-        number = _number(value, term, units)
-
-        def test(table: CtTable) -> Bools:
-            needs(table, term)
-            return compare.holds(column(table), number)
-
-        return test
-
-    return make
+    return FilterRule(
+        asked, read, takes, ordered=True, bare=len(sides) > 1, cost=2, occurring=occurring
+    )
 
 
-def needs_clock(table: CtTable, term: str) -> None:
-    """Refuse to answer what only the clock tells, rather than matching all or none.
-
-    Raises:
-        UsageError: the clock is not known, or only from when on.
-    """
-    if len(table) and not table.has_clock:
-        since = f" (it was at least {table.now})" if table.at_least else ""
-        raise UsageError(
-            f"{term!r} needs the node's clock, which is not known of {table.info.label}{since}",
-            hint="Tell it with --now",
-        )
+def needs_clock(seen: Seen) -> str:
+    """Why what only the clock tells is not known; empty where it is."""
+    table = seen.table
+    if table.has_clock:
+        return ""
+    since = f" (it was at least {table.now})" if table.at_least else ""
+    return (
+        f"needs the node's clock, which is not known of {table.info.label}{since}. "
+        "Tell it with --now"
+    )
 
 
-def _needs_bound(table: CtTable, term: str) -> None:
+def _needs_bound(seen: Seen) -> str:
     """The same, where it is enough to know of some entries that they are dead."""
-    if not table.at_least:
-        needs_clock(table, term)
+    return "" if seen.table.at_least else needs_clock(seen)
 
 
-def needs_counters(table: CtTable, term: str) -> None:
-    """Refuse to answer what only counters tell.
-
-    Raises:
-        UsageError: nobody counts packets and bytes.
-    """
-    if not table.counted:
-        raise UsageError(
-            f"{term!r} needs counters, and {table.info.label} has none: every one is 0, as without "
-            "bpf-conntrack-accounting"
-        )
+def needs_counters(seen: Seen) -> str:
+    """Why what only counters tell is not known; empty where they count."""
+    if seen.table.counted:
+        return ""
+    return (
+        f"needs counters, and {seen.table.info.label} has none: every one is 0, as without "
+        "bpf-conntrack-accounting"
+    )
 
 
-def seconds(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def _needs_names(seen: Seen, *, endpoints: bool) -> str:
+    """Why what only names tell is not known; empty where some are known."""
+    called = seen.called
+    if called and (called.endpoints if endpoints else called.services):
+        return ""
+    what = "pods" if endpoints else "services"
+    return f"needs names, and nothing here tells what {what} are called"
+
+
+def _needs_rates(seen: Seen) -> str:
+    return needs_counters(seen) or ("" if seen.rates is not None else _RATES)
+
+
+def seconds(asked: Asked, column: Column) -> Rule:
     """A time, with the units s, m, h and d."""
-    return FilterRule(asked, _measure(column, _SECONDS, needs_clock), ordered=True)
+    return rules.measured(
+        asked, lambda seen: column(seen.table), rules.SECONDS, rules.TIME_TAKES, lacks=needs_clock
+    )
 
 
-def counts(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def counts(asked: Asked, column: Column) -> Rule:
     """How many, with the units k, m and g of thousands."""
-    return FilterRule(asked, _measure(column, _COUNTS, needs_counters), ordered=True)
+    return rules.measured(
+        asked,
+        lambda seen: column(seen.table),
+        rules.COUNTS,
+        rules.COUNT_TAKES,
+        lacks=needs_counters,
+    )
 
 
-def sizes(asked: Asked, column: Callable[[CtTable], Numbers]) -> FilterRule:
+def sizes(asked: Asked, column: Column) -> Rule:
     """Bytes, with the units k, m and g of 1,024."""
-    return FilterRule(asked, _measure(column, _SIZES, needs_counters), ordered=True)
+    return rules.measured(
+        asked, lambda seen: column(seen.table), rules.SIZES, rules.SIZE_TAKES, lacks=needs_counters
+    )
 
 
-def ids(asked: Asked, column: Callable[[CtTable], Numbers], *, ordered: bool) -> FilterRule:
+def ids(asked: Asked, column: Column, *, ordered: bool) -> Rule:
     """A number without a unit."""
-    return FilterRule(asked, _measure(column, _ONES), ordered=ordered)
+    return rules.measured(
+        asked, lambda seen: column(seen.table), rules.ONES, rules.NUMBER_TAKES, ordered=ordered
+    )
+
+
+def rates() -> Rule:
+    """Bytes a second, with the units k, m and g of 1,024; not known of what is new."""
+
+    def column(seen: Seen) -> Rates:
+        return seen.rates if seen.rates is not None else np.zeros(len(seen))
+
+    return rules.measured(
+        ASKED["rate"],
+        column,
+        rules.SIZES,
+        rules.SIZE_TAKES,
+        lacks=_needs_rates,
+        known=lambda seen: ~np.isnan(column(seen)),
+        beside="rates",
+    )

@@ -2,7 +2,7 @@
 
 A field added to `FIELDS` is sorted by, filtered by, listed, shown in the console and its details,
 completed and explained; nothing else has to be told, but for the words of a filter, which stand
-in `asking` so that help need not load this.
+in `filter.asking` so that help need not load this.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from ctconsole.model.ct import facts, filters, listed, shown
-from ctconsole.model.ct.asking import ASKED
 from ctconsole.model.ct.field import Field, InDetails, InTable, OnScreen, Section
 from ctconsole.model.ct.risk import Change, judge
+from ctconsole.model.filter.asking import ASKED
 from ctconsole.model.text.columns import decimal, signed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.field import Called, Facts, Numbers
-    from ctconsole.model.ct.filters import FilterRule
+    from ctconsole.model.ct.filters import Rule
     from ctconsole.model.ct.table import CtTable
 
     Integers: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -55,7 +55,7 @@ def _identity(table: CtTable) -> Integers:
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("map", cells=listed.label),
+    Field("map", rules=(filters.maps(),), cells=listed.label),
     Field("node", rules=(filters.nodes(),), cells=listed.node),
     Field(
         "proto",
@@ -70,6 +70,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         rules=(
             filters.addresses(ASKED["ip"], "source", "destination"),
             filters.ports(ASKED["port"], "source_port", "destination_port"),
+            filters.pods(),
         ),
         in_details=InDetails(Section.CONNECTION, facts.connection),
     ),
@@ -143,6 +144,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         listed.counted_number("BYTES", 13, lambda table: decimal(table.bytes)),
         OnScreen("BYTES", 8, shown.sizes, right=True),
     ),
+    Field("rate", rules=(filters.rates(),)),
     Field("counters", cells=listed.counters, in_details=InDetails(Section.COUNTED, facts.counters)),
     Field(
         "flags",
@@ -162,7 +164,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "revnat",
         lambda table: (_rev_nat(table),),
-        (filters.ids(ASKED["revnat"], _rev_nat, ordered=True),),
+        (filters.ids(ASKED["revnat"], _rev_nat, ordered=True), filters.services()),
         listed.rev_nat,
         listed.number("REVNAT", 7, lambda table: decimal(_rev_nat(table))),
         OnScreen("REVNAT", 6, shown.rev_nats, "dim", right=True, grow=1, most=14, rank=5),
@@ -207,9 +209,9 @@ def sortable() -> Mapping[str, Callable[[CtTable], tuple[Numbers, ...]]]:
     return {field.name: field.numbers for field in FIELDS if field.numbers}
 
 
-def rules() -> Mapping[str, FilterRule]:
-    """What can be asked for, by every name a filter may call it."""
-    return {name: rule for field in FIELDS for rule in field.rules for name in rule.asked.names}
+def rules() -> tuple[Rule, ...]:
+    """What can be asked for, in the order of the fields."""
+    return tuple(rule for field in FIELDS for rule in field.rules)
 
 
 def table_columns() -> list[InTable]:

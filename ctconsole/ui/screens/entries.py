@@ -12,7 +12,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from ctconsole.errors import UsageError
-from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import STATES, texts
 from ctconsole.ui.screens.base import SortableView
@@ -20,7 +20,7 @@ from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.ct_rows import EVERYTHING, CtRows, Sorting, arrange
+from ctconsole.ui.widgets.ct_rows import CtRows, Sorting, arrange
 from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ctconsole.model.ct.changes import dying
 from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
-from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.ct.show import screen_columns, sortable
 from ctconsole.model.ct.table import State
 from ctconsole.ui.text import clean
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from ctconsole.model.names import Names
 
 _PAGE = 64
-
-EVERYTHING = Query("", ())
-"""The filter that lets everything pass."""
 
 
 @dataclass(frozen=True, slots=True)

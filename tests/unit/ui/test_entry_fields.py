@@ -14,14 +14,16 @@ from click.testing import CliRunner
 
 from ctconsole.cli.main import root as cli
 from ctconsole.errors import UsageError
-from ctconsole.model.ct import asking, filters, listed, show, shown
-from ctconsole.model.ct.asking import ASKED, Asked
+from ctconsole.model.ct import filters, listed, show, shown
 from ctconsole.model.ct.field import Field, InDetails, OnScreen, Section
 from ctconsole.model.ct.layout import KEY4, Layout, value_dtype
 from ctconsole.model.ct.order import sort_rows
-from ctconsole.model.ct.query import Query, completions
+from ctconsole.model.ct.query import Query, entry_fields
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.ct.table import CtTable
+from ctconsole.model.filter import asking
+from ctconsole.model.filter.asking import ASKED, Asked
+from ctconsole.model.filter.complete import completions
 from ctconsole.model.listing.ct import render_listing_csv, render_listing_ndjson
 from ctconsole.model.listing.ct_table import render_listing_table
 from ctconsole.model.spec import MapInfo, MapType
@@ -56,11 +58,15 @@ MEAN: Final = Field(
 """A field that nothing in the package knows of, and what a filter calls it."""
 
 
+def ended(text: str) -> list[str]:
+    return [one.text for one in completions(text, entry_fields())]
+
+
 def test_one_addition_is_found_by_all_that_sorts_filters_lists_and_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(show, "FIELDS", (*show.FIELDS, MEAN))
-    monkeypatch.setattr(asking, "ASKED", {**ASKED, "mean": WORDS})
+    monkeypatch.setattr(asking, "PLACES", {"entries": {**ASKED, "mean": WORDS}})
     table = ct_table(Entry(bytes=400), Entry(source="10.0.1.2:1", bytes=200))
     assert list(sort_rows(table, SIZE).order) == [1, 0]
     assert list(Query.parse("mean>60").rows(table)) == [True, False]
@@ -75,7 +81,7 @@ def test_one_addition_is_found_by_all_that_sorts_filters_lists_and_shows(
     rows = CtRows(arrange(table, Sorting(SIZE, descending=False)))
     assert [rows.cells(row, {})[SIZE][0][0] for row in (0, 1)] == ["50", "100"]
     assert ("mean size", "100 bytes") in (entry_facts(table, table.keys[0].tobytes()) or [])
-    assert completions("proto:tcp me") == ["proto:tcp mean:"]
+    assert ended("proto:tcp me") == ["proto:tcp mean>"]
     told = CliRunner().invoke(cli, ["ct", "list", "--help"], standalone_mode=False).stdout
     assert "mean>1M" in told
 
@@ -86,22 +92,22 @@ def test_what_is_told_of_filters_is_what_the_fields_can_be_asked_for() -> None:
 
 def test_the_help_names_every_field_with_an_example_that_is_a_filter() -> None:
     told = CliRunner().invoke(cli, ["ct", "list", "--help"], standalone_mode=False).stdout
-    for rule in show.rules().values():
+    for rule in show.rules():
         assert f"{rule.asked.sample} " in told
-        assert Query.parse(rule.asked.sample).terms
+        assert Query.parse(rule.asked.sample)
         assert rule.asked.about in told
 
 
 def test_a_filter_that_is_being_typed_is_completed() -> None:
-    assert completions("sta") == ["state:"]
-    assert completions("!flag:rx") == ["!flag:rx-closing"]
-    assert completions("dport:443 state:one") == ["dport:443 state:one-way"]
-    assert completions("proto:tcp,u") == ["proto:tcp,udp"]
-    assert completions("dport:") == []
-    assert completions("colour:r") == []
-    for rule in show.rules().values():
-        for text in completions(f"{rule.asked.name}:"):
-            assert Query.parse(text).terms
+    assert ended("sta") == ["state:"]
+    assert ended("!flag:rx") == ["!flag:rx-closing"]
+    assert ended("dport:443 state:one") == ["dport:443 state:one-way"]
+    assert ended("proto:tcp,u") == ["proto:tcp,udp"]
+    assert ended("dport:") == []
+    assert ended("colour:r") == []
+    for rule in show.rules():
+        for text in ended(f"{rule.asked.name}:"):
+            assert Query.parse(text)
 
 
 @pytest.mark.parametrize("field", show.FIELDS, ids=lambda field: field.name)
