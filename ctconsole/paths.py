@@ -57,3 +57,15 @@ def cache_dir() -> Path:
     """Private cache (merged kernel headers): ``$XDG_CACHE_HOME``, else ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ctconsole"
+
+
+def config_home() -> Path:
+    """What a person has settled: ``$XDG_CONFIG_HOME``, else ``~/.config``."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "ctconsole"
+
+
+def state_home() -> Path:
+    """What is remembered between two runs: ``$XDG_STATE_HOME``, else ``~/.local/state``."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "ctconsole"

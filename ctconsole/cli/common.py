@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.streams import Terminal
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import CtconsoleError, FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -93,6 +93,8 @@ def run(command: click.Command) -> int:
         return error.exit_code
     except CtconsoleError as error:
         message(f"ctconsole: {error}")
+        if isinstance(error, FilterError):
+            message(pointed(error))
         return error.exit_code
     except MemoryError:
         message("ctconsole: There is not enough memory for this; what was to be read is too large")
@@ -114,6 +116,31 @@ def invoke(call: Callable[[], object]) -> object:
         _let_go_of_dead_streams()
         return 0
     return result
+
+
+def pointed(error: FilterError, width: int = 76) -> str:
+    """The filter, and below it carets under what is wrong: two lines, however long it is.
+
+    Args:
+        error: tells where.
+        width: letters that are shown at most.
+    """
+    from unicodedata import east_asian_width
+
+    from ctconsole.model.text.safe import cell
+
+    first = max(0, min(error.at - width // 2, len(error.text) - width))
+    shown = error.text[first : first + width]
+    at = error.at - first
+
+    def wide(text: str) -> int:
+        return sum(1 + (east_asian_width(letter) in "FW") for letter in cell(text))
+
+    marked = max(1, wide(shown[at : at + error.length]))
+    begun = "..." if first else ""
+    more = "..." if first + width < len(error.text) else ""
+    below = " " * (len(begun) + wide(shown[:at])) + "^" * marked
+    return f"  {begun}{cell(shown)}{more}\n  {below}"
 
 
 def _let_go_of_dead_streams() -> None:

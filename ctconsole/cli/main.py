@@ -17,6 +17,7 @@ _VERBS: Final = {
     "endpoint": ("records.lists", "List the node's endpoints."),
     "events": ("node.events", "Show what happened to maps and agent."),
     "explain": ("node.explain", "Answer what operators ask, with figures and what is not known."),
+    "filter": ("filter_verb", "Tell how filters are written, and save them under names."),
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),
     "ipcache": ("records.lists", "List the identities of addresses."),
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),

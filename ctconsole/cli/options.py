@@ -14,8 +14,6 @@ from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from click.shell_completion import CompletionItem
-
     from ctconsole.model.ct.layout import Layout
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -150,42 +148,6 @@ def check_now(now: int | None, dumps: Sequence[Path]) -> None:
     """
     if now is not None and not dumps:
         raise click.UsageError("--now is for --from-dump; a live map is read now.")
-
-
-class FilterOption(click.Option):
-    """``--filter``: its help and what completes it come from the table of an entry's fields."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """See click; the table is looked at only when somebody reads the help."""
-        record = super().get_help_record(ctx)
-        if record is None:
-            return None
-        from ctconsole.model.filter.asking import fields_help
-
-        # Click wraps paragraphs but for those behind a backspace.
-        return record[0], f"{record[1]}\n\n\b\n{fields_help()}"
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """See click."""
-        del ctx
-        from click.shell_completion import CompletionItem
-
-        from ctconsole.model.ct.query import entry_fields
-        from ctconsole.model.filter.complete import completions
-
-        return [CompletionItem(one.text) for one in completions(incomplete, entry_fields())]
-
-
-def filter_option(function: _F) -> _F:
-    """``--filter EXPR``: which entries are meant, handed over as ``where``."""
-    return click.option(
-        "--filter",
-        "where",
-        cls=FilterOption,
-        metavar="EXPR",
-        help="Only entries that match, e.g. 'proto:tcp dport:443 state:syn idle<30s "
-        "src:10.0.0.0/8 !dst:10.0.0.1 risk:breaks'.",
-    )(function)
 
 
 def json_option(function: _F) -> _F:

@@ -95,7 +95,7 @@ class FlushPlan:
     def rows(self) -> tuple[Row, ...]:
         """How many entries, and which."""
         whole = Row("deleted", f"{count(self.chosen)} of {count(self.entries)} entries")
-        return (whole, Row("filter", self.query.text)) if self.query else (whole,)
+        return (whole, Row("filter", self.query.meaning)) if self.query else (whole,)
 
     @property
     def lasting(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ class FlushPlan:
         return {
             "path": str(self.path),
             "id": self.info.id,
-            "filter": self.query.text,
+            "filter": self.query.meaning,
             "entries": self.entries,
             "chosen": self.chosen,
             "mappings": self.mappings,
@@ -321,7 +321,7 @@ def flush(
 
 def _event(plan: FlushPlan, deletion: _Deletion) -> Event:
     fields: dict[str, Scalar] = {
-        "filter": plan.query.text,
+        "filter": plan.query.meaning,
         "deleted": deletion.deleted,
         "kept": deletion.kept,
         "nat_deleted": deletion.mappings,

@@ -9,8 +9,9 @@ import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
+from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.gates import gate_options
-from ctconsole.cli.options import bpf_root_option, filter_option, json_option, layout_option
+from ctconsole.cli.options import bpf_root_option, json_option, layout_option
 from ctconsole.cli.plans import print_plans, print_reports
 from ctconsole.cli.progress import ProgressLine
 
@@ -119,12 +120,11 @@ def _plans(
 ) -> list[FlushPlan]:
     """A plan for each map."""
     from ctconsole.errors import UsageError
-    from ctconsole.model.ct.query import Query
     from ctconsole.node.flushing import plan_flush
     from ctconsole.node.reading import reading_of_node
     from ctconsole.observe.discovery import find_globals
 
-    query = Query.parse(where)
+    query = entries_where(where, root)
     try:
         raw = None if key is None else bytes.fromhex(key)
     except ValueError as error:

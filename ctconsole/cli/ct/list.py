@@ -13,10 +13,10 @@ from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
 from ctconsole.cli.ct.stats import stats
+from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
-    filter_option,
     from_dump_option,
     layout_option,
     now_option,
@@ -101,13 +101,12 @@ def list_entries(
       ctconsole ct list --map-id 549 --layout 1.18        also a map that lost its pin
     """
     from ctconsole.kernel.heap import keep_freed_memory
-    from ctconsole.model.ct.query import Query
 
     keep_freed_memory()
     _check(output, dumps, ids, now, time_diff=time_diff)
     if with_names and output.startswith("cilium"):
         raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
-    query = Query.parse(where or "")
+    query = entries_where(where, bpf_root, dumps)
     missing: list[str] = []
     with ExitStack() as opened:
         if dumps:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import message, print_json
+from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
-    filter_option,
     from_dump_option,
     json_option,
     layout_option,
@@ -64,12 +64,11 @@ def risk(
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
     from ctconsole.errors import UsageError
-    from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.risk import RiskTally, forecast
     from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
-    query = Query.parse(where or "")
+    query = entries_where(where, bpf_root, dumps)
     told: list[dict[str, Any]] = []
     exit_code = 0
     seen = set()

@@ -9,10 +9,10 @@ import click
 
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.ct.naming import names_for
+from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
-    filter_option,
     from_dump_option,
     json_option,
     layout_option,
@@ -78,7 +78,6 @@ def stats(
       ctconsole ct stats --names --top 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
-    from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.stats import StatsTally
     from ctconsole.model.ct.tops import TopTally
     from ctconsole.node.entries import decoded
@@ -86,7 +85,7 @@ def stats(
     check_now(now, dumps)
     if seconds and dumps:
         raise click.UsageError("--over is for live maps; a dump is one moment.")
-    query = Query.parse(where or "")
+    query = entries_where(where, bpf_root, dumps)
     # Two looks are told apart entry by entry, so that each has to be whole.
     whole = seconds is not None
     look = partial(decoded, dumps, now or 0, layout, bpf_root, message, whole=whole)

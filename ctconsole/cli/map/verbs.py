@@ -9,6 +9,7 @@ import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_columns, print_json
+from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.advise import advise
 from ctconsole.cli.map.calls import calls
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ctconsole.kernel.counts import Count
+    from ctconsole.model.filter.maps import MapFilter
     from ctconsole.model.spec import MapInfo
 
 
@@ -61,13 +63,16 @@ command.add_command(advise)
     show_default=True,
     help="cilium and cilium-json print what the node's agent says, as its own tool does.",
 )
+@map_filter_option
 @click.option("--verbose", is_flag=True, help="Add what the agent's caches hold (cilium output).")
 @state_dir_option
 @bpf_root_option
 @json_option
-def list_(  # noqa: PLR0917 - click hands every option over
+def list_(
+    *,
     dumps: tuple[Path, ...],
     output: str,
+    where: str | None,
     verbose: bool,
     state_dir: Path | None,
     bpf_root: Path,
@@ -81,6 +86,7 @@ def list_(  # noqa: PLR0917 - click hands every option over
     \b
     Examples:
       ctconsole map list
+      ctconsole map list --filter 'group:conntrack fill>80 or memory>10M'
       ctconsole map list --output cilium --verbose      as Cilium's own tool prints it
       ctconsole map list --bpf-root /run/ctconsole/labs/lab/bpf --json
     """
@@ -89,8 +95,10 @@ def list_(  # noqa: PLR0917 - click hands every option over
     if output.startswith("cilium"):
         from ctconsole.cli.map.agent_list import agents_list
 
-        if dumps or as_json:
-            raise UsageError(f"--output {output} is asked of an agent; no dump and no --json there")
+        if dumps or as_json or where:
+            raise UsageError(
+                f"--output {output} is asked of an agent; no dump, --json and --filter there"
+            )
         text = agents_list(bpf_root, as_json=output == "cilium-json", verbose=verbose)
         click.echo(text, nl=False)
         return 0
@@ -99,6 +107,7 @@ def list_(  # noqa: PLR0917 - click hands every option over
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.mounts import is_bpffs
 
+    chosen = maps_where(where)
     sound = True
     if dumps:
         rows, sound = map_offline.describe(dumps)
@@ -107,6 +116,7 @@ def list_(  # noqa: PLR0917 - click hands every option over
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
+    rows = _chosen(rows, chosen)
     if as_json:
         print_json(rows)
     elif dumps:
@@ -114,6 +124,18 @@ def list_(  # noqa: PLR0917 - click hands every option over
     else:
         _print_table(rows)
     return 0 if sound else 1
+
+
+def _chosen(rows: list[dict[str, Any]], chosen: MapFilter) -> list[dict[str, Any]]:
+    """The rows that pass; says how many would or not, were more known of them."""
+    if not chosen:
+        return rows
+    from ctconsole.model.filter.maps import Maps
+
+    maps = Maps(rows)
+    if undecided := int(chosen.undecided(maps).sum()):
+        message(f"{undecided} maps are left out: what the filter asks is not known of them")
+    return [row for row, passes in zip(rows, chosen.rows(maps), strict=True) if passes]
 
 
 @command.command()

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.agent import state_dir_option
+from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.options import GivenPath
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ctconsole.model.event import Event, EventKind
+    from ctconsole.model.filter.events import EventFilter
 
 
 @click.command(name="events")
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     metavar="KIND",
     help="Only this kind, e.g. map-recreated; may be repeated.",
 )
+@event_filter_option
 @click.option("--all", "everything", is_flag=True, help="Events of level debug too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
 def command(  # noqa: PLR0917 - click hands every option over
@@ -45,6 +48,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     follow: bool,
     limit: int | None,
     kinds: tuple[str, ...],
+    where: str | None,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -54,6 +58,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     Examples:
       ctconsole events -n 20
       ctconsole events --kind map-recreated --kind map-removed
+      ctconsole events --filter 'level>=warning age<1h or kind:map-*'
       ctconsole events --follow --json --state-dir /run/ctconsole/labs/lab/state
     """
     from ctconsole.agent.state import StateDir, default_state_dir
@@ -61,17 +66,37 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.model.event import Level, as_it_happened
 
     path = file or StateDir(state_dir or default_state_dir()).history
-    wanted = _kinds(kinds)
+    wanted, chosen = _kinds(kinds), events_where(where)
     with History(path, create=follow) as history:
-        found = history.read(limit=limit, kinds=wanted, newest=limit is not None, debug=everything)
-        for number, event in as_it_happened(found):
+        newest = limit is not None and not chosen
+        found = history.read(
+            limit=limit if newest else None, kinds=wanted, newest=newest, debug=everything
+        )
+        last = found[-1][0] if found else 0
+        found = [one for one, passes in zip(found, passing(chosen, found), strict=True) if passes]
+        shown_now = found if limit is None else found[-limit:]
+        for number, event in as_it_happened(shown_now):
             print_event(event, as_json=as_json, number=number)
         if follow:
-            last = found[-1][0] if found else 0
             for number, event in history.follow(last):
                 shown = everything or event.level is not Level.DEBUG
-                if shown and (wanted is None or event.kind in wanted):
+                if (
+                    shown
+                    and (wanted is None or event.kind in wanted)
+                    and passing(chosen, [(number, event)])[0]
+                ):
                     print_event(event, as_json=as_json, number=number)
+
+
+def passing(chosen: EventFilter, events: Sequence[tuple[int, Event]]) -> list[bool]:
+    """Whether each event passes a filter, now."""
+    if not chosen:
+        return [True] * len(events)
+    import time
+
+    from ctconsole.model.filter.events import Happened
+
+    return list(chosen.rows(Happened([event for _, event in events], time.time())).tolist())
 
 
 def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:

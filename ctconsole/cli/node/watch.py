@@ -11,7 +11,8 @@ import click
 
 from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
-from ctconsole.cli.node.events import print_event
+from ctconsole.cli.filters import event_filter_option, events_where
+from ctconsole.cli.node.events import passing, print_event
 from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.event import Event
+    from ctconsole.model.filter.events import EventFilter
     from ctconsole.observe.discovery import NodeFacts
 
 
@@ -84,6 +86,7 @@ _FIRST_LOOK = 10.0
     metavar="SECONDS",
     help="End after so long instead of with Ctrl-C.",
 )
+@event_filter_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
 def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,
@@ -96,6 +99,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     follow: bool,
     window: float,
     seconds: float | None,
+    where: str | None,
     as_json: bool,
 ) -> None:
     """Follow a node's agent, pins, programs and log; nothing on the node is changed.
@@ -103,18 +107,22 @@ def command(  # noqa: PLR0917 - click hands every option over
     Every map pinned, unpinned or replaced, the agent's process going and coming, its changed
     flags and the lines of its log are printed and kept in a history. Each restart is told as
     one story when its window is over. With --log the stories in a log alone are told, each with
-    its day, and of each pod or host its own; they are kept only with --history.
+    its day, and of each pod or host its own; they are kept only with --history. A filter chooses
+    what is printed, not what is kept.
 
     \b
     Examples:
       ctconsole watch
       ctconsole watch --agent-log journal --json
+      ctconsole watch --filter 'kind:story or level>=warning'
       ctconsole watch --log cilium-agent.log
       kubectl logs -f --prefix -n kube-system -l k8s-app=cilium | ctconsole watch --log -
     """
     if follow and log is None:
         raise click.UsageError("--follow is for --log; a node is followed in any case.")
-    wanted = _Wanted(file, max_age, max_events, window, seconds, as_json)
+    wanted = _Wanted(
+        file, max_age, max_events, window, seconds, events_where(where), as_json=as_json
+    )
     if log == "journal":
         agent_log, log = log, None
     if log is not None:
@@ -133,7 +141,13 @@ class _Wanted(NamedTuple):
     max_events: int
     window: float
     seconds: float | None
+    chosen: EventFilter
     as_json: bool
+
+    def tell(self, event: Event, *, at_once: bool = True) -> None:
+        """Print an event that passes the filter."""
+        if passing(self.chosen, [(0, event)])[0]:
+            print_event(event, as_json=self.as_json, at_once=at_once)
 
 
 def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
@@ -155,7 +169,7 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
         def show(events: Iterable[Event]) -> None:
             nonlocal untold
             for event in events:
-                print_event(event, as_json=wanted.as_json, at_once=follow or log == "-")
+                wanted.tell(event, at_once=follow or log == "-")
                 if math.isnan(event.time):
                     untold += 1
                 elif history is not None:
@@ -191,7 +205,7 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
 
     def show(event: Event) -> None:
         try:
-            print_event(event, as_json=wanted.as_json)
+            wanted.tell(event)
         except OSError as error:
             failures.append(error)
             broken.set()

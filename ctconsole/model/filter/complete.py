@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ctconsole.model.filter.names import SIGN
 from ctconsole.model.filter.parse import FIELD, NONE_SAVED
-from ctconsole.model.filter.syntax import ENDS, QUOTES, SIGN, Value, value_text
+from ctconsole.model.filter.syntax import ENDS, QUOTES, Value, value_text
 
 if TYPE_CHECKING:
     import re

@@ -58,7 +58,7 @@ def map_fields() -> Fields[Maps]:
     return Fields(
         "maps",
         (
-            _named(MAPS["map"], rules.name_is, rules.NAME_TAKES, "name", "path", bare=True),
+            _named(MAPS["map"], rules.name_is, rules.NAME_TAKES, "name", "path"),
             _named(MAPS["node"], rules.text_has, rules.TEXT_TAKES, "node", "pod"),
             _named(MAPS["group"], rules.text_has, rules.TEXT_TAKES, "group"),
             _named(MAPS["type"], _type_is, "a type; * and ? stand for any letters", "type"),
@@ -85,7 +85,6 @@ def _named(
     matcher: Callable[[Value], Callable[[str], bool]],
     takes: str,
     *names: str,
-    bare: bool = False,
 ) -> Rule:
     """A field that is a text of each row; any of several."""
 
@@ -102,7 +101,7 @@ def _named(
     def occurring(maps: Maps) -> Iterable[str]:
         return dict.fromkeys(text for row in maps.rows for text in texts(row)[:1])
 
-    return FilterRule(asked, read, takes, bare=bare, cost=1, occurring=occurring)
+    return FilterRule(asked, read, takes, cost=1, occurring=occurring)
 
 
 def _type_is(value: Value) -> Callable[[str], bool]:

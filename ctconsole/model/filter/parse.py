@@ -20,11 +20,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ctconsole.errors import FilterError
+from ctconsole.model.filter.names import SIGN
 from ctconsole.model.filter.syntax import (
     ENDS,
     EVERYTHING,
     QUOTES,
-    SIGN,
     Compare,
     Either,
     Every,
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 FIELD: Final = re.compile(r"([A-Za-z][A-Za-z-]*)(<=|>=|!=|[:=<>])")
 """The beginning of a term that names its field."""
-
-NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-"""What a saved filter may be called."""
 
 DEEPEST: Final = 64
 """Parentheses, negations and saved filters within one another."""

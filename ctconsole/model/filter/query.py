@@ -14,11 +14,11 @@ import numpy as np
 
 from ctconsole.errors import FilterError
 from ctconsole.model.filter.asking import elsewhere
+from ctconsole.model.filter.names import SIGN
 from ctconsole.model.filter.parse import FIELD, NONE_SAVED, parse
 from ctconsole.model.filter.rules import UnmeantError, meant
 from ctconsole.model.filter.syntax import (
     EVERYTHING,
-    SIGN,
     Compare,
     Either,
     Not,
@@ -132,12 +132,13 @@ class Joined(Generic[_Rows]):
             if places is None:
                 found &= answers
             else:
-                found[places] = answers
-            left = int(np.count_nonzero(answers if places is not None else found))
+                found[places] &= answers
+            alive = found if places is None else found[places]
+            left = int(np.count_nonzero(alive))
             if not left:
                 break
             if left * _FEW <= len(rows):
-                kept = np.flatnonzero(answers if places is not None else found)
+                kept = np.flatnonzero(alive)
                 places = kept if places is None else places[kept]
                 rows = rows.take(kept)
         return found

@@ -129,7 +129,9 @@ class Fields(Generic[_Rows]):
 def meant(word: str, words: Iterable[str]) -> str:
     """What a mistyped word may have been meant to be, as a question; empty for nothing like it."""
     known = {one.lower(): one for one in words}
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    typed = word.lower()
+    begun = [one for one in known if typed and one.startswith(typed)]
+    close = begun or difflib.get_close_matches(typed, known, n=1)
     return f"Did you mean {known[close[0]]}?" if close else ""
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from ctconsole.model.filter.names import SIGN
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -130,9 +132,6 @@ Node: TypeAlias = Term | Not | Every | Either | Saved
 EVERYTHING: Final = Every(())
 """What an empty filter means."""
 
-SIGN: Final = "@"
-"""Stands before the name of a saved filter."""
-
 WORDS: Final = ("or", "and", "not")
 """Words of the language itself."""
 
@@ -158,7 +157,8 @@ def printed(node: Node, *, expanded: bool = False) -> str:
         case Term():
             operator = ":" if node.compare is Compare.IS else node.compare.value
             if not node.name:
-                return ",".join(value_text(value, alone=True) for value in node.values)
+                first = value_text(node.values[0], alone=True)
+                return ",".join([first, *map(value_text, node.values[1:])])
             return f"{node.name}{operator}" + ",".join(map(value_text, node.values))
         case Not():
             return f"!{_grouped(node.part, Every, Either, expanded=expanded)}"
@@ -187,7 +187,7 @@ def value_text(value: Value, *, alone: bool = False) -> str:
     """
     plain = _ALONE.fullmatch(value.text) if alone else _IN_FIELD.fullmatch(value.text)
     word = alone and value.text.lower() in WORDS
-    if plain and not word and not value.quoted:
+    if not value.quoted and (not value.text or (plain and not word)):
         return value.text
     escaped = value.text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

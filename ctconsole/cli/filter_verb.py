@@ -1,0 +1,87 @@
+"""``ctconsole filter``: the manual of the filter language, and filters saved under a name."""
+
+from __future__ import annotations
+
+import click
+
+from ctconsole.cli.common import print_columns, print_json
+from ctconsole.cli.filters import fields_of
+from ctconsole.cli.options import json_option
+
+
+class _Manual(click.Group):
+    """A group whose help is the language's manual."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the manual between the first sentence and the commands, line by line as it is."""
+        super().format_help_text(ctx, formatter)
+        from ctconsole.model.filter.asking import PLACES
+        from ctconsole.model.filter.manual import manual
+
+        formatter.write("\n")
+        formatter.write(f"{manual([fields_of(what) for what in PLACES])}\n")
+
+
+@click.group(name="filter", cls=_Manual)
+def command() -> None:
+    """Filters choose entries, events and maps: in the console by /, elsewhere by --filter."""
+
+
+@command.command(name="list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List the filters that were saved.
+
+    \b
+    Examples:
+      ctconsole filter list
+      ctconsole filter list --json
+    """
+    from ctconsole.filterbook import FilterBook
+
+    saved = FilterBook().saved()
+    if as_json:
+        print_json(dict(saved))
+    elif saved:
+        print_columns([(f"@{name}", text) for name, text in sorted(saved.items())])
+    else:
+        click.echo("None is saved; see ctconsole filter save --help")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("expr")
+def save(*, name: str, expr: str) -> None:
+    """Save a filter under a name; in any filter @NAME stands for it.
+
+    It must be one for entries, events or maps.
+
+    \b
+    Examples:
+      ctconsole filter save web 'dport:80,443 !src:10.0.0.0/8'
+      ctconsole ct list --filter '@web state:syn'
+    """
+    from ctconsole.filterbook import FilterBook
+    from ctconsole.model.filter.saving import checked
+
+    book = FilterBook()
+    saved = book.saved()
+    what = checked(name, expr, [fields_of(place) for place in ("entries", "events", "maps")], saved)
+    book.save(name, expr)
+    click.echo(f"@{name} is saved in {book.path}, for {what}")
+
+
+@command.command()
+@click.argument("name")
+def drop(*, name: str) -> None:
+    """Forget a saved filter.
+
+    \b
+    Example:
+      ctconsole filter drop web
+    """
+    from ctconsole.filterbook import FilterBook
+
+    name = name.removeprefix("@")
+    FilterBook().drop(name)
+    click.echo(f"@{name} is forgotten")
