@@ -138,23 +138,27 @@ def entries_where(
     return query.named(names_for(dumps, bpf_root))
 
 
-def events_where(where: str | None) -> EventFilter:
-    """The filter for events that was given.
+def events_where(where: str | None) -> EventFilter | None:
+    """The filter for events that was given; without one nothing is loaded.
 
     Raises:
         FilterError: it cannot be meant.
     """
+    if not where:
+        return None
     from ctconsole.model.filter.events import parse_events
 
-    return parse_events(where or "", _saved(where or ""))
+    return parse_events(where, _saved(where))
 
 
-def maps_where(where: str | None) -> MapFilter:
-    """The filter for maps that was given.
+def maps_where(where: str | None) -> MapFilter | None:
+    """The filter for maps that was given; without one nothing is loaded.
 
     Raises:
         FilterError: it cannot be meant.
     """
+    if not where:
+        return None
     from ctconsole.model.filter.maps import parse_maps
 
-    return parse_maps(where or "", _saved(where or ""))
+    return parse_maps(where, _saved(where))

@@ -126,9 +126,9 @@ def list_(
     return 0 if sound else 1
 
 
-def _chosen(rows: list[dict[str, Any]], chosen: MapFilter) -> list[dict[str, Any]]:
+def _chosen(rows: list[dict[str, Any]], chosen: MapFilter | None) -> list[dict[str, Any]]:
     """The rows that pass; says how many would or not, were more known of them."""
-    if not chosen:
+    if chosen is None:
         return rows
     from ctconsole.model.filter.maps import Maps
 

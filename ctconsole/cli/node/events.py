@@ -68,7 +68,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     path = file or StateDir(state_dir or default_state_dir()).history
     wanted, chosen = _kinds(kinds), events_where(where)
     with History(path, create=follow) as history:
-        newest = limit is not None and not chosen
+        newest = limit is not None and chosen is None
         found = history.read(
             limit=limit if newest else None, kinds=wanted, newest=newest, debug=everything
         )
@@ -88,9 +88,9 @@ def command(  # noqa: PLR0917 - click hands every option over
                     print_event(event, as_json=as_json, number=number)
 
 
-def passing(chosen: EventFilter, events: Sequence[tuple[int, Event]]) -> list[bool]:
+def passing(chosen: EventFilter | None, events: Sequence[tuple[int, Event]]) -> list[bool]:
     """Whether each event passes a filter, now."""
-    if not chosen:
+    if chosen is None:
         return [True] * len(events)
     import time
 

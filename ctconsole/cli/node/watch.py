@@ -141,7 +141,7 @@ class _Wanted(NamedTuple):
     max_events: int
     window: float
     seconds: float | None
-    chosen: EventFilter
+    chosen: EventFilter | None
     as_json: bool
 
     def tell(self, event: Event, *, at_once: bool = True) -> None:

@@ -19,7 +19,8 @@ from ctconsole.model.text.addresses import end_text
 from ctconsole.model.units import duration
 
 if TYPE_CHECKING:
-    from ctconsole.model.ct.field import Called, Facts
+    from ctconsole.model.ct.called import Called
+    from ctconsole.model.ct.field import Facts
     from ctconsole.model.ct.table import CtTable
 
 _MEANT = {

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.field import Called
+    from ctconsole.model.ct.called import Called
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.filter.asking import Asked
 

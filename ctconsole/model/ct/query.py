@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ctconsole.model.ct.field import Called
+    from ctconsole.model.ct.called import Called
     from ctconsole.model.ct.filters import Rates
     from ctconsole.model.ct.table import CtTable
 

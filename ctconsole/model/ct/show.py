@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.field import Called, Facts, Numbers
+    from ctconsole.model.ct.called import Called
+    from ctconsole.model.ct.field import Facts, Numbers
     from ctconsole.model.ct.filters import Rule
     from ctconsole.model.ct.table import CtTable
 

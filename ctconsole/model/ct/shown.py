@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.field import Called
+    from ctconsole.model.ct.called import Called
     from ctconsole.model.ct.table import CtTable
 
 NOTHING: Final = "-"
