@@ -27,6 +27,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.privileges": {*EVERYTHING, "click"},
     "ctconsole.handles": {*EVERYTHING, "click"},
     "ctconsole.config": {*EVERYTHING, "click"},
+    "ctconsole.filterbook": {*EVERYTHING, "click"},
     "ctconsole.happening": {*EVERYTHING, "click"},
     "ctconsole.loops": {*EVERYTHING, "click"},
     "ctconsole.recorder": {*EVERYTHING, "click"},
