@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ctconsole.model.filter.rules import Fields, FilterRule, Rows
+    from ctconsole.model.filter.rules import Fields, Filterable, FilterRule
 
-_Rows = TypeVar("_Rows", bound="Rows")
+_Rows = TypeVar("_Rows", bound="Filterable")
 
 LOOKED_AT: Final = 20_000
 """Rows whose values are offered: enough to know what occurs often, few enough to look at."""

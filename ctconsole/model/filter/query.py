@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ctconsole.model.filter.rules import Fields, FilterRule, Rows, Test
+    from ctconsole.model.filter.rules import Fields, Filterable, FilterRule, Test
     from ctconsole.model.filter.syntax import Node, Value
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
     Places: TypeAlias = npt.NDArray[np.intp]
 
-_Rows = TypeVar("_Rows", bound="Rows")
+_Rows = TypeVar("_Rows", bound="Filterable")
 
 BLOCK: Final = 1 << 15
 """Rows that are looked at together."""

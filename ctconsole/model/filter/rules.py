@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = npt.NDArray[Any]
 
 
-class Rows(Protocol):
+class Filterable(Protocol):
     """What a filter is held against."""
 
     def __len__(self) -> int:
@@ -39,8 +39,8 @@ class Rows(Protocol):
         ...
 
 
-_Rows = TypeVar("_Rows", bound=Rows)
-_Rows_contra = TypeVar("_Rows_contra", bound=Rows, contravariant=True)
+_Rows = TypeVar("_Rows", bound=Filterable)
+_Rows_contra = TypeVar("_Rows_contra", bound=Filterable, contravariant=True)
 
 
 class UnmeantError(Exception):
