@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ctconsole.errors import BpfError
 from ctconsole.kernel import mapwrite
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
+
+# Both are held against the clock on the wall, which says nothing on a machine under load.
+settings.register_profile("load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("load")
 
 pytest_plugins = ["tests.support.guard", "tests.support.leaks"]
 
