@@ -270,6 +270,14 @@ def test_policy(layout: Layout) -> None:
     )
 
 
+@pytest.mark.parametrize("layout", [Layout.V1_9, Layout.V1_13, Layout.V1_17])
+def test_counters_full_of_bits_are_numbers_before_1_18(layout: Layout) -> None:
+    full = policies(layout)
+    values = full.values.copy()
+    values["packets"] = (1 << 64) - 1
+    assert " 18446744073709551615 " in policy_text(replace(full, values=values), layout)
+
+
 @every_release
 def test_policy_json(layout: Layout) -> None:
     old = "ProxyPort Flags Pad0 Pad1 Pad2 Packets Bytes"
