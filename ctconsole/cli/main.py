@@ -13,6 +13,7 @@ _VERBS: Final = {
     "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
     "console": ("console", "Open the console (the default)."),
     "ct": ("ct.list", "List, count and delete conntrack entries."),
+    "diff": ("ct.diff", "Say what two dumps, recordings or moments differ in."),
     "doctor": ("node.doctor", "Say what this node can and cannot do."),
     "endpoint": ("records.lists", "List the node's endpoints."),
     "events": ("node.events", "Show what happened to maps and agent."),

@@ -38,8 +38,7 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts ctconsole ct list and the other lists read a recording's last moment "
-            "with --from-dump",
+            hint="For scripts ctconsole diff tells what two of its moments differ in",
         )
     from ctconsole.model.when import moment_named
     from ctconsole.observe.recording.reader import Recording
