@@ -56,7 +56,7 @@ def build() -> list[Path]:
         SystemExit: clang is missing or refuses a source.
     """
     OBJECTS.mkdir(parents=True, exist_ok=True)
-    headers = [SOURCES / "ctconsole_abi.h", Path(__file__)]
+    headers = [*SOURCES.glob("*.h"), Path(__file__)]
     compiled = []
     for source in sorted(SOURCES.glob("*.bpf.c")):
         target = OBJECTS / f"{source.name.removesuffix('.c')}.o"

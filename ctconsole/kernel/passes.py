@@ -14,7 +14,7 @@ import mmap
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,7 +30,7 @@ from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -64,13 +64,14 @@ _WORDS: Final = np.dtype(
         ("is_lru", "u4"),
         ("into_lru", "u4"),
         ("known", "u4"),
+        ("reversed", "u4"),
         ("gathered", "u4", _MAX_WORDS),
         ("newest", "u4", _MAX_WORDS),
     ]
 )
 """``struct move_layout``."""
 
-_PASS: Final = np.dtype(
+PASS: Final = np.dtype(
     [
         ("cut", "u8"),
         ("spare", "i8"),
@@ -107,7 +108,11 @@ class Tally:
             was added may be lost.
         contended: words given up because others kept writing them.
         absent: not in the new map when the pass had seen them.
-        counting: still hold a counter in the old map; not told by a seed without counters.
+        counting: still hold a counter in the old map, or had one to be moved; not told by a seed
+            without counters.
+        met: were in the new map before anything was known of them there.
+        gone: had been carried and are no longer in the node they were in: they went, or were
+            stored anew.
         error: errno of the last refusal, 0 where there was none.
         spare: of the entries of rank ``cut``, how many more may go over.
     """
@@ -123,8 +128,20 @@ class Tally:
     contended: int = 0
     absent: int = 0
     counting: int = 0
+    met: int = 0
+    gone: int = 0
     error: int = 0
     spare: int = 0
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the old map counts nothing that the new one does not, but for what stays."""
+        return not self.counting or (self.absent > 0 and self.counting <= self.absent)
+
+    @property
+    def recreated(self) -> int:
+        """Entries, at the most, whose counts cannot be proved: the datapath stored them anew."""
+        return self.replaced + min(self.met, self.gone)
 
     def __add__(self, other: Tally) -> Tally:
         """Of both together; error and spare are those of the later one."""
@@ -134,7 +151,7 @@ class Tally:
 
 _COUNTED: Final = [one.name for one in fields(Tally) if one.name not in {"error", "spare"}]
 
-_RESULT: Final = np.dtype([*((name, "u8") for name in _COUNTED), ("error", "i4"), ("pad", "u4")])
+RESULT: Final = np.dtype([*((name, "u8") for name in _COUNTED), ("error", "i4"), ("pad", "u4")])
 """``struct move_result``."""
 
 
@@ -163,11 +180,7 @@ class Passes(Closing):
         spec = MapSpec("known", MapType.ARRAY, 4, 4 * _BLOCK, blocks)
         try:
             with create(gate, spec) as known:
-                self._object = BpfObject(
-                    iterator_objects() / OBJECT,
-                    maps={"source": old.fd, "target": new.fd, "known": known.fd},
-                    constants=_constants(joining, old.info, new.info, nodes),
-                )
+                self._load(OBJECT, known, constants(joining, old.info, new.info, known=nodes))
         except DatapathError as error:
             if "unknown func" in error.log or "invalid program type" in error.log:
                 raise MissingFeatureError(
@@ -175,8 +188,18 @@ class Passes(Closing):
                     hint="Linux 5.14 and later can",
                 ) from error
             raise
-        fds = (self._object.program_fd(name) for name in _PROGRAMS)
-        self._ids = frozenset(program_info(fd).id for fd in fds)
+        self._ids = self._programs(_PROGRAMS)
+
+    def _load(self, name: str, known: BpfMap, data: bytes) -> None:
+        self._object = BpfObject(
+            iterator_objects() / name,
+            maps={"source": self._old.fd, "target": self._new.fd, "known": known.fd},
+            constants=data,
+        )
+
+    def _programs(self, names: Iterable[str]) -> frozenset[int]:
+        """Their kernel ids."""
+        return frozenset(program_info(self._object.program_fd(name)).id for name in names)
 
     @property
     def program_ids(self) -> frozenset[int]:
@@ -192,9 +215,9 @@ class Passes(Closing):
         Returns:
             u8 of shape (`RANKS`,).
         """
-        with self._lock, _memory(self._object.map_fd("ranks"), RANKS * 8) as memory:
+        with self._lock, memory_of(self._object.map_fd("ranks"), RANKS * 8) as memory:
             memory[:] = bytes(len(memory))
-            self._run("survey", _request(now=now))
+            self._run("survey", request_of(now=now))
             return np.frombuffer(memory[:], np.uint64)
 
     def seed(
@@ -220,7 +243,7 @@ class Passes(Closing):
                 has any; only where no program writes the old map any more.
             free: store no more than so many; the others are refused.
         """
-        request = _request(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted, free=free)
+        request = request_of(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted, free=free)
         return self._walk("seed", request)
 
     def move(self) -> Tally:
@@ -231,7 +254,23 @@ class Passes(Closing):
         any moment, without counting anything twice.
         """
         with self._lock:
-            return self._run("move", _request())
+            return self._run("move", request_of())
+
+    def settle(self, *, now: int = 0, cut: int = 0, free: int = ANY_NUMBER) -> Tally:
+        """Move counters, and carry with theirs what is not in the new map yet.
+
+        Only where no program writes the old map any more. To be repeated until the tally
+        `is_even`.
+
+        Args:
+            now: the clock of the lifetimes, where ``cut`` is given.
+            cut: entries of a lower rank stay behind.
+            free: store no more than so many; the others are refused.
+        """
+        moved = self.move()
+        found = self.seed(now=now, cut=cut, counted=True, free=free)
+        # Of what the walk of the new map saw only what it did is told.
+        return replace(moved, seen=0, present=0) + found
 
     def _walk(self, program: str, request: npt.NDArray[np.void]) -> Tally:
         """One walk; one from each CPU where the new map has a pool of nodes for each."""
@@ -241,7 +280,7 @@ class Passes(Closing):
             tally, cpus = Tally(), sorted(os.sched_getaffinity(0))
             for share, cpu in enumerate(cpus):
                 request["share"], request["shares"] = share, len(cpus)
-                with _on_cpu(cpu):
+                with on_cpu(cpu):
                     done = self._run(program, request)
                 tally += done
                 request["spare"] = done.spare
@@ -250,19 +289,15 @@ class Passes(Closing):
 
     def _run(self, program: str, request: npt.NDArray[np.void]) -> Tally:
         attr = TestRunAttr(prog_fd=self._object.program_fd(program))
-        with _memory(self._object.map_fd(".bss"), _PASS.itemsize + _RESULT.itemsize) as memory:
-            memory[:] = request.tobytes() + bytes(_RESULT.itemsize)
+        with memory_of(self._object.map_fd(".bss"), PASS.itemsize + RESULT.itemsize) as memory:
+            memory[:] = request.tobytes() + bytes(RESULT.itemsize)
             bpf(Cmd.BPF_PROG_TEST_RUN, attr, f"the pass {program} of {self._old.subject}")
-            left = np.frombuffer(memory[: _PASS.itemsize], _PASS)[0]
-            told = np.frombuffer(memory[_PASS.itemsize :], _RESULT)[0]
+            left = np.frombuffer(memory[: PASS.itemsize], PASS)[0]
+            told = np.frombuffer(memory[PASS.itemsize :], RESULT)[0]
         answer = ctypes.c_int32(attr.retval).value
         if answer < 0:
             raise bpf_error(-answer, f"the pass {program}", self._old.subject)
-        return Tally(
-            **{name: int(told[name]) for name in _COUNTED},
-            error=-int(told["error"]),
-            spare=max(0, int(left["spare"])),
-        )
+        return tally_of(told, left)
 
     def close(self) -> None:
         """Unload the programs."""
@@ -288,8 +323,24 @@ def passes_memory(old: MapInfo, new: MapInfo | MapSpec) -> int:
     return known + RANKS * 8
 
 
-def _constants(joining: Joining, old: MapInfo, new: MapInfo, nodes: int) -> bytes:
-    """The read-only data of the programs."""
+def tally_of(told: np.void, left: np.void) -> Tally:
+    """What a program told, as ``struct move_result``, and left of what it was asked."""
+    return Tally(
+        **{name: int(told[name]) for name in _COUNTED},
+        error=-int(told["error"]),
+        spare=max(0, int(left["spare"])),
+    )
+
+
+def constants(joining: Joining, old: MapInfo, new: MapInfo, **more: int) -> bytes:
+    """The read-only data of the programs.
+
+    Args:
+        joining: what the words of an entry are for.
+        old: the map that is walked.
+        new: the map that is stored into.
+        more: further fields by name.
+    """
     made = np.zeros(1, _WORDS)
     for field in fields(Joining):
         value = getattr(joining, field.name)
@@ -299,27 +350,28 @@ def _constants(joining: Joining, old: MapInfo, new: MapInfo, nodes: int) -> byte
             made[field.name] = value
     made["is_lru"] = old.type.is_lru
     made["into_lru"] = new.type.is_lru
-    made["known"] = nodes
+    for name, number in more.items():
+        made[name] = number
     return made.tobytes()
 
 
-def _request(**asked: int) -> npt.NDArray[np.void]:
+def request_of(**asked: int) -> npt.NDArray[np.void]:
     """What one pass is asked; what is not named is 0."""
-    request = np.zeros(1, _PASS)
+    request = np.zeros(1, PASS)
     for name, value in asked.items():
         request[name] = value
     return request
 
 
 @contextmanager
-def _memory(fd: int, size: int) -> Iterator[mmap.mmap]:
+def memory_of(fd: int, size: int) -> Iterator[mmap.mmap]:
     """The values of an array map, shared with the programs."""
     with mmap.mmap(fd, size) as memory:
         yield memory
 
 
 @contextmanager
-def _on_cpu(cpu: int) -> Iterator[None]:
+def on_cpu(cpu: int) -> Iterator[None]:
     """Run this thread on one CPU only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
