@@ -61,6 +61,7 @@ class Moving:
         layout: of its entries, empty where they are no conntrack entries.
         cut: rank below which entries stay behind (see `ctconsole.kernel.passes`).
         now: the moment that ranks are counted from.
+        known_id: of the map of what both hold in common of the counts; 0 where that is nothing.
     """
 
     path: str
@@ -69,6 +70,7 @@ class Moving:
     layout: str = ""
     cut: int = 0
     now: int = 0
+    known_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

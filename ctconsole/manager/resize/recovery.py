@@ -13,13 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import BpfError, CtconsoleError, GoneError
+from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel import pins
 from ctconsole.kernel.clock import boot_id
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.resize.journal import Stage
-from ctconsole.manager.resize.sides import Side, old_pin, pending_pin, put_aside
+from ctconsole.manager.resize.sides import Side, known_pin, old_pin, pending_pin, put_aside
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.ct.layout import Layout
@@ -197,7 +197,7 @@ class Recovery:
                 else:
                     pins.rename(self._gate, other, path)
         if self._way is Way.NOTHING:
-            for other in (pending_pin(path), old_pin(path)):
+            for other in (pending_pin(path), old_pin(path), known_pin(path)):
                 # At a pin of ours nobody else has a map; one of this resize is let go of.
                 if pinned_id(other):
                     pins.unpin(self._gate, other)
@@ -212,16 +212,38 @@ class Recovery:
             old = BpfMap.from_id(leaving)
         except GoneError:
             return None
-        try:
-            new = BpfMap.from_id(staying)
+        with ExitStack() as opened:
+            opened.push(old)
+            new = opened.enter_context(BpfMap.from_id(staying))
             layout = Layout(one.layout) if one.layout else None
-            side = Side(self._gate, path, old, new, layout)
-        except BpfError:
-            old.close()
-            raise
+            known = self._known(one)
+            side = Side(
+                self._gate,
+                path,
+                old,
+                new,
+                layout,
+                known=opened.enter_context(known) if known else None,
+                is_back=self._way is Way.BACK,
+                counted=bool(known) or not one.known_id,
+            )
+            opened.pop_all()
         if self._way is Way.FORWARD:
             side.choose_as(one.cut, one.now)
         return side
+
+    def _known(self, one: Moving) -> BpfMap | None:
+        """What both maps hold in common of the counts; None where that is nothing or is gone."""
+        if not one.known_id:
+            return None
+        try:
+            return BpfMap.from_id(one.known_id)
+        except GoneError:
+            self._aside.append(
+                f"what both maps of {Path(one.path).name} had counted was not there any more, so "
+                "that each entry has the counts that its last map had"
+            )
+            return None
 
     def _ended(self, sentence: str, left: tuple[int, ...] = ()) -> Ended:
         entry = self._entry

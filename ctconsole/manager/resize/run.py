@@ -3,9 +3,9 @@
 ::
 
     stage    new maps are made and pinned beside the old ones
-    seed     every entry is carried, counts zero, the ones used last at the end
+    seed     every entry is carried, and the ones used last are marked as used
     switch   the new maps take the pins, the programs are moved; what comes meanwhile is carried
-    settle   no program uses an old map any more: counts are moved, until none is left
+    settle   no program uses an old map any more: what it counted is moved, until none is left
     verify   both maps are read and compared
     release  the old maps are let go of
 
@@ -51,7 +51,11 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
 
 _PAUSE: Final = 0.02
-"""Seconds between two settling passes at least."""
+"""Seconds between two passes for what has come, at least."""
+
+_PAUSES: Final = 3
+"""How many times as long the pause is as the CPU took for the pass before it: an entry then waits
+a little longer for its copy, and whoever makes entries has the CPU meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,7 @@ class _Resize:
         with self._stages.timed(Stage.STAGE):
             self._write(Stage.STAGE)
             for one in self._plan.maps:
-                self._sides.append(stack.enter_context(Side.stage(self._gate, one)))
+                self._sides.append(stack.enter_context(Side.stage(self._gate, one, in_slices=True)))
         with self._stages.timed("seed"):
             for side, one in zip(self._sides, self._plan.maps, strict=True):
                 missing = sum(one.dropped.values())
@@ -281,10 +285,12 @@ class _Resize:
         """Carry what comes while programs are being moved; cancel where that is wished."""
         self._settled = time.monotonic()
         ticket.begin()
-        waiting = Waiting(ticket)
+        waiting, used = Waiting(ticket), 0.0
         while True:
-            over = waiting.is_over(_PAUSE)
+            over = waiting.is_over(max(_PAUSE, _PAUSES * used))
+            before = time.thread_time()
             self._carry_new()
+            used = time.thread_time() - before
             if over:
                 return
             self._tell(ResizeProgress(Stage.SWITCH, waiting.progress()))
@@ -411,7 +417,7 @@ class _Resize:
                     carried=tally.carried,
                     merged=tally.moved,
                     verified=self._verified.get(old.id),
-                    recreated=tally.replaced,
+                    recreated=tally.recreated,
                     touched=tally.touched,
                     contended=tally.contended,
                 )
@@ -438,7 +444,10 @@ def moving(plan: MapPlan, side: Side | None) -> Moving:
     layout = plan.layout or ""
     if side is None:
         return Moving(str(plan.path), plan.info.id, 0, layout)
-    return Moving(str(plan.path), plan.info.id, side.new.info.id, layout, side.cut, side.now)
+    known_id = side.known.info.id if side.known else 0
+    return Moving(
+        str(plan.path), plan.info.id, side.new.info.id, layout, side.cut, side.now, known_id
+    )
 
 
 def _stranger(side: Side) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError, GoneError, UsageError
+from ctconsole.errors import CtconsoleError, DatapathError, GoneError, UsageError
 from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.counts import count_maps, open_counter
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.passes import ANY_NUMBER, RANK_SECONDS, Passes, Tally
+from ctconsole.kernel.slices import SlicedPasses, known_map
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.resize.verify import Rule, Verified, verify
 from ctconsole.model.catalogue import PENDING
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 OLD: Final = ":old"
 """Added to the name under which the replaced map stays pinned until it is empty."""
 
+KNOWN: Final = ":carried"
+"""Added to the name under which it is kept what both maps hold in common."""
+
 MOST_MOVES: Final = 20
 """Passes after which a map that no program uses must have nothing left to move."""
 
@@ -44,6 +49,11 @@ def pending_pin(path: Path) -> Path:
 def old_pin(path: Path) -> Path:
     """Where the map that was pinned at ``path`` is kept."""
     return path.with_name(path.name + OLD)
+
+
+def known_pin(path: Path) -> Path:
+    """Where it is kept what both maps of a resize hold in common of the counts."""
+    return path.with_name(path.name + KNOWN)
 
 
 def put_aside(gate: Gate, path: Path, ours: Collection[int]) -> str:
@@ -75,30 +85,58 @@ class Side(Closing):
         old: the map whose entries are carried.
         new: the map they are carried to.
         layout: of the entries, None where they are no conntrack entries.
+        known: what both hold in common of the counts, so that the passes go in slices; None
+            where they hold nothing in common, and each pass is a single walk.
+        is_back: whether ``known`` belongs to the new map, because this is the way back.
+        counted: whether counts are moved at all.
 
     Attributes:
         seeded: what the seeds did.
         moved: what the moves did.
+        known: as given.
     """
 
     def __init__(
-        self, gate: Gate, path: Path, old: BpfMap, new: BpfMap, layout: Layout | None
+        self,
+        gate: Gate,
+        path: Path,
+        old: BpfMap,
+        new: BpfMap,
+        layout: Layout | None,
+        *,
+        known: BpfMap | None = None,
+        is_back: bool = False,
+        counted: bool = True,
     ) -> None:
         self.path = path
         self.old = old
         self.new = new
+        self.known = known
         self.seeded = Tally()
         self.moved = Tally()
         self._gate = gate
         self._cut = 0
-        self._joining = joining_of(old.info, layout)
-        self._passes = Passes(gate, old, new, self._joining)
+        joining = joining_of(old.info, layout)
+        if not counted:
+            joining = replace(joining, counters=0, service_counters=0)
+        self._joining = joining
+        self._passes = (
+            Passes(gate, old, new, joining)
+            if known is None
+            else SlicedPasses(gate, old, new, joining, known=known, reverse=is_back)
+        )
         self._layout = layout
         self._counter: ElementCounter | None = None
 
     @classmethod
-    def stage(cls, gate: Gate, plan: MapPlan) -> Side:
+    def stage(cls, gate: Gate, plan: MapPlan, *, in_slices: bool = False) -> Side:
         """Make the new map and pin it beside the old one.
+
+        Args:
+            gate: the write gate.
+            plan: of the map.
+            in_slices: go in slices where the kernel can, and carry the counts at once; not where
+                the new map may be left for a third one.
 
         Raises:
             UsageError: another map is pinned there than the one planned for, or the kernel made
@@ -110,7 +148,7 @@ class Side(Closing):
             _require_planned(plan, old)
             new = mapwrite.create(gate, plan.wish, old)
             try:
-                return cls._pinned(gate, plan, old, new)
+                return cls._pinned(gate, plan, old, new, in_slices=in_slices)
             except BaseException:
                 new.close()
                 raise
@@ -119,24 +157,44 @@ class Side(Closing):
             raise
 
     @classmethod
-    def _pinned(cls, gate: Gate, plan: MapPlan, old: BpfMap, new: BpfMap) -> Side:
+    def _pinned(
+        cls, gate: Gate, plan: MapPlan, old: BpfMap, new: BpfMap, *, in_slices: bool
+    ) -> Side:
         if new.info.max_entries != plan.wish.max_entries:
             raise UsageError(
                 f"The kernel made {new.info.max_entries} entries of the {plan.wish.max_entries} "
                 f"wished for {plan.path.name}",
                 hint=f"Give {new.info.max_entries}",
             )
-        side = cls(gate, plan.path, old, new, plan.layout)
+        side = (in_slices and cls._sliced(gate, plan, old, new)) or cls(
+            gate, plan.path, old, new, plan.layout
+        )
         try:
-            pending = pending_pin(plan.path)
-            # One that a killed run left behind.
-            with suppress(GoneError):
-                pins.unpin(gate, pending)
-            pins.pin(gate, new, pending)
+            for live, place in ((new, pending_pin(plan.path)), (side.known, known_pin(plan.path))):
+                # One that a killed run left behind.
+                with suppress(GoneError):
+                    pins.unpin(gate, place)
+                if live is not None:
+                    pins.pin(gate, live, place)
         except BaseException:
-            side._passes.close()
+            side.close_passes()
             raise
         return side
+
+    @classmethod
+    def _sliced(cls, gate: Gate, plan: MapPlan, old: BpfMap, new: BpfMap) -> Side | None:
+        """One whose passes go in slices; None where this kernel or these maps do not let them."""
+        known = known_map(gate, old.info, new.info, joining_of(old.info, plan.layout))
+        if known is None:
+            return None
+        try:
+            return cls(gate, plan.path, old, new, plan.layout, known=known)
+        except DatapathError:
+            known.close()
+            return None
+        except BaseException:
+            known.close()
+            raise
 
     @property
     def cut(self) -> int:
@@ -177,7 +235,7 @@ class Side(Closing):
     _spare = 0
 
     def seed(self) -> None:
-        """Carry every entry without its counts; the new map is empty and nobody uses it.
+        """Carry every entry; the new map is empty and nobody uses it.
 
         What was used of late is marked so there, and an LRU map throws out the others first.
         """
@@ -200,10 +258,9 @@ class Side(Closing):
             CtconsoleError: something is left that cannot be moved.
         """
         for _ in range(MOST_MOVES):
-            self.moved += self._passes.move()
-            found = self._passes.seed(now=self._now, cut=self._cut, counted=True, free=self._free())
+            found = self._passes.settle(now=self._now, cut=self._cut, free=self._free())
             self.seeded += found
-            if not found.counting or (found.absent and found.counting <= found.absent):
+            if found.is_even:
                 return found
         raise self._written_still()
 
@@ -219,12 +276,16 @@ class Side(Closing):
             CtconsoleError: a counter is left that cannot be moved.
             BpfError: a map cannot be read.
         """
-        rule = Rule(self._cut, self._now, now, _fill_of_a_full_one(self.new))
+        kept = self.known is not None
+        rule = Rule(self._cut, self._now, now, _fill_of_a_full_one(self.new), kept)
         for _ in range(MOST_MOVES):
             found = verify(self.old, self.new, self._joining, rule)
-            if not found.counting:
+            moved = self.seeded.moved
+            if kept or found.counting:
+                self.finish()
+            # Of what the old map keeps only the passes can say that no more has come.
+            if self.seeded.moved == moved and (kept or not found.counting):
                 return found
-            self.finish()
         raise self._written_still()
 
     def lacking(self) -> str:
@@ -302,13 +363,14 @@ class Side(Closing):
 
     def release(self) -> None:
         """Let go of the map that no program uses any more, wherever it was kept."""
-        for kept in (old_pin(self.path), pending_pin(self.path)):
+        for kept in (old_pin(self.path), pending_pin(self.path), known_pin(self.path)):
             with suppress(GoneError):
                 pins.unpin(self._gate, kept)
 
     def reversed(self) -> Side:
         """The same two maps the other way round, for a roll back; owns nothing but its passes."""
-        back = Side(self._gate, self.path, self.new, self.old, self._layout)
+        known, layout = self.known, self._layout
+        back = Side(self._gate, self.path, self.new, self.old, layout, known=known, is_back=True)
         if self._now and self._free_of(self.old) < self.new.count():
             # Where it may get tight nothing that is over takes room from what lives.
             back.choose_as(2 * RANK_SECONDS, self._now)
@@ -323,6 +385,8 @@ class Side(Closing):
     def close(self) -> None:
         """Let go of everything."""
         self.close_passes()
+        if self.known is not None:
+            self.known.close()
         self.old.close()
         self.new.close()
 

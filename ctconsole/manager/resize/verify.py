@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
     Bools = npt.NDArray[np.bool_]
+    Counts = npt.NDArray[np.uint64]
 
 _LEAST_GROUPS: Final = 1 << 10
 _MOST_GROUPS: Final = 1 << 21
 """16 MiB of sums, for 16 million entries eight to a group."""
+
+_COUNT_GROUPS: Final = 1 << 17
+"""Groups whose counts are compared, 1 MiB."""
 
 _CHUNK: Final = 1 << 15
 """Entries that are read at once: what is made of them is several times as large."""
@@ -55,12 +59,14 @@ class Rule:
         since: the moment that ranks are counted from.
         now: this moment, by the same clock; 0 where it is not known.
         full: entries of the new map from which on it throws others out by itself.
+        kept: whether the old map keeps the counts that the new one has as well.
     """
 
     cut: int = 0
     since: int = 0
     now: int = 0
     full: int = 1 << 62
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class Verified:
         no_room: those that are not and for which there is no room: the new map has filled up.
         missing: those that are not, for no reason known here: somebody deleted them in the new
             map, or they were lost.
-        counting: entries that are in the new map and still hold a counter in the old one.
+        counting: entries that are in the new map, and count something in the old one that the new
+            one does not.
     """
 
     entries: int = 0
@@ -92,9 +99,9 @@ class Verified:
         """``1,024 of 1,100 entries were found in the new map; 76 were left behind (expired)``."""
         text = f"{count(self.there)} of {count(self.entries)} entries were found in the new map"
         text += (
-            f", {count(self.counting)} of them with a counter left in the old one"
+            f", {count(self.counting)} of them with a count that only the old one has"
             if self.counting
-            else ", and none with a counter left in the old one"
+            else ", and none with a count that only the old one has"
         )
         for kind, number in self.dropped.items():
             text += f"; {count(number)} {kind} had been left behind"
@@ -126,12 +133,15 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
         BpfError: a map cannot be read to its end.
     """
     groups = _Groups(max(old.info.max_entries, new.info.max_entries))
-    for keys, _ in new.read_chunks(_CHUNK):
-        groups.take(keys)
+    kept = rule.kept
+    for keys, values in new.read_chunks(_CHUNK):
+        groups.take(keys, _counted(keys, values, joining) if kept else None)
     has_counters = False
     for keys, values in old.read_chunks(_CHUNK):
-        groups.add(keys)
-        has_counters = has_counters or bool(_counting(keys, values, joining).any())
+        counted = _counted(keys, values, joining)
+        groups.add(keys, counted if kept else None)
+        has_counters = has_counters or bool(counted.any())
+    has_counters = groups.lack if kept else has_counters
     counting = expired = gone = 0
     dropped = np.zeros(len(_CLASSES), np.int64)
     # Where all is even there is nothing to look up.
@@ -139,7 +149,13 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
         there = ~groups.doubtful(keys)
         doubtful = np.flatnonzero(~there)
         there[doubtful] = new.present(keys[doubtful])
-        counting += int(np.count_nonzero(_counting(keys, values, joining) & there))
+        counted = _counted(keys, values, joining)
+        if kept:
+            rows = np.flatnonzero(there & groups.lacking(keys))
+            now = _counted_now(new, keys[rows], joining)
+            counting += int(np.count_nonzero(now < counted[rows]))
+        else:
+            counting += int(np.count_nonzero(there & (counted > 0)))
         absent = values[~there]
         goes, kinds = _left_behind(absent, joining, rule)
         over = ~goes & (_lifetimes(absent, joining) <= rule.now)
@@ -172,19 +188,36 @@ class _Groups:
         number = min(_MOST_GROUPS, max(_LEAST_GROUPS, 1 << entries.bit_length()))
         self._shift = np.uint64(64 - (number.bit_length() - 1))
         self._sums = np.zeros(number, np.uint64)
+        number = min(number, _COUNT_GROUPS)
+        self._count_shift = np.uint64(64 - (number.bit_length() - 1))
+        self._counts = np.zeros(number, np.uint64)
         self.added = self.taken = 0
 
-    def add(self, keys: Bytes) -> None:
-        """Keys of the one side."""
+    def add(self, keys: Bytes, counted: Counts | None = None) -> None:
+        """Keys of the one side, and what is counted of each."""
         mixed = _mixed(keys)
         np.add.at(self._sums, mixed >> self._shift, mixed)
+        if counted is not None:
+            np.add.at(self._counts, mixed >> self._count_shift, counted)
         self.added += len(keys)
 
-    def take(self, keys: Bytes) -> None:
-        """Keys of the other."""
+    def take(self, keys: Bytes, counted: Counts | None = None) -> None:
+        """Keys of the other, and what is counted of each."""
         mixed = _mixed(keys)
         np.subtract.at(self._sums, mixed >> self._shift, mixed)
+        if counted is not None:
+            np.subtract.at(self._counts, mixed >> self._count_shift, counted)
         self.taken += len(keys)
+
+    @property
+    def lack(self) -> bool:
+        """Whether there is a group in which the other side counts less."""
+        return bool((self._counts.view(np.int64) > 0).any())
+
+    def lacking(self, keys: Bytes) -> Bools:
+        """Which of these keys are in such a group."""
+        lacking: Bools = self._counts.view(np.int64)[_mixed(keys) >> self._count_shift] > 0
+        return lacking
 
     @property
     def differ(self) -> bool:
@@ -206,18 +239,26 @@ def _mixed(keys: Bytes) -> npt.NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _counting(keys: Bytes, values: Bytes, joining: Joining) -> Bools:
-    """Which entries hold a counter."""
+def _counted(keys: Bytes, values: Bytes, joining: Joining) -> Counts:
+    """The sum of each entry's counters."""
     if not joining.counters:
-        return np.zeros(len(keys), np.bool_)
+        return np.zeros(len(keys), np.uint64)
     words = np.ascontiguousarray(values[:, : joining.value_size // 8 * 8]).view(np.uint64)
-    every = np.bitwise_or.reduce(words[:, _set_bits(joining.counters)], axis=1)
+    sums: Counts = words[:, _set_bits(joining.counters)].sum(axis=1)
     # In the entry of a service the other words are no counters.
-    fewer = np.bitwise_or.reduce(words[:, _set_bits(joining.service_counters)], axis=1)
     service: Bools = keys[:, -1] & joining.service != 0
-    counts: Bools = every.astype(np.bool_)
-    counts[service] = fewer[service] != 0
-    return counts
+    sums[service] = words[service][:, _set_bits(joining.service_counters)].sum(axis=1)
+    return sums
+
+
+def _counted_now(live: BpfMap, keys: Bytes, joining: Joining) -> Counts:
+    """The same of these keys as they are in a map by now; more than any sum where one is gone."""
+    sums = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
+    for row, key in enumerate(keys):
+        value = live.lookup(key.tobytes())
+        if value is not None:
+            sums[row] = _counted(key[None], np.frombuffer(value, np.uint8)[None], joining)[0]
+    return sums
 
 
 def _left_behind(

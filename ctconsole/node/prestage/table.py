@@ -187,7 +187,7 @@ class Table:
             carried=tally.carried,
             merged=tally.moved,
             verified=self._verified,
-            recreated=tally.replaced,
+            recreated=tally.recreated,
             touched=tally.touched,
             contended=tally.contended,
         )

@@ -69,15 +69,15 @@ TOLD = (
     "at most 0.361 s between an old program's entry and its copy",
     (
         "cilium_ct4_global: 2,919 of 3,018 entries were found in the new map, 26 of them with a "
-        "counter left in the old one; 20 expired had been left behind; 21 closing had been left "
-        "behind; 22 alive had been left behind; 23 had expired and are gone; 24 have no room in "
-        "the new map, which filled up meanwhile; 25 are not there: deleted meanwhile by somebody "
-        "else, or lost"
+        "count that only the old one has; 20 expired had been left behind; 21 closing had been "
+        "left behind; 22 alive had been left behind; 23 had expired and are gone; 24 have no room "
+        "in the new map, which filled up meanwhile; 25 are not there: deleted meanwhile by "
+        "somebody else, or lost"
     ),
     (
-        "cilium_ct6_global: 593 of 600 entries were found in the new map, and none with a counter "
-        "left in the old one; 1 expired had been left behind; 6 are not there: deleted meanwhile "
-        "by somebody else, or lost"
+        "cilium_ct6_global: 593 of 600 entries were found in the new map, and none with a count "
+        "that only the old one has; 1 expired had been left behind; 6 are not there: deleted "
+        "meanwhile by somebody else, or lost"
     ),
     "stage 0.31 s, seed 0.32 s, switch 3.33 s, settle 0.34 s, verify 0.35 s",
     "1 of 1 seen running",
@@ -148,6 +148,6 @@ def test_what_went_well_is_said_in_few_words() -> None:
     assert report.sentence.endswith("3,018 entries carried, none lost")
     [told] = [row.text for row in report.rows if row.label == "verified"]
     assert told == (
-        "3,018 of 3,018 entries were found in the new map, and none with a counter left in the "
-        "old one"
+        "3,018 of 3,018 entries were found in the new map, and none with a count that only the "
+        "old one has"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from ctconsole.errors import AgentError, FormatError
+from ctconsole.errors import AgentError, FormatError, GoneError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
@@ -21,11 +21,12 @@ from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
 from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
-from ctconsole.manager.resize.sides import Side
+from ctconsole.manager.resize.sides import Side, known_pin
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.churner import compiled
 from tests.support.ct_entries import ct4_rows
+from tests.support.foreign import until
 from tests.support.map_users import CountingUsers, PinnedUsers
 
 if TYPE_CHECKING:
@@ -126,6 +127,35 @@ def test_killed_as_a_stage_begins(node: Node, stage: Stage, way: Way) -> None:
     assert ended
     assert (ended.way, ended.left) == (way, ())
     assert "was cut off" in ended.sentence
+    node.check()
+
+
+def is_there(number: int) -> bool:
+    try:
+        BpfMap.from_id(number).close()
+    except GoneError:
+        return False
+    return True
+
+
+def test_where_it_is_not_known_any_more_what_both_had_counted_no_count_is_added(
+    node: Node,
+) -> None:
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.SETTLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(node.in_a_child(lambda: node.resize(die)), 0)
+    entry = node.journal.read()
+    assert entry
+    [told] = entry.maps
+    pins.unpin(node.gate, known_pin(node.pin))
+    assert until(lambda: not is_there(told.known_id))
+    ended = node.end()
+    assert ended
+    assert "what both maps of cilium_ct4_global had counted was not there any more" in (
+        ended.sentence
+    )
     node.check()
 
 
