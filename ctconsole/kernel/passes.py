@@ -30,7 +30,7 @@ from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -169,7 +169,13 @@ class Passes(Closing):
         DatapathError: the verifier refuses the programs; carries its log.
         MissingFeatureError: libbpf or the compiled programs are missing, or this kernel cannot
             run such programs (Linux 5.14).
+
+    Attributes:
+        between: called between two slices of a pass, where there are any; what it raises ends
+            the pass.
     """
+
+    between: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, gate: Gate, old: BpfMap, new: BpfMap, joining: Joining) -> None:
         self._lock = threading.Lock()

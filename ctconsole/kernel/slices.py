@@ -158,6 +158,7 @@ class SlicedPasses(Passes):
             else:
                 self._run_slice(program)
             _rest(restraint, time.thread_time() - before, int(walk["next"][0]))
+            self.between()
         return tally_of(state["result"][0], state["pass"][0])
 
     def _run_slice(self, program: str) -> None:

@@ -243,9 +243,10 @@ class _Resize:
         with self._stages.timed("seed"):
             for side, one in zip(self._sides, self._plan.maps, strict=True):
                 missing = sum(one.dropped.values())
-                side.choose(missing, ct_now(self._plan.clock))
-                self._cancel_point()
-                side.seed()
+                with side.asking(self._cancel_point):
+                    side.choose(missing, ct_now(self._plan.clock))
+                    self._cancel_point()
+                    side.seed()
             self._cancel_point()
         # From here on the way ahead and the way back need no room on the disk.
         self._journal.prepare(map(self._entry, LATER))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.memory import LRU_BATCH, room
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from ctconsole.kernel.counts import ElementCounter
@@ -233,6 +233,15 @@ class Side(Closing):
 
     _now = 0
     _spare = 0
+
+    @contextmanager
+    def asking(self, ask: Callable[[], None]) -> Iterator[None]:
+        """Ask somebody again and again while a pass runs in slices; what it raises ends that."""
+        self._passes.between = ask
+        try:
+            yield
+        finally:
+            del self._passes.between
 
     def seed(self) -> None:
         """Carry every entry; the new map is empty and nobody uses it.

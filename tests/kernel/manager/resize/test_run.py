@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import BpfError, UsageError
-from ctconsole.kernel import mapwrite
+from ctconsole.kernel import mapwrite, slices
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.passes import Passes
@@ -231,6 +231,25 @@ def test_a_cancelled_resize_has_changed_nothing(
         resize(gate, plan, owner, journal, watching=Watching(is_cancelled=lambda: True))
     assert entries_at(pin) == before
     assert owner.begun == 0
+    assert only_pin(pin)
+    assert journal.read() is None
+
+
+def test_a_seed_is_cancelled_between_two_slices(
+    gate: Gate, pin: Path, owner: ProgramOwner, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 0.0)
+    before, asked = entries_at(pin), []
+
+    def is_cancelled() -> bool:
+        asked.append(1)
+        # Of 2,048 nodes 32 are a slice.
+        return len(asked) == 20
+
+    plan = plan_resize({pin: MapWish(4096)})
+    with pytest.raises(CancelledError, match="before anything was changed"):
+        resize(gate, plan, owner, journal, watching=Watching(is_cancelled=is_cancelled))
+    assert entries_at(pin) == before
     assert only_pin(pin)
     assert journal.read() is None
 
