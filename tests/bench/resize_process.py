@@ -13,6 +13,7 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.manager.resize.journal import Journal
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.run import resize
+from ctconsole.model.catalogue import LIMIT_TABLE_MAX
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.spec import MapSpec, MapType
@@ -25,7 +26,7 @@ def main(root: Path, count: int) -> None:
     """Fill a table on a bpffs part by part, resize it, and say what that took."""
     gate = Gate.open()
     path = root / "cilium_ct4_global"
-    capacity = count + count // 8 // 128 * 128 + 1024
+    capacity = min(count + count // 8 // 128 * 128 + 1024, LIMIT_TABLE_MAX - 128)
     spec = MapSpec(path.name, MapType.LRU_HASH, 14, 56, capacity)
     with mapwrite.create(gate, spec) as live:
         pins.pin(gate, live, path)
