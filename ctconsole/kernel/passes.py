@@ -320,12 +320,19 @@ def known_nodes(old: MapInfo, new: MapInfo | MapSpec) -> int:
     return max(_BLOCK, 1 << (old.max_entries - 1).bit_length())
 
 
-def passes_memory(old: MapInfo, new: MapInfo | MapSpec) -> int:
+def passes_memory(old: MapInfo, new: MapInfo | MapSpec, counters: int = 0) -> int:
     """Bytes that the passes take while they are loaded, beside the two maps.
 
     Of these the programs themselves, some ten pages, are not counted.
+
+    Args:
+        old: the map whose entries are carried.
+        new: the one they are carried to.
+        counters: how many counters an entry has; of each it is kept what both maps count.
     """
-    known = max(_BLOCK, known_nodes(old, new)) * 4
+    known = _BLOCK * 4
+    if known_nodes(old, new):
+        known = old.max_entries * 8 * (1 + counters)
     return known + RANKS * 8
 
 

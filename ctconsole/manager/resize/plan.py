@@ -18,7 +18,7 @@ from ctconsole.manager.resize.look import Look
 from ctconsole.manager.resize.pace import NO_PAST
 from ctconsole.manager.users import users
 from ctconsole.model.catalogue import RESIZABLE, check_size, classify
-from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE
+from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE, joining_of
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change
 from ctconsole.model.memory import LRU_BATCH, map_memory, room, rounded_entries, smallest
@@ -308,9 +308,14 @@ def _plan_map(path: Path, wished: MapWish, reading: Reading) -> MapPlan:
             dropped=dropped,
             memory_old=info.memlock or map_memory(info, cpus, entries),
             memory_new=map_memory(wish, cpus, entries),
-            memory_passes=passes_memory(info, wish),
+            memory_passes=passes_memory(info, wish, _counters(info, look)),
             forecasts=look.forecasts(missing) if look else {},
         )
+
+
+def _counters(info: MapInfo, look: Look | None) -> int:
+    """How many counters an entry has."""
+    return joining_of(info, look.layout if look else None).counters.bit_count()
 
 
 def _plain_drop(missing: int, entries: int) -> dict[str, int]:
