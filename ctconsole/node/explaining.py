@@ -13,7 +13,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.event import EventKind
 from ctconsole.model.explain.facts import ContentTally, Known, TableKnown
 from ctconsole.model.explain.log import LogFacts
-from ctconsole.model.explain.texts import TextFacts, form_of
+from ctconsole.model.explain.texts import TextFacts, forms_of
 from ctconsole.model.whose import NOBODY
 from ctconsole.node.advising import advise_node, advise_raws
 from ctconsole.node.entries import decoded
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ctconsole.node.advising import Advised
     from ctconsole.node.entries import Part
     from ctconsole.observe.discovery import NodeFacts
+    from ctconsole.observe.offline import Offline
 
 _TOLD: Final = (EventKind.MAP_MISMATCH, EventKind.AGENT_OPTION, EventKind.GC_PASS)
 _EVENTS: Final = 5000
@@ -34,6 +35,9 @@ _HEAD: Final = 1 << 14
 _NEWLINE: Final = b"\n"
 _FIRST_DROP: Final = 130
 """``DropMin``: reasons below it are no drops."""
+
+_FORWARDED: Final = frozenset({"Success", "Interface"})
+"""Reasons of the list that are no drops."""
 
 _TOP: Final = 3
 """How many of those who fill a table are named."""
@@ -131,21 +135,22 @@ def known_of_files(
     for one in advise_raws(offline, maps, now=now, memory=memory, ratio=texts.ratio):
         key = one.node, one.advice.watched.info.label
         tables.append(_table(one, contents.get(key)))
-    told = [node.told for node in offline.nodes.values()]
-    clock = texts.clock or next((one.clock for one in told if one.clock), None)
+    nodes = list(offline.nodes.values())
+    clocks = (texts.clock, *(one.told.clock or one.text.clock for one in nodes))
+    clock = next((one for one in clocks if one), None)
     known = Known(
         live=False,
         tables=tuple(tables),
         version=texts.release
         or (log.release if log else "")
-        or _first(one.version for one in told),
+        or _first(one.told.version or one.text.version for one in nodes),
         clock=clock,
         clock_origin="what the agent tells in the files" if clock else "",
         log=log,
         gc_interval=log.gc_interval if log else None,
         gc_last=log.gc_last if log else 0.0,
         gc_deleted=log.gc_deleted if log else None,
-        drops=texts.drops,
+        drops=texts.drops or _printed_drops(offline),
         pressure=texts.pressure,
         sizes=next(iter(texts.sizes.values())) if len(texts.sizes) == 1 else {},
         ratio=texts.ratio,
@@ -153,6 +158,20 @@ def known_of_files(
     )
     whose = {one.whose.name: one.whose for one in maps}
     return _named(known, names_of_files(others)[0] if others else None, whose)
+
+
+def _printed_drops(offline: Offline) -> Mapping[tuple[str, str], int]:
+    """Packets dropped, by reason, of a list that stands in a file behind others."""
+    from ctconsole.model.records.spec import RecordKind
+
+    rows = [row for one in offline.printed if one.kind is RecordKind.METRICS for row in one.rows]
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = str(row["reason"]), str(row.get("error") or "")
+        packets = row.get("packets", 1)
+        if key[0] not in _FORWARDED and isinstance(packets, int):
+            found[key] = found.get(key, 0) + packets
+    return found
 
 
 def _first(found: Iterable[str | None]) -> str:
@@ -244,6 +263,8 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
     """What texts tell, what they are, and the paths that are something else or more."""
     from ctconsole.model.readers.lines import plain
     from ctconsole.observe.archive import Walker
+    from ctconsole.observe.forms import holds_entries
+    from ctconsole.observe.gathered import FoundFile
     from ctconsole.observe.offline_nodes import folder_of
 
     facts, sources, others = TextFacts(), [], []
@@ -256,14 +277,15 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
                 head += block
                 if len(head) >= _HEAD:
                     break
-            form = form_of(head[:_HEAD].decode("utf-8", "replace"))
-            if form is None:
-                only_text = False
+            found = forms_of(head[:_HEAD].decode("utf-8", "replace"))
+            only_text &= bool(found) and not holds_entries(FoundFile(member.name, head, iter(())))
+            if not found:
                 continue
-            sources.append(f"{member.name}: {form.name}")
+            sources.append(f"{member.name}: {', '.join(one.name for one in found)}")
             facts.place = str(folder_of(member.name))
             for line in _lines(chain([head], blocks)):
-                form.take(line, facts)
+                for form in found:
+                    form.take(line, facts)
         if not only_text:
             others.append(path)
     return facts, sources, others

@@ -34,8 +34,9 @@ from ctconsole.model.records import data as record_data
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.gathered import FileForm
-from ctconsole.observe.offline_nodes import folder_of, is_debuginfo, is_show
+from ctconsole.observe.gathered import FileForm, place_of
+from ctconsole.observe.offline_nodes import is_debuginfo, is_show
+from ctconsole.observe.sections import Kind, Sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,10 +61,18 @@ _CT_JSON: Final = re.compile(
     rb'|\{\s*"map"\s*:[^{}]{1,400}"source_port"\s*:[^{}]{1,800}"lifetime"\s*:'
 )
 _CT_YAML: Final = re.compile(rb"^- +Key:\s*\n +DestAddr:", re.MULTILINE)
-_CT_CSV: Final = re.compile(rb"map,(?:node,pod,)?protocol,direction,related,source,source_port,")
+_SHOWN: Final = re.compile(r"\s*\d{1,10}: [a-z][a-z_]{2,30}  (?:name \S{1,15}  )?flags 0x[0-9a-f]+")
+"""The first line of a map as ``bpftool map show`` prints it."""
+
+_CT_CSV: Final = re.compile(
+    rb'"?map"?([,;\t])(?:"?node"?\1"?pod"?\1)?"?protocol"?\1"?direction"?\1"?related"?\1"?source"?\1'
+)
 _VERBS: Final = {
     RecordKind.NAT: "nat list",
     RecordKind.SERVICE: "lb list",
+    RecordKind.BACKEND: "lb list",
+    RecordKind.REVERSE_NAT: "lb list",
+    RecordKind.SOURCE_RANGE: "lb list",
     RecordKind.POLICY: "policy list",
     RecordKind.IPCACHE: "ipcache list",
     RecordKind.ENDPOINT: "endpoint list",
@@ -140,7 +149,7 @@ def _take(
             found.nodes.text(raw.node, raw.layout)
     for whose, clock in clocks.items():
         if clock.pairs:
-            node = str(_place(source.name, whose))
+            node = str(place_of(source.name, whose))
             found.clocks[source.name, node] = clock
             found.nodes.printed(node, clock)
 
@@ -170,6 +179,9 @@ def _ct_items(
 def _printed(one: PrintedList) -> Callable[[FoundFile, Gathered], None]:
     def read_list(source: FoundFile, found: Gathered) -> None:
         lists = read_printed(source.blocks, one, source.name)
+        if not any(part.rows for part in lists) and not lists[0].told:
+            # A title alone; that of backends is that of reverse NAT, too, which follows then.
+            return
         problem = found.told(source, lists[0].told, lists[0].untold)
         if problem:
             found.problems.append(problem)
@@ -261,12 +273,14 @@ FORMS: Final[tuple[FileForm, ...]] = (
         lambda source: is_show(source.name) or looks_like_show(source.head),
         _shown,
         "map list",
+        Kind(lambda text: _SHOWN.match(text) is not None, by_node=True),
     ),
     FileForm(
         "the tool's conntrack listing",
         lambda source: looks_like_ct_text(source.head),
         _ct_text,
         "ct list",
+        Kind(lambda text: looks_like_ct_text(text.encode()), b" expires="),
     ),
     FileForm(
         "the properties of maps without their entries, as the tool of 1.0 printed them",
@@ -291,24 +305,30 @@ FORMS: Final[tuple[FileForm, ...]] = (
         _ct_items(documents.rows),
         "ct list",
     ),
-    *(FileForm(one.title, _holds(one), _printed(one), _VERBS[one.kind]) for one in LISTS),
+    *(
+        FileForm(one.title, _holds(one), _printed(one), _VERBS[one.kind], Kind(one.begins))
+        for one in LISTS
+    ),
     FileForm(
         "an agent's status",
         _in_head(node_text.is_status),
         _node_text(node_text.read_status),
         "map list",
+        Kind(node_text.of_status, by_node=True),
     ),
     FileForm(
         "the tool's list of maps",
         _in_head(node_text.is_map_list),
         _node_text(node_text.read_map_list),
         "map list",
+        Kind(node_text.is_map_list, by_node=True),
     ),
     FileForm(
         "an agent's metrics",
         _in_head(node_text.is_metrics),
         _node_text(node_text.read_metrics),
         "map list",
+        Kind(node_text.is_metrics, by_node=True),
     ),
     FileForm("an error", lambda source: tool_error(source.head) is not None, _tool_error),
     FileForm("a map's fields", lambda source: is_decoded(source.head), _decoded),
@@ -319,6 +339,10 @@ FORMS: Final[tuple[FileForm, ...]] = (
 """Every form, the ones that are told most surely first."""
 
 
+_TEXTS: Final = tuple(form for form in FORMS if form.kind is not None)
+"""Forms that may stand in one file, one behind the other."""
+
+
 def read(source: FoundFile, found: Gathered) -> None:
     """Take what a file holds; what is of no known form is said where it was asked for."""
     form = next((form for form in FORMS if form.told(source)), None)
@@ -326,7 +350,26 @@ def read(source: FoundFile, found: Gathered) -> None:
         if source.named:
             found.problems.append(f"{source.name} holds nothing that is known: {_begins(source)}")
         return
-    found.others.append((source.name, form))
+    if form.kind is None:
+        _read(form, source, found)
+        return
+    kinds = [text.kind for text in _TEXTS if text.kind is not None]
+    sections = Sections(source.blocks, kinds, _TEXTS.index(form))
+    _read(form, replace(source, blocks=sections.main()), found)
+    for number, whose, blocks in sections.others():
+        _read(_TEXTS[number], replace(source, blocks=blocks, whose=whose), found)
+
+
+def holds_entries(source: FoundFile) -> bool:
+    """Whether a file begins as one that has the entries of maps in it."""
+    lists = {"map list", "metrics list", ""}
+    return any(form.verb not in lists and form.told(source) for form in FORMS)
+
+
+def _read(form: FileForm, source: FoundFile, found: Gathered) -> None:
+    """Take what is of one form."""
+    if (source.name, form) not in found.others:
+        found.others.append((source.name, form))
     if form.read is not None:
         form.read(source, found)
     elif source.named:
@@ -338,12 +381,6 @@ def _begins(source: FoundFile) -> str:
     text = source.head.decode("utf-8", "replace").strip()
     first = text.splitlines()[0][:_LONGEST_NAME] if text else ""
     return f"it begins with {first!r}" if first else "it is empty"
-
-
-def _place(path: str, whose: Whose | None) -> PurePath:
-    """The folder that stands for the node: the file's, or one below it for each node in it."""
-    folder = folder_of(path)
-    return folder / whose.name.replace("/", "_") if whose else folder
 
 
 def info_of(
@@ -358,7 +395,7 @@ def info_of(
         key_size=key_size,
         value_size=value_size,
         max_entries=0,
-        pin=_place(path, whose) / label,
+        pin=place_of(path, whose) / label,
     )
 
 

@@ -8,19 +8,29 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.model.readers.dump_forms import is_missing
 from ctconsole.model.readers.lines import MOST_TOLD, Sort
 from ctconsole.model.text.safe import cell
+from ctconsole.model.whose import NOBODY
 from ctconsole.observe.archive import taken
 from ctconsole.observe.offline_nodes import Nodes, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import PurePath
 
     from ctconsole.model.raw import Raw
     from ctconsole.model.readers.lines import Told
     from ctconsole.model.readers.printed import Printed
     from ctconsole.model.readers.text_clock import TextClock
+    from ctconsole.model.whose import Whose
+    from ctconsole.observe.sections import Kind
 
 _MOST_NAMED: Final = 20
 """Lines of a file inside a folder or archive that are shown; of one that was named, all."""
+
+
+def place_of(path: str, whose: Whose | None) -> PurePath:
+    """The folder that stands for the node: the file's, or one below it for each node in it."""
+    folder = folder_of(path)
+    return folder / whose.name.replace("/", "_") if whose else folder
 
 
 @dataclass(frozen=True)
@@ -32,17 +42,19 @@ class FoundFile:
         head: the beginning of its text.
         blocks: its text, to be read once.
         named: whether a person asked for this very file.
+        whose: the node that its lines are of, where it is one of several in the file.
     """
 
     name: str
     head: bytes
     blocks: Iterator[bytes]
     named: bool = False
+    whose: Whose = NOBODY
 
     @property
     def node(self) -> str:
         """The folder that stands for the node it is of."""
-        return str(folder_of(self.name))
+        return str(place_of(self.name, self.whose))
 
 
 @dataclass
@@ -120,12 +132,14 @@ class FileForm:
         told: whether a file is of this form.
         read: takes what it holds; None where that is of no use, and only said.
         verb: the command that shows it.
+        kind: how its lines are told from others of the same file; None where it is alone in one.
     """
 
     name: str
     told: Callable[[FoundFile], bool]
     read: Callable[[FoundFile, Gathered], None] | None
     verb: str = ""
+    kind: Kind | None = None
 
 
 def _is_usual(text: str) -> bool:

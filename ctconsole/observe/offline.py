@@ -17,6 +17,7 @@ import numpy as np
 
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.layout import REPORTS
+from ctconsole.model.readers.carried import uncarried
 from ctconsole.model.readers.lines import plain, whose_path
 from ctconsole.model.whose import NOBODY, Whose
 from ctconsole.observe import forms, stdin
@@ -121,7 +122,7 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     named = {stdin.NAME if stdin.is_meant(path) else str(path) for path in paths}
     for path in paths:
         for member in walker.members(path):
-            head, blocks = _peek(plain(member.blocks))
+            head, blocks = _peek(uncarried(plain(member.blocks)))
             forms.read(FoundFile(member.name, head, blocks, member.name in named), found)
     nodes = found.nodes
     kept = _best(found, named)

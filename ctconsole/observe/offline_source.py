@@ -106,9 +106,8 @@ class OfflineSource:
 
     def _knowledge_of(self, node: str) -> Knowledge:
         if node not in self._knowledge:
-            peers = (peer for peer in self.offline.maps if peer.node == node)
             told = self.offline.nodes.get(node, NodeFiles())
-            self._knowledge[node] = knowledge_of(peers, told)
+            self._knowledge[node] = knowledge_of(self.offline, node, told)
         return self._knowledge[node]
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:

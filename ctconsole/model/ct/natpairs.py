@@ -37,6 +37,19 @@ def _target(key_size: int) -> tuple[slice, slice]:
     return slice(_TO_ADDRESS, port), slice(port, port + 2)
 
 
+def put_target(value: Bytes, address: bytes, port: int) -> None:
+    """Put into a value what the packet gets.
+
+    Args:
+        value: u1 of shape (40,) or (56,), changed.
+        address: of 4 or 16 bytes.
+        port: in the host's order.
+    """
+    end = _TO_ADDRESS + len(address)
+    value[_TO_ADDRESS:end] = np.frombuffer(address, np.uint8)
+    value[end : end + 2] = np.frombuffer(port.to_bytes(2, "big"), np.uint8)
+
+
 def ct_keys_of(keys: Bytes, values: Bytes) -> Keys:
     """The key of the conntrack entry that each NAT entry belongs to, as `KEYS` records.
 

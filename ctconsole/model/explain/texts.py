@@ -140,6 +140,13 @@ TEXTS: Final = (
 """Every form, the ones that are told most surely first."""
 
 
-def form_of(head: str) -> Text | None:
-    """What a text is by its beginning, None where it is none of these."""
-    return next((one for one in TEXTS if one.told(head)), None)
+def forms_of(head: str) -> list[Text]:
+    """What a text is by its beginning; a script's output is several of these, or of none."""
+    found: list[Text] = []
+    for one in TEXTS:
+        # A line like those of a log stands in many a text.
+        if one.take is _log and found:
+            break
+        if all(one.take is not other.take for other in found) and one.told(head):
+            found.append(one)
+    return found

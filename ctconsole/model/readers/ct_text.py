@@ -32,7 +32,7 @@ from ctconsole.model.readers.ct_shapes import (
     shape_of,
 )
 from ctconsole.model.readers.dump import Damage
-from ctconsole.model.readers.lines import Line, Sort, Told
+from ctconsole.model.readers.lines import Gap, Line, Sort, Told
 from ctconsole.model.readers.text_clock import TextClock
 from ctconsole.model.whose import NOBODY, Named, Whose
 
@@ -58,8 +58,10 @@ _MOST_PIECES: Final = 16
 """Lines that a terminal makes of one entry: a tall and narrow one."""
 
 _LONGEST_PREFIX: Final = 600
-_AFTER: Final = frozenset("\"',|\\")
+_AFTER: Final = frozenset("\"',;|\\")
 """What stands behind a line beside blanks, in quotes, tables and programs."""
+_FIELD: Final = re.compile(r"\s*\w{0,20}=?\d{0,20}(?:\s+\w{1,20}=\d{1,20}){0,2}\s*")
+"""What a terminal may have cut off an entry that looks whole without it."""
 
 _PART: Final = re.compile(
     r"expires=\d|\bLast[RT]xReport=|\b[RT]x(?:Packets|FlagsSeen)=|\bSourceSecurityID=|"
@@ -157,6 +159,11 @@ class _Reader:
 
     def take(self, block: bytes) -> None:
         """Take a block: at once where all its lines look alike, else in halves or by lines."""
+        if isinstance(block, Gap):
+            self._give_up()
+            for line in self._cutter.gap(block):
+                self.line(line)
+            return
         if self._at_once(block):
             return
         end = block.rfind(b"\n", 0, len(block) // 2) + 1
@@ -261,6 +268,24 @@ class _Reader:
         self._give_up()
         return False
 
+    def _goes_on(self, line: Line) -> bool:
+        """Whether the entry of the line before has its end here.
+
+        Cut before its last field, a line looks like one of a release that had no such field.
+        """
+        if not _FIELD.fullmatch(line.text):
+            return False
+        for entries in self._waiting.values():
+            if entries and entries[-1].line.number == line.number - 1:
+                before = entries.pop()
+                self._count -= 1
+                if any(self._entry(before.line, text) for text in _joined([before.line, line])):
+                    return True
+                entries.append(before)
+                self._count += 1
+                return False
+        return False
+
     def _give_up(self) -> None:
         """Tell the lines of an entry that was begun and not ended."""
         pieces, self._pieces = self._pieces, []
@@ -275,7 +300,7 @@ class _Reader:
 
     def _no_entry(self, line: Line) -> None:
         text = line.text
-        if _is_blank(text):
+        if _is_blank(text) or self._goes_on(line):
             return
         if HEAD.search(text) or _PART.search(text):
             self._tell(line, Sort.DAMAGE, "a line that is no conntrack entry")
@@ -288,6 +313,8 @@ class _Reader:
         self._tell(line, sort)
 
     def _tell(self, line: Line, sort: Sort, reason: str = "") -> None:
+        if not line.number:
+            return
         if len(self._told) < reading.MOST_TOLD:
             text = line.text.strip()[: reading.LONGEST_TOLD]
             self._told.append(Told(line.number, line.offset, sort, text, reason))
@@ -297,6 +324,8 @@ class _Reader:
     def _flush(self) -> None:
         """Turn the lines waiting into records."""
         for (whose, shape, tcp, ipv6), entries in self._waiting.items():
+            if not entries:
+                continue
             keys, values = self._records(entries, shape, ipv6=ipv6)
             name = f"cilium_ct{'' if tcp else '_any'}{6 if ipv6 else 4}_global"
             self._add((whose, shape.layout), name, keys, values)
@@ -378,12 +407,14 @@ def _joined(pieces: list[Line]) -> Iterable[str]:
     head = HEAD.search(first)
     prefix = first[: head.start()] if head else ""
     texts = [first, *(one.text.removeprefix(prefix) for one in pieces[1:])]
-    width = len(first)
     last = len(texts) - 1
-    yield "".join(
-        text if number == last else text + " " * (width - len(line.text))
-        for number, (text, line) in enumerate(zip(texts, pieces, strict=True))
-    )
+    longest = max(len(one.text) for one in pieces)
+    # What fills a terminal to its edge may have lost blanks there.
+    for width in sorted({len(first), longest, longest + 1}):
+        yield "".join(
+            text if number == last else text + " " * (width - len(line.text))
+            for number, (text, line) in enumerate(zip(texts, pieces, strict=True))
+        )
     yield " ".join(text.strip() for text in texts)
 
 

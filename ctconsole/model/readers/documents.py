@@ -145,9 +145,15 @@ def _object(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Item, 
 
 
 def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
-    """The rows of a CSV file, one by one, by the names in its first line."""
+    """The rows of a CSV file, one by one, by the names in its first line.
+
+    A spreadsheet puts semicolons or tabs between them where it writes numbers with commas.
+    """
+    texts = (line.text for line in lines(blocks) if line.text)
+    first = next(texts, "")
+    between = next((mark for mark in (";", "\t") if mark in first and "," not in first), ",")
     try:
-        yield from csv.DictReader(line.text for line in lines(blocks) if line.text)
+        yield from csv.DictReader(chain([first], texts), delimiter=between)
     except csv.Error as error:
         yield Told(0, 0, Sort.DAMAGE, "", f"no CSV that can be read: {error}")
 

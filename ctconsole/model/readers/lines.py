@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from ctconsole.model.whose import NOBODY, Whose
 
@@ -96,7 +96,7 @@ class Line(NamedTuple):
     """One line of a file.
 
     Attributes:
-        number: counted from 1; pieces of an overlong line share it.
+        number: counted from 1; pieces of an overlong line share it. 0: see `lines`.
         offset: bytes from the start of the text.
         text: without its end.
         ended: whether it has an end, which the last one of a cut file has not.
@@ -106,6 +106,26 @@ class Line(NamedTuple):
     offset: int
     text: str
     ended: bool
+
+
+class Gap(bytes):
+    """Stands in a text for lines that are read by somebody else; empty.
+
+    Attributes:
+        lines: how many there are; they end before the next line begins.
+        size: their bytes.
+        named: the last line of the text before that says whose lines follow, or nothing.
+    """
+
+    lines: int
+    size: int
+    named: str
+
+    def __new__(cls, lines: int, size: int, named: str = "") -> Self:
+        """A gap."""
+        made = super().__new__(cls)
+        made.lines, made.size, made.named = lines, size, named
+        return made
 
 
 class Cutter:
@@ -131,6 +151,13 @@ class Cutter:
             yield Line(self._number, self._offset, _text(piece), ended=True)
             self._offset += LONGEST_LINE
 
+    def gap(self, gap: Gap) -> Iterator[Line]:
+        """Pass over a gap; what names the node of the lines behind it comes as a line."""
+        self._number += gap.lines
+        self._offset += gap.size
+        if gap.named:
+            yield Line(0, self._offset, gap.named, ended=True)
+
     def skip(self, block: bytes, lines: int) -> None:
         """Pass over a block of so many whole lines, where a line begins."""
         self._number += lines
@@ -143,20 +170,30 @@ class Cutter:
 
 
 def lines(blocks: Iterable[bytes]) -> Iterator[Line]:
-    """The lines of a text; overlong ones in pieces."""
+    """The lines of a text; overlong ones in pieces.
+
+    Behind a `Gap` comes what names the node of the lines that follow, with the number 0: it is
+    a line of the gap, and told there.
+    """
     cutter = Cutter()
     for block in blocks:
-        yield from cutter.feed(block)
+        yield from cutter.gap(block) if isinstance(block, Gap) else cutter.feed(block)
     yield from cutter.finish()
 
 
 def bundles(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in blocks that end with a line where they can, of ``size`` bytes or less.
 
-    A line that is longer than that is handed over as it comes.
+    A line that is longer than that is handed over as it comes, and so is a `Gap`.
     """
     rest = b""
     for block in blocks:
+        if isinstance(block, Gap):
+            if rest:
+                yield rest
+            rest = b""
+            yield block
+            continue
         rest += block
         start = 0
         while len(rest) - start > size:

@@ -26,6 +26,11 @@ MOST_NAMED: Final = 1 << 17
 _STATUS: Final = re.compile(
     r"^(?:.{0,400}[> \t])?(?:Clock Source for BPF|BPF Maps):[ \t]", re.MULTILINE
 )
+_STATUS_LINE: Final = re.compile(
+    r"\s*(?:KVStore|Kubernetes|Kubernetes APIs|KubeProxyReplacement|Host firewall|SRv6|Cilium|"
+    r"CNI Chaining|CNI Config file|NodeMonitor|Cilium health daemon|IPAM|IPv[46] BIG TCP|"
+    r"BandwidthManager|Clock Source for BPF|BPF Maps):[ \t]{1,40}\S"
+)
 _CLOCK: Final = re.compile(r"Clock Source for BPF:\s+(ktime|jiffies)(?:\s+\[(\d{1,5}) Hz\])?")
 _VERSION: Final = re.compile(r"Cilium:\s+\w+\s+(\d+\.\d+\.\d+\S*)")
 _SIZE: Final = re.compile(r"\s+(\S.{0,60}?)\s{2,}(\d{1,10})\s*$")
@@ -126,6 +131,11 @@ def named_by(title: str) -> set[str]:
 def is_status(head: str) -> bool:
     """Whether a text is an agent's status with its maps' sizes or its clock."""
     return _STATUS.search(head) is not None
+
+
+def of_status(text: str) -> bool:
+    """Whether a line can only be one of an agent's status."""
+    return _STATUS_LINE.match(text) is not None
 
 
 def is_map_list(head: str) -> bool:

@@ -6,7 +6,7 @@ Rows hold what the text says and no more: an address list does not tell its map'
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.readers import lines as reading
@@ -57,54 +57,100 @@ def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list
         one: which list it is.
         source: the file's path, for messages.
     """
-    rows: dict[Whose, list[Row]] = {}
-    told: list[Told] = []
-    untold = count = 0
-    whose = NOBODY
-    before: Row | None = None
-    common: Row = {}
-    named = Named()
+    reader = _Reader(one)
     for line in reading.lines(blocks):
+        reader.line(line)
+    return reader.finish(source)
+
+
+class _Reader:
+    """Takes the lines of a list.
+
+    Args:
+        one: which list it is.
+    """
+
+    def __init__(self, one: PrintedList) -> None:
+        self._one = one
+        self._rows: dict[Whose, list[Row]] = {}
+        self._count = 0
+        self._told: list[Told] = []
+        self._untold = 0
+        self._whose = NOBODY
+        self._before: Row | None = None
+        self._common: Row = {}
+        self._named = Named()
+        self._cut = ""
+
+    def line(self, line: Line) -> None:
+        """Take one line."""
+        one = self._one
         text = reading.unprefixed(line.text).rstrip()
-        if not text.strip() or (one.heading and one.heading.match(text.lstrip())):
-            continue
-        if one.section and (above := one.section.match(text.lstrip())):
-            common.update({name: value for name, value in above.groupdict().items() if value})
-            continue
-        found = one.row(text, before) or one.row(text.lstrip(), before)
-        if found is not None and count < MOST_ROWS:
-            if found is not before:
-                owner = named.one(_owner(line, text) or whose)
-                rows.setdefault(owner, []).append({**common, **found})
-                count += 1
-            before = found
-            continue
-        whose = reading.whose_section(line.text) or whose
+        bare = text.lstrip()
+        if not bare or (one.heading and one.heading.match(bare)):
+            return
+        if one.section and (above := one.section.match(bare)):
+            named = {name: value for name, value in above.groupdict().items() if value}
+            self._common.update(named)
+            return
+        found = one.row(text, self._before) or one.row(bare, self._before)
+        if found is None and self._cut and self._goes_on(line, text):
+            return
+        # A terminal may have wrapped it: what is no row by itself, or one that lacks its end, may
+        # be one with the next line.
+        cut = _may_be_row(text) if found is None else one.is_cut(found)
+        self._cut = text if cut else ""
+        if found is not None and self._count < MOST_ROWS:
+            self._take(found, line, text)
+        else:
+            self._tell(line, text)
+
+    def _goes_on(self, line: Line, text: str) -> bool:
+        """Whether the line before has its end here."""
+        one, before, cut = self._one, self._before, self._cut
+        found = one.row(cut + line.text, before) or one.row(f"{cut.rstrip()} {text}", before)
+        if found is None:
+            return False
+        self._cut = ""
+        if before is not None and one.is_cut(before):
+            before.update(found)
+            return True
+        if self._told:
+            self._told.pop()
+        self._take(found, line, text)
+        return True
+
+    def _take(self, found: Row, line: Line, text: str) -> None:
+        if found is self._before:
+            return
+        owner = self._named.one(_owner(line, text) or self._whose)
+        self._before = {**self._common, **found}
+        self._rows.setdefault(owner, []).append(self._before)
+        self._count += 1
+
+    def _tell(self, line: Line, text: str) -> None:
+        self._whose = reading.whose_section(line.text) or self._whose
+        if not line.number:
+            return
         sort = reading.sort_of(line.text)
         if sort is Sort.NOTICE and _may_be_row(text) and not _LOG.match(text):
             sort = Sort.DAMAGE
-        if len(told) < MOST_TOLD:
+        if len(self._told) < MOST_TOLD:
             reason = "a line that is no row of its list" if sort is Sort.DAMAGE else ""
-            told.append(Told(line.number, line.offset, sort, line.text[:LONGEST_TOLD], reason))
+            shown = line.text[:LONGEST_TOLD]
+            self._told.append(Told(line.number, line.offset, sort, shown, reason))
         else:
-            untold += 1
-    if not rows:
-        rows[NOBODY] = []
-    lists = [
-        Printed(source, one.kind, one.title, one.columns, tuple(found), whose=owner)
-        for owner, found in rows.items()
-    ]
-    lists[0] = Printed(
-        source,
-        one.kind,
-        one.title,
-        one.columns,
-        lists[0].rows,
-        tuple(told),
-        untold,
-        lists[0].whose,
-    )
-    return lists
+            self._untold += 1
+
+    def finish(self, source: str) -> list[Printed]:
+        """The lists; the first one has the lines that are no rows."""
+        one = self._one
+        lists = [
+            Printed(source, one.kind, one.title, one.columns, tuple(found), whose=owner)
+            for owner, found in (self._rows or {NOBODY: []}).items()
+        ]
+        lists[0] = replace(lists[0], told=tuple(self._told), untold=self._untold)
+        return lists
 
 
 def _owner(line: Line, text: str) -> Whose:

@@ -35,6 +35,8 @@ class PrintedList:
             where lines go on with it.
         heading: the line of titles, which is no row.
         section: what stands above some rows and says something of each; its groups are columns.
+        starts: a line that can only be of this list, where that is not ``head``.
+        last: the column that every whole row ends with, where there is one.
     """
 
     kind: RecordKind
@@ -44,6 +46,17 @@ class PrintedList:
     row: Callable[[str, Row | None], Row | None]
     heading: re.Pattern[str] | None = None
     section: re.Pattern[str] | None = None
+    starts: re.Pattern[str] | None = None
+    last: str = ""
+
+    def is_cut(self, row: Row) -> bool:
+        """Whether a row lacks what all rows of its list end with, so that it may go on."""
+        return self.last in row and row[self.last] is None
+
+    def begins(self, text: str) -> bool:
+        """Whether a line can only be of this list."""
+        above = self.section is not None and self.section.match(text.lstrip())
+        return bool(above or (self.starts or self.head).search(text))
 
 
 def _number(text: str | None) -> int | None:
@@ -55,7 +68,7 @@ _NAT: Final = re.compile(
     rf"(\w{{1,8}})[ \t]+(IN|OUT)[ \t]+{_END}[ \t]+->[ \t]+{_END}[ \t]+(?:related[ \t]+)?"
     rf"(?:service[ \t]+)?XLATE_(?:SRC|DST)[ \t]+{_END}"
     r"(?:[ \t]+Created=(-?\d{1,20})sec(?: ago)?)?"
-    r"(?:[ \t]+(?:HostLocal|NeedsCT)=(\d{1,20}))?[ \t]*"
+    r"(?:[ \t]+(?:HostLocal|NeedsCT)=(\d{1,20}))?[\s\"',;|\\]*(?:\\n[\s\"',;|\\]*)?$"
 )
 
 
@@ -89,25 +102,26 @@ _SERVICE: Final = re.compile(
 )
 
 
-def _lb(text: str, before: Row | None) -> Row | None:
-    found = _SERVICE.match(text)
-    if found is None or (not found[3] and before is None):
-        return None
-    front = (
-        {
+def _front(found: re.Match[str], before: Row | None) -> Row:
+    """The service of a row; one that names none goes on with that of the row before."""
+    if found[3]:
+        return {
             "address": found[1] or found[2],
             "port": int(found[3]),
             "protocol": found[4],
             "scope": "internal" if found[5] else "external",
         }
-        if found[3]
-        else {name: before[name] for name in ("address", "port", "protocol", "scope")}
-        if before
-        else {}
-    )
+    names = ("address", "port", "protocol", "scope")
+    return {name: before[name] for name in names} if before else {}
+
+
+def _lb(text: str, before: Row | None) -> Row | None:
+    found = _SERVICE.match(text)
+    if found is None or (not found[3] and before is None):
+        return None
     flags = found["flags"]
     return {
-        **front,
+        **_front(found, before),
         "slot": _number(found["slot"] or found[7]),
         "backend_address": found[8] or found[9],
         "backend_port": _number(found[10]),
@@ -115,6 +129,77 @@ def _lb(text: str, before: Row | None) -> Row | None:
         "flags": [one.strip() for one in flags.split(",")] if flags is not None else [],
         "remark": found["said"] or found["rest"].strip() or None,
     }
+
+
+_V4: Final = r"\d{1,3}(?:\.\d{1,3}){3}"
+_V6: Final = r"[0-9a-fA-F]{0,4}:[0-9a-fA-F:.]{1,44}"
+_BACKEND: Final = re.compile(
+    rf"^\s*(?P<id>\d{{1,10}})[ \t]+(?P<protocol>[A-Za-z]\w{{1,8}}|\d{{1,3}})://"
+    rf"(?:\[(?P<six>{_V6})\]|(?P<four>{_V4})|(?P<bare>{_V6}))(?::(?P<port>\d{{1,5}}))?"
+    r"(?:@(?P<cluster>\d{1,10}))?(?:\[(?P<zone>[^\]]{0,80})\])?[ \t]*$"
+)
+
+
+def _backend(text: str, _before: Row | None) -> Row | None:
+    found = _BACKEND.match(text)
+    if found is None:
+        return None
+    return {
+        "id": int(found["id"]),
+        "protocol": found["protocol"],
+        "address": found["six"] or found["four"] or found["bare"],
+        "port": _number(found["port"]),
+        "cluster": _number(found["cluster"]),
+        "zone": found["zone"] or None,
+    }
+
+
+_REVERSE: Final = re.compile(
+    rf"^\s*(?:(?P<id>\d{{1,5}})[ \t]+)?(?:\[(?P<six>{_V6})\]|(?P<four>{_V4})):(?P<port>\d{{1,5}})"
+    r"[ \t]*$"
+)
+
+
+def _reverse(text: str, before: Row | None) -> Row | None:
+    found = _REVERSE.match(text)
+    if found is None or (not found["id"] and before is None):
+        return None
+    return {
+        # The two families of one id stand below each other, which is told once.
+        "id": _number(found["id"]) if found["id"] or before is None else before["id"],
+        "address": found["six"] or found["four"],
+        "port": int(found["port"]),
+    }
+
+
+_FRONTEND: Final = re.compile(
+    rf"^(?:{_FRONT}(?:/\w{{1,8}})?(?:/i)?(?: \((?P<slot>\d{{1,5}})\))?[ \t]+|[ \t]*)"
+    r"(?P<backend>\d{1,10}) (?P<count>\d{1,5})(?:\[(?P<quarantined>\d{1,5})\])? "
+    r"\((?P<revnat>\d{1,5})\) \[(?P<flags>0x[0-9a-f]{1,4} 0x[0-9a-f]{1,4})\][ \t]*$"
+)
+
+
+def _frontend(text: str, before: Row | None) -> Row | None:
+    found = _FRONTEND.match(text)
+    if found is None or (not found[3] and before is None):
+        return None
+    return {
+        **_front(found, before),
+        "slot": _number(found["slot"]),
+        "backend_id": int(found["backend"]),
+        "backends": int(found["count"]),
+        "quarantined": _number(found["quarantined"]),
+        "rev_nat": int(found["revnat"]),
+        "flags": found["flags"].split(),
+    }
+
+
+_RANGE: Final = re.compile(r"^\s*(\S{1,60}/\d{1,3}) \((\d{1,5})\)[ \t]*$")
+
+
+def _range(text: str, _before: Row | None) -> Row | None:
+    found = _RANGE.match(text)
+    return {"prefix": found[1], "rev_nat": int(found[2])} if found else None
 
 
 _POLICY: Final = re.compile(
@@ -215,6 +300,7 @@ def _titled(*titles: str) -> re.Pattern[str]:
     return re.compile(r"^(?:.{0,400}[> :\t])?" + r"[ \t]+".join(titles), re.MULTILINE)
 
 
+_ID_TITLE: Final = re.compile(r"ID\s+BACKEND ADDRESS")
 _DROP: Final = re.compile(
     r"^xx drop \((?P<reason>[^,()]{1,80}(?:\([^()]{0,40}\))?)(?:, (?P<error>[^()]{1,80}))?\) "
 )
@@ -270,6 +356,7 @@ LISTS: Final = (
             "needs_ct",
         ),
         _nat,
+        last="needs_ct",
     ),
     PrintedList(
         RecordKind.SERVICE,
@@ -289,6 +376,54 @@ LISTS: Final = (
         ),
         _lb,
         re.compile(r"SERVICE ADDRESS"),
+    ),
+    PrintedList(
+        RecordKind.SERVICE,
+        "the tool's list of services by slot",
+        _titled("SERVICE ADDRESS", "BACKEND ID"),
+        (
+            "address",
+            "port",
+            "protocol",
+            "scope",
+            "slot",
+            "backend_id",
+            "backends",
+            "quarantined",
+            "rev_nat",
+            "flags",
+        ),
+        _frontend,
+        re.compile(r"SERVICE ADDRESS\s+BACKEND ID"),
+    ),
+    PrintedList(
+        RecordKind.REVERSE_NAT,
+        "the tool's list of reverse NAT",
+        re.compile(
+            r"(?:^|[> :\t])ID[ \t]+BACKEND ADDRESS[^\n]*\n(?:[^\n]{0,400}\n){0,3}?"
+            rf"[^\n]{{0,400}}?\b\d{{1,5}}[ \t]+(?:\[{_V6}\]|{_V4}):\d{{1,5}}[ \t\r]*$",
+            re.MULTILINE,
+        ),
+        ("id", "address", "port"),
+        _reverse,
+        _ID_TITLE,
+        starts=re.compile(rf"^\s*\d{{1,5}}[ \t]+(?:\[{_V6}\]|{_V4}):\d{{1,5}}[ \t]*$"),
+    ),
+    PrintedList(
+        RecordKind.BACKEND,
+        "the tool's list of backends",
+        _titled("ID", "BACKEND ADDRESS"),
+        ("id", "protocol", "address", "port", "cluster", "zone"),
+        _backend,
+        _ID_TITLE,
+    ),
+    PrintedList(
+        RecordKind.SOURCE_RANGE,
+        "the tool's list of source ranges",
+        _titled("SOURCE RANGE"),
+        ("prefix", "rev_nat"),
+        _range,
+        re.compile("SOURCE RANGE"),
     ),
     PrintedList(
         RecordKind.POLICY,

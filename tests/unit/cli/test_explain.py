@@ -79,3 +79,28 @@ def test_a_question_that_is_none_names_those_there_are() -> None:
 def test_what_belongs_to_files_is_refused_elsewhere() -> None:
     with pytest.raises(UsageError, match="--over is for live maps"):
         run("--over", "5", "--from-dump", case("87"))
+
+
+def test_a_scripts_output_answers_from_all_of_its_listings(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "output.txt"
+    parts = ("79", "09", "49")
+    file.write_text("".join(Path(case(number)).read_text("utf-8") for number in parts), "utf-8")
+    run("full", "expires", "insertion", "--from-dump", str(file))
+    told = shown(capsys)
+    assert "cilium_ct4_global holds 3 of 287,994 entries" in told
+    assert "the kernel's jiffies / 256" in told
+    assert "15,338" in told
+    assert "no conntrack entries are at hand" not in told
+
+
+def test_a_status_behind_a_long_listing_tells_its_clock(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    entries = Path(case("09")).read_text("utf-8")
+    many = "".join(entries.replace("47771", str(10000 + number)) for number in range(100))
+    file = tmp_path / "output.txt"
+    file.write_text(many + Path(case("79")).read_text("utf-8"), "utf-8")
+    run("expires", "--from-dump", str(file))
+    assert "the kernel's jiffies / 256" in shown(capsys)

@@ -15,7 +15,7 @@ from ctconsole.model.explain.answer import many, sentence
 from ctconsole.model.explain.facts import ContentTally, Known, TableKnown
 from ctconsole.model.explain.log import LogFacts, told
 from ctconsole.model.explain.questions import QUESTIONS, asked
-from ctconsole.model.explain.texts import TextFacts, form_of
+from ctconsole.model.explain.texts import TextFacts, forms_of
 from ctconsole.model.spec import MapInfo, MapType
 from tests.support.fakes import EPOCH, map_info, random_table
 
@@ -41,8 +41,7 @@ def texts(name: str) -> TextFacts:
     """What a file of the cases tells."""
     [file] = CASES.glob(f"{name}-*")
     text = file.read_text("utf-8")
-    form = form_of(text)
-    assert form is not None
+    [form] = forms_of(text)
     facts = TextFacts()
     for line in text.splitlines():
         form.take(line, facts)
@@ -215,7 +214,7 @@ def test_without_any_fact_every_question_says_what_it_lacks() -> None:
 
 
 def test_a_text_of_no_form_is_none() -> None:
-    assert form_of("hello\nworld\n") is None
+    assert forms_of("hello\nworld\n") == []
 
 
 def test_words() -> None:

@@ -1,0 +1,169 @@
+"""One text that holds listings of several kinds, one after the other, as a script's output does.
+
+Each kind is read by its own reader. A reader is given the lines of its sections only; in the place
+of the others it gets a `Gap`, so that it still counts lines and bytes as they stand in the file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+from ctconsole.model.readers import lines as reading
+from ctconsole.model.readers.lines import Gap
+from ctconsole.model.whose import NOBODY, Whose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+LONGEST_LINE: Final = 1 << 20
+"""Bytes; a line that is longer, as of a document, is taken in pieces."""
+
+IN_MEMORY: Final = 1 << 22
+"""Bytes of a section that are kept in memory; what is longer is kept in a file meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of listing.
+
+    Attributes:
+        begins: whether a line, without what other tools put before it, can only be of this kind.
+        every: what every line of it has, so that a whole block needs no closer look; None where
+            lines differ.
+        by_node: whether the sections of each node are read apart, since the reader itself does not
+            tell them apart.
+    """
+
+    begins: Callable[[str], bool]
+    every: bytes | None = None
+    by_node: bool = False
+
+
+@dataclass
+class _Kept:
+    """The lines of one kind that stand behind those of another."""
+
+    file: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115 - read and closed later
+    runs: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """Of each run: lines and bytes before it that are others', its own bytes, and the line above
+    that names its node."""
+    lines: int = 0
+    size: int = 0
+
+
+class Sections:
+    """Takes a text apart.
+
+    Args:
+        blocks: the text's bytes in order.
+        kinds: the kinds there may be.
+        first: the kind of the lines before any that tell.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], kinds: Sequence[Kind], first: int) -> None:
+        self._blocks = iter(blocks)
+        self._kinds = kinds
+        self._first = first
+        self._now = first
+        self._whose = NOBODY
+        self._named = ""
+        self._kept: dict[tuple[int, Whose], _Kept] = {}
+        self._lines = 0
+        self._size = 0
+
+    def main(self) -> Iterator[bytes]:
+        """The lines of the first kind; what is behind it is kept for `others`."""
+        rest = b""
+        for block in self._blocks:
+            whole, end, rest = (rest + block).rpartition(b"\n")
+            if end:
+                yield from self._part(whole + end)
+            if len(rest) > LONGEST_LINE:
+                yield from self._part(rest)
+                rest = b""
+        if rest:
+            yield from self._part(rest)
+
+    def others(self) -> Iterator[tuple[int, Whose, Iterator[bytes]]]:
+        """The other kinds, each with its lines; the node is told of kinds that are read by node."""
+        for _ in self.main():
+            pass
+        for (kind, whose), kept in self._kept.items():
+            with kept.file:
+                kept.file.seek(0)
+                yield kind, whose, _again(kept)
+
+    def _part(self, block: bytes) -> Iterator[bytes]:
+        """Whole lines: those of the first kind, and gaps for the others."""
+        every = self._kinds[self._now].every
+        count = block.count(b"\n")
+        if every is not None and self._now == self._first and block.count(every) == count:
+            self._lines += count
+            self._size += len(block)
+            yield block
+            return
+        own: list[bytes] = []
+        lines = size = 0
+        for line in _ends_kept(block):
+            here = self._is(line)
+            if here == self._first:
+                if lines:
+                    yield Gap(lines, size, self._named)
+                    lines = size = 0
+                own.append(line)
+            else:
+                if own:
+                    yield b"".join(own)
+                    own = []
+                self._keep(here, line)
+                lines += line.endswith(b"\n")
+                size += len(line)
+            self._lines += line.endswith(b"\n")
+            self._size += len(line)
+        if own:
+            yield b"".join(own)
+        if lines:
+            yield Gap(lines, size, self._named)
+
+    def _is(self, line: bytes) -> int:
+        """The kind of a line."""
+        text = reading.unprefixed(line.decode("utf-8", "replace").rstrip("\r\n"))
+        if not self._kinds[self._now].begins(text):
+            told = (number for number, kind in enumerate(self._kinds) if kind.begins(text))
+            self._now = next(told, self._now)
+            if whose := reading.whose_section(text):
+                self._whose, self._named = whose, text
+        return self._now
+
+    def _keep(self, kind: int, line: bytes) -> None:
+        whose = self._whose if self._kinds[kind].by_node else NOBODY
+        kept = self._kept.get((kind, whose))
+        if kept is None:
+            kept = self._kept[kind, whose] = _Kept()
+        kept.file.write(line)
+        gap = self._lines - kept.lines, self._size - kept.size
+        if kept.runs and gap == (0, 0):
+            before = kept.runs[-1]
+            kept.runs[-1] = (*before[:2], before[2] + len(line), before[3])
+        else:
+            kept.runs.append((*gap, len(line), self._named))
+        kept.lines = self._lines + line.endswith(b"\n")
+        kept.size = self._size + len(line)
+
+
+def _ends_kept(block: bytes) -> Iterator[bytes]:
+    """Lines with their ends; the last one may have none."""
+    *whole, last = block.split(b"\n")
+    for line in whole:
+        yield line + b"\n"
+    if last:
+        yield last
+
+
+def _again(kept: _Kept) -> Iterator[bytes]:
+    """What was kept, with gaps for what stood between."""
+    for lines, size, length, named in kept.runs:
+        yield Gap(lines, size, named)
+        yield kept.file.read(length)
