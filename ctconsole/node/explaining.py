@@ -92,6 +92,7 @@ def known_of_node(
         drops=_drops(root, facts),
         sources=(f"the maps below {root}", *([f"the history {history}"] if log else [])),
         now=time.time(),
+        older=_older(root, history),
     )
     return _named(known, names, {})
 
@@ -158,6 +159,16 @@ def known_of_files(
     )
     whose = {one.whose.name: one.whose for one in maps}
     return _named(known, names_of_files(others)[0] if others else None, whose)
+
+
+def _older(root: Path, history: Path) -> Mapping[str, str]:
+    """Which tables' older generation is in use, by the table's name; none where nobody can tell."""
+    from ctconsole.observe.usage import in_use, older_in_use
+
+    try:
+        return {one.path.name: in_use(one) for one in older_in_use(root, history)}
+    except CtconsoleError:
+        return {}
 
 
 def _printed_drops(offline: Offline) -> Mapping[tuple[str, str], int]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import GoneError
-from ctconsole.model.catalogue import group_of
+from ctconsole.model.catalogue import classify, group_of
 from ctconsole.model.raw import settled
+from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_knowledge import knowledge_of
+from ctconsole.observe.offline_maps import told_maps
 from ctconsole.observe.offline_nodes import NodeFiles
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path, PurePath
+    from pathlib import Path
 
     from ctconsole.model.ct.knowledge import Knowledge
     from ctconsole.model.ct.layout import Layout
@@ -58,7 +61,7 @@ class OfflineSource:
         self._tables: dict[int, CtTable] = {}
         self.offline = read_offline(paths)
         named = ", ".join(path.name for path in paths)
-        if not self.offline.maps:
+        if not told_maps(self.offline):
             raise self.offline.without("a map", paths)
         self.title = f"{named} · offline"
 
@@ -74,7 +77,25 @@ class OfflineSource:
             )
             for one in self.offline.maps
         )
-        return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
+        return NodeSnapshot((*rows, *self._named()), self._taken_at, time.perf_counter() - started)
+
+    def _named(self) -> Iterator[MapRow]:
+        """The maps that the files only tell of: their sizes, and how many entries they have."""
+        named = [one for one in told_maps(self.offline) if not one.file]
+        for number, one in enumerate(named, len(self.offline.maps) + 1):
+            entry = classify(one.label)
+            info = one.info or MapInfo(
+                id=0,
+                name=one.label[:15],
+                type=entry.type if entry else MapType.UNSPEC,
+                key_size=0,
+                value_size=0,
+                max_entries=one.most or 0,
+            )
+            # Two of one name are told apart by the kernel's number.
+            own = f"id {info.id}" if info.id else ""
+            info = replace(info, id=number, pin=PurePath(one.node, own, one.label))
+            yield MapRow(info, one.entries, group=group_of(one.label), whose=one.whose)
 
     def table(self, where: PurePath | int, before: CtTable | None = None) -> CtTable:
         """A conntrack map, found by its pin or by its number.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ctconsole.observe.offline_source import OfflineSource
 from ctconsole.ui.app import ConsoleApp
 from tests.support.captures import CAPTURES
@@ -30,3 +32,20 @@ async def test_a_dump_is_forecast_and_filtered_as_a_node_is() -> None:
         await until(pilot, lambda: "1 of 4 entries" in screen_text(pilot))
         assert "192.168.7.1:40000" in screen_text(pilot)
         assert "10.0.0.20:43210" not in screen_text(pilot)
+
+
+async def test_a_file_that_tells_sizes_alone_is_shown_with_them() -> None:
+    cases = Path(__file__).parents[1] / "data" / "cases"
+    for number, words in (
+        ("79", ("TCP connection tracking", "287,994")),
+        ("47", ("cilium_ipcache", "233")),
+        ("77", ("cilium_ct4_glob", "524,288")),
+    ):
+        [file] = cases.glob(f"{number}-*")
+        source = OfflineSource([file])
+        rows = source.maps().rows
+        assert len({row.key for row in rows}) == len(rows)
+        console = ConsoleApp(source, None, interval=0.05)
+        async with console.run_test(size=(140, 40)) as pilot:
+            await first_sample(pilot)
+            assert all(word in screen_text(pilot) for word in words)

@@ -35,6 +35,17 @@ class Answer:
         self.unknown += [one for one in sentences if one not in self.unknown]
 
 
+def lack_older(answer: Answer, known: Known) -> None:
+    """Say of which tables the pinned map is not what the node works with."""
+    answer.lack(
+        *(
+            f"{name}: what is in the map that the node works with ({used}): what is said is of the "
+            "pinned one"
+            for name, used in known.older.items()
+        )
+    )
+
+
 def many(number: int, one: str, several: str = "") -> str:
     """``1 entry``, ``3,000 entries``; ``several`` where it is not ``one`` with an s."""
     return f"{count(number)} {one if number == 1 else several or one + 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.ct.layout import Layout, since
-from ctconsole.model.explain.answer import Answer, many, name_of
+from ctconsole.model.explain.answer import Answer, lack_older, many, name_of
 from ctconsole.model.explain.log import told as recreation_told
 from ctconsole.model.units import count, day_and_time, duration
 
@@ -138,7 +138,7 @@ def is_it_full(known: Known) -> Answer:
             answer.lack(
                 "the kernel's error, which counters and the monitors of old releases do not have"
             )
-    for table in known.tables:
+    for table in known.in_use:
         if not table.advice.full and (table.content is None or not table.entries):
             continue
         name = name_of(table)
@@ -159,6 +159,7 @@ def is_it_full(known: Known) -> Answer:
         "an LRU table that is full evicts its oldest entries instead of failing, so that a full "
         "table by itself loses connections in silence"
     )
+    lack_older(answer, known)
     return answer
 
 
@@ -194,4 +195,5 @@ def why_no_counts(known: Known) -> Answer:
         answer.say(
             f"{count(services)} are services' entries, which never count: they keep the backend"
         )
+    lack_older(answer, known)
     return answer

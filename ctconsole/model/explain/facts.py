@@ -116,6 +116,8 @@ class Known:
         ratio: the share of the memory that sizes follow, None where not told.
         sources: what all of this was read from.
         now: seconds since the Unix epoch, 0 for files.
+        older: of tables in whose stead programs use an older map, which, since when and by whom;
+            by the table's name.
     """
 
     live: bool
@@ -134,6 +136,12 @@ class Known:
     ratio: float | None = None
     sources: tuple[str, ...] = ()
     now: float = 0.0
+    older: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def in_use(self) -> list[TableKnown]:
+        """The tables that the node works with, as far as it is known."""
+        return [table for table in self.tables if table.info.label not in self.older]
 
 
 class ContentTally:

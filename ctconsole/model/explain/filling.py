@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.advice import AdviceVerdict, memory_told
 from ctconsole.model.ct.words import protocol_name
-from ctconsole.model.explain.answer import Answer, many, name_of, when_told
+from ctconsole.model.explain.answer import Answer, lack_older, many, name_of, when_told
 from ctconsole.model.sizing import RATIO, memory_behind, option_sizing
 from ctconsole.model.text.addresses import address_text, end_text
 from ctconsole.model.units import count, duration, share, size
@@ -23,7 +23,7 @@ _HOUR: Final = 3600
 def how_full(known: Known) -> Answer:
     """How full each table is, since when, and when it will be."""
     answer = Answer()
-    empty = [name_of(table) for table in known.tables if not table.entries]
+    empty = [name_of(table) for table in known.in_use if not table.entries]
     for table in known.tables:
         advice, name = table.advice, name_of(table)
         if not table.entries:
@@ -43,6 +43,10 @@ def how_full(known: Known) -> Answer:
         answer.lack(*(f"{name}: {_lacking(text)}" for text in advice.unknown if _about_fill(text)))
     if empty:
         answer.say(f"empty: {', '.join(empty)}")
+    for name, used in known.older.items():
+        answer.say(f"{name} is not the map that the node works with: {used}")
+        answer.rests_on.append(f"{name}: which programs use which map")
+    lack_older(answer, known)
     for name, fill in known.pressure.items():
         answer.say(f"the agent's own metric says that {name} is {fill:.1%} full")
     if not answer.sentences:
@@ -111,6 +115,7 @@ def why_not_empty(known: Known) -> Answer:
     if not looked:
         answer.lack("why anything stays: no conntrack entries are at hand")
     _collector(known, answer, any(content.expired for _, content in looked))
+    lack_older(answer, known)
     return answer
 
 
@@ -192,6 +197,7 @@ def who_fills(known: Known) -> Answer:
         answer.lack("who fills them: no conntrack entries are at hand")
     elif not any(table.names for table in known.tables):
         answer.lack("which pods these addresses are: nothing at hand tells names")
+    lack_older(answer, known)
     return answer
 
 
@@ -221,7 +227,7 @@ def _filler(table: TableKnown, kind: str, top: Top) -> str:
 def how_big(known: Known) -> Answer:
     """What size each table should have."""
     answer = Answer()
-    for table in known.tables:
+    for table in known.in_use:
         advice, name = table.advice, name_of(table)
         if advice.verdict is AdviceVerdict.UNKNOWN:
             answer.lack(*(f"{name}: {_lacking(text)}" for text in advice.unknown))
@@ -242,6 +248,7 @@ def how_big(known: Known) -> Answer:
             answer.say(f"{name} was made for {count(size_made)} entries{_of_memory(known, name)}")
     if not answer.sentences:
         answer.lack("how full any table is: no entries are at hand")
+    lack_older(answer, known)
     return answer
 
 

@@ -213,6 +213,17 @@ def test_without_any_fact_every_question_says_what_it_lacks() -> None:
         assert not found.rests_on, question.key
 
 
+def test_a_pinned_map_that_the_node_does_not_work_with_is_no_answer() -> None:
+    fresh = table(((EPOCH - 60, 0), (EPOCH, 40)), rows=40)
+    used = "older map 549, replaced 11:02:31, in use by 12 programs (cil_from_conta)"
+    known = Known(live=True, tables=(fresh,), older={CT4.label: used})
+    assert f"{CT4.label} is not the map that the node works with: {used}" in answer("full", known)
+    assert "as it should be" not in answer("size", known)
+    assert "not full" not in answer("insertion", known)
+    for key in ("full", "stays", "who", "insertion", "zero", "size"):
+        assert f"{CT4.label}: what is in the map that the node works with" in unknown(key, known)
+
+
 def test_a_text_of_no_form_is_none() -> None:
     assert forms_of("hello\nworld\n") == []
 
