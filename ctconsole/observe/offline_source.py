@@ -77,7 +77,9 @@ class OfflineSource:
             )
             for one in self.offline.maps
         )
-        return NodeSnapshot((*rows, *self._named()), self._taken_at, time.perf_counter() - started)
+        # Beside entries the kernel's list has every map again, by names that are cut.
+        rows = rows or tuple(self._named())
+        return NodeSnapshot(rows, self._taken_at, time.perf_counter() - started)
 
     def _named(self) -> Iterator[MapRow]:
         """The maps that the files only tell of: their sizes, and how many entries they have."""

@@ -142,22 +142,25 @@ def test_gaps_are_counted_and_empty() -> None:
     assert others == [(1, (2, 4, "b 1")), (1, (3, 8, "b 2"))]
 
 
-@pytest.mark.parametrize("release", ["1.12", "1.16-rc", "1.18.3"])
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("release", "name", "kind"),
     [
-        ("lb-backends", RecordKind.BACKEND),
-        ("lb-frontends", RecordKind.SERVICE),
-        ("lb-revnat", RecordKind.REVERSE_NAT),
-        ("lb-source-ranges", RecordKind.SOURCE_RANGE),
+        (release, name, kind)
+        for release in ("1.12", "1.16-rc", "1.18.3")
+        for name, kind in (
+            ("lb-backends", RecordKind.BACKEND),
+            ("lb-frontends", RecordKind.SERVICE),
+            ("lb-revnat", RecordKind.REVERSE_NAT),
+            ("lb-source-ranges", RecordKind.SOURCE_RANGE),
+        )
+        # The tool of 1.12 lists no source ranges.
+        if (release, name) != ("1.12", "lb-source-ranges")
     ],
 )
 def test_the_parts_of_the_list_of_services_are_read_from_their_text(
     release: str, name: str, kind: RecordKind
 ) -> None:
     file = CAPTURES / release / "tool" / f"{name}.txt"
-    if not file.exists():
-        pytest.skip(f"the tool of {release} has no such list")
     found = read_offline([file])
     assert found.problems == ()
     [one] = found.printed
