@@ -16,7 +16,7 @@ import numpy as np
 
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import CtTable
-from ctconsole.model.recording.frame import Kind, frame
+from ctconsole.model.recording.frame import FrameKind, frame
 from ctconsole.model.recording.rows import whole
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.recording.encoder import raw_rows
@@ -57,7 +57,7 @@ def run(size: str) -> list[dict[str, Any]]:
             for one in _moments(steps):
                 writer.add(one)
                 [table] = one.tables.values()
-                alone += frame(Kind.WHOLE, 0.0, pack(whole(raw_rows(table)))).bytes_in_file
+                alone += frame(FrameKind.WHOLE, 0.0, pack(whole(raw_rows(table)))).bytes_in_file
         an_hour = 3600 / INTERVAL / steps / 1e6
         recorded = path.stat().st_size * an_hour
         seek, walked = _seek(path)

@@ -4,7 +4,7 @@
 
     offset  size
          0     4  "CTf1"
-         4     1  `Kind`
+         4     1  `FrameKind`
          5     1  1 where the bytes are packed with zstd, 0 where they stand as they are
          6     2  zero
          8     4  bytes in the file
@@ -51,7 +51,7 @@ So a small file cannot ask for much memory; what packs better than that is store
 """
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What is in a frame.
 
     HEAD tells what is recorded, once, at the beginning. WHOLE is a moment by itself, STEP one by
@@ -79,7 +79,7 @@ class Frame:
         zstd: whether they are packed.
     """
 
-    kind: Kind
+    kind: FrameKind
     time: float
     packed: Buffer
     size: int
@@ -88,7 +88,7 @@ class Frame:
     @property
     def stands_alone(self) -> bool:
         """Whether it tells a moment without those before it."""
-        return self.kind is Kind.WHOLE
+        return self.kind is FrameKind.WHOLE
 
     @property
     def bytes_in_file(self) -> int:
@@ -124,7 +124,7 @@ class Frame:
         return bytes(content)
 
 
-def frame(kind: Kind, time: float, content: bytes) -> Frame:
+def frame(kind: FrameKind, time: float, content: bytes) -> Frame:
     """Pack a frame."""
     packed = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=False).compress(content)
     if len(content) > max(_ALWAYS, _MOST_PACKING * len(packed)):
@@ -168,6 +168,6 @@ def frames(data: Buffer) -> Iterator[tuple[int, Frame] | BrokenOff]:
         if zlib.crc32(content, zlib.crc32(view[offset : offset + _HEADER.size])) != told:
             yield BrokenOff(offset, "a frame is damaged: its checksum is another")
             return
-        if kind in set(Kind):
-            yield offset, Frame(Kind(kind), time, content, size, zstd=bool(zstd))
+        if kind in set(FrameKind):
+            yield offset, Frame(FrameKind(kind), time, content, size, zstd=bool(zstd))
         offset = end + packed

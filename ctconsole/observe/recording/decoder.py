@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Knowledge
 from ctconsole.model.ct.table import CtTable
-from ctconsole.model.recording.frame import Kind
+from ctconsole.model.recording.frame import FrameKind
 from ctconsole.model.recording.rows import RawRows, applied, of_whole
 from ctconsole.observe.calls import CallArray
 from ctconsole.observe.recording.encoder import raw_rows
@@ -37,7 +37,7 @@ class Decoder:
             FormatError: it holds something else, or does not fit what was before.
         """
         told = unpack(frame.content())
-        if frame.kind is Kind.WHOLE:
+        if frame.kind is FrameKind.WHOLE:
             before = NodeMoment(0.0)
         elif self._moment is None:
             raise FormatError("A recorded step has no moment before it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.model.ct.changes import KeyedTable, matched
-from ctconsole.model.recording.frame import Frame, Kind, frame
+from ctconsole.model.recording.frame import Frame, FrameKind, frame
 from ctconsole.model.recording.plain import plain
 from ctconsole.model.recording.rows import RawRows, difference, whole
 from ctconsole.observe.recording.moment import TableFacts, pack
@@ -66,10 +66,10 @@ class Encoder:
     def _encoded(self, moment: NodeMoment) -> Frame:
         if self.due:
             self._rows, self._tables, self._told = {}, {}, {}
-            made = frame(Kind.WHOLE, moment.taken_at, pack(self._content(moment)))
+            made = frame(FrameKind.WHOLE, moment.taken_at, pack(self._content(moment)))
             self._whole_bytes, self._step_bytes, self._steps = made.bytes_in_file, 0, 0
         else:
-            made = frame(Kind.STEP, moment.taken_at, pack(self._content(moment)))
+            made = frame(FrameKind.STEP, moment.taken_at, pack(self._content(moment)))
             self._step_bytes += made.bytes_in_file
             self._steps += 1
         return made

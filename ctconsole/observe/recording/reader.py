@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import FormatError, UsageError
 from ctconsole.handles import Handle
 from ctconsole.model.names import Names
-from ctconsole.model.recording.frame import MAGIC, BrokenOff, Frame, Kind, frames
+from ctconsole.model.recording.frame import MAGIC, BrokenOff, Frame, FrameKind, frames
 from ctconsole.model.units import day_and_time
 from ctconsole.observe.recording.moment import TYPES, VERSION, Head, Numbered, unpack
 
@@ -102,8 +102,8 @@ class Recording(Handle):
                 broken = one
                 break
             frame = one[1]
-            ended = frame.kind is Kind.INDEX
-            if frame.kind is Kind.HEAD:
+            ended = frame.kind is FrameKind.INDEX
+            if frame.kind is FrameKind.HEAD:
                 head = head or self._head(frame)
             elif head is None:
                 break
@@ -121,15 +121,15 @@ class Recording(Handle):
 
     def _take(self, frame: Frame) -> None:
         match frame.kind:
-            case Kind.WHOLE:
+            case FrameKind.WHOLE:
                 self.moments.append(frame)
-            case Kind.STEP if self.moments:
+            case FrameKind.STEP if self.moments:
                 self.moments.append(frame)
-            case Kind.EVENTS if len(self.events) < _MOST_EVENTS:
+            case FrameKind.EVENTS if len(self.events) < _MOST_EVENTS:
                 told = unpack(frame.content()).get("events")
                 some = TYPES.value(tuple[Numbered, ...], told, "events")
                 self.events += ((one.id, one.event) for one in some)
-            case Kind.NAMES:
+            case FrameKind.NAMES:
                 self.names = TYPES.value(Names, unpack(frame.content()).get("names"), "names")
             case _:
                 pass

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import UsageError
 from ctconsole.handles import Handle
-from ctconsole.model.recording.frame import HEADER_BYTES, Kind, frame
+from ctconsole.model.recording.frame import HEADER_BYTES, FrameKind, frame
 from ctconsole.model.recording.plain import plain
 from ctconsole.observe.recording.encoder import Encoder
 from ctconsole.observe.recording.moment import Numbered, pack
@@ -57,7 +57,7 @@ class RecordingWriter(Handle):
             ) from error
         except OSError as error:
             raise UsageError(f"{path} cannot be made: {error.strerror}") from error
-        self._put(frame(Kind.HEAD, head.started, pack(plain(head))))
+        self._put(frame(FrameKind.HEAD, head.started, pack(plain(head))))
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +70,7 @@ class RecordingWriter(Handle):
         Raises:
             OSError: the disk is full or failed; what was written before stands.
         """
-        self._put(frame(Kind.NAMES, time, pack({"names": plain(names)})))
+        self._put(frame(FrameKind.NAMES, time, pack({"names": plain(names)})))
 
     def add(self, moment: NodeMoment, events: Sequence[tuple[int, Event]] = ()) -> bool:
         """Add a moment and what happened since the one before.
@@ -84,7 +84,7 @@ class RecordingWriter(Handle):
         made = [self._encoder.encode(moment)]
         if events:
             told = [plain(Numbered(number, event)) for number, event in events]
-            made.insert(0, frame(Kind.EVENTS, moment.taken_at, pack({"events": told})))
+            made.insert(0, frame(FrameKind.EVENTS, moment.taken_at, pack({"events": told})))
         more = sum(one.bytes_in_file for one in made)
         room = HEADER_BYTES + _INDEX_ENTRY * (len(self._places) + len(made))
         if self.bytes + more + room > self._most:
@@ -105,7 +105,7 @@ class RecordingWriter(Handle):
         try:
             last = self._places[-1][2] if self._places else 0.0
             told: dict[str, Any] = {"frames": [list(place) for place in self._places]}
-            self._put(frame(Kind.INDEX, last, pack(told)))
+            self._put(frame(FrameKind.INDEX, last, pack(told)))
             os.fsync(self._file.fileno())
         finally:
             file, self._file = self._file, None
@@ -125,5 +125,5 @@ class RecordingWriter(Handle):
             raise
         self._places.append((self.bytes, int(one.kind), one.time))
         self.bytes += one.bytes_in_file
-        if one.kind is Kind.WHOLE:
+        if one.kind is FrameKind.WHOLE:
             os.fdatasync(self._file.fileno())

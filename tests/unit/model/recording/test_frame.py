@@ -6,20 +6,20 @@ from dataclasses import replace
 import pytest
 
 from ctconsole.errors import FormatError
-from ctconsole.model.recording.frame import HEADER_BYTES, BrokenOff, Frame, Kind, frame, frames
+from ctconsole.model.recording.frame import HEADER_BYTES, BrokenOff, Frame, FrameKind, frame, frames
 
-TWO = (frame(Kind.HEAD, 1.5, b"a head"), frame(Kind.WHOLE, 2.5, b"a moment" * 9))
+TWO = (frame(FrameKind.HEAD, 1.5, b"a head"), frame(FrameKind.WHOLE, 2.5, b"a moment" * 9))
 FILE = b"".join(one.encoded() for one in TWO)
 
 
-def read(data: bytes) -> list[tuple[Kind, float, bytes] | BrokenOff]:
+def read(data: bytes) -> list[tuple[FrameKind, float, bytes] | BrokenOff]:
     return [
         one if isinstance(one, BrokenOff) else (one[1].kind, one[1].time, one[1].content())
         for one in frames(data)
     ]
 
 
-WHOLE = [(Kind.HEAD, 1.5, b"a head"), (Kind.WHOLE, 2.5, b"a moment" * 9)]
+WHOLE = [(FrameKind.HEAD, 1.5, b"a head"), (FrameKind.WHOLE, 2.5, b"a moment" * 9)]
 
 
 def test_frames_are_read_as_they_were_written() -> None:
@@ -55,12 +55,12 @@ def test_a_frame_of_a_kind_to_come_is_passed_over() -> None:
 
 def test_a_frame_cannot_ask_for_more_memory_than_its_bytes_are_worth() -> None:
     with pytest.raises(FormatError, match="claims to be"):
-        Frame(Kind.WHOLE, 1.0, b"\x28\xb5\x2f\xfd" * 8, 1 << 31, zstd=True).content()
+        Frame(FrameKind.WHOLE, 1.0, b"\x28\xb5\x2f\xfd" * 8, 1 << 31, zstd=True).content()
 
 
 def test_bytes_that_pack_better_than_may_be_believed_are_stored_as_they_are() -> None:
     content = bytes(20 << 20)
-    made = frame(Kind.WHOLE, 1.0, content)
+    made = frame(FrameKind.WHOLE, 1.0, content)
     assert not made.zstd
     assert made.content() == content
 
@@ -74,7 +74,7 @@ def test_a_frame_of_another_size_than_it_says_is_refused(size: int) -> None:
 def test_bytes_that_are_not_packed_are_refused() -> None:
     noise = random.Random(1).randbytes(64)  # noqa: S311 - the same at every run
     with pytest.raises(FormatError, match="cannot be unpacked"):
-        Frame(Kind.WHOLE, 1.0, noise, 64, zstd=True).content()
+        Frame(FrameKind.WHOLE, 1.0, noise, 64, zstd=True).content()
 
 
 def test_the_header_is_as_long_as_it_says() -> None:

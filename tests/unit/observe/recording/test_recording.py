@@ -13,7 +13,7 @@ import pytest
 from ctconsole.errors import FormatError, UsageError
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
 from ctconsole.model.names import Names
-from ctconsole.model.recording.frame import Kind, frame
+from ctconsole.model.recording.frame import FrameKind, frame
 from ctconsole.model.recording.plain import plain
 from ctconsole.observe.recording.encoder import MOST_STEPS, Encoder
 from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
@@ -254,10 +254,13 @@ def test_a_recording_with_any_byte_flipped_shows_nothing_that_was_not_so(tmp_pat
     [
         (b"", "is empty"),
         (b"PK\x03\x04 no recording", "is no recording"),
-        (frame(Kind.HEAD, 1.0, pack(plain(HEAD))).encoded(), "holds no whole moment"),
-        (frame(Kind.HEAD, 1.0, pack(plain(replace(HEAD, version=9)))).encoded(), "of format 9"),
-        (frame(Kind.HEAD, 1.0, b"\xc1").encoded(), "holds something else"),
-        (frame(Kind.WHOLE, 1.0, pack({})).encoded(), "is no recording"),
+        (frame(FrameKind.HEAD, 1.0, pack(plain(HEAD))).encoded(), "holds no whole moment"),
+        (
+            frame(FrameKind.HEAD, 1.0, pack(plain(replace(HEAD, version=9)))).encoded(),
+            "of format 9",
+        ),
+        (frame(FrameKind.HEAD, 1.0, b"\xc1").encoded(), "holds something else"),
+        (frame(FrameKind.WHOLE, 1.0, pack({})).encoded(), "is no recording"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_a_sentence(
@@ -288,8 +291,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     ],
 )
 def test_a_strangers_moment_that_is_none_is_refused(tmp_path: Path, told: object) -> None:
-    head = frame(Kind.HEAD, 1.0, pack(plain(HEAD))).encoded()
-    (tmp_path / "file").write_bytes(head + frame(Kind.WHOLE, 1.0, pack(told)).encoded())
+    head = frame(FrameKind.HEAD, 1.0, pack(plain(HEAD))).encoded()
+    (tmp_path / "file").write_bytes(head + frame(FrameKind.WHOLE, 1.0, pack(told)).encoded())
     with Recording(tmp_path / "file") as found, pytest.raises(FormatError):
         Seeker(found.moments).at(0)
 
@@ -297,8 +300,8 @@ def test_a_strangers_moment_that_is_none_is_refused(tmp_path: Path, told: object
 def test_a_whole_moment_comes_now_and_then_so_that_seeking_is_short() -> None:
     encoder = Encoder()
     kinds = [encoder.encode(replace(MOMENTS[0], taken_at=n)).kind for n in range(2 * MOST_STEPS)]
-    assert kinds.count(Kind.WHOLE) >= 2
-    wholes = [place for place, kind in enumerate(kinds) if kind is Kind.WHOLE]
+    assert kinds.count(FrameKind.WHOLE) >= 2
+    wholes = [place for place, kind in enumerate(kinds) if kind is FrameKind.WHOLE]
     assert max(np.diff([*wholes, len(kinds)])) <= MOST_STEPS + 1
 
 
@@ -308,4 +311,4 @@ def test_a_moment_that_failed_on_its_way_leaves_the_next_one_whole() -> None:
     broken = replace(MOMENTS[1], error=object())  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         encoder.encode(broken)
-    assert encoder.encode(MOMENTS[2]).kind is Kind.WHOLE
+    assert encoder.encode(MOMENTS[2]).kind is FrameKind.WHOLE
