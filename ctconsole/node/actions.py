@@ -16,7 +16,8 @@ from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.catalogue import option_of
 from ctconsole.node import acts
 from ctconsole.node.affected import planned_tables
-from ctconsole.node.flushing import FlushPlan, plan_flush
+from ctconsole.node.flush_plan import FlushPlan
+from ctconsole.node.flushing import plan_flush
 from ctconsole.node.guarding import Guarding
 from ctconsole.node.owner import agent_of, is_foreign
 from ctconsole.node.prestage.plan import PrestagePlan, plan_for_agent, plan_prestage
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan, Report
-    from ctconsole.node.flushing import FlushReport
+    from ctconsole.node.flush_plan import FlushReport
     from ctconsole.observe.discovery import NodeFacts
 
 _R = TypeVar("_R", "RecreateReport", "ResizeReport", "FlushReport")

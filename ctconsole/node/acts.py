@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.report import ResizeReport
     from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.node.flushing import FlushPlan, FlushProgress, FlushReport
+    from ctconsole.node.flush_plan import FlushPlan, FlushProgress, FlushReport
 
 _R = TypeVar("_R", "RecreateReport", "FlushReport", "ResizeReport")
 

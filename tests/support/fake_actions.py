@@ -21,7 +21,7 @@ from ctconsole.model.ct.reading import PLAIN, Reading
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import differences, spec_of
-from ctconsole.node.flushing import FlushPlan, FlushReport
+from ctconsole.node.flush_plan import FlushPlan, FlushReport
 from ctconsole.node.prestage.plan import PrestagePlan
 from tests.support.ct_tables import elsewhere
 from tests.support.fakes import CPUS, EPOCH, SERVICES_KNOWN, FakeSource

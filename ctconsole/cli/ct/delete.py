@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.ct.layout import Layout
-    from ctconsole.node.flushing import FlushPlan
+    from ctconsole.node.flush_plan import FlushPlan
 
 _yes = click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 

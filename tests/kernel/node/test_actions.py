@@ -22,7 +22,7 @@ from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.actions import NodeActions
-from ctconsole.node.flushing import FlushReport
+from ctconsole.node.flush_plan import FlushReport
 from ctconsole.node.reading import reading_of_node
 from ctconsole.observe import discovery, facts
 from ctconsole.observe.live import LiveSource

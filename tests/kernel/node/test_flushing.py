@@ -18,7 +18,7 @@ from ctconsole.model.ct.reading import Reading
 from ctconsole.model.ct.risk import Reason, Risk
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
-from ctconsole.node.flushing import BATCH, FlushProgress, flush, plan_flush
+from ctconsole.node.flushing import BATCH, flush, plan_flush
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
 from tests.support.ct_tables import Entry, ct_table
 from tests.support.translated import translated_connection
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.node.flush_plan import FlushProgress
 
 EVERY = ALIVE + DEAD
 NAT = MapSpec("cilium_snat_v4_external", MapType.LRU_HASH, 14, 40, 4096)

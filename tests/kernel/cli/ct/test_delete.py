@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from ctconsole.kernel.gate import Gate
-    from ctconsole.node.flushing import FlushPlan, FlushProgress, FlushReport
+    from ctconsole.node.flush_plan import FlushPlan, FlushProgress, FlushReport
 
 
 def ctconsole(*arguments: object) -> Result:
