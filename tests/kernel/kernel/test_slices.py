@@ -169,6 +169,15 @@ def test_it_stops_again_and_again_and_goes_on_where_it_was(
     assert entries_of(pair.old) == entries_of(pair.new)
 
 
+def test_a_table_may_have_more_nodes_than_a_loop_in_the_kernel(gate: Gate) -> None:
+    pair = Pair(gate, ((1 << 23) + 128, 4096), layout=None, value=8)
+    keys, values = ct4_rows(1000, lifetime=NOW + 60)
+    update_batch(gate, pair.old, keys, values[:, :8].copy())
+    assert pair.passes().seed() == Tally(seen=1000, carried=1000)
+    assert entries_of(pair.old) == entries_of(pair.new)
+    pair.close()
+
+
 def test_what_went_is_not_carried_however_it_was_deleted(gate: Gate, pair: Pair) -> None:
     keys, _ = pair.fill(1000)
     for key in keys[:100]:
