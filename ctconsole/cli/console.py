@@ -149,6 +149,7 @@ def open_console(
             hint="For scripts there are ctconsole map list, ct list and events, all with --json",
         )
     from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.filterbook import FilterBook
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.knowledge import read_translated
     from ctconsole.node.actions import NodeActions
@@ -186,6 +187,7 @@ def open_console(
         read_only_hint=closed,
         keep=keep,
         record=partial(_record, bpf_root, layout, interval),
+        book=FilterBook(),
     )
     if on_open is not None:
         on_open(app.leave)

@@ -27,6 +27,7 @@ def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: 
             "The console needs a terminal, and there is none on standard input and output",
             hint="For scripts there are ctconsole map list and ct list with --from-dump",
         )
+    from ctconsole.filterbook import FilterBook
     from ctconsole.node.explaining import known_of_files
     from ctconsole.node.names import names_of_files
     from ctconsole.observe.offline_source import OfflineSource
@@ -41,6 +42,7 @@ def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: 
         names=lambda: names_of_files(paths),
         explain=lambda: known_of_files(paths, lambda _: None),
         read_only_hint="files are only read",
+        book=FilterBook(),
     )
     app.run()
     offline = source.offline

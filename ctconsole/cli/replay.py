@@ -40,6 +40,7 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
             "The console needs a terminal, and there is none on standard input and output",
             hint="For scripts ctconsole diff tells what two of its moments differ in",
         )
+    from ctconsole.filterbook import FilterBook
     from ctconsole.model.when import moment_named
     from ctconsole.observe.recording.reader import Recording
     from ctconsole.observe.recording.replay import ReplaySource
@@ -60,6 +61,7 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
         replay=source,
         names=lambda: (recording.names, ()),
         read_only_hint="a recording is only looked at",
+        book=FilterBook(),
     )
     app.run()
     if recording.told:

@@ -21,6 +21,7 @@ from ctconsole.model.catalogue import group_of
 from ctconsole.observe.recording.ring import KEPT_SECONDS
 from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.dialogues import Dialogues
+from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.moments import MomentApp
 from ctconsole.ui.screens.base import View
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.screen import Screen
 
+    from ctconsole.filterbook import FilterBook
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.explain.facts import Known
     from ctconsole.model.names import Names
@@ -77,10 +79,13 @@ class ConsoleApp(MomentApp):
         keep: seconds of the past of a live node that one can step back to; 0: none.
         replay: the source, where it is a recording that can be told to play.
         record: begins a recording of what is looked at.
+        book: where filters are kept that were typed and saved; None forgets them.
 
     Attributes:
         names: what is called how, while names are shown.
-        filter_text: the filter of the Entries view.
+        known_names: the same, shown or not; None before it was read.
+        filter_text: the filter of the Entries view and of Top.
+        filters: what was typed and saved.
         recorded: once it has ended, what became of a recording that was under way.
     """
 
@@ -136,10 +141,13 @@ class ConsoleApp(MomentApp):
         keep: float = KEPT_SECONDS,
         replay: ReplaySource | None = None,
         record: Callable[[Path], BegunRecording] | None = None,
+        book: FilterBook | None = None,
     ) -> None:
         super().__init__(source, interval, clock, keep, replay)
         self.names: Names | None = None
         self.filter_text = self.recorded = ""
+        self.known_names: Names | None = None
+        self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
         self.keeping = Keeping(self, record, self.flash)
         self._read_names = names
@@ -177,6 +185,10 @@ class ConsoleApp(MomentApp):
         """Textual's commands, and ours that have no key of their own place."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Freeze or go on", "Hold the picture", self.action_freeze)
+        for name, text in sorted(self.filters.saved.items()):
+            yield SystemCommand(
+                f"Filter @{name}", text, lambda name=name: self.open_filtered(f"@{name}")
+            )
         for tab in VIEWS:
             yield SystemCommand(
                 f"View: {tab.view}",
@@ -339,19 +351,27 @@ class ConsoleApp(MomentApp):
             self.flash("nobody here knows names")
         else:
             self.flash("reading names …")
-            self._fetch_names(self._read_names)
+            self._fetch_names(self._read_names, show=True)
+
+    def learn_names(self) -> bool:
+        """See `ctconsole.ui.console.Console`."""
+        if self._read_names is not None:
+            self._fetch_names(self._read_names, show=False)
+        return self._read_names is not None
 
     @work(thread=True, exclusive=True, group="names", exit_on_error=False)
-    def _fetch_names(self, read: Callable[[], tuple[Names, Sequence[str]]]) -> None:
+    def _fetch_names(self, read: Callable[[], tuple[Names, Sequence[str]]], *, show: bool) -> None:
         try:
             names, warnings = read()
         except (CtconsoleError, OSError) as error:
             self.call_from_thread(self.flash, str(error))
         else:
-            self.call_from_thread(self._named, names, warnings)
+            self.call_from_thread(self._named, names, warnings, show=show)
 
-    def _named(self, names: Names, warnings: Sequence[str]) -> None:
-        self.names = names
+    def _named(self, names: Names, warnings: Sequence[str], *, show: bool) -> None:
+        self.known_names = names
+        if show:
+            self.names = names
         known = f"{plural(len(names.endpoints), 'name')} known"
         self.flash("; ".join((known, *warnings)))
         self.show_sample()

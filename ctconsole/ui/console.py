@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.observe.usage import MapGeneration
+    from ctconsole.ui.filters import Filters
 
 
 class Intents(Protocol):
@@ -56,11 +57,13 @@ class Console(Protocol):
     Everything is for the app's own thread, but for `read_translated`.
 
     Attributes:
-        filter_text: the filter of the Entries view.
+        filter_text: the filter of the Entries view and of Top.
+        filters: what was typed and saved.
         chosen_map: `MapRow.key` of the CT map shown, None before one was chosen.
     """
 
     filter_text: str
+    filters: Filters
     chosen_map: str | None
 
     @property
@@ -81,6 +84,15 @@ class Console(Protocol):
     @property
     def names(self) -> Names | None:
         """What is called how, while names are shown."""
+        ...
+
+    @property
+    def known_names(self) -> Names | None:
+        """What is called how, shown or not; None before it was read."""
+        ...
+
+    def learn_names(self) -> bool:
+        """Read names for whoever asks for them; False where nobody knows any."""
         ...
 
     @property

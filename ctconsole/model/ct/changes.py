@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Hashes: TypeAlias = npt.NDArray[np.uint64]
     Order: TypeAlias = npt.NDArray[np.intp]
 
+_SAME_MOMENT: Final = 1e-6
+
 DYING: Final = 10
 """Seconds of life left below which an entry is about to go (``CT_CLOSE_TIMEOUT``)."""
 
@@ -136,6 +138,24 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
         came = len(after) - len(kept.newer)
         lost = evicted(came=came, before=len(before), now=len(after), collected=over)
     return Changes(seconds, kept, new=new, gone=gone, evicted=lost)
+
+
+def rates_between(
+    before: CtTable, table: CtTable, changes: Changes
+) -> npt.NDArray[np.float64] | None:
+    """Bytes a second of each row since the sample before; NaN of what is new.
+
+    None where these are not the two samples that the changes lie between.
+    """
+    kept = changes.kept
+    apart = table.taken_at - before.taken_at
+    if abs(apart - changes.seconds) > _SAME_MOMENT or len(changes.new) != len(table):
+        return None
+    found = np.full(len(table), np.nan)
+    older, newer = before.bytes[kept.older], table.bytes[kept.newer]
+    # A counter that went back belongs to an entry that was made anew.
+    found[kept.newer] = np.where(newer >= older, newer - older, newer) / changes.seconds
+    return found
 
 
 def dying(table: CtTable) -> Bools:

@@ -268,13 +268,22 @@ def judge(table: CtTable, change: Change) -> Verdicts:
         return Verdicts(risk, reason)
     risk[:], reason[:] = Risk.COMES_BACK, Reason.FORWARD
     for rows, outcome, why in _rules(table, change):
-        worse = rows & (risk < outcome)
-        risk[worse], reason[worse] = outcome, why
+        # Most rules are of what most tables have none of.
+        if rows.any():
+            worse = rows & (risk < outcome)
+            risk[worse], reason[worse] = outcome, why
     one = _service_is(table, Reason.ONE_BACKEND) & (risk == Risk.COMES_BACK)
     reason[one] = Reason.ONE_BACKEND
     dead = ~table.alive
     risk[dead], reason[dead] = Risk.DEAD, Reason.EXPIRED
     return Verdicts(risk, reason)
+
+
+def may_break(table: CtTable) -> Bools:
+    """Rows among which are all that `judge` says break when the table is re-created; in no time."""
+    values = table.values
+    picks = table.service | (values["rev_nat_index"] != 0) | _any(values["flags"], CtFlag.DSR)
+    return np.asarray(picks & table.alive & table.tcp & ~table.closing)
 
 
 def _rules(table: CtTable, change: Change) -> Iterator[tuple[Bools, Risk, Reason]]:

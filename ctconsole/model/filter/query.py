@@ -183,6 +183,11 @@ class Filter(Generic[_Rows]):
         """The text, with what saved filters say in place of their names."""
         return printed(self.node, expanded=True) if SIGN in self.text else self.text
 
+    @property
+    def grouped(self) -> str:
+        """The text, as it stands beside other terms."""
+        return f"({self.text})" if isinstance(self.node, Either) else self.text
+
     def needs(self, what: str) -> bool:
         """Whether this must be known beside the rows: ``risk``, ``names``, ``rates``."""
         return any(leaf.beside == what for leaf in self.tree.leaves)

@@ -11,12 +11,14 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from ctconsole.errors import UsageError
-from ctconsole.model.ct.query import EVERYTHING, Query
+from ctconsole.errors import FilterError
+from ctconsole.model.ct.filters import Seen
+from ctconsole.model.ct.query import EVERYTHING, entry_fields
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import STATES, texts
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
+from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
@@ -47,7 +49,7 @@ class MapName(Static):
         self.app.call_later(self.screen.run_action, "pick_map")
 
 
-class EntriesScreen(SortableView):
+class EntriesScreen(EntriesFiltered, SortableView):
     """A table of up to millions of entries."""
 
     VIEW = "entries"
@@ -57,9 +59,6 @@ class EntriesScreen(SortableView):
         Binding("comma", "next_map(-1)", "Previous map", id="map.previous",
                 show=False),
         Binding("full_stop", "next_map(1)", "Next map", id="map.next", show=False),
-        Binding("slash", "filter", "Filter", id="entries.filter",
-                tooltip="Show only entries that match, e.g. proto:tcp dport:443 !src:10.0.0.0/8"),
-        Binding("escape", "clear_filter", "Show all", id="entries.all", show=False),
         Binding("n", "names", "Names", id="entries.names",
                 tooltip="Show names for addresses and services, or numbers again"),
         Binding("f", "forecast", "Forecast", id="entries.forecast",
@@ -78,23 +77,19 @@ class EntriesScreen(SortableView):
         self._arranged: CtTable | None = None
         self._changes: Changes | None = None
         self._with_names: Names | None = None
-        self.query_shown = EVERYTHING
 
     def compose_body(self) -> Iterable[Widget]:
         """Which map and what is in it; the table."""
         with Horizontal(id="map-line"):
             yield MapName(id="map-name", markup=False)
             yield Static(id="summary")
-        yield FilterBar(id="filter")
+        yield FilterBar(entry_fields(), self._seen, id="filter")
         yield LineTable(id="entries")
 
     def on_screen_resume(self) -> None:
         """Ask for the table while this view is on top; take over a filter set elsewhere."""
         self.choose(self.row)
-        bar = self.query_one(FilterBar)
-        if self.console.filter_text != bar.text:
-            bar.open(self.console.filter_text, focus=False)
-            self._filter_to(self.console.filter_text)
+        self.take_over_filter()
         self.show_sample(self.console.sample)
 
     def on_screen_suspend(self) -> None:
@@ -132,7 +127,12 @@ class EntriesScreen(SortableView):
             return
         if not self.query_shown:
             table.set_empty(f"{clean(row.info.label)} is empty: no connection is tracked in it.")
-        if sample.table is not self._arranged or self._with_names is not self.console.names:
+        fresh = self.names_came()
+        if (
+            fresh
+            or sample.table is not self._arranged
+            or self._with_names is not self.console.names
+        ):
             self._arranged, self._changes = sample.table, sample.changes
             self._with_names = self.console.names
             self._arrange(sample.table)
@@ -144,6 +144,11 @@ class EntriesScreen(SortableView):
             return ""
         whole = plural(len(rows.arrangement.table), "entry", "entries")
         return f"{len(rows):,} of {whole}" if rows.arrangement.query else whole
+
+    def _seen(self) -> Seen | None:
+        """What is filtered, for the values that are offered."""
+        table = self._arranged
+        return None if table is None else Seen(table, self.console.known_names)
 
     def resort(self) -> None:
         """Arrange the same table anew."""
@@ -160,9 +165,9 @@ class EntriesScreen(SortableView):
         before = rows.arrangement if isinstance(rows, CtRows) else None
         try:
             arrangement = arrange(table, sorting, held, self.query_shown, changes, before=before)
-        except UsageError as error:
-            # Files need not tell what the filter asks for.
-            self.app.call_from_thread(self.console.flash, str(error))
+        except FilterError as error:
+            # Not every table tells what the filter asks for.
+            self.refused(error)
             return
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement)
@@ -217,16 +222,6 @@ class EntriesScreen(SortableView):
             self.choose(row)
             self.show_sample(self.console.sample)
 
-    def action_filter(self) -> None:
-        """Open the filter bar."""
-        self.query_one(FilterBar).open(self.console.filter_text, focus=True)
-
-    def action_clear_filter(self) -> None:
-        """Show every entry again."""
-        self.query_one(FilterBar).close()
-        self._filter_to("")
-        self.query_one(LineTable).focus()
-
     def action_names(self) -> None:
         """Names, or numbers again."""
         self.console.toggle_names()
@@ -234,7 +229,7 @@ class EntriesScreen(SortableView):
     def action_forecast(self) -> None:
         """Say what the loss of the table would do."""
         if self._arranged is not None:
-            self.app.push_screen(ForecastScreen(self._arranged))
+            self.app.push_screen(ForecastScreen(self._arranged, self.query_shown))
 
     def action_delete(self) -> None:
         """Delete the entry under the cursor."""
@@ -250,29 +245,9 @@ class EntriesScreen(SortableView):
         if self.row:
             self.console.intents.delete_entries(self.row, self.query_shown)
 
-    @on(FilterBar.Changed)
-    def _filter_changed(self, message: FilterBar.Changed) -> None:
-        self._filter_to(message.text)
-
-    @on(FilterBar.Left)
-    def _filter_left(self, message: FilterBar.Left) -> None:
-        if message.clear:
-            self._filter_to("")
-        self.query_one(LineTable).focus()
-
-    def _filter_to(self, text: str) -> None:
-        """Show what this filter lets through; an unfinished one leaves what is shown."""
-        bar = self.query_one(FilterBar)
-        try:
-            query = Query.parse(text)
-        except UsageError as error:
-            bar.complain(str(error))
-            return
-        bar.complain("")
-        self.console.filter_text = query.text
-        if query != self.query_shown:
-            self.query_shown = query
-            self.resort()
+    def refilter(self) -> None:
+        """See `EntriesFiltered`."""
+        self.resort()
 
 
 def _room(row: MapRow) -> str:

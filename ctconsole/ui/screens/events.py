@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 
-from ctconsole.ui.screens.base import View
+from ctconsole.errors import FilterError
+from ctconsole.model.filter.events import Happened, event_fields, parse_events
+from ctconsole.ui.screens.filtered import FilteredView
 from ctconsole.ui.text import plural
 from ctconsole.ui.widgets.event_rows import EventRows
+from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 
 if TYPE_CHECKING:
@@ -20,7 +24,11 @@ if TYPE_CHECKING:
     from ctconsole.observe.sampler import Sample
 
 
-class EventsScreen(View):
+_NEW = "Nothing has happened yet: restarts, new maps and recreations will stand here."
+_NOTHING = "No event matches the filter; esc shows all again."
+
+
+class EventsScreen(FilteredView):
     """View 4."""
 
     VIEW = "events"
@@ -38,25 +46,59 @@ class EventsScreen(View):
     def __init__(self) -> None:
         super().__init__()
         self._open: frozenset[int] = frozenset()
+        self._chosen = parse_events("")
+        self._whole = 0
 
     def compose_body(self) -> Iterable[Widget]:
-        """The table is all there is."""
+        """The table, and what chooses of it."""
+        yield FilterBar(event_fields(), self._happened, id="filter")
         yield LineTable(
             id="timeline",
-            empty="Nothing has happened yet: restarts, new maps and recreations will stand here.",
+            empty=_NEW,
         )
 
     def show_sample(self, sample: Sample) -> None:
         """Lay the events out anew when there are new ones."""
         table = self.query_one(LineTable)
-        rows = EventRows(sample.events, self._open, now=self.console.now())
+        events = sample.events
+        if self._chosen:
+            happened = Happened([event for _, event in events], self.console.now())
+            events = tuple(compress(events, self._chosen.rows(happened)))
+        rows = EventRows(events, self._open, now=self.console.now(), chosen=self._chosen.text)
+        self._whole = len(sample.events)
+        self.query_one(FilterBar).count(len(events), self._whole)
         if table.rows is None or not rows.same_as(table.rows):
+            table.set_empty(_NOTHING if self._chosen else _NEW)
             table.set_rows(rows)
+
+    def _happened(self) -> Happened:
+        events = [event for _, event in self.console.sample.events]
+        return Happened(events, self.console.now())
+
+    @property
+    def filter_text(self) -> str:
+        """See `FilteredView`; that of entries is another."""
+        return self._chosen.text
+
+    def filter_to(self, text: str) -> None:
+        """See `FilteredView`."""
+        bar = self.query_one(FilterBar)
+        try:
+            self._chosen = parse_events(text, self.console.filters.saved)
+        except FilterError as error:
+            bar.complain(error)
+            return
+        bar.complain(None)
+        self.show_sample(self.console.sample)
+        self.console.refresh_status()
 
     def shown(self) -> str:
         """Number of events."""
         rows = self.query_one(LineTable).rows
-        return plural(rows.events, "event") if isinstance(rows, EventRows) else ""
+        if not isinstance(rows, EventRows):
+            return ""
+        whole = plural(self._whole, "event")
+        return f"{rows.events:,} of {whole}" if self._chosen else whole
 
     @on(LineTable.Selected)
     def _toggle(self, message: LineTable.Selected) -> None:

@@ -11,7 +11,8 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import CtconsoleError, FilterError
+from ctconsole.model.ct.query import EVERYTHING
 from ctconsole.model.ct.risk import REASONS, Change, Risk, forecast, reasons_to_tell
 from ctconsole.ui.console import console_of
 from ctconsole.ui.levels import RISK_WORDS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ctconsole.model.ct.knowledge import Translations
+    from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.risk import Forecast, Reason
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
@@ -38,6 +40,7 @@ class ForecastScreen(Details):
 
     Args:
         table: the table of the sample it was opened on.
+        query: which of its entries are judged.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,9 +48,11 @@ class ForecastScreen(Details):
         Binding("l", "list", "List", id="forecast.list", tooltip="Show those that break"),
     ]
 
-    def __init__(self, table: CtTable) -> None:
-        super().__init__(f"What becomes of {table.info.label}")
+    def __init__(self, table: CtTable, query: Query = EVERYTHING) -> None:
+        chosen = f" by {query.text}" if query else ""
+        super().__init__(f"What becomes of {table.info.label}{chosen}")
         self._table = table
+        self._query = query
         self._translated: Mapping[int, Translations] | None = None
 
     def on_mount(self) -> None:
@@ -66,7 +71,8 @@ class ForecastScreen(Details):
     def action_list(self) -> None:
         """Leave for the entries that break when the table is re-created."""
         self.dismiss()
-        console_of(self.app).open_filtered("risk:breaks")
+        chosen = f" {self._query.filter.grouped}" if self._query else ""
+        console_of(self.app).open_filtered(f"risk:breaks{chosen}")
 
     @work(thread=True, exclusive=True, group="forecast", exit_on_error=False)
     def _judge(self, table: CtTable) -> None:
@@ -81,18 +87,26 @@ class ForecastScreen(Details):
         known = table.knowledge
         if known.translated is None:
             table = replace(table, knowledge=replace(known, translated=self._translated))
-        app.call_from_thread(self._show, table, forecast(table))
+        if self._query:
+            try:
+                part = table.take(self._query.rows(table))
+            except FilterError as error:
+                app.call_from_thread(self.query_one("#facts", Static).update, Text(str(error)))
+                return
+        else:
+            part = table
+        app.call_from_thread(self._show, part, forecast(part), len(table))
 
-    def _show(self, table: CtTable, found: tuple[Forecast, ...]) -> None:
+    def _show(self, table: CtTable, found: tuple[Forecast, ...], whole: int) -> None:
         if not self.is_mounted:
             return
         self.query_one("#facts", Static).update(
-            forecast_table(table, found, self.app.theme_variables)
+            forecast_table(table, found, self.app.theme_variables, whole)
         )
 
 
 def forecast_table(
-    table: CtTable, found: tuple[Forecast, ...], colours: Mapping[str, str]
+    table: CtTable, found: tuple[Forecast, ...], colours: Mapping[str, str], whole: int
 ) -> Table:
     """A line for each change, then the reasons of those that do not come back by themselves."""
     grid = Table.grid(padding=(0, 2))
@@ -100,9 +114,11 @@ def forecast_table(
     for _ in _COLUMNS:
         grid.add_column(no_wrap=True, justify="right", width=10)
     grid.add_column(overflow="fold", style="dim")
-    whole = plural(len(table), "entry", "entries")
+    said = plural(whole, "entry", "entries")
+    if len(table) != whole:
+        said = f"{len(table):,} of {said}"
     titles = (Text(RISK_WORDS[one][0], colours[RISK_WORDS[one][1]]) for one in _COLUMNS)
-    grid.add_row("", *titles, clean(f"of {whole}"))
+    grid.add_row("", *titles, clean(f"of {said}"))
     for one in found:
         counts = (Text(f"{one.count(column):,}", "bold") for column in _COLUMNS)
         grid.add_row(one.change.value, *counts, _MEANINGS[one.change])

@@ -10,12 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from ctconsole.errors import FilterError
+from ctconsole.model.ct.filters import Seen
+from ctconsole.model.ct.query import entry_fields
+from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
-from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.text import clean
+from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.top_rows import TopRows, top_lines
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
+    from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.stats import Bar, Stats
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
@@ -34,7 +40,7 @@ NAMED = 10
 """How many of each kind are shown."""
 
 
-class TopScreen(View):
+class TopScreen(EntriesFiltered):
     """The watched table in numbers, and its largest users."""
 
     VIEW = "top"
@@ -50,15 +56,27 @@ class TopScreen(View):
 
     def compose_body(self) -> Iterable[Widget]:
         """The numbers; the largest."""
+        yield FilterBar(entry_fields(), self._seen, id="filter")
         yield Static(id="numbers")
         yield LineTable(id="tops", empty="Reading …")
 
     def on_screen_resume(self) -> None:
         """Ask for the table while this view is on top."""
+        self.take_over_filter()
         super().on_screen_resume()
         row = self.row
         if row is not None:
             self.console.watch_map(row.info.pin or row.info.id)
+
+    def _seen(self) -> Seen | None:
+        """What is filtered, for the values that are offered."""
+        table = self._counted
+        return None if table is None else Seen(table, self.console.known_names)
+
+    def refilter(self) -> None:
+        """See `EntriesFiltered`."""
+        if self._counted is not None:
+            self._count(self._counted, self.query_shown)
 
     def on_screen_suspend(self) -> None:
         """A table nobody looks at need not be read."""
@@ -80,13 +98,19 @@ class TopScreen(View):
         where = row.info.pin or row.info.id
         if self.app.current_mode == self.VIEW:
             self.console.watch_map(where)
-        stats = sample.stats.get(row.key)
-        self.query_one("#numbers", Static).update(_numbers(row, stats, sample))
+        if not self.query_shown:
+            self._show_numbers(sample.stats.get(row.key))
+        fresh = self.names_came()
         if sample.table is None or sample.watched != where:
             table.set_empty(f"Reading {clean(row.info.label)} …")
-        elif sample.table is not self._counted:
+        elif fresh or sample.table is not self._counted:
             self._counted = sample.table
-            self._count(sample.table)
+            self._count(sample.table, self.query_shown)
+
+    def _show_numbers(self, stats: Stats | None) -> None:
+        if self.row is not None:
+            text = _numbers(self.row, stats, self.console.sample)
+            self.query_one("#numbers", Static).update(text)
 
     def shown(self) -> str:
         """How many are named."""
@@ -94,16 +118,34 @@ class TopScreen(View):
         return f"largest {NAMED} of each kind" if rows is not None and len(rows) else ""
 
     @work(thread=True, exclusive=True, group="tops", exit_on_error=False)
-    def _count(self, table: CtTable) -> None:
-        lines = top_lines(tops_of(table, NAMED), self.console.names)
+    def _count(self, table: CtTable, query: Query) -> None:
+        try:
+            part = table.take(query.rows(table)) if query else table
+        except FilterError as error:
+            self.refused(error)
+            return
+        lines = top_lines(tops_of(part, NAMED), self.console.names)
+        stats = stats_of(part) if query else self.console.sample.stats.get(self._key)
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show, table, lines)
+            self.app.call_from_thread(self._show, table, query, len(part), lines, stats)
 
-    def _show(self, table: CtTable, lines: list[TopLine]) -> None:
-        if table is self._counted:
+    @property
+    def _key(self) -> str:
+        return self.row.key if self.row else ""
+
+    def _show(
+        self, table: CtTable, query: Query, passed: int, lines: list[TopLine], stats: Stats | None
+    ) -> None:
+        if table is self._counted and query == self.query_shown:
             tops = self.query_one(LineTable)
-            tops.set_empty("The table is empty: no connection is tracked in it.")
-            tops.set_rows(TopRows(lines, len(table)))
+            tops.set_empty(
+                "No entry matches the filter; esc shows all again."
+                if query
+                else "The table is empty: no connection is tracked in it."
+            )
+            tops.set_rows(TopRows(lines, passed))
+            self.query_one(FilterBar).count(passed, len(table))
+            self._show_numbers(stats)
             self.console.refresh_status()
 
     def action_next_map(self, by: int) -> None:
@@ -115,7 +157,10 @@ class TopScreen(View):
     def _drill(self, message: LineTable.Selected) -> None:
         rows = message.table.rows
         if isinstance(rows, TopRows) and len(rows):
-            self.console.open_filtered(rows.line(message.table.cursor).filter)
+            chosen = rows.line(message.table.cursor).filter
+            if self.query_shown:
+                chosen = f"{chosen} {self.query_shown.filter.grouped}"
+            self.console.open_filtered(chosen)
 
 
 def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.changes import dying
+from ctconsole.model.ct.changes import dying, rates_between
 from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
 from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.ct.show import screen_columns, sortable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.changes import Changes
     from ctconsole.model.ct.field import OnScreen
+    from ctconsole.model.ct.filters import Rates
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
 
@@ -49,6 +50,7 @@ class Arrangement:
         changes: what came and went since the sample before, None where that is not known.
         at: where the asked-for key stands in ``order``, None when it is gone or none was asked.
         numbers: what ``order`` was made of, for the next sample.
+        rates: bytes a second of each row of ``table``, where the filter asked for them.
     """
 
     table: CtTable
@@ -59,6 +61,7 @@ class Arrangement:
     changes: Changes | None = None
     at: int | None = None
     numbers: Sorted | None = None
+    rates: Rates | None = None
 
 
 def arrange(
@@ -75,8 +78,11 @@ def arrange(
     Takes about 0.3 s for a million rows; much less where they are those of ``before``.
     """
     part, rows = table, None
+    rates = before.rates if before and before.table is table else None
     if query:
-        rows = np.flatnonzero(query.rows(table))
+        if query.needs_rates and rates is None and before and changes:
+            rates = rates_between(before.table, table, changes)
+        rows = np.flatnonzero(query.rows(table, rates))
         part = table.take(rows)
     alike = before if before and (before.sorting, before.query) == (sorting, query) else None
     numbers = sort_rows(
@@ -92,7 +98,7 @@ def arrange(
         counts = np.bincount(part.state, minlength=len(State))
         states = {state: int(counts[state]) for state in State}
     at = _place(order, find_entry(table, key) if key else None)
-    return Arrangement(table, order, sorting, states, query, changes, at, numbers)
+    return Arrangement(table, order, sorting, states, query, changes, at, numbers, rates)
 
 
 def _place(order: npt.NDArray[np.intp], row: int | None) -> int | None:

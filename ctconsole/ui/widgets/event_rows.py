@@ -55,6 +55,7 @@ class EventRows:
         unfolded: ids of the events shown with their fields.
         now: seconds since the epoch; events of another day are shown with their date.
         columns: `TIMELINE` or `SHORT`.
+        chosen: the filter that let them through.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class EventRows:
         *,
         now: float,
         columns: tuple[Column, ...] = TIMELINE,
+        chosen: str = "",
     ) -> None:
         self._events = as_it_happened(events)
         self._newest = events[-1][0] if events else 0
         self._unfolded = unfolded
         self._today = time.localtime(now)[:3]
         self._columns = columns
+        self._chosen = chosen
         self._lines: list[tuple[int, int]] = []
         for place in range(len(events) - 1, -1, -1):
             number, event = self._events[place]
@@ -85,7 +88,7 @@ class EventRows:
     @property
     def identity(self) -> Hashable:
         """Equal for two timelines that look the same."""
-        return len(self._events), self._newest, self._unfolded
+        return len(self._events), self._newest, self._unfolded, self._chosen
 
     @property
     def columns(self) -> tuple[Column, ...]:

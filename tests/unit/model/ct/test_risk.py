@@ -7,7 +7,17 @@ import pytest
 
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts, Translations
 from ctconsole.model.ct.layout import CtFlag, IpProtocol, Layout
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, RiskTally, forecast, judge
+from ctconsole.model.ct.query import Query
+from ctconsole.model.ct.risk import (
+    REASONS,
+    Change,
+    Reason,
+    Risk,
+    RiskTally,
+    forecast,
+    judge,
+    may_break,
+)
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
 
@@ -190,3 +200,23 @@ def test_layouts_are_judged_alike() -> None:
         for layout in (Layout.V1_9, Layout.V1_18)
     )
     assert list(old.risk) == list(new.risk) == [Risk.BREAKS, Risk.COMES_BACK]
+
+
+def test_all_that_breaks_is_among_what_may() -> None:
+    random = np.random.default_rng(3)
+    entries = [
+        Entry(
+            protocol=int(random.choice([6, 6, 17])),
+            tuple_flags=int(random.choice([0, 1, 4])),
+            rev_nat=int(random.choice([0, 1, 2, 3])),
+            flags=int(random.choice([0x10, 0, 0x13, 0x10 | int(CtFlag.DSR)])),
+            left=int(random.choice([-5, 5, 300])),
+        )
+        for _ in range(500)
+    ]
+    services = {1: ServiceFacts(3, sticky=False), 2: ServiceFacts(1, sticky=False)}
+    table = replace(ct_table(*entries), knowledge=Knowledge(services=services))
+    breaks = judge(table, Change.RECREATE).risk == Risk.BREAKS
+    assert breaks.any()
+    assert not (breaks & ~may_break(table)).any()
+    assert (Query.parse("risk:breaks").rows(table) == breaks).all()
