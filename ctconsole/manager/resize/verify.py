@@ -141,27 +141,29 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
         counted = _counted(keys, values, joining)
         groups.add(keys, counted if kept else None)
         has_counters = has_counters or bool(counted.any())
-    has_counters = groups.lack if kept else has_counters
     counting = expired = gone = 0
     dropped = np.zeros(len(_CLASSES), np.int64)
     # Where all is even there is nothing to look up.
-    for keys, values in old.read_chunks(_CHUNK) if groups.differ or has_counters else ():
+    is_needed = groups.differ or (has_counters and not kept)
+    for keys, values in old.read_chunks(_CHUNK) if is_needed else ():
         there = ~groups.doubtful(keys)
         doubtful = np.flatnonzero(~there)
         there[doubtful] = new.present(keys[doubtful])
         counted = _counted(keys, values, joining)
-        if kept:
-            rows = np.flatnonzero(there & groups.lacking(keys))
-            now = _counted_now(new, keys[rows], joining)
-            counting += int(np.count_nonzero(now < counted[rows]))
-        else:
+        if not kept:
             counting += int(np.count_nonzero(there & (counted > 0)))
+        elif not there.all():
+            groups.leave(keys[~there], counted[~there])
         absent = values[~there]
         goes, kinds = _left_behind(absent, joining, rule)
         over = ~goes & (_lifetimes(absent, joining) <= rule.now)
         dropped += np.bincount(kinds[goes], minlength=len(_CLASSES))
         expired += int(np.count_nonzero(over))
         gone += int(np.count_nonzero(~goes & ~over))
+    for keys, values in old.read_chunks(_CHUNK) if kept and groups.lack else ():
+        rows = np.flatnonzero(groups.lacking(keys))
+        counted = _counted(keys[rows], values[rows], joining)
+        counting += int(np.count_nonzero(_counted_now(new, keys[rows], joining) < counted))
     is_full = groups.taken >= rule.full
     return Verified(
         entries=groups.added,
@@ -208,6 +210,10 @@ class _Groups:
         if counted is not None:
             np.subtract.at(self._counts, mixed >> self._count_shift, counted)
         self.taken += len(keys)
+
+    def leave(self, keys: Bytes, counted: Counts) -> None:
+        """Ask for no counts of keys of the one side that are not on the other."""
+        np.subtract.at(self._counts, _mixed(keys) >> self._count_shift, counted)
 
     @property
     def lack(self) -> bool:

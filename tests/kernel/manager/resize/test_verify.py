@@ -110,6 +110,19 @@ def test_where_the_old_map_keeps_its_counts_each_must_be_in_the_new_one(
     assert compared(maps, kept=True) == Verified(entries=2000, there=1999, missing=1)
 
 
+def test_counts_of_what_stayed_behind_are_looked_for_nowhere(
+    gate: Gate, maps: tuple[BpfMap, BpfMap], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of those in the same group would be looked up by itself."""
+    monkeypatch.setattr(verifying, "_COUNT_GROUPS", 2)
+    old, new = maps
+    mapwrite.update_batch(gate, old, *ct4_rows(2000, lifetime=NOW + 60))
+    for number in range(50):
+        assert mapwrite.delete(gate, new, key_of(number))
+    monkeypatch.setattr(BpfMap, "lookup", lambda *_: pytest.fail("one was looked up"))
+    assert compared(maps, kept=True) == Verified(entries=2000, there=1950, missing=50)
+
+
 def test_the_backend_of_a_service_is_no_counter(gate: Gate, maps: tuple[BpfMap, BpfMap]) -> None:
     keys = ct4_rows(1, lifetime=0, first=7000)[0].view(KEY4)
     keys["flags"] = TupleFlag.TUPLE_F_SERVICE
