@@ -58,6 +58,12 @@ class Flow:
         (source, sport), (destination, dport) = self.source, self.destination
         return f"{source}:{sport} -> {destination}:{dport}"
 
+    def of_its_own(self, direction: str) -> str:
+        """How Cilium's tool begins its line in a table of one endpoint: with one end's address."""
+        (_, sport), (destination, dport) = self.source, self.destination
+        ports = f"{dport}:{sport}" if direction == "OUT" else f"{sport}:{dport}"
+        return f"TCP {direction} {destination} {ports} "
+
 
 def map_info(lab: Lab, name: str) -> MapInfo:
     """What the kernel says of the map pinned under ``name`` now."""

@@ -107,7 +107,8 @@ def _story_is_true(report: CaseReport, stories: list[Event], ids: str) -> None:
     """One story, whose sentence has the true ids, sizes and numbers."""
     sentence = (
         r"agent restarted \d\d:\d\d:\d\d-\d\d:\d\d:\d\d, "
-        rf"{TCP_MAX} {OLD} -> {NEW}, {TCP_MAP} re-created \({ids}\), {FLOWS} entries lost, "
+        rf"{TCP_MAX} {OLD} -> {NEW}, {TCP_MAP} re-created at \d\d:\d\d:\d\d\.\d\d\d \({ids}\), "
+        rf"{FLOWS} entries lost, "
         rf"programs moved after \d\.\d s, {BACK} entries came back within {WINDOW:.0f} s"
     )
     told = [story.message for story in stories]

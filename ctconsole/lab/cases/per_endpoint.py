@@ -39,8 +39,8 @@ def run(lab: Lab, report: CaseReport) -> None:
         shared = look.text(look.entries(lab, flow))
         report.step(
             "each pod's table has its own side of a connection, the global one nothing",
-            ok=outbound.startswith(f"TCP OUT {flow} ")
-            and inbound.startswith(f"TCP IN {flow} ")
+            ok=outbound.startswith(flow.of_its_own("OUT"))
+            and inbound.startswith(flow.of_its_own("IN"))
             and "\n" not in outbound + inbound
             and shared == "nothing found",
             seen=f"{pod_table}: {outbound}\n{SERVER_TABLE}: {inbound}\n{look.TCP_MAP}: {shared}",
@@ -51,7 +51,7 @@ def run(lab: Lab, report: CaseReport) -> None:
         kept = look.text(look.entries(lab, flow, pod_table))
         report.step(
             "the pods' tables stay, with their entries",
-            ok=before == after and kept.startswith(f"TCP OUT {flow} "),
+            ok=before == after and kept.startswith(flow.of_its_own("OUT")),
             seen=f"{pod_table}: id {before} -> id {after}\n{kept}",
         )
         head = talk.answer_head(client)
