@@ -17,6 +17,7 @@ from ctconsole.cli.options import (
     Seconds,
     bpf_root_option,
     from_dump_option,
+    interval_option,
     layout_option,
     restart_command_option,
 )
@@ -45,14 +46,7 @@ if TYPE_CHECKING:
     "it the one that looks after the maps below --bpf-root.",
 )
 @gate_options
-@click.option(
-    "--interval",
-    type=Seconds(min=0.1),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time between two samples.",
-)
+@interval_option("samples")
 @click.option(
     "--keep",
     type=Seconds(min=0.0),

@@ -162,6 +162,29 @@ def over_option(text: str) -> Callable[[_F], _F]:
     )
 
 
+def for_option(function: _F) -> _F:
+    """``--for SECONDS``, handed over as ``seconds``; None goes on until Ctrl-C."""
+    return click.option(
+        "--for",
+        "seconds",
+        type=Seconds(min=0.0),
+        metavar="SECONDS",
+        help="End after so long instead of with Ctrl-C.",
+    )(function)
+
+
+def interval_option(between: str) -> Callable[[_F], _F]:
+    """``--interval SECONDS`` between two of what is taken again and again."""
+    return click.option(
+        "--interval",
+        type=Seconds(min=0.1),
+        default=2.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=f"Time between two {between}.",
+    )
+
+
 def memory_option(text: str) -> Callable[[_F], _F]:
     """``--memory SIZE`` of a node of which only files are here."""
     return click.option(

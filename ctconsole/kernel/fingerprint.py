@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from typing import Final
 
 import numpy as np
 
-from ctconsole.errors import BpfError, DatapathError, MissingFeatureError
-from ctconsole.handles import Handle
-from ctconsole.kernel.libbpf import BpfObject
-from ctconsole.paths import iterator_objects
+from ctconsole.errors import DatapathError, MissingFeatureError
+from ctconsole.kernel.mapiter import MapIterator
 
 OBJECT: Final = "iter_fingerprint.bpf.o"
 PROGRAM: Final = "fingerprint"
@@ -22,26 +19,16 @@ STATE: Final = np.dtype(
 """The head of ``struct fingerprint_state`` of ``bpf/iter_fingerprint.bpf.c``."""
 
 
-class Fingerprints(Handle):
+class Fingerprints(MapIterator):
     """Takes fingerprints of the memory in which the entries of LRU maps lie.
 
-    A CO-RE ``bpf_map`` iterator, loaded once; what it costs goes by a map's capacity, not by its
-    entries. A context manager. Safe to use from several threads.
-
-    Raises:
-        MissingFeatureError: libbpf or the compiled iterator is missing.
-        DatapathError: the kernel refuses the iterator, as those before Linux 5.17 do.
+    What it costs goes by a map's capacity, not by its entries. Safe to use from several threads.
+    Raises what `MapIterator` does.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._object = BpfObject(iterator_objects() / OBJECT)
-        try:
-            self._link = self._object.attach_iterator(PROGRAM)
-            self._memory = mmap.mmap(self._object.map_fd(".bss"), mmap.PAGESIZE)
-        except (DatapathError, OSError):
-            self._object.close()
-            raise
+        super().__init__(OBJECT, PROGRAM, STATE)
 
     def of(self, number: int) -> int | None:
         """The fingerprint of the map with this id: the same as long as no byte of it changes.
@@ -51,28 +38,15 @@ class Fingerprints(Handle):
         with self._lock:
             state = np.zeros(1, STATE)
             state["id"] = number
-            self._memory[: STATE.itemsize] = state.tobytes()
-            while True:
-                before = state["done"][0]
-                try:
-                    self._link.read()
-                except BpfError:
+            answer = self.asked(state)
+            while answer is not None:
+                if answer["done"][0] == answer["size"][0] > 0:
+                    return int(answer["hash"][0])
+                if answer["error"][0] or answer["done"][0] == state["done"][0]:
                     return None
-                state = np.frombuffer(self._memory[: STATE.itemsize], STATE)
-                if state["done"][0] == state["size"][0] > 0:
-                    return int(state["hash"][0])
-                if state["error"][0] or state["done"][0] == before:
-                    return None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the iterator is loaded."""
-        return self._object.is_open
-
-    def close(self) -> None:
-        """Detach and unload the iterator."""
-        self._memory.close()
-        self._object.close()
+                # What it is asked to begin with is where it has come to.
+                state, answer = answer, self.asked(answer)
+            return None
 
 
 def open_fingerprints() -> Fingerprints | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import mmap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.errors import BpfError, DatapathError, GoneError, MissingFeatureError
-from ctconsole.handles import Closing, Handle
-from ctconsole.kernel.libbpf import BpfObject
+from ctconsole.errors import DatapathError, GoneError, MissingFeatureError
+from ctconsole.handles import Closing
+from ctconsole.kernel.mapiter import MapIterator
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
@@ -40,24 +38,14 @@ STATE: Final = np.dtype(
 """The head of ``struct slots_state`` of ``bpf/iter_slots.bpf.c``."""
 
 
-class ArrayLook(Handle):
+class ArrayLook(MapIterator):
     """Looks at the pointers of program arrays inside the kernel: 65,535 of them in a millisecond.
 
-    A CO-RE ``bpf_map`` iterator, loaded once. A context manager. Not for several threads at once.
-
-    Raises:
-        MissingFeatureError: libbpf or the compiled iterator is missing.
-        DatapathError: the kernel refuses the iterator, as those before Linux 5.17 do.
+    Not for several threads at once. Raises what `MapIterator` does.
     """
 
     def __init__(self) -> None:
-        self._object = BpfObject(iterator_objects() / OBJECT)
-        try:
-            self._link = self._object.attach_iterator(PROGRAM)
-            self._memory = mmap.mmap(self._object.map_fd(".bss"), mmap.PAGESIZE)
-        except (DatapathError, OSError):
-            self._object.close()
-            raise
+        super().__init__(OBJECT, PROGRAM, STATE)
 
     def of(self, number: int) -> Slots | None:
         """What a program array holds; None where it has gone, or cannot be looked at."""
@@ -67,28 +55,14 @@ class ArrayLook(Handle):
         while True:
             before = int(state["done"][0])
             state["count"] = 0
-            self._memory[: STATE.itemsize] = state.tobytes()
-            try:
-                self._link.read()
-            except BpfError:
+            answer = self.asked(state)
+            if answer is None or answer["error"][0] or answer["done"][0] == before:
                 return None
-            state = np.frombuffer(self._memory[: STATE.itemsize], STATE).copy()
-            if state["error"][0] or state["done"][0] == before:
-                return None
+            state = answer
             found += state["found"][0][: int(state["count"][0])].tolist()
             if state["done"][0] == state["size"][0]:
                 # A program that went meanwhile has left no number.
                 return tuple(pair for pair in found if pair[1])
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the iterator is loaded."""
-        return self._object.is_open
-
-    def close(self) -> None:
-        """Detach and unload the iterator."""
-        self._memory.close()
-        self._object.close()
 
 
 class SlotReader(Closing):

@@ -10,7 +10,7 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.node.events import print_event
-from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
+from ctconsole.cli.options import bpf_root_option, for_option, layout_option
 from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ _ENDING: Final = 10.0
 @bpf_root_option
 @layout_option
 @gate_options
-@click.option(
-    "--for",
-    "seconds",
-    type=Seconds(min=0.0),
-    metavar="SECONDS",
-    help="End after so long instead of with Ctrl-C.",
-)
+@for_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
 def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,

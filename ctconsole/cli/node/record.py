@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option, layout_option
+from ctconsole.cli.options import (
+    GivenPath,
+    bpf_root_option,
+    for_option,
+    interval_option,
+    layout_option,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,21 +51,8 @@ class _Size(click.ParamType[int]):
 
 @click.command(name="record")
 @click.argument("file", type=GivenPath())
-@click.option(
-    "--interval",
-    type=Seconds(min=0.1),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time between two moments.",
-)
-@click.option(
-    "--for",
-    "seconds",
-    type=Seconds(min=0.0),
-    metavar="SECONDS",
-    help="End after so long instead of with Ctrl-C.",
-)
+@interval_option("moments")
+@for_option
 @click.option(
     "--max-size",
     "most_bytes",

@@ -13,7 +13,7 @@ from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.node.events import passing, print_event
-from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option
+from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option, for_option
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 
 if TYPE_CHECKING:
@@ -79,13 +79,7 @@ _FIRST_LOOK = 10.0
     metavar="SECONDS",
     help="How long after a restart programs and returning entries are followed.",
 )
-@click.option(
-    "--for",
-    "seconds",
-    type=Seconds(min=0.0),
-    metavar="SECONDS",
-    help="End after so long instead of with Ctrl-C.",
-)
+@for_option
 @event_filter_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
 def command(  # noqa: PLR0917 - click hands every option over

@@ -131,7 +131,7 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
     if before.info.id != after.info.id or before.keys.dtype != after.keys.dtype or seconds <= 0:
         return None
     kept = matched(older.hashes, newer.hashes)
-    gone, new = _others(kept.older, len(before)), _others(kept.newer, len(after))
+    gone, new = others(kept.older, len(before)), others(kept.newer, len(after))
     lost = None
     if before.walk.complete and after.walk.complete and after.has_clock:
         over = int(np.count_nonzero(before.values["lifetime"][gone] <= after.now))
@@ -165,7 +165,7 @@ def dying(table: CtTable) -> Bools:
     return np.asarray(table.alive & (table.remaining <= DYING))
 
 
-def _others(rows: Order, count: int) -> Bools:
+def others(rows: Order, count: int) -> Bools:
     """The rows of ``count`` that are not among these, which are all different."""
     if len(rows) == count:
         return np.zeros(count, np.bool_)
@@ -194,7 +194,7 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
     same = older[partner] == newer
     in_newer = np.flatnonzero(same)
     in_older = partner[in_newer].astype(np.intp)
-    rest_older, rest_newer = np.flatnonzero(_others(in_older, len(older))), np.flatnonzero(~same)
+    rest_older, rest_newer = np.flatnonzero(others(in_older, len(older))), np.flatnonzero(~same)
     if len(rest_older) and len(rest_newer):
         common, one, other = np.intersect1d(
             older[rest_older], newer[rest_newer], assume_unique=True, return_indices=True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.changes import KeyedTable, matched
+from ctconsole.model.ct.changes import KeyedTable, matched, others
 
 if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
@@ -40,19 +40,11 @@ class Differences:
 def differences(older: CtTable, newer: CtTable) -> Differences:
     """Compare two samples whose keys have one size."""
     kept = matched(KeyedTable(older).hashes, KeyedTable(newer).hashes)
-    before, after = (
-        np.ascontiguousarray(one.values).view(np.uint8).reshape(len(one), -1)
-        if len(one)
-        else np.empty((0, one.values.dtype.itemsize), np.uint8)
-        for one in (older, newer)
-    )
-    moved = (before[kept.older] != after[kept.newer]).any(axis=1)
-    new, gone = (np.ones(len(one), np.bool_) for one in (newer, older))
-    new[kept.newer], gone[kept.older] = False, False
+    moved = older.value_rows[kept.older] != newer.value_rows[kept.newer]
     return Differences(
         older,
         newer,
-        newer.take(np.flatnonzero(new)),
-        older.take(np.flatnonzero(gone)),
+        newer.take(np.flatnonzero(others(kept.newer, len(newer)))),
+        older.take(np.flatnonzero(others(kept.older, len(older)))),
         newer.take(np.sort(kept.newer[moved])),
     )

@@ -335,7 +335,12 @@ class CtTable:
     @property
     def key_rows(self) -> Records:
         """The raw keys, one ``V14`` or ``V38`` element each."""
-        return np.ascontiguousarray(self.keys).view(f"V{self.keys.dtype.itemsize}").reshape(-1)
+        return _opaque(self.keys)
+
+    @property
+    def value_rows(self) -> Records:
+        """The raw values, one ``V56`` element each."""
+        return _opaque(self.values)
 
     @property
     def translations(self) -> Translations:
@@ -421,6 +426,10 @@ class CtTable:
 def _some(records: Records, rows: Records | slice) -> Records:
     """Some of the records; numpy copies bytes that mean nothing five times as fast."""
     return np.asarray(records.view(f"V{records.dtype.itemsize}")[rows].view(records.dtype))
+
+
+def _opaque(records: Records) -> Records:
+    return np.ascontiguousarray(records).view(f"V{records.dtype.itemsize}").reshape(-1)
 
 
 def joined(parts: Sequence[CtTable]) -> CtTable:

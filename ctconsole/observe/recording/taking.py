@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import sentence
 from ctconsole.observe.recording.moment import NodeMoment
+from ctconsole.observe.survey import REST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Taker:
             if now >= self._programs_due:
                 began = time.monotonic()
                 usage, calls = tuple(self._source.usage()), tuple(self._source.calls())
-                self._programs_due = now + max(_SELDOM, 50 * (time.monotonic() - began))
+                self._programs_due = now + max(_SELDOM, REST * (time.monotonic() - began))
         except CtconsoleError as error:
             errors.append(sentence(error))
         moment = NodeMoment(

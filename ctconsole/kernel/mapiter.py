@@ -1,0 +1,63 @@
+"""Asking a ``bpf_map`` iterator about one map: what is asked and answered lies in its ``.bss``."""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctconsole.errors import BpfError, DatapathError
+from ctconsole.handles import Handle
+from ctconsole.kernel.libbpf import BpfObject
+from ctconsole.paths import iterator_objects
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class MapIterator(Handle):
+    """A CO-RE ``bpf_map`` iterator that was loaded. A context manager.
+
+    Args:
+        name: the compiled object's file.
+        program: the program in it.
+        state: what stands at the head of its ``.bss``.
+
+    Raises:
+        MissingFeatureError: libbpf or the compiled iterator is missing.
+        DatapathError: the kernel refuses the iterator, as those before Linux 5.17 do.
+    """
+
+    def __init__(self, name: str, program: str, state: np.dtype[Any]) -> None:
+        self._state = state
+        self._object = BpfObject(iterator_objects() / name)
+        try:
+            self._link = self._object.attach_iterator(program)
+            self._memory = mmap.mmap(self._object.map_fd(".bss"), mmap.PAGESIZE)
+        except (DatapathError, OSError):
+            self._object.close()
+            raise
+
+    def asked(self, state: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """The state after one run over the machine's maps; None where the run failed.
+
+        Args:
+            state: one record, to begin with.
+        """
+        self._memory[: self._state.itemsize] = state.tobytes()
+        try:
+            self._link.read()
+        except BpfError:
+            return None
+        return np.frombuffer(self._memory[: self._state.itemsize], self._state).copy()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the iterator is loaded."""
+        return self._object.is_open
+
+    def close(self) -> None:
+        """Detach and unload the iterator."""
+        self._memory.close()
+        self._object.close()
