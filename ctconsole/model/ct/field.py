@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.called import Called
-    from ctconsole.model.ct.filters import Rule
+    from ctconsole.model.ct.seen import Rule
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.text.cells import Style
     from ctconsole.model.text.columns import TextColumn

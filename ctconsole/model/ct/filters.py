@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from ctconsole.model.ct.layout import CtFlag
 from ctconsole.model.ct.risk import Change, Risk, judge, may_break
+from ctconsole.model.ct.seen import most_frequent
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
     ALIVE,
@@ -30,85 +29,25 @@ from ctconsole.model.ct.words import (
 from ctconsole.model.filter import rules
 from ctconsole.model.filter.asking import ASKED
 from ctconsole.model.filter.rules import FilterRule, Test, UnmeantError, number
-from ctconsole.model.filter.syntax import Compare, Value
-from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.called import Called
+    from ctconsole.model.ct.seen import Bools, Rates, Rule, Seen
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.filter.asking import Asked
+    from ctconsole.model.filter.syntax import Compare, Value
 
-    Bools: TypeAlias = npt.NDArray[np.bool_]
     Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
-    Rates: TypeAlias = npt.NDArray[np.float64]
-    Rule: TypeAlias = FilterRule["Seen"]
     Column: TypeAlias = Callable[[CtTable], Numbers]
 
 _RATES: Final = "needs two samples of the table, and there is one. The console takes them"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Entries, and what is known beside them that a filter may ask.
-
-    Attributes:
-        table: the entries.
-        called: what things are called; None where nobody looked.
-        rates: bytes a second of each row, NaN where it is not known; None without two samples.
-        found: what names stand for, so that each is looked for once.
-    """
-
-    table: CtTable
-    called: Called | None = None
-    rates: Rates | None = None
-    found: dict[tuple[str, Value], Any] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def take(self, rows: npt.NDArray[np.intp] | slice) -> Seen:
-        """Some of them."""
-        rates = None if self.rates is None else self.rates[rows]
-        return Seen(self.table.take(rows), self.called, rates, self.found)
-
-    def addresses_called(self, value: Value) -> npt.NDArray[Any]:
-        """Addresses of endpoints of this name, of the table's family; one item each."""
-        if ("pod", value) not in self.found:
-            matches = rules.name_is(value)
-            width = 16 if self.table.is_ipv6 else 4
-            endpoints = self.called.endpoints if self.called else {}
-            raw = [one for one, name in endpoints.items() if len(one) == width and matches(name)]
-            self.found["pod", value] = np.frombuffer(b"".join(raw), _whole(width))
-        return np.asarray(self.found["pod", value])
-
-    def services_called(self, value: Value) -> npt.NDArray[np.uint16]:
-        """RevNAT ids of the services of this name."""
-        if ("svc", value) not in self.found:
-            matches = rules.name_is(value)
-            services = self.called.services if self.called else {}
-            ids = [number & 0xFFFF for number, name in services.items() if matches(name)]
-            self.found["svc", value] = np.array(ids, np.uint16)
-        return np.asarray(self.found["svc", value])
-
-
-def _whole(width: int) -> str:
-    """An address as one item that numpy compares; its bytes are told by their number."""
-    return "=u4" if width == 4 else "S16"  # noqa: PLR2004 - bytes of an IPv4 address
-
-
 def _words(words: tuple[Word[Any], ...]) -> tuple[str, ...]:
     return tuple(word.brief if len(word.short) > 1 else word.text for word in words)
-
-
-def _most(column: npt.NDArray[Any], most: int = 50) -> list[Any]:
-    """The values that occur most often, the most frequent first."""
-    values, numbers = np.unique(column, return_counts=True)
-    order = np.argsort(numbers, kind="stable")[::-1][:most]
-    return list(values[order].tolist())
 
 
 def _worded(
@@ -149,7 +88,7 @@ def protocols() -> Rule:
         return Test(lambda seen: np.asarray(seen.table.keys["nexthdr"] == code))
 
     def occurring(seen: Seen) -> Iterable[str]:
-        found = _most(seen.table.keys["nexthdr"])
+        found = most_frequent(seen.table.keys["nexthdr"])
         return (PROTOCOLS.get(code, str(code)).lower() for code in found)
 
     takes = f"{', '.join(words)} or a number"
@@ -193,7 +132,7 @@ def states() -> Rule:
         )
 
     def occurring(seen: Seen) -> Iterable[str]:
-        return (told[code] for code in _most(seen.table.state))
+        return (told[code] for code in most_frequent(seen.table.state))
 
     return _worded(
         ASKED["state"], words, ", ".join(words), read, occurring=occurring, bare=True, cost=3
@@ -270,186 +209,6 @@ def risks() -> Rule:
     return _worded(ASKED["risk"], words, ", ".join(words), read, cost=50, beside="risk")
 
 
-def nodes() -> Rule:
-    """The node or the agent's pod, or a part of its name, that a file's entries are of."""
-
-    def read(_compare: Compare, value: Value) -> Test[Seen]:
-        matches = rules.text_has(value)
-
-        def of_node(seen: Seen) -> Bools:
-            whose = seen.table.whose
-            return _all(seen, any(matches(name) for name in (whose.node, whose.pod) if name))
-
-        return Test(of_node)
-
-    return FilterRule(ASKED["node"], read, rules.TEXT_TAKES, cost=0, occurring=_whose)
-
-
-def _whose(seen: Seen) -> Iterable[str]:
-    whose = seen.table.whose
-    return [name for name in (whose.node, whose.pod) if name]
-
-
-def _all(seen: Seen, found: bool) -> Bools:  # noqa: FBT001 - what every row has
-    return np.full(len(seen), found, np.bool_)
-
-
-def maps() -> Rule:
-    """The map that entries are in."""
-
-    def read(_compare: Compare, value: Value) -> Test[Seen]:
-        matches = rules.name_is(value)
-        return Test(lambda seen: _all(seen, matches(seen.table.info.label)))
-
-    return FilterRule(
-        ASKED["map"],
-        read,
-        rules.NAME_TAKES,
-        cost=0,
-        occurring=lambda seen: [seen.table.info.label],
-    )
-
-
-def pods() -> Rule:
-    """The pod at either end; of a file also its agent's."""
-
-    def read(_compare: Compare, value: Value) -> Test[Seen]:
-        of_agent = rules.text_has(value)
-
-        def lacks(seen: Seen) -> str:
-            # The agent's pod is all that some files tell: those who ask for it are answered.
-            return "" if seen.table.whose.pod else _needs_names(seen, endpoints=True)
-
-        def holds(seen: Seen) -> Bools:
-            if seen.table.whose.pod and of_agent(seen.table.whose.pod):
-                return _all(seen, found=True)
-            wanted = seen.addresses_called(value)
-            if not len(wanted):
-                return _all(seen, found=False)
-            found = _all(seen, found=False)
-            for side in ("source", "destination"):
-                column = getattr(seen.table.ends, side)
-                whole = np.ascontiguousarray(column).view(_whole(column.shape[1])).reshape(-1)
-                found |= np.isin(whole, wanted)
-            return found
-
-        return Test(holds, lacks)
-
-    def occurring(seen: Seen) -> Iterable[str]:
-        names = set(seen.called.endpoints.values()) if seen.called else set()
-        return sorted(names | ({seen.table.whose.pod} - {""}))
-
-    return FilterRule(
-        ASKED["pod"], read, rules.NAME_TAKES, cost=4, occurring=occurring, beside="names"
-    )
-
-
-def services() -> Rule:
-    """The service that a connection goes through, by its name."""
-
-    def read(_compare: Compare, value: Value) -> Test[Seen]:
-        def holds(seen: Seen) -> Bools:
-            numbers = seen.table.values["rev_nat_index"].astype(np.uint16)
-            return np.isin(numbers, seen.services_called(value))
-
-        return Test(holds, lambda seen: _needs_names(seen, endpoints=False))
-
-    def occurring(seen: Seen) -> Iterable[str]:
-        return sorted(set(seen.called.services.values())) if seen.called else []
-
-    return FilterRule(
-        ASKED["svc"], read, rules.NAME_TAKES, cost=3, occurring=occurring, beside="names"
-    )
-
-
-def addresses(asked: Asked, *sides: str) -> Rule:
-    """Addresses or networks at one end, or at any of two."""
-
-    def read(_compare: Compare, value: Value) -> Test[Seen]:
-        try:
-            network = ip_network(value.text.strip("[]"), strict=False)
-        except ValueError as error:
-            raise UnmeantError("an address or a network as 10.0.0.0/8") from error
-        wanted = np.frombuffer(network.network_address.packed, np.uint8)
-        mask = np.frombuffer(network.netmask.packed, np.uint8)
-
-        def holds(seen: Seen) -> Bools:
-            if seen.table.is_ipv6 is (len(wanted) == 4):  # noqa: PLR2004 - bytes of an IPv4 address
-                return _all(seen, found=False)
-            found = _all(seen, found=False)
-            for column in _addresses(seen.table, sides):
-                found |= _within(column, wanted, mask)
-            return found
-
-        return Test(holds)
-
-    def occurring(seen: Seen) -> Iterable[str]:
-        for side in sides:
-            column = np.ascontiguousarray(getattr(seen.table.ends, side))
-            width = column.shape[1]
-            for raw in _most(column.view(f"V{width}").reshape(-1)):
-                yield address_text(raw)
-
-    takes = "an address or a network as 10.0.0.0/8"
-    return FilterRule(asked, read, takes, bare=len(sides) > 1, cost=3, occurring=occurring)
-
-
-def _within(
-    column: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]
-) -> Bools:
-    """Rows of addresses that lie in a network; four bytes at a time."""
-    words, want, bits = (one.view("=u4") for one in (column, wanted, mask))
-    found = np.ones(len(column), np.bool_)
-    for place in np.flatnonzero(bits):
-        found &= (words[:, place] & bits[place]) == want[place]
-    return found
-
-
-def _addresses(table: CtTable, sides: tuple[str, ...]) -> list[npt.NDArray[np.uint8]]:
-    """The columns of one end, or of both: then which is which does not matter."""
-    if len(sides) > 1:
-        return [table.keys["saddr"], table.keys["daddr"]]
-    return [getattr(table.ends, side) for side in sides]
-
-
-def _ports(table: CtTable, sides: tuple[str, ...]) -> list[Numbers]:
-    """The same of ports."""
-    if len(sides) > 1:
-        return [table.keys["sport"], table.keys["dport"]]
-    return [getattr(table.ends, side) for side in sides]
-
-
-def ports(asked: Asked, *sides: str) -> Rule:
-    """Ports, or ranges of them, at one end or at any of two."""
-    takes = "a port, or a range as 8000-8100 after a colon"
-
-    def read(compare: Compare, value: Value) -> Test[Seen]:
-        low, dash, high = value.text.partition("-")
-        first = number(low, rules.ONES, 0xFFFF)
-        last = number(high, rules.ONES, 0xFFFF) if dash else first
-        if dash and (compare is not Compare.IS or last < first):
-            raise UnmeantError(takes)
-
-        def holds(seen: Seen) -> Bools:
-            found = _all(seen, found=False)
-            for column in _ports(seen.table, sides):
-                if dash:
-                    found |= (column >= first) & (column <= last)
-                else:
-                    found |= compare.holds(column, first)
-            return found
-
-        return Test(holds)
-
-    def occurring(seen: Seen) -> Iterable[str]:
-        columns = [getattr(seen.table.ends, side) for side in sides]
-        return map(str, _most(np.concatenate(columns)))
-
-    return FilterRule(
-        asked, read, takes, ordered=True, bare=len(sides) > 1, cost=2, occurring=occurring
-    )
-
-
 def needs_clock(seen: Seen) -> str:
     """Why what only the clock tells is not known; empty where it is."""
     table = seen.table
@@ -475,15 +234,6 @@ def needs_counters(seen: Seen) -> str:
         f"needs counters, and {seen.table.info.label} has none: every one is 0, as without "
         "bpf-conntrack-accounting"
     )
-
-
-def _needs_names(seen: Seen, *, endpoints: bool) -> str:
-    """Why what only names tell is not known; empty where some are known."""
-    called = seen.called
-    if called and (called.endpoints if endpoints else called.services):
-        return ""
-    what = "pods" if endpoints else "services"
-    return f"needs names, and nothing here tells what {what} are called"
 
 
 def _needs_rates(seen: Seen) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ctconsole.model.ct.filters import Seen
+from ctconsole.model.ct.seen import Seen
 from ctconsole.model.ct.show import rules
 from ctconsole.model.filter.parse import NONE_SAVED
 from ctconsole.model.filter.query import Filter
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.called import Called
-    from ctconsole.model.ct.filters import Rates
+    from ctconsole.model.ct.seen import Rates
     from ctconsole.model.ct.table import CtTable
 
     Bools: TypeAlias = npt.NDArray[np.bool_]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from ctconsole.model.ct import facts, filters, listed, shown
+from ctconsole.model.ct import end_filters, facts, filters, listed, shown
 from ctconsole.model.ct.field import Field, InDetails, InTable, OnScreen, Section
 from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.filter.asking import ASKED
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.called import Called
     from ctconsole.model.ct.field import Facts, Numbers
-    from ctconsole.model.ct.filters import Rule
+    from ctconsole.model.ct.seen import Rule
     from ctconsole.model.ct.table import CtTable
 
     Integers: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -56,8 +56,8 @@ def _identity(table: CtTable) -> Integers:
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("map", rules=(filters.maps(),), cells=listed.label),
-    Field("node", rules=(filters.nodes(),), cells=listed.node),
+    Field("map", rules=(end_filters.maps(),), cells=listed.label),
+    Field("node", rules=(end_filters.nodes(),), cells=listed.node),
     Field(
         "proto",
         lambda table: (table.keys["nexthdr"],),
@@ -69,9 +69,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "ends",
         rules=(
-            filters.addresses(ASKED["ip"], "source", "destination"),
-            filters.ports(ASKED["port"], "source_port", "destination_port"),
-            filters.pods(),
+            end_filters.addresses(ASKED["ip"], "source", "destination"),
+            end_filters.ports(ASKED["port"], "source_port", "destination_port"),
+            end_filters.pods(),
         ),
         in_details=InDetails(Section.CONNECTION, facts.connection),
     ),
@@ -89,8 +89,8 @@ FIELDS: Final[tuple[Field, ...]] = (
         "source",
         _end("source"),
         (
-            filters.addresses(ASKED["src"], "source"),
-            filters.ports(ASKED["sport"], "source_port"),
+            end_filters.addresses(ASKED["src"], "source"),
+            end_filters.ports(ASKED["sport"], "source_port"),
         ),
         listed.end("source"),
         listed.SOURCE,
@@ -100,8 +100,8 @@ FIELDS: Final[tuple[Field, ...]] = (
         "destination",
         _end("destination"),
         (
-            filters.addresses(ASKED["dst"], "destination"),
-            filters.ports(ASKED["dport"], "destination_port"),
+            end_filters.addresses(ASKED["dst"], "destination"),
+            end_filters.ports(ASKED["dport"], "destination_port"),
         ),
         listed.end("destination"),
         listed.DESTINATION,
@@ -165,7 +165,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "revnat",
         lambda table: (_rev_nat(table),),
-        (filters.ids(ASKED["revnat"], _rev_nat, ordered=True), filters.services()),
+        (filters.ids(ASKED["revnat"], _rev_nat, ordered=True), end_filters.services()),
         listed.rev_nat,
         listed.number("REVNAT", 7, lambda table: decimal(_rev_nat(table))),
         OnScreen("REVNAT", 6, shown.rev_nats, "dim", right=True, grow=1, most=14, rank=5),

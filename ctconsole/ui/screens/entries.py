@@ -12,8 +12,8 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from ctconsole.errors import FilterError
-from ctconsole.model.ct.filters import Seen
 from ctconsole.model.ct.query import EVERYTHING, entry_fields
+from ctconsole.model.ct.seen import Seen
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import STATES, texts
 from ctconsole.ui.screens.base import SortableView

@@ -11,8 +11,8 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from ctconsole.errors import FilterError
-from ctconsole.model.ct.filters import Seen
 from ctconsole.model.ct.query import entry_fields
+from ctconsole.model.ct.seen import Seen
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name

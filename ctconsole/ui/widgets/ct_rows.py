@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.changes import Changes
     from ctconsole.model.ct.field import OnScreen
-    from ctconsole.model.ct.filters import Rates
+    from ctconsole.model.ct.seen import Rates
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ctconsole.model.ct.filters import Seen
 from ctconsole.model.ct.layout import IpProtocol
 from ctconsole.model.ct.query import Query, entry_fields
+from ctconsole.model.ct.seen import Seen
 from ctconsole.model.event import Event, EventKind
 from ctconsole.model.filter.complete import completions, term_at
 from ctconsole.model.filter.events import Happened, event_fields
