@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctconsole.errors import DatapathError
-from ctconsole.kernel import fingerprint, mapwrite
+from ctconsole.kernel import mapiter, mapwrite
 from ctconsole.kernel.fingerprint import Fingerprints, open_fingerprints
 from ctconsole.kernel.programs import all_programs
 from ctconsole.model.spec import MapSpec, MapType
@@ -86,5 +86,5 @@ def test_a_kernel_that_refuses_has_none(monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(_: object) -> None:
         raise DatapathError("iter_fingerprint.bpf.o does not load: invalid func bpf_loop")
 
-    monkeypatch.setattr(fingerprint, "BpfObject", refuse)
+    monkeypatch.setattr(mapiter, "BpfObject", refuse)
     assert open_fingerprints() is None
