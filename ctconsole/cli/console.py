@@ -145,6 +145,7 @@ def open_console(
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.filterbook import FilterBook
     from ctconsole.kernel.gate import Gate
+    from ctconsole.kernel.heap import give_back_freed_memory
     from ctconsole.manager.knowledge import read_translated
     from ctconsole.node.actions import NodeActions
     from ctconsole.node.explaining import known_of_node
@@ -157,6 +158,7 @@ def open_console(
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.themes import DEFAULT_THEME
 
+    give_back_freed_memory()
     settings = agent_of(bpf_root / GLOBALS / "any", state_dir)
     if state_dir is None:
         state_dir = settings.state_dir if settings else default_state_dir()

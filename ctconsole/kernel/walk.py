@@ -24,6 +24,9 @@ LOOKUPS_PER_ENTRY = 4
 """A walk that keeps starting over is given up after this many keys per ``max_entries``."""
 
 _HASH_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
+_PART = 1 << 16
+"""Keys that are hashed at a time, for which the processor's cache has room."""
+
 _CURSOR_SLACK = 8
 BUCKET = struct.Struct("=I")
 """The cursor of a hash map."""
@@ -214,8 +217,14 @@ def repeated(keys: Bytes) -> npt.NDArray[np.bool_]:
 
 def hashes(keys: Bytes) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each row of u1[n, key size], C-contiguous."""
+    total = np.zeros(len(keys), np.uint64)
+    for first in range(0, len(keys), _PART):
+        _hash_part(keys[first : first + _PART], total[first : first + _PART])
+    return total
+
+
+def _hash_part(keys: Bytes, total: npt.NDArray[np.uint64]) -> None:
     count, width = keys.shape
-    total = np.zeros(count, np.uint64)
     for offset, size in _pieces(width):
         piece = np.ndarray(
             (count,), np.dtype(f"<u{size}"), buffer=keys, offset=offset, strides=(width,)
@@ -223,7 +232,6 @@ def hashes(keys: Bytes) -> npt.NDArray[np.uint64]:
         total ^= total >> np.uint64(29)
         total *= np.uint64(_HASH_FACTORS[0])
         total += piece * np.uint64(_HASH_FACTORS[1])
-    return total
 
 
 def _pieces(width: int) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ import termios
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -20,7 +21,6 @@ from tests.bench import before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 INTERVAL: Final = 2.0
 """Seconds between two samples."""
@@ -39,13 +39,16 @@ class Terminal:
         root: the bpffs it shows.
         state: the folder of its history.
         build: the folder of the build that runs.
+        interval: seconds between two samples.
     """
 
-    def __init__(self, root: Path, state: Path, build: Path = before.HERE) -> None:
+    def __init__(
+        self, root: Path, state: Path, build: Path = before.HERE, interval: float = INTERVAL
+    ) -> None:
         self._build = build
         self._command = [
             *(sys.executable, "-m", "ctconsole", "console", "--read-only"),
-            *("--bpf-root", str(root), "--state-dir", str(state), "--interval", str(INTERVAL)),
+            *("--bpf-root", str(root), "--state-dir", str(state), "--interval", str(interval)),
         ]
         self._seen = bytearray()
         self._started = 0.0
@@ -96,6 +99,26 @@ class Terminal:
             assert waited < PATIENCE, f"the console did not show {text!r}"
             time.sleep(0.005)
         return time.monotonic() - self._started
+
+    def until_answered(self, keys: bytes) -> float:
+        """Type; seconds until something is written."""
+        self.press(keys)
+        asked = time.perf_counter()
+        while not self._seen:
+            assert time.perf_counter() - asked < PATIENCE, f"no answer to {keys!r}"
+            time.sleep(0.0005)
+        return time.perf_counter() - asked
+
+    def memory(self) -> float:
+        """Resident MB of the process now."""
+        return float(psutil.Process(self._pid).memory_info().rss) / 1e6
+
+    def peak(self) -> float:
+        """The most MB it had resident so far."""
+        for line in Path(f"/proc/{self._pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise RuntimeError("the kernel tells no VmHWM")
 
     def cpu(self) -> float:
         """CPU seconds of the process so far."""

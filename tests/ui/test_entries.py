@@ -9,7 +9,7 @@ import numpy as np
 from ctconsole.model.ct.order import find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
-from ctconsole.ui.widgets.ct_rows import CtRows
+from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (
     open_entries,
@@ -184,3 +184,23 @@ def test_an_entry_is_found_by_its_raw_key() -> None:
     assert find_entry(table, table.keys[321].tobytes()) == 321
     assert find_entry(table, bytes(14)) is None
     assert find_entry(table, b"short") is None
+
+
+async def test_a_view_that_is_not_on_top_keeps_the_lines_it_showed_and_no_table(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press("pagedown", "down")
+        before, cursor, key = screen_text(pilot).splitlines()[4:30], table.cursor, table.held_key
+        await pilot.press("3")
+        await settle(pilot)
+        assert isinstance(table.rows, StillRows)
+        assert (len(table.rows), table.cursor, table.held_key) == (4000, cursor, key)
+        assert table.rows.find(key) == cursor
+        assert table.rows.key(3999) == b""
+        assert table.rows.cells(3999, {}) == {}
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(table.rows, CtRows))
+        assert screen_text(pilot).splitlines()[4:30] == before
+        assert (table.cursor, table.held_key) == (cursor, key)

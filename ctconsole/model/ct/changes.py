@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Order: TypeAlias = npt.NDArray[np.intp]
 
 _SAME_MOMENT: Final = 1e-6
+_PART: Final = 1 << 16
+"""Rows that are compared at a time."""
 
 DYING: Final = 10
 """Seconds of life left below which an entry is about to go (``CT_CLOSE_TIMEOUT``)."""
@@ -100,8 +102,13 @@ def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     """Whether two arrays of records are the same, byte for byte."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
-    first, second = (np.ascontiguousarray(part).view(np.uint8) for part in (one, other))
-    return bool(np.array_equal(first, second))
+    # In parts: what differs differs soon, and the answers of all rows are as large as the rows.
+    parts = (slice(start, start + _PART) for start in range(0, len(one), _PART))
+    return all(np.array_equal(_bytes(one[part]), _bytes(other[part])) for part in parts)
+
+
+def _bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(rows).view(np.uint8)
 
 
 class KeyedTable:
@@ -189,9 +196,19 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
     bits = max(8, int(2 * len(older)).bit_length())
     down = np.uint64(64 - bits)
     places = np.zeros(1 << bits, np.uint32)
-    places[(older >> down).astype(np.intp)] = np.arange(len(older), dtype=np.uint32)
-    partner = places[(newer >> down).astype(np.intp)]
-    same = older[partner] == newer
+    for start in range(0, len(older), _PART):
+        part = older[start : start + _PART]
+        places[(part >> down).astype(np.intp)] = np.arange(
+            start, start + len(part), dtype=np.uint32
+        )
+    partner = np.empty(len(newer), np.uint32)
+    same = np.empty(len(newer), np.bool_)
+    for start in range(0, len(newer), _PART):
+        part = newer[start : start + _PART]
+        found = places[(part >> down).astype(np.intp)]
+        partner[start : start + _PART] = found
+        same[start : start + _PART] = older[found] == part
+    del places
     in_newer = np.flatnonzero(same)
     in_older = partner[in_newer].astype(np.intp)
     rest_older, rest_newer = np.flatnonzero(others(in_older, len(older))), np.flatnonzero(~same)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.table import CtTable
 
-    Order: TypeAlias = npt.NDArray[np.intp]
+    Order: TypeAlias = npt.NDArray[np.uint32]
     Numbers: TypeAlias = npt.NDArray[Any]
 
 
@@ -43,15 +43,21 @@ def sort_rows(
     Raises:
         KeyError: ``column`` is none of `show.sortable`.
     """
-    numbers = sortable()[column](table)
-    if descending:
-        # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.
-        numbers = tuple(np.invert(part) for part in numbers)
+    numbers = _numbers(table, column, descending=descending)
     if before is not None and _same(numbers, before.numbers):
         return Sorted(numbers, before.order)
     if len(numbers) == 1:
-        return Sorted(numbers, np.argsort(numbers[0], kind="stable"))
-    return Sorted(numbers, np.lexsort(numbers))
+        return Sorted(numbers, np.argsort(numbers[0], kind="stable").astype(np.uint32))
+    return Sorted(numbers, np.lexsort(numbers).astype(np.uint32))
+
+
+def _numbers(table: CtTable, column: str, *, descending: bool) -> tuple[Numbers, ...]:
+    """What to sort by, the smallest first."""
+    parts = [sortable()[column](part) for part in (table.parts() if len(table) else [table])]
+    if descending:
+        # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.
+        parts = [tuple(np.invert(numbers) for numbers in part) for part in parts]
+    return tuple(np.concatenate(numbers) for numbers in zip(*parts, strict=True))
 
 
 def _same(numbers: tuple[Numbers, ...], others: tuple[Numbers, ...]) -> bool:

@@ -129,9 +129,13 @@ def stats_of(table: CtTable, before: tuple[CtTable, Stats] | None = None) -> Sta
     """
     tally = StatsTally()
     if before is None or not table.lives_as(before[0]):
-        tally.add(table)
+        tally.know_clock(table)
+        for part in table.parts():
+            tally.add(part)
         return tally.stats()
-    tally.add_times(table)
+    tally.know_clock(table)
+    for part in table.parts():
+        tally.add_times(part)
     left, idle = tally.times()
     return replace(before[1], left=left, idle=idle)
 
@@ -145,6 +149,10 @@ class StatsTally:
         self._clock = False
         self._left = np.zeros(len(EDGES) + 1, np.int64)
         self._idle = np.zeros(len(EDGES) + 1, np.int64)
+
+    def know_clock(self, table: CtTable) -> None:
+        """Take whether the clock is known from a table that may be empty."""
+        self._clock |= table.has_clock
 
     def add(self, table: CtTable) -> None:
         """Count another part."""

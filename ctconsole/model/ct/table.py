@@ -27,7 +27,7 @@ from ctconsole.model.ct.layout import (
 from ctconsole.model.whose import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -88,6 +88,9 @@ class State(IntEnum):
     CLOSING = 4
     EXPIRED = 5
 
+
+_PART = 1 << 16
+"""Rows of a part: what is made of them stays in the processor's cache."""
 
 _SOON = 60
 """Seconds; a connection that both sides have closed has ten."""
@@ -243,6 +246,11 @@ class CtTable:
     def take(self, rows: Records | slice) -> CtTable:
         """The table of some rows: a slice, a boolean mask or row numbers."""
         return replace(self, keys=_some(self.keys, rows), values=_some(self.values, rows))
+
+    def parts(self) -> Iterator[CtTable]:
+        """The table in parts, none where it is empty; what they cache goes with them."""
+        for start in range(0, len(self), _PART):
+            yield self.take(slice(start, start + _PART))
 
     @property
     def spec(self) -> LayoutSpec:

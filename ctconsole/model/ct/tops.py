@@ -76,7 +76,8 @@ class Tops:
 def tops_of(table: CtTable, most: int = TOP) -> Tops:
     """Find the largest of a whole table."""
     tally = TopTally()
-    tally.add(table)
+    for part in table.parts():
+        tally.add(part)
     return tally.tops(most)
 
 

@@ -119,7 +119,10 @@ class AffectedScreen(TellsFaults, ModalScreen[None]):
         order = chosen[np.lexsort((verdicts.reason[chosen], 255 - verdicts.risk[chosen]))]
         table.set_empty(f"{way.value}: none of them {kind.word if kind is not None else ''}")
         table.set_rows(
-            CtRows(Arrangement(one.table, order, Sorting("", descending=False), {})), at=0
+            CtRows(
+                Arrangement(one.table, order.astype(np.uint32), Sorting("", descending=False), {})
+            ),
+            at=0,
         )
         self.query_one("#ways", Static).update(self._ways(one))
         self._tell_why()

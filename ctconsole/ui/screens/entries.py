@@ -14,8 +14,9 @@ from textual.worker import get_current_worker
 from ctconsole.errors import FilterError
 from ctconsole.model.ct.query import EVERYTHING, entry_fields
 from ctconsole.model.ct.seen import Seen
-from ctconsole.model.ct.table import State
+from ctconsole.model.ct.table import CtTable, State
 from ctconsole.model.ct.words import STATES, texts
+from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.filtered import EntriesFiltered
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from ctconsole.model.ct.changes import Changes
-    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
@@ -77,6 +77,7 @@ class EntriesScreen(EntriesFiltered, SortableView):
         self._arranged: CtTable | None = None
         self._changes: Changes | None = None
         self._with_names: Names | None = None
+        self._work = Newest[CtTable](self._arrange)
 
     def compose_body(self) -> Iterable[Widget]:
         """Which map and what is in it; the table."""
@@ -96,6 +97,16 @@ class EntriesScreen(EntriesFiltered, SortableView):
         """A table nobody looks at need not be read; under a dialogue it is still looked at."""
         if self.app.current_mode not in {self.VIEW, "top"}:
             self.console.watch_map(None)
+        if self.app.current_mode != self.VIEW:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep no table while another view is on top, but what stands on the screen."""
+        table = self.query_one(LineTable)
+        rows = table.rows
+        self._arranged = self._changes = None
+        if isinstance(rows, CtRows) and len(rows):
+            table.set_rows(rows.still(table.scroll_offset.y, table.size.height, table.cursor))
 
     @property
     def row(self) -> MapRow | None:
@@ -135,7 +146,7 @@ class EntriesScreen(EntriesFiltered, SortableView):
         ):
             self._arranged, self._changes = sample.table, sample.changes
             self._with_names = self.console.names
-            self._arrange(sample.table)
+            self._work.ask(sample.table)
 
     def shown(self) -> str:
         """Rows shown of rows there are."""
@@ -153,10 +164,19 @@ class EntriesScreen(EntriesFiltered, SortableView):
     def resort(self) -> None:
         """Arrange the same table anew."""
         if self._arranged is not None:
-            self._arrange(self._arranged)
+            self._work.ask(self._arranged)
 
-    @work(thread=True, exclusive=True, group="arrange", exit_on_error=False)
-    def _arrange(self, table: CtTable) -> None:
+    @work(thread=True, group="arrange", exit_on_error=False)
+    def _arrange(self) -> None:
+        try:
+            if (table := self._work.wanted) is not None:
+                self._arrange_now(table)
+        finally:
+            # A worker that is cancelled belongs to a screen that is gone.
+            if not get_current_worker().is_cancelled:
+                self.app.call_from_thread(self._work.ended)
+
+    def _arrange_now(self, table: CtTable) -> None:
         key = self.query_one(LineTable).held_key
         sorting = self.sorting
         held = key if isinstance(key, bytes) else None

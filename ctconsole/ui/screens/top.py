@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
+from weakref import ref
 
 from rich.text import Text
 from textual import on, work
@@ -14,10 +15,12 @@ from ctconsole.errors import FilterError
 from ctconsole.model.ct.query import entry_fields
 from ctconsole.model.ct.seen import Seen
 from ctconsole.model.ct.stats import stats_of
+from ctconsole.model.ct.table import CtTable
 from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
 from ctconsole.model.units import duration
 from ctconsole.ui.levels import percent
+from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.filter_bar import FilterBar
@@ -26,12 +29,12 @@ from ctconsole.ui.widgets.top_rows import TopRows, top_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from weakref import ReferenceType
 
     from textual.widget import Widget
 
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.stats import Bar, Stats
-    from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.widgets.top_rows import TopLine
@@ -52,7 +55,9 @@ class TopScreen(EntriesFiltered):
 
     def __init__(self) -> None:
         super().__init__()
-        self._counted: CtTable | None = None
+        # Not the table itself: the one shown last would live on while another view is on top.
+        self._counted: ReferenceType[CtTable] | None = None
+        self._work = Newest[CtTable](self._count)
 
     def compose_body(self) -> Iterable[Widget]:
         """The numbers; the largest."""
@@ -70,13 +75,14 @@ class TopScreen(EntriesFiltered):
 
     def _seen(self) -> Seen | None:
         """What is filtered, for the values that are offered."""
-        table = self._counted
+        table = self._counted() if self._counted is not None else None
         return None if table is None else Seen(table, self.console.known_names)
 
     def refilter(self) -> None:
         """See `EntriesFiltered`."""
-        if self._counted is not None:
-            self._count(self._counted, self.query_shown)
+        table = self._counted() if self._counted is not None else None
+        if table is not None:
+            self._work.ask(table)
 
     def on_screen_suspend(self) -> None:
         """A table nobody looks at need not be read."""
@@ -103,9 +109,9 @@ class TopScreen(EntriesFiltered):
         fresh = self.names_came()
         if sample.table is None or sample.watched != where:
             table.set_empty(f"Reading {clean(row.info.label)} …")
-        elif fresh or sample.table is not self._counted:
-            self._counted = sample.table
-            self._count(sample.table, self.query_shown)
+        elif fresh or not self._has_counted(sample.table):
+            self._counted = ref(sample.table)
+            self._work.ask(sample.table)
 
     def _show_numbers(self, stats: Stats | None) -> None:
         if self.row is not None:
@@ -117,8 +123,17 @@ class TopScreen(EntriesFiltered):
         rows = self.query_one(LineTable).rows
         return f"largest {NAMED} of each kind" if rows is not None and len(rows) else ""
 
-    @work(thread=True, exclusive=True, group="tops", exit_on_error=False)
-    def _count(self, table: CtTable, query: Query) -> None:
+    @work(thread=True, group="tops", exit_on_error=False)
+    def _count(self) -> None:
+        try:
+            if (table := self._work.wanted) is not None:
+                self._count_now(table, self.query_shown)
+        finally:
+            # A worker that is cancelled belongs to a screen that is gone.
+            if not get_current_worker().is_cancelled:
+                self.app.call_from_thread(self._work.ended)
+
+    def _count_now(self, table: CtTable, query: Query) -> None:
         try:
             part = table.take(query.rows(table)) if query else table
         except FilterError as error:
@@ -136,7 +151,7 @@ class TopScreen(EntriesFiltered):
     def _show(
         self, table: CtTable, query: Query, passed: int, lines: list[TopLine], stats: Stats | None
     ) -> None:
-        if table is self._counted and query == self.query_shown:
+        if self._has_counted(table) and query == self.query_shown:
             tops = self.query_one(LineTable)
             tops.set_empty(
                 "No entry matches the filter; esc shows all again."
@@ -147,6 +162,9 @@ class TopScreen(EntriesFiltered):
             self.query_one(FilterBar).count(passed, len(table))
             self._show_numbers(stats)
             self.console.refresh_status()
+
+    def _has_counted(self, table: CtTable) -> bool:
+        return self._counted is not None and self._counted() is table
 
     def action_next_map(self, by: int) -> None:
         """Show the neighbouring map."""

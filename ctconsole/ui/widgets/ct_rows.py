@@ -54,7 +54,7 @@ class Arrangement:
     """
 
     table: CtTable
-    order: npt.NDArray[np.intp]
+    order: npt.NDArray[np.uint32]
     sorting: Sorting
     counts: Mapping[State, int]
     query: Query = EVERYTHING
@@ -82,7 +82,7 @@ def arrange(
     if query:
         if query.needs_rates and rates is None and before and changes:
             rates = rates_between(before.table, table, changes)
-        rows = np.flatnonzero(query.rows(table, rates))
+        rows = np.flatnonzero(query.rows(table, rates)).astype(np.uint32)
         part = table.take(rows)
     alike = before if before and (before.sorting, before.query) == (sorting, query) else None
     numbers = sort_rows(
@@ -95,13 +95,15 @@ def arrange(
     if alike and not query and table.lives_as(alike.table):
         states = alike.counts
     else:
-        counts = np.bincount(part.state, minlength=len(State))
+        counts = np.zeros(len(State), np.int64)
+        for some in part.parts():
+            counts += np.bincount(some.state, minlength=len(State))
         states = {state: int(counts[state]) for state in State}
     at = _place(order, find_entry(table, key) if key else None)
     return Arrangement(table, order, sorting, states, query, changes, at, numbers, rates)
 
 
-def _place(order: npt.NDArray[np.intp], row: int | None) -> int | None:
+def _place(order: npt.NDArray[np.uint32], row: int | None) -> int | None:
     """Where a row of the table stands in an order; None where it does not."""
     if row is None:
         return None
@@ -190,12 +192,71 @@ class CtRows:
             return "expired"
         return cells["mark"][0][1]
 
-    def _marks(self, rows: npt.NDArray[np.intp]) -> list[str]:
+    def still(self, first: int, count: int, cursor: int) -> StillRows:
+        """These rows without their table: the cells of those on the screen, and the cursor's key.
+
+        Args:
+            first: the uppermost row on the screen.
+            count: rows on the screen.
+            cursor: the row the cursor is on.
+        """
+        seen = {*range(first, min(first + count, len(self))), cursor}
+        return StillRows(
+            self._columns,
+            self.sort,
+            len(self),
+            {row: (self.key(row), self.cells(row, {}), self.style(row)) for row in seen},
+        )
+
+    def _marks(self, rows: npt.NDArray[np.uint32]) -> list[str]:
         """``+`` for entries that were not there before, ``-`` for those about to go."""
         going = dying(self.arrangement.table.take(rows))
         changes = self.arrangement.changes
         new = changes.new[rows] if changes is not None else np.zeros(len(rows), np.bool_)
         return ["+" if came else "-" if goes else "" for came, goes in zip(new, going, strict=True)]
+
+
+class StillRows:
+    """What is left of rows while nobody looks at them; the others are blank until they are read.
+
+    Args:
+        columns: the columns.
+        sort: what they are sorted by.
+        count: how many rows there are.
+        seen: key, cells and style of some of them.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[Column, ...],
+        sort: tuple[str, bool],
+        count: int,
+        seen: Mapping[int, tuple[bytes, Mapping[str, Cell], str]],
+    ) -> None:
+        self.columns = columns
+        self.sort = sort
+        self._count = count
+        self._seen = seen
+
+    def __len__(self) -> int:
+        return self._count
+
+    def key(self, row: int) -> bytes:
+        """The raw key; empty where it is not known any more."""
+        return self._seen[row][0] if row in self._seen else b""
+
+    def find(self, key: Hashable) -> int | None:
+        """The row of a raw key, as far as it is known."""
+        return next((row for row, (its, _, _) in self._seen.items() if its == key), None)
+
+    def cells(self, row: int, widths: Mapping[str, int]) -> Mapping[str, Cell]:
+        """The cells of one entry."""
+        del widths
+        return self._seen[row][1] if row in self._seen else {}
+
+    def style(self, row: int) -> str:
+        """The style of a whole row."""
+        return self._seen[row][2] if row in self._seen else ""
 
 
 _MARK_STYLES = {"+": "fresh", "-": "closing", "": ""}
