@@ -53,6 +53,14 @@ def labs_dir() -> Path:
     return run_dir() / "labs"
 
 
+def lab_of(path: Path) -> str:
+    """The name of the lab a path lies in; empty where it lies in none."""
+    try:
+        return path.absolute().relative_to(labs_dir().absolute()).parts[0]
+    except (ValueError, IndexError):
+        return ""
+
+
 def cache_dir() -> Path:
     """Private cache (merged kernel headers): ``$XDG_CACHE_HOME``, else ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME")

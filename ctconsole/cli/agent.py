@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import GivenPath, json_option
+from ctconsole.cli.options import (
+    GivenPath,
+    json_option,
+    named_agent_option,
+    read_agent_option,
+    written_agent_option,
+)
 from ctconsole.cli.plans import print_plan
 from ctconsole.errors import AgentError, UsageError
 
@@ -21,17 +27,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-def state_dir_option(function: _F) -> _F:
-    """``--state-dir DIR``, handed over as a `Path` or None for the default."""
-    return click.option(
-        "--state-dir",
-        type=GivenPath(),
-        metavar="DIR",
-        help="The agent's state folder.  [default: /run/ctconsole/agent]",
-    )(function)
-
-
 def _settings_options(function: _F) -> _F:
+    """What a start takes, but for whose agent it is."""
     for option in (
         click.option(
             "--option",
@@ -55,7 +52,6 @@ def _settings_options(function: _F) -> _F:
             metavar="DIR",
             help="A folder with one file for each option, named as the option.",
         ),
-        state_dir_option,
     ):
         function = option(function)
     return function
@@ -106,6 +102,7 @@ def command() -> None:
 
 @command.command()
 @_settings_options
+@named_agent_option
 @json_option
 def start(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's values
     """Start the agent and wait until it is ready.
@@ -125,6 +122,7 @@ def start(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's val
 
 @command.command()
 @_settings_options
+@written_agent_option
 @click.option(
     "--yes", is_flag=True, help="Do it even where maps are re-created; without this they are named."
 )
@@ -165,7 +163,7 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
 
 
 @command.command()
-@state_dir_option
+@read_agent_option
 @json_option
 def status(state_dir: Path | None, as_json: bool) -> int:
     """Say whether the agent runs, and with what. Exit code 1 if it is not ready.
@@ -183,7 +181,7 @@ def status(state_dir: Path | None, as_json: bool) -> int:
 
 
 @command.command()
-@state_dir_option
+@written_agent_option
 def stop(state_dir: Path | None) -> None:
     """Stop the agent; programs stay attached and maps pinned.
 

@@ -13,13 +13,13 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_hint, gate_options
 from ctconsole.cli.options import (
-    GivenPath,
     Seconds,
     bpf_root_option,
     from_dump_option,
     interval_option,
     layout_option,
     restart_command_option,
+    state_dir_option,
 )
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.paths import GLOBALS
@@ -38,13 +38,7 @@ if TYPE_CHECKING:
 @click.command(name="console")
 @bpf_root_option
 @layout_option
-@click.option(
-    "--state-dir",
-    type=GivenPath(),
-    metavar="DIR",
-    help="State folder of the agent whose events are shown and that can be restarted; without "
-    "it the one that looks after the maps below --bpf-root.",
-)
+@state_dir_option
 @gate_options
 @interval_option("samples")
 @click.option(

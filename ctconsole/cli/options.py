@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from ctconsole.paths import DEFAULT_BPF_ROOT, GLOBALS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
 
     from ctconsole.model.ct.layout import Layout
 
@@ -71,25 +72,119 @@ def restart_command_option(function: _F) -> _F:
 
 
 def bpf_root_option(function: _F) -> _F:
-    """``--bpf-root DIR``: the bpffs to look at, handed over as a `Path`."""
-    return click.option(
+    """``--bpf-root DIR`` and ``--lab NAME``: the node to read, handed over as ``bpf_root``.
+
+    Where several can be meant one is taken, and that is said. A verb that also has
+    `state_dir_option` gets the state folder of a lab.
+    """
+    return _root_options(_placed(function, writes=False))
+
+
+def written_root_option(function: _F) -> _F:
+    """The same for verbs that change something: where several can be meant they refuse."""
+    return _root_options(_placed(function, writes=True))
+
+
+def watched_root_option(function: _F) -> _F:
+    """The same for verbs that keep a history of their own of what they see."""
+    return _root_options(_placed(function, writes=False, with_state=False))
+
+
+def _root_options(function: _F) -> _F:
+    named = click.option(
         "--bpf-root",
         type=GivenPath(),
-        callback=_found_root,
         metavar="DIR",
         help="The bpffs whose pinned maps are meant.  [default: the one with Cilium's maps]",
+    )
+    return named(lab_option(function))
+
+
+def lab_option(function: _F) -> _F:
+    """``--lab NAME``, handed over as ``lab_name``, None for the only one there is."""
+    return click.option(
+        "--lab",
+        "lab_name",
+        type=LabName(),
+        metavar="NAME",
+        help="The lab that is meant; needed where there are several.",
     )(function)
 
 
-def _found_root(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path:
-    """The bpffs named, else the usual one, else wherever this node has Cilium's maps."""
-    if given is not None:
-        return given
-    if (DEFAULT_BPF_ROOT / GLOBALS).is_dir():
-        return DEFAULT_BPF_ROOT
-    from ctconsole.observe.discovery import find_root
+class LabName(click.ParamType[str]):
+    """The name of a lab that is up; completed by the shell."""
 
-    return find_root()
+    name = "lab"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """See click."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        from ctconsole.cli.place import labs_up
+
+        return [CompletionItem(lab) for lab in labs_up() if lab.startswith(incomplete)]
+
+
+def _placed(function: _F, *, writes: bool, with_state: bool = True) -> _F:
+    """Hand over the place that the options mean, once all of them are known."""
+
+    @wraps(function)
+    def run(*, bpf_root: Path | None, lab_name: str | None, **given: Any) -> Any:  # noqa: ANN401 - any verb's
+        from ctconsole.cli.place import keep_place, the_place
+
+        elsewhere = any(given.get(name) for name in ("dumps", "log"))
+        place = the_place(bpf_root, lab_name, writes=writes, needed=not elsewhere)
+        keep_place(place)
+        if with_state and given.get("state_dir", ...) is None:
+            given["state_dir"] = place.state_dir
+        return function(bpf_root=place.bpf_root, **given)
+
+    return cast("_F", run)
+
+
+def state_dir_option(function: _F) -> _F:
+    """``--state-dir DIR``, handed over as a `Path` or None for the default."""
+    return click.option(
+        "--state-dir",
+        type=GivenPath(),
+        metavar="DIR",
+        help="The agent's state folder.  [default: /run/ctconsole/agent]",
+    )(function)
+
+
+def read_history_option(function: _F) -> _F:
+    """``--state-dir DIR`` and ``--lab NAME``: whose history is read, as ``state_dir``."""
+    return _of_an_agent(function, writes=False, past=True)
+
+
+def read_agent_option(function: _F) -> _F:
+    """``--state-dir DIR`` and ``--lab NAME``: whose agent is asked, as ``state_dir``."""
+    return _of_an_agent(function, writes=False)
+
+
+def written_agent_option(function: _F) -> _F:
+    """The same for verbs that change it: where several can be meant they refuse."""
+    return _of_an_agent(function, writes=True)
+
+
+def named_agent_option(function: _F) -> _F:
+    """The same for a start: without a name it is the default one, whatever labs are up."""
+    return _of_an_agent(function, writes=True, searched=False)
+
+
+def _of_an_agent(function: _F, *, writes: bool, searched: bool = True, past: bool = False) -> _F:
+    @wraps(function)
+    def run(*, state_dir: Path | None, lab_name: str | None, **given: Any) -> Any:  # noqa: ANN401 - any verb's
+        from ctconsole.cli.place import the_state_dir
+
+        if lab_name or (searched and not given.get("file")):
+            state_dir = the_state_dir(state_dir, lab_name, writes=writes, past=past)
+        return function(state_dir=state_dir, **given)
+
+    return state_dir_option(lab_option(cast("_F", run)))
 
 
 def layout_option(function: _F) -> _F:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message, print_json
+from ctconsole.cli.place import told_place
+from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
     from ctconsole.model.listing.plans import plan_dict
 
     if as_json:
-        print_json(plan_dict(plan))
+        print_json({**plan_dict(plan), **where_dict()})
         message(NOTHING)
     else:
         print_plans([plan], as_json=False)
@@ -30,12 +32,23 @@ def print_plans(plans: Sequence[Plan], *, as_json: bool) -> None:
     from ctconsole.model.listing.plans import plan_dict, plan_lines
 
     if as_json:
-        print_json([plan_dict(plan) for plan in plans])
+        print_json([{**plan_dict(plan), **where_dict()} for plan in plans])
     else:
         for plan in plans:
             for line in plan_lines(plan):
                 click.echo(line)
+        if place := told_place():
+            click.echo(f"{'node':<12}{cell(place[0].told)} ({place[1]})")
     message(NOTHING)
+
+
+def where_dict() -> dict[str, object]:
+    """The node that is meant, for a program."""
+    place = told_place()
+    if place is None:
+        return {}
+    found, agent = place
+    return {"bpf_root": str(found.bpf_root), "lab": found.lab or None, "agent": agent}
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

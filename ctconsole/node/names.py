@@ -33,14 +33,47 @@ def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:
     except CtconsoleError as error:
         warnings = (f"no names from the maps: {error}",)
         names = Names()
+    from ctconsole.agent.state import agent_of
     from ctconsole.observe import agentapi, discovery
 
-    agent = discovery.find_agent(discovery.find_globals(root))
+    folder = discovery.find_globals(root)
+    own = agent_of(folder / "any")
+    if own is not None:
+        found, untold = _names_of_own_agent(own.state_dir)
+        return names.merged(found), (*warnings, *untold)
+    agent = discovery.find_agent(folder)
     if agent is None:
         return names, warnings
     told = agentapi.read(agent.socket)
     names = names.merged(names_of_agent(told.endpoints, told.identities, told.services))
     return names, (*warnings, *told.warnings)
+
+
+def _names_of_own_agent(state_dir: Path) -> tuple[Names, tuple[str, ...]]:
+    """What an agent of ours keeps of its pods and services: their names, and labels.
+
+    Returns:
+        The names, and in words what it did not tell.
+    """
+    from ipaddress import ip_address
+
+    from ctconsole.agent import wire
+    from ctconsole.agent.state import StateDir, load_endpoints
+
+    pods = load_endpoints(state_dir)
+    named = {
+        ip_address(address).packed: pod.name
+        for pod in pods
+        for address in (pod.ipv4, pod.ipv6)
+        if address
+    }
+    labels = {pod.identity: ",".join(pod.labels) for pod in pods if pod.labels}
+    try:
+        told = wire.request(StateDir(state_dir).socket, "service-list")["services"]
+        services = {int(one["id"]): str(one["name"]) for one in told}
+    except CtconsoleError as error:
+        return Names(named, labels), (f"no names of services: {error}",)
+    return Names(named, labels, services), ()
 
 
 def names_of_files(paths: Sequence[Path]) -> tuple[Names, tuple[str, ...]]:

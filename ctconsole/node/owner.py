@@ -44,6 +44,21 @@ def named_agent(path: Path, state_dir: Path | None) -> AgentSettings | None:
     raise UsageError(f"The agent on {state_dir} does not look after {path}")
 
 
+def who(bpf_root: Path) -> str:
+    """Who looks after the maps below ``bpf_root``, in words."""
+    folder = find_globals(bpf_root)
+    own = state.agent_of(folder / "any")
+    if own is not None:
+        return own_agent(own)
+    agent = find_agent(folder)
+    return f"Cilium's agent, process {agent.process.pid}" if agent else "no agent runs"
+
+
+def own_agent(settings: AgentSettings) -> str:
+    """A running agent of ours, in words."""
+    return f"ctconsole's own agent, process {StateDir(settings.state_dir).running_pid()}"
+
+
 def is_foreign(bpf_root: Path) -> bool:
     """Whether the maps below ``bpf_root`` belong to an agent that is not ours.
 

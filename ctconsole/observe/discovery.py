@@ -123,7 +123,7 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
     clock = known.clock or _clock_of_entries(folder) or ASSUMED_CLOCK
     notes = [*known.notes, *_missing_maps(folder)]
     if agent is None:
-        notes.append(f"No cilium-agent that uses {folder} is running")
+        notes.append(no_agent(folder))
     return NodeFacts(
         bpf_root=root,
         globals=folder,
@@ -137,17 +137,32 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
     )
 
 
+def no_agent(folder: Path) -> str:
+    """That no agent of Cilium's is in charge of a folder of pins."""
+    return f"No cilium-agent that uses {folder} is running"
+
+
 def find_root() -> Path:
     """The bpffs of this node: the usual one, else another mounted one with Cilium's folder.
 
     Also one that is mounted only in a container in which an agent runs. A lab's private bpffs is
     never meant.
     """
-    mounted = [root for root in find_bpffs() if not root.is_relative_to(run_dir())]
-    for root in (DEFAULT_BPF_ROOT, *mounted, *_roots_in_containers()):
-        if _is_folder(root / GLOBALS):
-            return root
-    return DEFAULT_BPF_ROOT
+    return next(iter(mounted_roots() or find_roots_in_containers()), DEFAULT_BPF_ROOT)
+
+
+def mounted_roots() -> list[Path]:
+    """Every bpffs of this mount namespace with Cilium's folder, the usual one first; no lab's."""
+    labs = run_dir()
+    roots = dict.fromkeys(
+        (DEFAULT_BPF_ROOT, *(root for root in find_bpffs() if not root.is_relative_to(labs)))
+    )
+    return [root for root in roots if _is_folder(root / GLOBALS)]
+
+
+def find_roots_in_containers() -> list[Path]:
+    """Those with Cilium's folder that are mounted where an agent runs, and not here."""
+    return [root for root in _roots_in_containers() if _is_folder(root / GLOBALS)]
 
 
 def _roots_in_containers() -> Iterator[Path]:

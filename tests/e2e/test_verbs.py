@@ -66,3 +66,24 @@ def test_a_bad_option_names_itself_and_its_range(lab: Lab) -> None:
     assert done.returncode == 2
     assert "bpf-ct-global-tcp-max" in done.stderr
     assert "16777216" in done.stderr
+
+
+def test_a_lab_that_is_up_is_found_and_its_names_are_used(lab: Lab) -> None:
+    named = f"{lab.name}-web"
+    backend = f"{topology.PODS[0].ipv4}:80"
+    ctconsole("lab", "service", "add", named, "10.96.7.7:80", "--backend", backend)
+    assert str(lab.bpf_root) in ctconsole("node").stdout
+    assert f"of the lab {lab.name}" in ctconsole("node", "--lab", lab.name).stdout
+    own = as_json("node", "--lab", lab.name)["own_agent"]
+    assert own["state_dir"] == str(lab.state_dir)
+    assert f"own agent, process {own['pid']}" in ctconsole("watch", "--for", "0.1").stderr
+    assert as_json("agent", "status")["pid"] == own["pid"]
+    address = f"http://{topology.PODS[0].ipv4}/"
+    through = "http://10.96.7.7/"
+    for url in (address, through):
+        ctconsole("lab", "exec", "--lab", lab.name, "client", "curl", "-s", url)
+    told = ctconsole("ct", "list", "--names", "--lab", lab.name).stdout
+    assert "[client -> server" in told
+    assert f"service {named}" in told
+    refused = ctconsole("ct", "flush", "--lab", lab.name)
+    assert f"\nnode        lab {lab.name}, {lab.bpf_root} (ctconsole's own agent" in refused.stdout

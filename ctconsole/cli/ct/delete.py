@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.gates import gate_options
-from ctconsole.cli.options import bpf_root_option, json_option, layout_option
+from ctconsole.cli.options import (
+    json_option,
+    layout_option,
+    state_dir_option,
+    written_root_option,
+)
 from ctconsole.cli.plans import print_plans, print_reports
 from ctconsole.cli.progress import ProgressLine
 
@@ -33,7 +37,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it; without this only the pl
 @gate_options
 @state_dir_option
 @layout_option
-@bpf_root_option
+@written_root_option
 @json_option
 def delete(
     *,
@@ -78,7 +82,7 @@ def delete(
 @gate_options
 @state_dir_option
 @layout_option
-@bpf_root_option
+@written_root_option
 @json_option
 def flush(
     *,

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import print_columns, print_json
-from ctconsole.cli.options import json_option
+from ctconsole.cli.options import json_option, lab_option
 
 if TYPE_CHECKING:
     from ctconsole.agent.wire import JsonAnswer
-
-lab_option = click.option(
-    "--lab", "lab_name", metavar="NAME", help="Which lab; needed where there are several."
-)
 
 
 @click.group()

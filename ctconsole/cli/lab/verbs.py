@@ -11,7 +11,7 @@ import click
 from ctconsole.cli.agent import parse_options
 from ctconsole.cli.common import message, print_json, styled
 from ctconsole.cli.lab import plane as lab_plane
-from ctconsole.cli.options import json_option
+from ctconsole.cli.options import json_option, lab_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def up(name: str | None, options: tuple[str, ...], server: str, as_json: bool) -
     click.echo(f"Lab {lab.name} is up.")
     click.echo(f"  maps       {lab.globals}")
     click.echo(f"  options    {lab.config_dir}")
-    click.echo(f"  console    ctconsole --bpf-root {lab.bpf_root}")
+    click.echo(f"  console    ctconsole --lab {lab.name}")
     click.echo(f"  remove     ctconsole lab down {lab.name}")
 
 
@@ -165,13 +165,13 @@ def tour(cases: tuple[str, ...], server: str | None, only_list: bool, as_json: b
 
 
 @command.command()
-@click.option("--lab", "name", metavar="NAME", help="Which lab; needed where there are several.")
+@lab_option
 @click.option("--connections", default=200, show_default=True, help="TCP connections kept open.")
 @click.option("--rate", default=20.0, show_default=True, help="New TCP connections per second.")
 @click.option("--duration", type=float, help="Seconds; without it until Ctrl-C.")
 @json_option
 def traffic(
-    name: str | None, connections: int, rate: float, duration: float | None, as_json: bool
+    lab_name: str | None, connections: int, rate: float, duration: float | None, as_json: bool
 ) -> None:
     """Make TCP connections, UDP and ICMP exchanges from the client pod and from node2.
 
@@ -183,7 +183,7 @@ def traffic(
     from ctconsole.lab import folders, topology
     from ctconsole.lab import traffic as generator
 
-    lab = folders.find(name)
+    lab = folders.find(lab_name)
     plan = generator.TrafficPlan(
         target=topology.SERVER_IPV4,
         sources=(lab.namespace(topology.CLIENT), lab.namespace(topology.NODE2)),
@@ -199,10 +199,10 @@ def traffic(
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True})
-@click.option("--lab", "name", metavar="NAME", help="Which lab; needed where there are several.")
+@lab_option
 @click.argument("host", metavar="HOST")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
-def run_in_host(name: str | None, host: str, argv: tuple[str, ...]) -> int:
+def run_in_host(lab_name: str | None, host: str, argv: tuple[str, ...]) -> int:
     """Run a COMMAND in the network of a HOST of the lab; its exit code is ours.
 
     Hosts are node, node2, server, client, outside, and pods added with lab endpoint add.
@@ -211,7 +211,7 @@ def run_in_host(name: str | None, host: str, argv: tuple[str, ...]) -> int:
     from ctconsole.kernel import netns
     from ctconsole.lab import folders
 
-    lab = folders.find(name)
+    lab = folders.find(lab_name)
     if host not in lab.roles:
         raise UsageError(f"There is no host {host}", hint=f"Hosts: {', '.join(lab.roles)}")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.plans import NOTHING, print_plan
+from ctconsole.cli.plans import NOTHING, print_plan, where_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def print_with_affected(
         from ctconsole.model.listing.plans import plan_dict
 
         entries = [one for table, missing in tables for one in _dicts(table, missing, ways)]
-        print_json({**plan_dict(plan), "affected": entries})
+        print_json({**plan_dict(plan), **where_dict(), "affected": entries})
         message(NOTHING)
         return
     from ctconsole.model.ct.risk import REASONS, Change, affected

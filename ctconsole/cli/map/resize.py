@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.affected import print_with_affected
@@ -18,7 +17,12 @@ from ctconsole.cli.map.prestage import (
     resize_foreign_map,
     restart_options,
 )
-from ctconsole.cli.options import bpf_root_option, json_option, layout_option
+from ctconsole.cli.options import (
+    json_option,
+    layout_option,
+    state_dir_option,
+    written_root_option,
+)
 from ctconsole.cli.plans import print_report
 from ctconsole.cli.progress import each_once
 from ctconsole.errors import UsageError
@@ -58,7 +62,7 @@ if TYPE_CHECKING:
 @gate_options
 @layout_option
 @state_dir_option
-@bpf_root_option
+@written_root_option
 @json_option
 def resize(  # noqa: PLR0917 - click hands every option over
     name: str,

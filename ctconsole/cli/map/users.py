@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import GivenPath, bpf_root_option, json_option
+from ctconsole.cli.options import (
+    GivenPath,
+    bpf_root_option,
+    json_option,
+    state_dir_option,
+)
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 

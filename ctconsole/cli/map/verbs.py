@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_columns, print_json
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
@@ -16,7 +15,13 @@ from ctconsole.cli.map.calls import calls
 from ctconsole.cli.map.naming import find_map
 from ctconsole.cli.map.resize import resize
 from ctconsole.cli.map.users import users
-from ctconsole.cli.options import bpf_root_option, from_dump_option, json_option
+from ctconsole.cli.options import (
+    bpf_root_option,
+    from_dump_option,
+    json_option,
+    state_dir_option,
+    written_root_option,
+)
 from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
@@ -175,7 +180,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 @gate_options
 @state_dir_option
-@bpf_root_option
+@written_root_option
 @json_option
 def recreate(  # noqa: PLR0917 - click hands every option over
     name: str,

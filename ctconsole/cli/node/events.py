@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.filters import event_filter_option, events_where
-from ctconsole.cli.options import GivenPath
+from ctconsole.cli.options import GivenPath, read_history_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="events")
-@state_dir_option
+@read_history_option
 @click.option(
     "--history",
     "file",

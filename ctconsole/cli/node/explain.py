@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message, print_json
 from ctconsole.cli.options import (
     bpf_root_option,
@@ -17,6 +16,7 @@ from ctconsole.cli.options import (
     memory_option,
     now_option,
     over_option,
+    state_dir_option,
 )
 from ctconsole.errors import UsageError
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import print_json
-from ctconsole.cli.options import GivenPath, json_option
+from ctconsole.cli.options import bpf_root_option, json_option
+from ctconsole.paths import lab_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ctconsole.agent.state import AgentSettings
     from ctconsole.loops import LoopState
     from ctconsole.observe.discovery import Fact, NodeFacts
 
@@ -20,14 +22,9 @@ _SIZES = ("bpf-ct-global-tcp-max", "bpf-ct-global-any-max", "bpf-nat-global-max"
 
 
 @click.command(name="node")
-@click.option(
-    "--bpf-root",
-    type=GivenPath(),
-    metavar="DIR",
-    help="The bpffs whose agent is meant.  [default: the one with Cilium's maps]",
-)
+@bpf_root_option
 @json_option
-def command(bpf_root: Path | None, as_json: bool) -> None:
+def command(bpf_root: Path, as_json: bool) -> None:
     """Say what is known of this node: agent, release, clock, layout, options.
 
     Found without configuration, also for an agent in a container. The agent's API is asked
@@ -38,24 +35,31 @@ def command(bpf_root: Path | None, as_json: bool) -> None:
       ctconsole node
       ctconsole node --json | jq .options
     """
+    from ctconsole.agent.state import agent_of
     from ctconsole.observe.discovery import discover
 
     facts = discover(bpf_root)
-    threads = _own_loops(facts)
+    own = None if facts.agent else agent_of(facts.globals / "any")
+    threads = _own_loops(own)
     if as_json:
-        print_json({**_as_dict(facts), "loops": [state.as_dict() for state in threads]})
+        print_json({**_as_dict(facts, own), "loops": [state.as_dict() for state in threads]})
         return
-    for name, text in _lines(facts):
+    for name, text in _lines(facts, own):
         click.echo(f"{name:<9}{text}")
     for state in threads:
         if state.error:
             click.echo(f"{'trouble':<9}{state}")
 
 
-def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
-    yield "maps", str(facts.globals)
+def _lines(facts: NodeFacts, own: AgentSettings | None) -> Iterator[tuple[str, str]]:
+    from ctconsole.node.owner import own_agent
+
+    lab = lab_of(facts.globals)
+    yield "maps", f"{facts.globals}, of the lab {lab}" if lab else str(facts.globals)
     agent = facts.agent
-    if agent is None:
+    if own is not None:
+        yield "agent", f"{own_agent(own)}, state folder {own.state_dir}"
+    elif agent is None:
         yield "agent", "none runs"
     else:
         where = ", in a container" if agent.contained else ""
@@ -70,15 +74,19 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
             yield "option", f"{name}={facts.options[name]}"
     if facts.options:
         yield "", f"{len(facts.options)} options in all, from {facts.options_origin}"
-    for note in facts.notes:
+    for note in _notes(facts, own):
         yield "note", note
 
 
-def _own_loops(facts: NodeFacts) -> tuple[LoopState, ...]:
-    """How the threads of our own agent are doing, where one looks after these maps."""
-    from ctconsole.agent.state import agent_of
+def _notes(facts: NodeFacts, own: AgentSettings | None) -> list[str]:
+    """What is to be known; an agent of ours is one, though none of Cilium's."""
+    from ctconsole.observe.discovery import no_agent
 
-    own = agent_of(facts.globals / "any")
+    return [note for note in facts.notes if own is None or note != no_agent(facts.globals)]
+
+
+def _own_loops(own: AgentSettings | None) -> tuple[LoopState, ...]:
+    """How the threads of our own agent are doing, where one looks after these maps."""
     if own is None:
         return ()
     from ctconsole.agent.control import status
@@ -90,10 +98,13 @@ def _told(fact: Fact[Any] | None, otherwise: str = "not known") -> str:
     return f"{fact.value} ({fact.origin})" if fact else otherwise
 
 
-def _as_dict(facts: NodeFacts) -> dict[str, Any]:
+def _as_dict(facts: NodeFacts, own: AgentSettings | None) -> dict[str, Any]:
+    from ctconsole.agent.state import StateDir
+
     agent = facts.agent
     return {
         "bpf_root": str(facts.bpf_root),
+        "lab": lab_of(facts.bpf_root) or None,
         "globals": str(facts.globals),
         "agent": agent
         and {
@@ -102,6 +113,12 @@ def _as_dict(facts: NodeFacts) -> dict[str, Any]:
             "contained": agent.contained,
             "socket": str(agent.socket),
             "state_dir": str(agent.state_dir),
+        },
+        "own_agent": own
+        and {
+            "pid": StateDir(own.state_dir).running_pid(),
+            "state_dir": str(own.state_dir),
+            "socket": str(StateDir(own.state_dir).socket),
         },
         "version": _fact(facts.version),
         "clock": {
@@ -113,7 +130,7 @@ def _as_dict(facts: NodeFacts) -> dict[str, Any]:
         "layout": _fact(facts.layout),
         "options": dict(facts.options),
         "options_origin": facts.options_origin,
-        "notes": list(facts.notes),
+        "notes": _notes(facts, own),
     }
 
 

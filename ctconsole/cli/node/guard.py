@@ -10,7 +10,7 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.node.events import print_event
-from ctconsole.cli.options import bpf_root_option, for_option, layout_option
+from ctconsole.cli.options import for_option, layout_option, written_root_option
 from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _ENDING: Final = 10.0
 
 
 @click.command(name="guard")
-@bpf_root_option
+@written_root_option
 @layout_option
 @gate_options
 @for_option

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
-from ctconsole.cli.options import bpf_root_option
+from ctconsole.cli.options import (
+    bpf_root_option,
+    state_dir_option,
+)
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:

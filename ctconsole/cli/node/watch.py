@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from ctconsole.cli.agent import state_dir_option
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.node.events import passing, print_event
-from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option, for_option
+from ctconsole.cli.options import (
+    GivenPath,
+    Seconds,
+    for_option,
+    state_dir_option,
+    watched_root_option,
+)
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ _FIRST_LOOK = 10.0
 
 
 @click.command(name="watch")
-@bpf_root_option
+@watched_root_option
 @state_dir_option
 @click.option(
     "--history",
@@ -229,13 +234,12 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
 def _who(facts: NodeFacts) -> str:
     """Whose maps these are, for the first line."""
     from ctconsole.agent.control import agent_of
-    from ctconsole.agent.state import StateDir
+    from ctconsole.node.owner import own_agent
 
     if facts.agent is not None:
         version = f"Cilium {facts.version.value}" if facts.version else "an unknown release"
         return f"process {facts.agent.process.pid}, {version}"
     own = agent_of(facts.globals / "any")
     if own is not None:
-        pid = StateDir(own.state_dir).running_pid()
-        return f"ctconsole's own agent, process {pid}; it keeps its own history"
+        return f"{own_agent(own)}; it keeps its own history"
     return "no agent runs"

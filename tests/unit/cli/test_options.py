@@ -8,11 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli import options
 from ctconsole.cli.options import Seconds, bpf_root_option, layout_option
 from ctconsole.model.ct.layout import Layout
-from ctconsole.observe import discovery
-from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,21 +24,6 @@ def told(*, layout: Layout | None, bpf_root: Path) -> None:
 
 def answer(*arguments: str) -> str:
     return CliRunner().invoke(told, arguments).output.strip()
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A node whose maps are not where they usually are."""
-    monkeypatch.setattr(options, "DEFAULT_BPF_ROOT", tmp_path / "usual")
-    monkeypatch.setattr(discovery, "find_root", lambda: tmp_path / "other")
-    return tmp_path
-
-
-def test_the_bpffs_is_found_where_the_node_has_it(elsewhere: Path) -> None:
-    assert answer().startswith(f"{elsewhere}/other ")
-    (elsewhere / "usual" / GLOBALS).mkdir(parents=True)
-    assert answer().startswith(f"{elsewhere}/usual ")
-    assert answer("--bpf-root", "/x").startswith("/x ")
 
 
 def test_an_empty_path_is_not_the_folder_one_stands_in() -> None:
