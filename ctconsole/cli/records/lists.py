@@ -19,7 +19,7 @@ from ctconsole.model.cilium.services import ServiceView
 from ctconsole.model.records.spec import RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
@@ -200,7 +200,7 @@ def _list_command(one: _List) -> click.Command:
         *((_numeric_option,) if RecordKind.POLICY in one.kinds else ()),
         bpf_root_option,
     )
-    command: click.Command = click.command("list")(run)
+    function: Callable[..., int] = run
     for option in reversed(options):
-        command = option(command)
-    return command
+        function = option(function)
+    return click.command("list")(function)
