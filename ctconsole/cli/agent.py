@@ -132,6 +132,7 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
 
     Maps whose properties changed are REMOVED WITH EVERY ENTRY IN THEM and made again. Where that
     would happen it prints what it costs and changes nothing (exit code 1), unless --yes is given.
+    Where `ctconsole map resize` would give them these sizes and keep the entries, it says so.
 
     \b
     Examples:
@@ -139,21 +140,21 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
       ctconsole agent restart --option bpf-ct-global-tcp-max=1048576
       ctconsole agent restart --option bpf-ct-global-tcp-max=1048576 --yes
     """
+    from functools import partial
+
     from ctconsole.kernel.gate import Gate
     from ctconsole.node.acts import plan_restart, restart_agent
+    from ctconsole.node.reading import reading_of_node
 
     changes = parse_options(given["options"])
     settings = settings_of(**given)
-    if not yes:
-        from functools import partial
-
-        from ctconsole.node.reading import reading_of_node
-
-        plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
-        if plan.maps:
-            print_plan(plan, as_json=as_json)
-            return 1
-    report, after = restart_agent(Gate.open(), settings, {})
+    plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
+    if plan.maps and not yes:
+        print_plan(plan, as_json=as_json)
+        return 1
+    report, after = restart_agent(Gate.open(), settings, {}, plan)
+    if report.lost:
+        message(f"{report.lost:,} entries were lost with the maps that were re-created")
     _show(after, as_json=as_json)
     for row in report.rows:
         message(row.text)

@@ -7,7 +7,6 @@ is a value that states the cost, the report one that states what happened.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +21,10 @@ from ctconsole.manager.swap import Swap, pin_over
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import RECREATABLE, check_size, classify
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.risk import Change, judge
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.memory import map_memory
-from ctconsole.model.plan import Memory, Row, Verdict
+from ctconsole.model.plan import Memory, Row, Verdict, outcome_rows
 from ctconsole.model.spec import (
     Difference,
     MapInfo,
@@ -203,16 +202,7 @@ class RecreateReport:
     def rows(self) -> tuple[Row, ...]:
         """The forecast and what has come of it, who was left behind, and the record."""
         told = (Row("history", self.unrecorded),) if self.unrecorded else ()
-        if self.lost and self.back is not None:
-            risks: Counter[Risk] = Counter()
-            for risk, _, number in self.verdicts:
-                risks[risk] += number
-            said = ", ".join(f"{count(risks[risk])} {risk.word}" for risk in sorted(risks)[::-1])
-            seen = (
-                f"{count(self.back)} of {count(self.lost)} entries are back by now; the others "
-                "come when their connections speak, or not at all"
-            )
-            told = (Row("forecast", said), Row("outcome", seen), *told)
+        told = (*outcome_rows(self.verdicts, self.lost, self.back), *told)
         if self.running.sentence and not self.failure:
             told = (Row("hooks", self.running.sentence), *told)
         if not self.old_users or self.failure:
@@ -358,7 +348,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
                 events.extend(more)
             new_id = new.info.id
             pinned = pinned_id(path)
-            back = _came_back(old, new) if plan.verdicts else None
+            back = came_back(old, new) if plan.verdicts else None
         return RecreateReport(
             path=path,
             old_id=old.info.id,
@@ -380,7 +370,7 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
 _MOST_LOOKUPS: Final = 10_000
 
 
-def _came_back(old: BpfMap, new: BpfMap) -> int | None:
+def came_back(old: BpfMap, new: BpfMap) -> int | None:
     """How many entries of the old map the new one has; None where there are too many to look."""
     if new.count() > _MOST_LOOKUPS:
         return None

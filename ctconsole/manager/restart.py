@@ -8,16 +8,17 @@ versions' tables, and translation tables that follow the size of the conntrack o
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel.maps import BpfMap
-from ctconsole.manager.bpfmap import first_inside
+from ctconsole.manager.bpfmap import first_inside, pinned_id
 from ctconsole.manager.init_maps import wishes
-from ctconsole.manager.recreate import plan_replacement
+from ctconsole.manager.recreate import came_back, plan_replacement
 from ctconsole.manager.running import Running
-from ctconsole.model.plan import Memory, Row
+from ctconsole.model.plan import Memory, Row, outcome_rows
 from ctconsole.model.spec import Difference, MapType, differences
 from ctconsole.model.units import count
 from ctconsole.paths import GLOBALS
@@ -25,6 +26,7 @@ from ctconsole.paths import GLOBALS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Self
 
     from ctconsole.config import AgentConfig
     from ctconsole.manager.bpfmap import ManagedMap
@@ -37,6 +39,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Lossless:
+    """A resize that does for some maps what a restart would do by emptying them.
+
+    Attributes:
+        names: the maps that get another size, the one to be named first.
+        max_entries: the size of the first.
+        fits: whether each has a place for every entry.
+    """
+
+    names: tuple[str, ...]
+    max_entries: int
+    fits: bool = True
+
+    @property
+    def command(self) -> str:
+        """What does it."""
+        return f"ctconsole map resize {self.names[0]} {self.max_entries}"
+
+    @property
+    def sentence(self) -> str:
+        """What does it, and for which maps."""
+        far = "" if self.fits else ", as far as they fit"
+        return f"{self.command} carries the entries over{far}: of {', '.join(self.names)}"
+
+
+@dataclass(frozen=True, slots=True)
 class RestartPlan:
     """What restarting the agent would change and cost; a `ctconsole.model.plan.Plan`.
 
@@ -45,11 +73,14 @@ class RestartPlan:
         changes: the options that get another value.
         maps: those that will be re-created, each with what is in it; all others are opened as
             they are.
+        lossless: resizes that would give some of these maps the same sizes with all that is in
+            them.
     """
 
     agent: Path
     changes: Mapping[str, str]
     maps: tuple[RecreatePlan, ...]
+    lossless: tuple[Lossless, ...] = ()
 
     @property
     def title(self) -> str:
@@ -70,17 +101,13 @@ class RestartPlan:
             Row("re-created", f"{one.path.name}: {_change(one)}; lost: {one.losing}")
             for one in self.maps
         )
-        return (Row("maps", told), *options, *maps)
+        without = (Row("without loss", one.sentence) for one in self.lossless)
+        return (Row("maps", told), *options, *maps, *without)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Those of all maps together."""
-        found: Counter[tuple[Risk, Reason]] = Counter()
-        for one in self.maps:
-            for risk, reason, number in one.verdicts:
-                found[risk, reason] += number
-        together = [(risk, reason, number) for (risk, reason), number in found.items()]
-        return tuple(sorted(together, key=lambda one: (-one[0], -one[2])))
+        return together(self.maps)
 
     @property
     def memory(self) -> Memory | None:
@@ -132,6 +159,9 @@ class RestartPlan:
             "options": dict(self.changes),
             "maps": [one.facts for one in self.maps],
             "entries": self.data_loss,
+            "lossless": [
+                {"command": one.command, "maps": list(one.names)} for one in self.lossless
+            ],
         }
 
 
@@ -145,6 +175,10 @@ class RestartReport:
         renewed: kernel id by pin name of the maps that are others now.
         known: whether the ids before are known, without which nothing can be said of the rest.
         running: what was seen of the programs at their hooks, where a map is another one now.
+        lost: entries that the plan had counted in maps that were re-created.
+        verdicts: what it had said would become of their connections, the worst first.
+        back: of the entries of conntrack maps, those that were there again in the end; None where
+            that was not looked at.
     """
 
     pid: int | None
@@ -152,6 +186,9 @@ class RestartReport:
     renewed: Mapping[str, int]
     known: bool
     running: Running = field(default_factory=Running)
+    lost: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+    back: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -159,13 +196,16 @@ class RestartReport:
         text = f"The agent is ready again after {self.seconds:.1f} s, process {self.pid}"
         if self.renewed:
             maps = (f"{name} (map {number})" for name, number in self.renewed.items())
-            return f"{text}; re-created: {', '.join(maps)}"
+            lost = f"; {count(self.lost)} entries lost" if self.lost else ""
+            return f"{text}; re-created: {', '.join(maps)}{lost}"
         return f"{text}; every map kept its entries" if self.known else text
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """What was seen of the programs."""
-        return (Row("hooks", self.running.sentence),) if self.running.sentence else ()
+        """What was seen of the programs, the forecast, and what has come of it."""
+        hooks = (Row("hooks", self.running.sentence),) if self.running.sentence else ()
+        of = sum(number for _, _, number in self.verdicts)
+        return (*hooks, *outcome_rows(self.verdicts, of, self.back))
 
     @property
     def failure(self) -> str:
@@ -188,8 +228,75 @@ class RestartReport:
             "pid": self.pid,
             "seconds": round(self.seconds, 6),
             "renewed": dict(self.renewed),
+            "lost": self.lost,
+            "forecast": [
+                {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+                for risk, reason, number in self.verdicts
+            ],
+            "back": self.back,
             "hooks": dict(self.running.facts),
         }
+
+
+class Aftermath:
+    """What becomes of the maps that a start was planned to re-create. A context manager.
+
+    The old maps are held as long as it lasts.
+
+    Args:
+        maps: of the plan.
+
+    Attributes:
+        lost: entries that were planned to be lost with maps that are others now.
+        verdicts: what had been forecast of the connections of these, the worst first.
+        back: entries of the old conntrack maps that the new ones have; None if not looked at.
+    """
+
+    def __init__(self, maps: Sequence[RecreatePlan]) -> None:
+        self._maps = maps
+        self._held: dict[Path, BpfMap] = {}
+        self._stack = ExitStack()
+        self.lost = 0
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.back: int | None = None
+
+    def __enter__(self) -> Self:
+        """Hold the old maps, as far as they are still there."""
+        for one in self._maps:
+            with suppress(GoneError):
+                self._held[one.path] = self._stack.enter_context(BpfMap.open(one.path))
+        return self
+
+    def look(self) -> None:
+        """See what is pinned by now, and what is in it again."""
+        gone = [one for one in self._maps if pinned_id(one.path) != one.info.id]
+        self.lost = sum(one.entries for one in gone)
+        self.verdicts = together(gone)
+        found = [self._back(one) for one in gone if one.verdicts]
+        known = [number for number in found if number is not None]
+        self.back = sum(known) if known and len(known) == len(found) else None
+
+    def _back(self, plan: RecreatePlan) -> int | None:
+        old = self._held.get(plan.path)
+        try:
+            with BpfMap.open(plan.path) as new:
+                return came_back(old, new) if old else None
+        except GoneError:
+            return None
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the old maps."""
+        self._stack.close()
+
+
+def together(maps: Sequence[RecreatePlan]) -> tuple[Verdict, ...]:
+    """The verdicts of several maps added up, the worst first."""
+    found: Counter[tuple[Risk, Reason]] = Counter()
+    for one in maps:
+        for risk, reason, number in one.verdicts:
+            found[risk, reason] += number
+    verdicts = [(risk, reason, number) for (risk, reason), number in found.items()]
+    return tuple(sorted(verdicts, key=lambda one: (-one[0], -one[2])))
 
 
 def plan_restart(

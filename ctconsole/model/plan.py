@@ -88,6 +88,27 @@ def ways_rows(forecasts: Mapping[Change, Sequence[Verdict]]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def outcome_rows(told: Sequence[Verdict], lost: int, back: int | None) -> tuple[Row, ...]:
+    """What had been forecast of the connections of a map that was emptied, and what came of it.
+
+    Args:
+        told: the forecast.
+        lost: entries that were in the map.
+        back: of these, how many are there again; None where that was not looked at.
+    """
+    if not lost or back is None:
+        return ()
+    numbers = ways_counts(told)
+    said = ", ".join(
+        f"{count(numbers[risk])} {risk.word}" for risk in sorted(Risk)[::-1] if numbers[risk]
+    )
+    seen = (
+        f"{count(back)} of {count(lost)} entries are back by now; the others come when their "
+        "connections speak, or not at all"
+    )
+    return (Row("forecast", said), Row("outcome", seen))
+
+
 def ways_counts(told: Sequence[Verdict]) -> dict[Risk, int]:
     """How many connections fare how."""
     return {risk: sum(number for one, _, number in told if one is risk) for risk in _WAYS}

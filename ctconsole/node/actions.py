@@ -206,7 +206,7 @@ class NodeActions(Closing):
         A changed option goes where it was set: into the config folder, if the agent has one and
         no flag overrides it there.
         """
-        report, _ = acts.restart_agent(self._gate, self._settings(), plan.changes)
+        report, _ = acts.restart_agent(self._gate, self._settings(), plan.changes, plan)
         return report
 
     def agent_sizes(self) -> Mapping[str, int]:

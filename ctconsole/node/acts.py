@@ -17,14 +17,15 @@ from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.recreate import RecreateReport, plan_recreate, recreate
-from ctconsole.manager.restart import RestartReport
+from ctconsole.manager.restart import Aftermath, Lossless, RestartReport
 from ctconsole.manager.restart import plan_restart as plan_start
 from ctconsole.manager.running import Running, watch
 from ctconsole.model.catalogue import option_of, twins_of
 from ctconsole.node.flushing import flush
+from ctconsole.node.resizing import sized_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.agent.control import AgentStatus
@@ -147,20 +148,31 @@ def flush_map(
 
 
 def restart_agent(
-    gate: Gate, settings: AgentSettings, changes: Mapping[str, str]
+    gate: Gate,
+    settings: AgentSettings,
+    changes: Mapping[str, str],
+    plan: RestartPlan | None = None,
 ) -> tuple[RestartReport, AgentStatus]:
     """Restart our agent, with other options where wished; see `ctconsole.agent.control.restart`.
 
     Where it gave a map another size its programs are watched for a moment.
+
+    Args:
+        gate: the write gate.
+        settings: how it is started.
+        changes: options that are set where they were before.
+        plan: of `plan_restart`, if there is one: what it forecast is told beside what became of it.
 
     Returns:
         What became of its maps, as far as the agents before and after told, and what the new one
         tells of itself.
     """
     before = control.status(settings)
-    started = time.monotonic()
-    after = control.restart(settings, changes)
-    seconds = time.monotonic() - started
+    with Aftermath(plan.maps if plan else ()) as aftermath:
+        started = time.monotonic()
+        after = control.restart(settings, changes)
+        seconds = time.monotonic() - started
+        aftermath.look()
     renewed = {
         name: number
         for name, number in after.maps.items()
@@ -174,6 +186,9 @@ def restart_agent(
         renewed=renewed,
         known=bool(before.maps and after.maps),
         running=watch(gate, sized) if sized else Running(),
+        lost=aftermath.lost,
+        verdicts=aftermath.verdicts,
+        back=aftermath.back,
     )
     return report, after
 
@@ -193,7 +208,7 @@ def plan_restart(
     """
     config, _ = replace(settings, options={**settings.options, **changes}).read_config()
     endpoints = load_endpoints(settings.state_dir)
-    return plan_start(
+    plan = plan_start(
         settings.state_dir,
         config,
         settings.bpf_root,
@@ -201,6 +216,24 @@ def plan_restart(
         changes=changes,
         reading=reading,
     )
+    return replace(plan, lossless=tuple(_lossless(plan)))
+
+
+def _lossless(plan: RestartPlan) -> Iterator[Lossless]:
+    """Resizes that keep what a restart would lose; none where no agent runs that could do them."""
+    folder = StateDir(plan.agent)
+    running = folder.load_settings() if folder.running_pid() is not None else None
+    left = {one.path: one for one in plan.maps if option_of(one.path.name)}
+    # Tables that follow others in size come with those whose option is changed.
+    for path in sorted(left, key=lambda path: option_of(path.name) not in plan.changes):
+        if running is None or path not in left:
+            continue
+        size = left[path].wish.max_entries
+        together = sized_with(running, {str(option_of(path.name)): str(size)})
+        kept = [left.pop(one) for one in (path, *together) if one in left and one in together]
+        if any(one.entries for one in kept):
+            fits = all(one.entries <= one.wish.max_entries for one in kept)
+            yield Lossless(tuple(one.path.name for one in kept), size, fits)
 
 
 def record(state_dir: Path, report: _R) -> _R:

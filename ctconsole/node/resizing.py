@@ -72,7 +72,7 @@ def plan_resizing(
             return plan
         warning = f"No option sizes {pin.name}: the agent's next start makes it as it was, empty"
         return replace(plan, warnings=(*plan.warnings, warning))
-    together = _sized_with(settings, {option: str(wish.max_entries)})
+    together = sized_with(settings, {option: str(wish.max_entries)})
     others = {path: one for path, one in together.items() if path != pin}
     plan = with_advice(plan_resize({pin: wish, **others}, reading, past_of(pin.parent)), folder)
     more = []
@@ -255,8 +255,13 @@ def _require_nothing_due(gate: Gate, folder: Path, settings: AgentSettings | Non
         raise UsageError(ended.sentence, hint="Restart the agent that attached them")
 
 
-def _sized_with(settings: AgentSettings, changes: Mapping[str, str]) -> dict[Path, MapWish]:
-    """Every pinned map that the agent's start would re-create with these options."""
+def sized_with(settings: AgentSettings, changes: Mapping[str, str]) -> dict[Path, MapWish]:
+    """What a resize changes together: maps that would be re-created for their size alone.
+
+    Args:
+        settings: of the agent.
+        changes: the options that would be set for its next start.
+    """
     config, _ = replace(settings, options={**settings.options, **changes}).read_config()
     found = {}
     endpoints = load_endpoints(settings.state_dir)

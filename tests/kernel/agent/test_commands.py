@@ -170,12 +170,19 @@ def test_a_restart_that_would_recreate_maps_wants_yes(root: str, settings: Agent
     assert done.return_value == 1
     assert "cilium_ct4_global: 2,048 -> 4,096 entries; lost: 50 entries" in done.stdout
     assert "Give --yes" in done.stderr
-    [one] = as_json(agent.command, "restart", *wish)["maps"]
+    resize = "ctconsole map resize cilium_ct4_global 4096"
+    assert f"{resize} carries the entries over: of cilium_ct4_global\n" in done.stdout
+    told = as_json(agent.command, "restart", *wish)
+    [one] = told["maps"]
     assert (one["path"], one["entries"]) == (f"{root}/{GLOBALS}/cilium_ct4_global", 50)
+    assert told["lossless"] == [{"command": resize, "maps": ["cilium_ct4_global"]}]
     assert control.status(settings).pid == before.pid
     # What is not re-created needs no word more than before.
     same = run(agent.command, "restart", *where, "--option", "conntrack-gc-interval=9s")
     assert same.stdout.startswith("ready, process ")
     done = run(agent.command, "restart", *wish, "--yes")
     assert done.return_value == 0
+    assert "50 entries were lost with the maps that were re-created" in done.stderr
+    assert "0 of 50 entries are back by now" in done.stderr
+    assert "lost" not in same.stderr
     assert control.status(settings).config["bpf-ct-global-tcp-max"] == "4096"

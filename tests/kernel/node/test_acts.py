@@ -17,9 +17,12 @@ from ctconsole.kernel import iproute, mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
+from ctconsole.manager.resize.plan import MapWish
+from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.node.acts import agent_warnings, recreate_map, restart_agent
+from ctconsole.node.acts import agent_warnings, plan_restart, recreate_map, restart_agent
+from ctconsole.node.resizing import plan_resizing
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair
@@ -166,3 +169,47 @@ def test_a_restart_with_another_size_watches_the_programs_of_the_new_map(
     same, _ = restart_agent(gate, running, {})
     assert "cilium_ct4_global" not in same.renewed
     assert same.rows == ()
+
+
+def test_a_restart_plan_names_the_resizes_that_would_lose_nothing(
+    settings: AgentSettings, gate: Gate
+) -> None:
+    dual = replace(settings, options={"enable-ipv6": "true", "enable-ipv4-masquerade": "true"})
+    control.start(dual)
+    with BpfMap.open(pin(dual)) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
+    plan = plan_restart(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN)
+    [one] = plan.lossless
+    assert one.command == "ctconsole map resize cilium_ct4_global 4096"
+    # The translations follow the size of the conntrack tables.
+    assert set(one.names) == {one.path.name for one in plan.maps}
+    assert {"cilium_ct6_global", "cilium_snat_v4_external"} <= set(one.names)
+    wish = MapWish(one.max_entries)
+    named = plan_resizing(pin(dual), wish, PLAIN, dual)
+    assert {one.path.name for one in named.maps} == set(one.names)
+    smaller = plan_restart(dual, {"bpf-ct-global-any-max": "4096"}, lambda: PLAIN)
+    assert (smaller.maps != (), smaller.lossless) == (True, ())
+    control.stop(dual)
+    # Nobody would move the programs.
+    assert plan_restart(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN).lossless == ()
+
+
+def test_a_restart_tells_what_had_been_forecast_and_what_is_back(
+    running: AgentSettings, gate: Gate
+) -> None:
+    with BpfMap.open(pin(running)) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
+    changes = {"bpf-ct-global-tcp-max": "4096"}
+    plan = plan_restart(running, changes, lambda: PLAIN)
+    report, _ = restart_agent(gate, running, changes, plan)
+    assert (report.lost, report.back, report.verdicts) == (50, 0, plan.verdicts)
+    assert "50 entries lost" in report.sentence
+    rows = {row.label: row.text for row in report.rows}
+    assert rows["outcome"].startswith("0 of 50 entries are back by now")
+    assert report.facts["forecast"] == [
+        {"risk": risk.name.lower(), "reason": reason.name.lower(), "entries": number}
+        for risk, reason, number in plan.verdicts
+    ]
+    # What a plan spoke of and was not lost is not told as lost.
+    again, _ = restart_agent(gate, running, {}, replace(plan, maps=()))
+    assert (again.lost, again.verdicts, again.back) == (0, (), None)
