@@ -8,6 +8,7 @@ from typing import Final
 _M_TRIM_THRESHOLD: Final = -1
 _M_TOP_PAD: Final = -2
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 """``malloc.h`` of glibc."""
 
 _LARGE: Final = 256 << 10
@@ -20,11 +21,13 @@ def give_back_freed_memory() -> None:
 
     For a process that runs for hours: glibc takes buffers of sizes that were freed before from
     heaps that it keeps, one for each thread, and these grow to what each thread's largest moment
-    needed.
+    needed. Here all threads share one: they take turns anyway.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def keep_freed_memory() -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
@@ -19,6 +20,7 @@ from ctconsole.observe.survey import Survey, is_map
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import PurePath
+    from weakref import ReferenceType
 
     from ctconsole.loops import LoopState
     from ctconsole.model.ct.changes import Changes
@@ -40,6 +42,12 @@ SLOWEST = 64.0
 
 PATIENCE = 0.3
 """Seconds a sample under way gets to end in when the sampler is stopped."""
+
+_LOOK_AGAIN = 0.05
+"""Seconds until it is looked again whether the table before the newest was let go of."""
+
+_COURTESY = 1.0
+"""Seconds that is waited for at most: who holds a picture holds its table."""
 
 _TROUBLE = (CtconsoleError, OSError, MemoryError)
 """What becomes part of the sample; the next beat tries again."""
@@ -143,6 +151,8 @@ class Sampler:
         self._history: dict[str, deque[tuple[float, int]]] = {}
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
+        self._older: ReferenceType[CtTable] | None = None
+        self._held_until = 0.0
         self._survey = Survey(source)
         self._loop = Loop("sampler", self._beat, self._failed, finish=source.close)
 
@@ -197,12 +207,23 @@ class Sampler:
 
     def _beat(self) -> float:
         started = time.monotonic()
+        if self._too_fast(started):
+            return _LOOK_AGAIN
+        before = self._latest.table
         sample, cpu = self.sample(), time.thread_time()
         self._show(sample)
         # Behind the showing: nobody waits for it, but it counts.
         self._keep(sample)
+        if before is not None and sample.table is not before:
+            self._older, self._held_until = ref(before), time.monotonic() + _COURTESY
+        del before
         spent = sample.cpu_seconds + time.thread_time() - cpu
         return max(0.0, started + self._pause(spent) - time.monotonic())
+
+    def _too_fast(self, now: float) -> bool:
+        """Whether the table before the newest is still being shown, which a third would join."""
+        held = self._older is not None and self._older() is not None
+        return held and now < self._held_until and self._latest.watched == self._watched
 
     def _failed(self, state: LoopState) -> None:
         """Show a fault of ours with what was known before, since standing still looks like calm."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
     Hashes: TypeAlias = npt.NDArray[np.uint64]
-    Order: TypeAlias = npt.NDArray[np.intp]
+    Order: TypeAlias = npt.NDArray[np.integer[Any]]
 
 _SAME_MOMENT: Final = 1e-6
 _PART: Final = 1 << 16
@@ -188,10 +188,10 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
     their place to another are joined by sorting.
     """
     if not (len(older) and len(newer)):
-        return Pairs(np.empty(0, np.intp), np.empty(0, np.intp))
+        return Pairs(np.empty(0, np.uint32), np.empty(0, np.uint32))
     if np.array_equal(older, newer):
         # Walks come in the order of the map's buckets: a table at rest reads the same twice.
-        every = np.arange(len(older))
+        every = np.arange(len(older), dtype=np.uint32)
         return Pairs(every, every)
     bits = max(8, int(2 * len(older)).bit_length())
     down = np.uint64(64 - bits)
@@ -209,14 +209,14 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
         partner[start : start + _PART] = found
         same[start : start + _PART] = older[found] == part
     del places
-    in_newer = np.flatnonzero(same)
-    in_older = partner[in_newer].astype(np.intp)
+    in_newer = np.flatnonzero(same).astype(np.uint32)
+    in_older = partner[in_newer]
     rest_older, rest_newer = np.flatnonzero(others(in_older, len(older))), np.flatnonzero(~same)
     if len(rest_older) and len(rest_newer):
         common, one, other = np.intersect1d(
             older[rest_older], newer[rest_newer], assume_unique=True, return_indices=True
         )
         del common
-        in_older = np.concatenate((in_older, rest_older[one]))
-        in_newer = np.concatenate((in_newer, rest_newer[other]))
+        in_older = np.concatenate((in_older, rest_older[one].astype(np.uint32)))
+        in_newer = np.concatenate((in_newer, rest_newer[other].astype(np.uint32)))
     return Pairs(in_older, in_newer)

@@ -173,8 +173,12 @@ class _Largest:
 
     def _merge(self) -> None:
         parts = [*([] if self._known is None else [self._known]), *self._waiting]
-        self._waiting = []
-        known = _added_up(np.concatenate(parts))
+        rows = np.concatenate(parts)
+        # Each of them is as large as what is made of them.
+        self._waiting, self._known = [], None
+        parts.clear()
+        known = _added_up(rows)
+        del rows
         if len(known) > EXACT:
             order = np.argpartition(known["entries"], len(known) - EXACT // 4)
             gone, kept = order[: -(EXACT // 4)], np.sort(order[-(EXACT // 4) :])

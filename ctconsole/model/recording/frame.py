@@ -30,7 +30,7 @@ import zstandard
 from ctconsole.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Buffer = bytes | memoryview
 
@@ -122,6 +122,19 @@ class Frame:
         if len(content) != self.size:
             raise FormatError(f"A frame unpacks to something else than {self.size} bytes")
         return bytes(content)
+
+
+def frame_of(kind: FrameKind, time: float, pieces: Iterable[bytes]) -> Frame:
+    """Pack a frame whose content comes in pieces, which may be gone through twice."""
+    packer = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=False).compressobj()
+    packed, size = bytearray(), 0
+    for piece in pieces:
+        packed += packer.compress(piece)
+        size += len(piece)
+    packed += packer.flush()
+    if size > max(_ALWAYS, _MOST_PACKING * len(packed)):
+        return Frame(kind, time, b"".join(pieces), size, zstd=False)
+    return Frame(kind, time, bytes(packed), size, zstd=True)
 
 
 def frame(kind: FrameKind, time: float, content: bytes) -> Frame:

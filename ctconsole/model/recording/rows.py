@@ -17,6 +17,8 @@ import numpy as np
 from ctconsole.errors import FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from ctconsole.model.ct.changes import Pairs
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 _WORD: Final = 4
 _WIDEST: Final = 1 << 16
 """Bytes of a key or a value that are believed."""
+
+_PART: Final = 1 << 14
+"""Rows that are compared at a time: the processor's cache has room for them."""
 
 
 class RawRows(NamedTuple):
@@ -41,14 +46,34 @@ class RawRows(NamedTuple):
     values: Bytes
 
 
+class ByColumn(NamedTuple):
+    """Rows whose first bytes come first, then the second ones, ...: as large as the table itself.
+
+    Attributes:
+        rows: u1 of shape (n, width).
+    """
+
+    rows: Bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of them."""
+        return self.rows.nbytes
+
+    def pieces(self) -> Iterator[bytes]:
+        """One column after the other."""
+        for place in range(self.rows.shape[1]):
+            yield self.rows[:, place].tobytes()
+
+
 def whole(rows: RawRows) -> dict[str, Any]:
     """All rows, for a moment that stands by itself."""
     return {
         "count": len(rows.keys),
         "key": rows.keys.shape[1],
         "value": rows.values.shape[1],
-        "keys": _columns(rows.keys),
-        "values": _columns(rows.values),
+        "keys": ByColumn(rows.keys),
+        "values": ByColumn(rows.values),
     }
 
 
@@ -77,16 +102,16 @@ def difference(older: RawRows, newer: RawRows, kept: Pairs) -> dict[str, Any] | 
     Returns:
         None where the keys of a pair differ, since the pairs were found by hashes.
     """
-    source = np.full(len(newer.keys), -1, np.int64)
+    source = np.full(len(newer.keys), -1, np.int32)
     source[kept.newer] = kept.older
     fresh = np.flatnonzero(source < 0)
     came_from = source[source >= 0] if len(fresh) else source
     staying = np.flatnonzero(source >= 0) if len(fresh) else np.arange(len(source))
-    if not np.array_equal(older.keys[came_from], newer.keys[staying]):
+    found = _changed(older, newer, came_from, staying)
+    if found is None:
         return None
-    before, after = _words(older.values), _words(newer.values)
-    changed = np.flatnonzero((before[came_from] != after[staying]).any(axis=1))
-    steps = np.diff(came_from, prepend=-1) - 1
+    changed, differ = found
+    steps = np.diff(came_from, prepend=np.int32(-1)) - 1
     jumps = np.flatnonzero(steps)
     return {
         "count": len(newer.keys),
@@ -96,8 +121,25 @@ def difference(older: RawRows, newer: RawRows, kept: Pairs) -> dict[str, Any] | 
         "keys": _columns(newer.keys[fresh]),
         "values": _columns(newer.values[fresh]),
         "changed": _places(changed),
-        "differ": _columns(_raw(after[staying[changed]] - before[came_from[changed]])),
+        "differ": _columns(differ),
     }
+
+
+def _changed(
+    older: RawRows, newer: RawRows, came_from: npt.NDArray[Any], staying: npt.NDArray[Any]
+) -> tuple[Places, Bytes] | None:
+    """Which of the rows that stay have changed, and by what; None where the keys differ."""
+    before, after = _words(older.values), _words(newer.values)
+    changed, differ = [np.empty(0, np.int64)], [np.empty((0, newer.values.shape[1]), np.uint8)]
+    for start in range(0, len(staying), _PART):
+        old, new = came_from[start : start + _PART], staying[start : start + _PART]
+        if not np.array_equal(older.keys[old], newer.keys[new]):
+            return None
+        was, now = before[old], after[new]
+        rows = np.flatnonzero((was != now).any(axis=1))
+        changed.append(rows + start)
+        differ.append(_raw(now[rows] - was[rows]))
+    return np.concatenate(changed), np.concatenate(differ)
 
 
 def applied(older: RawRows, told: object) -> RawRows:

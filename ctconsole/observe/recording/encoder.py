@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.model.ct.changes import KeyedTable, matched
-from ctconsole.model.recording.frame import Frame, FrameKind, frame
+from ctconsole.model.recording.frame import Frame, FrameKind, frame, frame_of
 from ctconsole.model.recording.plain import plain
 from ctconsole.model.recording.rows import RawRows, difference, whole
-from ctconsole.observe.recording.moment import TableFacts, pack
+from ctconsole.observe.recording.moment import Packed, TableFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,15 +64,22 @@ class Encoder:
             raise
 
     def _encoded(self, moment: NodeMoment) -> Frame:
-        if self.due:
+        # A table that was not looked at before is told whole in any case: once, not twice.
+        if self.due or not moment.tables.keys() <= self._tables.keys():
             self._rows, self._tables, self._told = {}, {}, {}
-            made = frame(FrameKind.WHOLE, moment.taken_at, pack(self._content(moment)))
+            made = self._frame(FrameKind.WHOLE, moment)
             self._whole_bytes, self._step_bytes, self._steps = made.bytes_in_file, 0, 0
         else:
-            made = frame(FrameKind.STEP, moment.taken_at, pack(self._content(moment)))
+            made = self._frame(FrameKind.STEP, moment)
             self._step_bytes += made.bytes_in_file
             self._steps += 1
         return made
+
+    def _frame(self, kind: FrameKind, moment: NodeMoment) -> Frame:
+        packed = Packed(self._content(moment))
+        if packed.large:
+            return frame_of(kind, moment.taken_at, packed)
+        return frame(kind, moment.taken_at, b"".join(packed))
 
     def _content(self, moment: NodeMoment) -> dict[str, Any]:
         content: dict[str, Any] = {"tables": self._tables_of(moment.tables)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from ctconsole.model.ct.table import Walk
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.names import Names, Prefix
 from ctconsole.model.recording.plain import Types
+from ctconsole.model.recording.rows import ByColumn
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.whose import Whose
 from ctconsole.observe.calls import CallArray, Callee
@@ -25,12 +27,15 @@ from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import MapGeneration, MapUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ctconsole.model.ct.table import CtTable
 
 VERSION: Final = 1
 """Of the format. What a newer one adds is passed over; one that changes has another number."""
+
+_BIN_32, _ARRAY_32, _MAP_32 = 0xC6, 0xDD, 0xDF
+"""MessagePack's first bytes of long values."""
 
 _NO_TABLES: Mapping[str, CtTable] = MappingProxyType({})
 
@@ -148,6 +153,53 @@ TYPES: Final = Types(
 def pack(told: object) -> bytes:
     """A plain value as bytes (MessagePack)."""
     return msgspec.msgpack.encode(told)
+
+
+class Packed:
+    """A plain value in which tables may stand as `ByColumn`, as bytes (MessagePack).
+
+    It comes in pieces, so that the whole of it need not be there at once; may be gone through
+    again.
+
+    Args:
+        told: the value.
+    """
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self._told = told
+
+    @property
+    def large(self) -> bool:
+        """Whether a table stands in it."""
+        return _large(self._told)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _pieces(self._told)
+
+
+def _large(told: object) -> bool:
+    if isinstance(told, ByColumn):
+        return True
+    parts = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    return any(_large(part) for part in parts)
+
+
+def _pieces(told: object) -> Iterator[bytes]:
+    """What `pack` makes of it; what is large in parts."""
+    if not _large(told):
+        yield pack(told)
+    elif isinstance(told, ByColumn):
+        yield struct.pack(">BI", _BIN_32, told.nbytes)
+        yield from told.pieces()
+    elif isinstance(told, dict):
+        yield struct.pack(">BI", _MAP_32, len(told))
+        for name, value in told.items():
+            yield pack(name)
+            yield from _pieces(value)
+    elif isinstance(told, list):
+        yield struct.pack(">BI", _ARRAY_32, len(told))
+        for value in told:
+            yield from _pieces(value)
 
 
 def unpack(content: bytes) -> dict[str, Any]:

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, NoReturn
+from weakref import ref
 
 import pytest
 
 from ctconsole.errors import BpfError
 from ctconsole.observe.sampler import Sample, Sampler
-from tests.support.fakes import CT4, CT_ANY4, FakeSource, story
+from tests.support.fakes import CT4, CT_ANY4, FakeSource, random_table, story
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+    from weakref import ReferenceType
+
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.source import NodeSnapshot
 
 
@@ -147,6 +152,46 @@ def test_watching_a_map_samples_it_at_once(source: FakeSource) -> None:
     assert seen[0].table is None
     assert seen[1].table is source.tables[CT_ANY4]
     assert seen[1].watched == CT_ANY4
+
+
+def test_no_third_table_is_read_while_the_one_before_the_newest_is_still_shown(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = threading.Semaphore(0)
+    shown: list[CtTable] = []
+    read: list[ReferenceType[CtTable]] = []
+    held: list[int] = []
+
+    others = source.table
+
+    def fresh(where: PurePath, before: CtTable | None = None) -> CtTable:
+        if where != CT_ANY4:
+            return others(where, before)
+        held.append(sum(one() is not None for one in read))
+        table = random_table(source.rows[where].info, 20, seed=len(read))
+        read.append(ref(table))
+        return table
+
+    def keep(sample: Sample) -> None:
+        if sample.table is not None and len(shown) < 2:
+            shown.append(sample.table)
+        ready.release()
+
+    monkeypatch.setattr(source, "table", fresh)
+    one = Sampler(source, 3600, keep)
+    one.watch(CT_ANY4)
+    one.start()
+    assert ready.acquire(timeout=10)
+    one.hurry()
+    assert ready.acquire(timeout=10)
+    # By now there are two; the third comes by itself when the first is let go of.
+    one.hurry()
+    let_go = threading.Timer(0.3, shown.clear)
+    let_go.start()
+    assert ready.acquire(timeout=10)
+    one.stop(patience=10)
+    let_go.join()
+    assert held == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from ctconsole.errors import FormatError
-from ctconsole.model.recording.frame import HEADER_BYTES, BrokenOff, Frame, FrameKind, frame, frames
+from ctconsole.model.recording.frame import (
+    HEADER_BYTES,
+    BrokenOff,
+    Frame,
+    FrameKind,
+    frame,
+    frame_of,
+    frames,
+)
 
 TWO = (frame(FrameKind.HEAD, 1.5, b"a head"), frame(FrameKind.WHOLE, 2.5, b"a moment" * 9))
 FILE = b"".join(one.encoded() for one in TWO)
@@ -63,6 +71,15 @@ def test_bytes_that_pack_better_than_may_be_believed_are_stored_as_they_are() ->
     made = frame(FrameKind.WHOLE, 1.0, content)
     assert not made.zstd
     assert made.content() == content
+
+
+def test_content_in_pieces_is_the_same_frame_to_whoever_reads_it() -> None:
+    pieces = [bytes([seed]) * seed for seed in range(200)]
+    made = frame_of(FrameKind.WHOLE, 1.0, pieces)
+    assert made.content() == b"".join(pieces)
+    better = frame_of(FrameKind.WHOLE, 1.0, [bytes(1 << 20)] * 20)
+    assert not better.zstd
+    assert better.content() == bytes(20 << 20)
 
 
 @pytest.mark.parametrize("size", [0, 71, 73])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.changes import Pairs
 from ctconsole.model.recording.rows import RawRows, applied, difference, of_whole, whole
+from ctconsole.observe.recording.moment import Packed, unpack
 
 
 def rows(*entries: tuple[int, int]) -> RawRows:
@@ -25,6 +28,11 @@ def pairs(older: RawRows, newer: RawRows) -> Pairs:
         if key.tobytes() in places
     ]
     return Pairs(*(np.array([pair[side] for pair in kept], np.intp) for side in (0, 1)))
+
+
+def stored(told: dict[str, Any]) -> dict[str, Any]:
+    """As it is read from a frame."""
+    return unpack(b"".join(Packed(told)))
 
 
 def same(one: RawRows, other: RawRows) -> bool:
@@ -67,7 +75,7 @@ def test_any_two_tables_go_there_and_back(
     older: list[tuple[int, int]], newer: list[tuple[int, int]]
 ) -> None:
     before, after = rows(*older), rows(*newer)
-    assert same(of_whole(whole(before)), before)
+    assert same(of_whole(stored(whole(before))), before)
     told = difference(before, after, pairs(before, after))
     assert told is not None
     assert same(applied(before, told), after)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -55,6 +56,31 @@ def test_it_takes_no_more_memory_than_it_may() -> None:
     last_whole = next(one for one in reversed(ring.frames()) if one.stands_alone)
     assert ring.bytes <= 100_000 + last_whole.bytes_in_file
     assert Seeker(ring.frames()).at(len(ring.frames()) - 1).taken_at == 59.0
+
+
+def test_a_table_that_is_looked_at_for_the_first_time_is_kept_whole_once() -> None:
+    ring = Ring()
+    ring.add(replace(moment(0), tables=MappingProxyType({})))
+    for second in (1, 2, 3):
+        ring.add(moment(second))
+    assert [one.stands_alone for one in ring.frames()] == [True, True, False, False]
+
+
+def test_a_moment_is_packed_without_a_copy_of_its_table() -> None:
+    tables = [random_table(ROW.info, 200_000, seed=1, taken_at=float(n)) for n in (1, 2)]
+    ring = Ring()
+    for number, table in enumerate(tables):
+        one = NodeMoment(float(number), MAPS, MappingProxyType({ROW.key: table}))
+        keyed = KeyedTable(table)
+        tracemalloc.start()
+        try:
+            ring.add(one, keyed)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        kept = ring.frames()[-1].bytes_in_file
+        # The frame itself while it is put together, some rows at a time, and row numbers.
+        assert peak < 2 * kept + 0.5 * (table.keys.nbytes + table.values.nbytes)
 
 
 def test_hashes_that_are_there_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
