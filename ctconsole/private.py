@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ctconsole import paths
 from ctconsole.errors import LabError
-from ctconsole.paths import labs_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,7 @@ def make_folder(path: Path) -> None:
         OSError: it cannot be made.
     """
     path = path.absolute()
-    labs = labs_dir().absolute()
+    labs = paths.labs_dir().absolute()
     if path.is_relative_to(labs) and path != labs:
         lab = labs / path.relative_to(labs).parts[0]
         if not lab.is_dir():
@@ -43,6 +45,37 @@ def _make(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise
+
+
+def cache(name: str) -> Path | None:
+    """A folder of the cache that only root and this user can put anything into.
+
+    That of `paths.cache_dir`; where others can write to it, or could exchange a folder above it
+    (root with the home of somebody else, as ``sudo`` may leave it), one among the run-time state.
+    What lies in it is as good as what this program made itself, so it may even be loaded.
+
+    Returns:
+        Its real path; None where there is no such folder.
+    """
+    for base in (paths.cache_dir(), paths.run_dir() / "cache"):
+        with suppress(OSError, LabError):
+            make_folder(base / name)
+            folder = (base / name).resolve(strict=True)
+            if all(map(_only_ours, (folder, *folder.parents))):
+                return folder
+    return None
+
+
+def is_ours(found: os.stat_result) -> bool:
+    """Whether only root and this user can write to a file or folder, or let others do it."""
+    return found.st_uid in {0, os.geteuid()} and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _only_ours(folder: Path) -> bool:
+    """Whether nobody else can exchange what lies in a folder and is not theirs."""
+    found = folder.stat()
+    shared = found.st_mode & stat.S_ISVTX and found.st_uid in {0, os.geteuid()}
+    return is_ours(found) or bool(shared)
 
 
 def opener(path: str, flags: int) -> int:

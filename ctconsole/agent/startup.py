@@ -140,9 +140,9 @@ def regenerate(
         endpoints: whose programs.
         record: stores and logs events.
         step: told how many endpoints of how many are done, and what comes now; called at least
-            once a second while nothing is done but to wait, and before each attachment. It
-            raises where the work is to end; then the endpoints that are left keep the programs
-            they have.
+            once a second while nothing is done but to wait or to compile, and before each
+            attachment. It raises where the work is to end; then the endpoints that are left keep
+            the programs they have.
 
     Raises:
         EndedEarlyError: ``step`` said so.
@@ -173,8 +173,9 @@ def _replace_programs(
 
     moved: list[str] = []
     for _ in range(_TRIES):
-        step(f"loading the programs of endpoint {endpoint.id}")
-        with loader.load(gate, config, maps, endpoint) as programs:
+        loading = partial(step, f"loading the programs of endpoint {endpoint.id}")
+        loading()
+        with loader.load(gate, config, maps, endpoint, meanwhile=loading) as programs:
             step(f"attaching the programs of endpoint {endpoint.id}")
             moved = [str(path) for path, number in programs.bound if pinned_id(path) != number]
             if not moved:

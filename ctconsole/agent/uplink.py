@@ -34,7 +34,7 @@ def masquerade(
     config: AgentConfig,
     maps: Mapping[str, Path],
     record: Record,
-    before_attach: Callable[[], None] = lambda: None,
+    step: Callable[[], None] = lambda: None,
 ) -> Uplink | None:
     """Attach the uplink's programs, or remove them where masquerading is off.
 
@@ -45,7 +45,8 @@ def masquerade(
         config: ``enable-ipv4-masquerade``, ``ipv4-native-routing-cidr``, ``devices``.
         maps: pin paths by name.
         record: stores and logs events; a node without an uplink is one of them.
-        before_attach: called when the programs are loaded; raises to have them thrown away.
+        step: called at least once a second while programs are compiled, and before they are
+            attached; raises where that is not to happen any more.
 
     Returns:
         The uplink pods leave through, None where they are not translated.
@@ -63,8 +64,8 @@ def masquerade(
     if uplink is None:
         record([_no_uplink(config.devices)])
         return None
-    with netdev.load_netdev(gate, config, maps, uplink) as programs:
-        before_attach()
+    with netdev.load_netdev(gate, config, maps, uplink, meanwhile=step) as programs:
+        step()
         record(netdev.attach_netdev(gate, uplink, programs))
     return uplink
 

@@ -14,8 +14,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ctconsole import paths
-from ctconsole.errors import MissingFeatureError
+from ctconsole import paths, private
+from ctconsole.errors import DatapathError, MissingFeatureError
 
 _SOURCES = Path("/usr/src")
 _MODULES = Path("/lib/modules")
@@ -32,10 +32,11 @@ def kernel_tree(
     Args:
         sources: where distributions unpack headers.
         modules: where a kernel's own ``build`` link is.
-        cache: where merged trees are kept, ``paths.cache_dir()`` by default.
+        cache: where merged trees are kept, `private.cache` by default.
 
     Raises:
         MissingFeatureError: no kernel headers are installed.
+        DatapathError: there is no folder for a merged tree that others cannot write to.
     """
     release = os.uname().release
     own = modules / release / "build"
@@ -46,8 +47,19 @@ def kernel_tree(
             return flavour
         common = _common_of(flavour)
         if common is not None:
-            return _merged((common, flavour), (cache or paths.cache_dir()) / "headers")
+            return _merged((common, flavour), cache / "headers" if cache else _cache())
     raise MissingFeatureError("No kernel headers are installed, bcc needs them", hint=REMEDY)
+
+
+def _cache() -> Path:
+    folder = private.cache("headers")
+    if folder is None:
+        raise DatapathError(
+            f"Kernel headers can be laid together neither below {paths.cache_dir()} nor below "
+            f"{paths.run_dir()}: these cannot be written, or others can write to them too",
+            hint="Set XDG_CACHE_HOME to a folder that only you can write to",
+        )
+    return folder
 
 
 def _complete(tree: Path) -> bool:

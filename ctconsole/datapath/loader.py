@@ -32,7 +32,7 @@ from ctconsole.kernel.tc import TcHook
 from ctconsole.model.event import Event, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
@@ -141,7 +141,12 @@ class LoadedPrograms(Handle):
 
 
 def load(
-    gate: Gate, config: DatapathConfig, maps: Mapping[str, Path], endpoint: Endpoint
+    gate: Gate,
+    config: DatapathConfig,
+    maps: Mapping[str, Path],
+    endpoint: Endpoint,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> LoadedPrograms:
     """Compile if need be and load all programs of an endpoint; nothing calls them yet.
 
@@ -152,6 +157,7 @@ def load(
             fault. A map put in a pin's place afterwards is not the program's. The folder of
             ``cilium_call_policy`` is where `attach` pins ``cilium_calls_%05d``.
         endpoint: whose programs.
+        meanwhile: as of `compile_source`.
 
     Raises:
         MissingFeatureError: bcc or kernel headers are not installed.
@@ -159,7 +165,8 @@ def load(
         DatapathError: the source does not compile, a map is missing in ``maps``, or the kernel
             refused a program; carries the part of the log that matters.
     """
-    compiled = compile_source(paths.bpf_sources() / SOURCE, node_defines(config))
+    source = paths.bpf_sources() / SOURCE
+    compiled = compile_source(source, node_defines(config), meanwhile=meanwhile)
     with ExitStack() as undo, ExitStack() as release:
         names = map_names(config, endpoint)
         opened = _open_maps(release, names, maps)

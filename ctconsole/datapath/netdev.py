@@ -25,7 +25,7 @@ from ctconsole.kernel.tc import TcHook
 from ctconsole.model.event import Event, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ctconsole.datapath.code import Program
@@ -80,7 +80,12 @@ class LoadedNetdev(Handle):
 
 
 def load_netdev(
-    gate: Gate, config: DatapathConfig, maps: Mapping[str, Path], uplink: Uplink
+    gate: Gate,
+    config: DatapathConfig,
+    maps: Mapping[str, Path],
+    uplink: Uplink,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> LoadedNetdev:
     """Compile if need be and load the uplink's programs.
 
@@ -89,6 +94,7 @@ def load_netdev(
         config: as of `loader.load`. Translation needs the global conntrack tables.
         maps: path of the pin of each map, by name; those of `MAP_NAMES` at least.
         uplink: the interface, its address, and what is not translated.
+        meanwhile: as of `compile_source`.
 
     Raises:
         UsageError: with ``conntrack-local``, where no table knows every connection.
@@ -100,7 +106,8 @@ def load_netdev(
         raise UsageError(
             "Masquerading needs global conntrack tables", hint="Set conntrack-local=false"
         )
-    compiled = compile_source(paths.bpf_sources() / SOURCE, node_defines(config))
+    source = paths.bpf_sources() / SOURCE
+    compiled = compile_source(source, node_defines(config), meanwhile=meanwhile)
     numbers = _numbers(uplink)
     with ExitStack() as release, ExitStack() as undo:
         wanted = frozenset[MapSlot]().union(*(one.map_slots() for one in compiled.values()))

@@ -26,7 +26,9 @@ def test_a_process_that_ended_is_dead_even_before_it_is_waited_for() -> None:
         child.kill()
         # WNOWAIT leaves the zombie there.
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert process_state(child.pid) == ("Z", owner.start)
+        ended = process_state(child.pid)
+        assert ended
+        assert (ended.letter, ended.start) == ("Z", owner.start)
         waiting = owner.alive
     assert (running, waiting, owner.alive) == (True, False, False)
     assert process_state(child.pid) is None
