@@ -28,8 +28,9 @@ def test_the_console_of_a_foreign_node_gets_its_timeline(
             assert until(lambda: bool(history.read(kinds=[EventKind.PROGRAM_REPLACED])), 10)
         # A console that is left tells what it has seen of a restart under way.
         with History(file) as history:
-            ((_, story),) = history.read(kinds=[EventKind.STORY])
-    assert f"{TCP_MAX} 32768 -> 8192" in story.message
+            stories = [story.message for _, story in history.read(kinds=[EventKind.STORY])]
+    # On a busy machine a restart may pause so long that the rest of it is a story of its own.
+    assert sum(f"{TCP_MAX} 32768 -> 8192" in message for message in stories) == 1
 
 
 def test_a_node_of_our_own_agent_is_not_watched_twice(bpffs: Path, tmp_path: Path) -> None:
