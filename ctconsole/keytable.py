@@ -1,0 +1,246 @@
+"""Every key of the console: what it does, where, and in which words.
+
+Bindings, footer, help, palette and the configuration file read this table, and nothing else knows
+a key. A new key is one more row here and a test that is marked with its id (see
+``tests/ui/test_keys.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row.
+
+    Attributes:
+        id: names it in the configuration; the part before the dot is its heading in the help.
+        keys: what does it unless somebody settled otherwise, in Textual's names, split by commas;
+            empty for what only presets have a key for.
+        action: what is done, in Textual's form; each of `places` has a method for it.
+        word: a word or two, for the footer and the palette.
+        about: a sentence, for the help and the palette.
+        places: whose key it is; which of them are in force at once is `SCENES`.
+        rank: in the footer, the smaller the more needed: what does not fit is left out from the
+            largest on. 0: never there.
+        priority: goes before what has the focus, e.g. a field that is typed into.
+        needs: what there must be, a member of `NEEDS`; empty: nothing.
+    """
+
+    id: str
+    keys: str
+    action: str
+    word: str
+    about: str
+    places: tuple[str, ...]
+    rank: int = 0
+    priority: bool = False
+    needs: str = ""
+
+    @property
+    def each(self) -> tuple[str, ...]:
+        """The keys one by one."""
+        return tuple(filter(None, self.keys.split(",")))
+
+
+UNBOUND: Final = "none"
+"""What stands for no key at all; no terminal sends it."""
+
+NEEDS: Final = frozenset({"gate"})
+"""What an action may need: ``gate``: that the node may be changed."""
+
+VIEW_NAMES: Final = ("overview", "entries", "top", "events", "datapath")
+"""The views in the order of their keys, from 1 on."""
+
+APP: Final = (
+    *(
+        Key(f"view.{name}", str(number), f"show_view('{name}')", name.capitalize(),
+            f"Switch to {name.capitalize()}", ("app",))
+        for number, name in enumerate(VIEW_NAMES, 1)
+    ),
+    Key("app.help", "question_mark,f1", "help", "Help", "Show these keys, and what the marks mean",
+        ("app",), rank=1),
+    Key("app.quit", "q", "quit", "Quit", "Leave the console", ("app",), rank=2),
+    Key("app.freeze", "space", "freeze", "Freeze",
+        "Freeze the screen, and go on; sampling goes on behind it", ("app",), rank=30),
+    Key("app.palette", "ctrl+p", "command_palette", "Palette",
+        "Find whatever can be done, a map or a view by a few letters of its name", ("app",),
+        rank=40, priority=True),
+    Key("app.explain", "w", "explain", "Why",
+        "Answer what operators ask: how full, why, who, how big", ("app",), rank=45),
+    Key("app.record", "o", "record", "Record",
+        "Record the node into a file from now on, or end that", ("app",)),
+    Key("time.back", "left_square_bracket", "step(-1)", "Step back",
+        "Look at the moment before; space goes back to now", ("app",)),
+    Key("time.on", "right_square_bracket", "step(1)", "Step on", "Look at the moment after",
+        ("app",)),
+    Key("time.event-back", "left_curly_bracket", "step_event(-1)", "Event before",
+        "Look at the moment of the event before", ("app",)),
+    Key("time.event-on", "right_curly_bracket", "step_event(1)", "Event after",
+        "Look at the moment of the event after", ("app",)),
+    Key("time.jump", "t", "jump", "Time", "Look at a moment: 3m ago, 01:36", ("app",)),
+    Key("time.faster", "plus", "pace(1)", "Faster",
+        "Sample more often; play a recording faster", ("app",)),
+    Key("time.slower", "minus", "pace(-1)", "Slower",
+        "Sample less often; play a recording slower", ("app",)),
+)  # fmt: skip
+"""Everywhere but in dialogues."""
+
+TABLE: Final = (
+    Key("table.up", "up,k", "move(-1)", "Up", "Up", ("table",)),
+    Key("table.down", "down,j", "move(1)", "Down", "Down", ("table",)),
+    Key("table.page-up", "pageup,ctrl+b", "page(-1)", "Page up", "Page up", ("table",)),
+    Key("table.page-down", "pagedown,ctrl+f", "page(1)", "Page down", "Page down", ("table",)),
+    Key("table.half-up", "", "page_half(-1)", "Half up", "Half a page up", ("table",)),
+    Key("table.half-down", "", "page_half(1)", "Half down", "Half a page down", ("table",)),
+    Key("table.first", "home,g", "jump(0)", "First row", "First row, and stay there",
+        ("table",)),
+    Key("table.last", "end,G", "jump(-1)", "Last row", "Last row", ("table",)),
+    Key("table.select", "enter", "select", "Open", "Open what is under the cursor", ("table",),
+        rank=10),
+)  # fmt: skip
+"""Where a table has the focus."""
+
+MAPS: Final = (
+    Key("map.sort", "s", "sort", "Sort", "Choose the column to sort by", ("sorted",), rank=25),
+    Key("map.sort-left", "less_than_sign", "sort_by(-1)", "Sort left",
+        "Sort by the column to the left", ("sorted",)),
+    Key("map.sort-right", "greater_than_sign", "sort_by(1)", "Sort right",
+        "Sort by the column to the right", ("sorted",)),
+    Key("map.info", "i", "info", "Info", "Everything about the map", ("overview",), rank=50),
+    Key("map.resize", "z", "resize", "Resize", "Give the map another size without a loss",
+        ("overview",), rank=15, needs="gate"),
+    Key("map.undo", "u", "undo", "Undo resize",
+        "Take the last resize back without a loss", ("overview",), needs="gate"),
+    Key("maps.guard", "ctrl+g", "guard", "Guard",
+        "Guard on or off: tables that an agent re-creates keep their entries", ("overview",),
+        needs="gate"),
+    Key("map.recreate", "r", "recreate", "Recreate",
+        "Recreate the map; its entries are lost", ("overview", "entries"),
+        rank=24, needs="gate"),
+    Key("agent.restart", "R", "restart", "Restart",
+        "Restart the agent, also with other sizes", ("overview",), rank=26,
+        needs="gate"),
+    Key("map.pick", "m", "pick_map", "Map", "Choose the map to show", ("entries",), rank=20),
+    Key("map.previous", "comma", "next_map(-1)", "Previous map", "Show the map before",
+        ("entries", "top")),
+    Key("map.next", "full_stop", "next_map(1)", "Next map", "Show the next map",
+        ("entries", "top"), rank=46),
+    Key("map.unfold", "x", "unfold_all", "Unfold all",
+        "Unfold every event, or fold all of them again", ("events",), rank=20),
+)  # fmt: skip
+"""Of a map, or of the list of them."""
+
+ENTRIES: Final = (
+    Key("entries.filter", "slash", "filter", "Filter",
+        "Show only rows that match, e.g. proto:tcp dport:443 !src:10.0.0.0/8", ("filtered",),
+        rank=12),
+    Key("entries.all", "escape", "clear_filter", "Show all", "Show all rows again", ("filtered",)),
+    Key("entries.names", "n", "names", "Names",
+        "Show names for addresses and services, or numbers again", ("entries",), rank=22),
+    Key("entries.forecast", "f", "forecast", "Forecast",
+        "Say which connections would break if the table were lost", ("entries",), rank=18),
+    Key("entries.delete", "d", "delete", "Delete", "Delete the entry under the cursor",
+        ("entries",), needs="gate"),
+    Key("entries.flush", "D", "flush", "Flush",
+        "Delete all entries that match the filter, or the whole map", ("entries",), rank=28,
+        needs="gate"),
+)  # fmt: skip
+"""Of the rows of a view that can be filtered."""
+
+FILTER: Final = (
+    Key("filter.leave", "escape", "leave", "Show all", "Forget the filter", ("filter",), rank=12),
+    Key("filter.complete", "tab", "complete(1)", "Complete",
+        "Complete the word that is typed; again for the next one", ("filter",), rank=13),
+    Key("filter.complete-back", "shift+tab", "complete(-1)", "Complete backwards",
+        "The way to complete it before", ("filter",)),
+    Key("filter.earlier", "up", "recall(-1)", "Before", "The filter typed before", ("filter",),
+        rank=14),
+    Key("filter.later", "down", "recall(1)", "After", "The filter typed after", ("filter",)),
+    Key("filter.save", "ctrl+s", "save", "Save",
+        "Save the filter under a name; @name stands for it", ("filter",), rank=15),
+)  # fmt: skip
+"""While a filter is typed."""
+
+DIALOGUES: Final = (
+    Key("dialogue.close", "escape", "close", "Close",
+        "Leave; cancel what is done if it can be cancelled", ("dialogue",), rank=3),
+    Key("dialogue.plan", "ctrl+r", "plan_again", "Plan again", "Look anew what it costs",
+        ("dialogue",), rank=12),
+    Key("resize.list", "l", "list", "List entries", "List the entries by what becomes of them",
+        ("resize",), rank=11, priority=True),
+    Key("affected.close", "escape,q,l", "dismiss", "Close", "Close", ("affected",)),
+    Key("affected.way", "right,w", "way(1)", "Next way", "The next way to change the map",
+        ("affected",), rank=12),
+    Key("affected.way-before", "left,W", "way(-1)", "Way before", "The way before it",
+        ("affected",)),
+    Key("affected.class", "tab,c", "kind(1)", "Next class", "Those that meet the next fate",
+        ("affected",), rank=13, priority=True),
+    Key("affected.class-before", "shift+tab,C", "kind(-1)", "Class before",
+        "Those that meet the fate before it", ("affected",)),
+    Key("affected.next", "right_square_bracket", "map(1)", "Next map", "The next map of the plan",
+        ("affected",), rank=14),
+    Key("affected.before", "left_square_bracket", "map(-1)", "Map before",
+        "The map of the plan before it", ("affected",)),
+    Key("forecast.close", "escape,enter,q,f", "dismiss", "Close", "Close", ("forecast",)),
+    Key("forecast.list", "l", "list", "List", "Show those that break", ("forecast",), rank=11),
+    Key("details.close", "escape,enter,q,i", "dismiss", "Close", "Close", ("details",)),
+    Key("explain.close", "escape,enter,q,w", "dismiss", "Close", "Close", ("explain",)),
+    Key("explain.again", "ctrl+r", "again", "Again", "Look and answer anew", ("explain",),
+        rank=11),
+    Key("pick.close", "escape,q", "dismiss", "Close", "Close", ("pick",)),
+    Key("pick.down", "j", "cursor(1)", "Down", "Down", ("pick",)),
+    Key("pick.up", "k", "cursor(-1)", "Up", "Up", ("pick",)),
+    Key("ask.close", "escape", "dismiss", "Close", "Close", ("ask",)),
+    Key("help.close", "escape,question_mark,q,f1", "dismiss", "Close", "Close", ("help",)),
+)  # fmt: skip
+"""In the boxes above a view."""
+
+KEYS: Final = (*APP, *TABLE, *MAPS, *ENTRIES, *FILTER, *DIALOGUES)
+"""The table."""
+
+_EVERY: Final = ("table", "app")
+
+SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
+    "overview": ("overview", "sorted", *_EVERY),
+    "entries": ("entries", "filtered", "sorted", *_EVERY),
+    "top": ("top", "filtered", *_EVERY),
+    "events": ("events", "filtered", *_EVERY),
+    "datapath": ("datapath", *_EVERY),
+    "filter": ("filter",),
+    "dialogue": ("dialogue",),
+    "resize": ("resize", "dialogue"),
+    "affected": ("affected", "table"),
+    "forecast": ("forecast",),
+    "details": ("details",),
+    "explain": ("explain",),
+    "pick": ("pick",),
+    "ask": ("ask",),
+    "help": ("help",),
+})  # fmt: skip
+"""Each view and dialogue with the places whose keys are in force there; within one scene a key
+means one thing."""
+
+BY_ID: Final[Mapping[str, Key]] = MappingProxyType({key.id: key for key in KEYS})
+"""The rows by their id."""
+
+
+def keys_of(place: str) -> Iterator[Key]:
+    """The keys of a place, in the table's order."""
+    return (key for key in KEYS if place in key.places)
+
+
+def scene_keys(scene: str) -> list[Key]:
+    """The keys in force in a view or a dialogue, in the table's order.
+
+    Raises:
+        KeyError: there is no such scene.
+    """
+    places = frozenset(SCENES[scene])
+    return [key for key in KEYS if not places.isdisjoint(key.places)]

@@ -1,0 +1,1 @@
+"""What a person has settled: the fields, the file they stand in, and the keys."""
