@@ -23,6 +23,7 @@ from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.moments import MomentApp
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.confirm import ConfirmScreen
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from ctconsole.filterbook import FilterBook
+    from ctconsole.keytable import Key
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.explain.facts import Known
     from ctconsole.model.names import Names
@@ -98,30 +100,7 @@ class ConsoleApp(MomentApp):
     DEFAULT_MODE = OverviewScreen.VIEW
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                tab.key, f"show_view('{tab.view}')", tab.name, id=f"view.{tab.view}", show=False
-            )
-            for tab in VIEWS
-        ),
-        Binding(
-            "w",
-            "explain",
-            "Why",
-            id="app.explain",
-            show=False,
-            tooltip="Answer what operators ask: how full, why, who, how big",
-        ),
-        Binding(
-            "o",
-            "record",
-            "Record",
-            id="app.record",
-            show=False,
-            tooltip="Record the node into a file from now on, or end that",
-        ),
-        Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Show these keys"),
-        Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
+        *bindings("app"),
         # Textual only says how to quit; whoever presses this wants to leave.
         Binding("ctrl+c", "quit", "Quit", show=False, system=True),
     ]
@@ -286,6 +265,11 @@ class ConsoleApp(MomentApp):
         """Say something in the status line for a few seconds."""
         self._flash, self._flash_until = text, self._flash_clock() + FLASH_SECONDS
         self.refresh_status()
+
+    def why_not(self, key: Key) -> str:
+        """See `ctconsole.ui.console.Console`."""
+        closed = key.needs == "gate" and self.intents.actions is None
+        return self.intents.read_only if closed else ""
 
     def hurry(self) -> None:
         """Sample at once: something was changed."""

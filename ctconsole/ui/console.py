@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from textual.app import App
 
+    from ctconsole.keytable import Key
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.query import Query
     from ctconsole.model.names import Names
@@ -147,6 +148,10 @@ class Console(Protocol):
 
     def hurry(self) -> None:
         """Sample at once: something was changed."""
+        ...
+
+    def why_not(self, key: Key) -> str:
+        """Why what a key does cannot be done here, in half a sentence; empty where it can."""
         ...
 
     def flash(self, text: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import App
-from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from ctconsole.observe.recording.ring import Ring
@@ -42,72 +41,6 @@ class MomentApp(App[None]):
         sampler: takes the samples.
         past: what else can be shown.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "space",
-            "freeze",
-            "Freeze",
-            id="app.freeze",
-            tooltip="Freeze the screen; sampling goes on behind it",
-        ),
-        Binding(
-            "left_square_bracket",
-            "step(-1)",
-            "Step back",
-            id="time.back",
-            show=False,
-            tooltip="Look at the moment before; space goes back to now",
-        ),
-        Binding(
-            "right_square_bracket",
-            "step(1)",
-            "Step on",
-            id="time.on",
-            show=False,
-            tooltip="Look at the moment after",
-        ),
-        Binding(
-            "left_curly_bracket",
-            "step_event(-1)",
-            "Event before",
-            id="time.event-back",
-            show=False,
-            tooltip="Look at the moment of the event before",
-        ),
-        Binding(
-            "right_curly_bracket",
-            "step_event(1)",
-            "Event after",
-            id="time.event-on",
-            show=False,
-            tooltip="Look at the moment of the event after",
-        ),
-        Binding(
-            "t",
-            "jump",
-            "Time",
-            id="time.jump",
-            show=False,
-            tooltip="Look at a moment: 3m ago, 01:36",
-        ),
-        Binding(
-            "plus",
-            "pace(1)",
-            "Faster",
-            id="time.faster",
-            show=False,
-            tooltip="Sample more often; play a recording faster",
-        ),
-        Binding(
-            "minus",
-            "pace(-1)",
-            "Slower",
-            id="time.slower",
-            show=False,
-            tooltip="Sample less often; play a recording slower",
-        ),
-    ]
 
     class Sampled(Message):
         """The sampler has a new sample."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ctconsole.ui.app import ConsoleApp
 from tests.support.fake_actions import FakeActions
 from tests.support.fakes import EPOCH, FakeSource
+from tests.support.pressed import listen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -28,3 +34,17 @@ def console(source: FakeSource, actions: FakeActions) -> ConsoleApp:
 @pytest.fixture
 def read_only(source: FakeSource) -> ConsoleApp:
     return ConsoleApp(source, interval=3600, clock=lambda: EPOCH)
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_pressed(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Hold a test that is marked with keys to pressing each of them."""
+    claims = {key for mark in request.node.iter_markers("key") for key in mark.args}
+    if not claims:
+        yield
+        return
+    heard = listen(monkeypatch)
+    yield
+    assert claims <= heard, f"never pressed: {sorted(claims - heard)}"

@@ -19,6 +19,7 @@ from tests.support.pilots import text_of, until
 if TYPE_CHECKING:
     import pytest
 
+    from ctconsole.keytable import Key
     from ctconsole.ui.console import Console
 
 
@@ -30,6 +31,10 @@ class Timeline(App[None]):
 
     def now(self) -> float:
         return EPOCH
+
+    def why_not(self, key: Key) -> str:
+        del key
+        return ""
 
     def refresh_status(self) -> None:
         return

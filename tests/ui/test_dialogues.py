@@ -56,6 +56,7 @@ async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
     await settle(pilot)
 
 
+@pytest.mark.key("map.recreate")
 async def test_recreate_states_what_it_costs(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await open_recreate(pilot)
@@ -228,6 +229,7 @@ async def test_restart_without_a_change_keeps_everything_and_asks_for_no_name(
         assert "ready again after 1.3 s" in text_of(pilot, "#outcome")
 
 
+@pytest.mark.key("agent.restart")
 async def test_restart_with_another_size_is_told_and_confirmed_as_a_recreation(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
@@ -265,6 +267,7 @@ async def test_restart_without_an_agent_says_so(console: ConsoleApp, actions: Fa
         assert len(console.screen_stack) == 1
 
 
+@pytest.mark.key("dialogue.plan")
 async def test_a_restart_that_failed_is_told_and_asked_anew(
     console: ConsoleApp, actions: FakeActions
 ) -> None:

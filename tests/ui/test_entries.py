@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from ctconsole.model.ct.order import find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
@@ -39,6 +40,7 @@ async def test_entries_show_both_ends_and_the_sums(console: ConsoleApp, source: 
         assert table.cursor == 0
 
 
+@pytest.mark.key("map.sort-left")
 async def test_angle_keys_sort_by_the_neighbouring_column(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         table = await open_entries(pilot)
@@ -123,6 +125,7 @@ async def test_the_wheel_leaves_the_cursor_and_a_sample_does_not_jump_back(
         assert table.cursor == 0
 
 
+@pytest.mark.key("map.pick")
 async def test_a_map_is_chosen_from_the_menu(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await open_entries(pilot)

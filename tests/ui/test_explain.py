@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.explain.facts import Known
 from ctconsole.ui.app import ConsoleApp
@@ -10,6 +12,7 @@ from tests.support.fakes import EPOCH, FakeSource
 from tests.support.pilots import first_sample, screen_text, until
 
 
+@pytest.mark.key("app.explain", "explain.again", "explain.close")
 async def test_a_key_answers_every_question(source: FakeSource) -> None:
     asked = []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from ctconsole.errors import UsageError
 from ctconsole.model.names import Names
@@ -48,6 +49,7 @@ async def filter_by(pilot: Pilot[None], *keys: str) -> LineTable:
     return table
 
 
+@pytest.mark.key("entries.filter", "entries.all")
 async def test_a_filter_counts_while_it_is_typed(console: ConsoleApp, source: FakeSource) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         table = await filter_by(pilot, *"svc")
@@ -93,6 +95,7 @@ async def test_new_and_dying_entries_are_marked(console: ConsoleApp, source: Fak
         assert "+50/s" in text_of(pilot, "#summary")
 
 
+@pytest.mark.key("entries.names")
 async def test_names_are_shown_on_request(source: FakeSource) -> None:
     names = Names(
         endpoints={bytes([10, 244, 1, 17]): "default/web"},
@@ -124,6 +127,7 @@ async def test_names_that_are_not_known_are_told_with_the_reason(source: FakeSou
         await until(pilot, lambda: status(pilot).flash == f"0 names known; {told}")
 
 
+@pytest.mark.key("entries.flush")
 async def test_flush_wants_the_name_and_says_who_breaks(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
@@ -186,6 +190,7 @@ async def test_a_flush_shows_how_far_it_is_and_can_be_cancelled(
         await until(pilot, lambda: actions.done)
 
 
+@pytest.mark.key("entries.delete")
 async def test_one_entry_is_deleted_by_two_keys(console: ConsoleApp, actions: FakeActions) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await open_entries(pilot)

@@ -70,6 +70,7 @@ async def typed(pilot: Pilot[None], text: str, *keys: str) -> LineTable:
     return table
 
 
+@pytest.mark.key("filter.complete", "filter.complete-back")
 async def test_tab_completes_fields_and_values_that_occur(
     console: ConsoleApp, source: FakeSource
 ) -> None:
@@ -121,6 +122,7 @@ async def test_an_error_marks_its_column_and_says_what_may_be_meant(console: Con
         assert "no field" not in screen_text(pilot)
 
 
+@pytest.mark.key("filter.earlier", "filter.later")
 async def test_what_was_typed_comes_back_also_in_another_console(
     remembering: ConsoleApp, source: FakeSource, book: FilterBook, tmp_path: Path
 ) -> None:
@@ -145,6 +147,7 @@ async def test_what_was_typed_comes_back_also_in_another_console(
         assert bar(pilot).text == "syn"
 
 
+@pytest.mark.key("filter.save")
 async def test_a_filter_is_saved_and_stands_in_others(
     remembering: ConsoleApp, source: FakeSource, book: FilterBook
 ) -> None:
@@ -231,6 +234,7 @@ async def test_top_counts_what_the_filter_lets_through(
         await until(pilot, lambda: entries.rows and len(entries.rows) == most.top.entries)
 
 
+@pytest.mark.key("filter.leave")
 async def test_events_have_a_filter_of_their_own(console: ConsoleApp, source: FakeSource) -> None:
     async with console.run_test(size=WIDE) as pilot:
         await typed(pilot, "in", "enter")

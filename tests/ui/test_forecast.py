@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.forecast import ForecastScreen
@@ -50,6 +52,7 @@ async def test_a_forecast_follows_the_table(console: ConsoleApp, source: FakeSou
         await until(pilot, lambda: "of 100 entries" in screen_text(pilot))
 
 
+@pytest.mark.key("entries.forecast", "forecast.list")
 async def test_those_that_break_are_listed(console: ConsoleApp, source: FakeSource) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         table = await open_entries(pilot)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ctconsole.errors import BpfError
 from tests.support.fakes import CT4
 from tests.support.pilots import first_sample, screen_text, status, until
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from tests.support.fake_actions import FakeActions
 
 
+@pytest.mark.key("maps.guard")
 async def test_a_key_switches_it_and_the_status_line_says_that_it_is_on(
     console: ConsoleApp, actions: FakeActions
 ) -> None:

@@ -78,6 +78,7 @@ def entries(console: ConsoleApp) -> int | None:
     return row.entries if row else None
 
 
+@pytest.mark.key("time.back", "time.on")
 async def test_one_steps_back_and_forth_and_returns(console: ConsoleApp, node: Node) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await open_entries(pilot)
@@ -119,6 +120,7 @@ async def test_a_held_picture_says_what_has_changed_when_it_goes_on(
         assert status(pilot).flash == "in the 2s held: 20 new, 0 gone, 1 event"
 
 
+@pytest.mark.key("time.jump")
 async def test_one_jumps_to_a_moment_and_is_told_how_far_back_it_goes(
     console: ConsoleApp, node: Node
 ) -> None:
@@ -137,6 +139,7 @@ async def test_one_jumps_to_a_moment_and_is_told_how_far_back_it_goes(
         assert "'soon' names no moment. Write 3m ago" in status(pilot).flash
 
 
+@pytest.mark.key("time.event-back")
 async def test_events_are_those_there_were_by_then(console: ConsoleApp, node: Node) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
@@ -175,6 +178,7 @@ async def test_files_have_one_moment(source: FakeSource) -> None:
         assert status(pilot).flash == "no other moment is kept"
 
 
+@pytest.mark.key("time.faster", "time.slower")
 async def test_samples_come_as_often_as_asked_for(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
@@ -258,6 +262,7 @@ async def test_a_click_on_the_bar_goes_there(player: ConsoleApp) -> None:
         await shows(pilot, player, 150)
 
 
+@pytest.mark.key("app.record")
 async def test_the_console_records_what_it_shows(node: Node, tmp_path: Path) -> None:
     recorders = []
 

@@ -90,6 +90,7 @@ async def test_the_plan_stands_beside_what_the_other_ways_would_cost(console: Co
         assert not go(pilot).disabled
 
 
+@pytest.mark.key("map.resize", "dialogue.close")
 async def test_one_key_resizes_and_the_report_tells_until_when_it_can_be_undone(
     console: ConsoleApp, actions: FakeActions
 ) -> None:
@@ -136,6 +137,9 @@ def numbers_of(pilot: Pilot[None], way: Change) -> list[int]:
     return [int(word.replace(",", "")) for word in line.split()[-6:]]
 
 
+@pytest.mark.key(
+    "resize.list", "affected.way", "affected.class", "affected.class-before", "affected.close"
+)
 async def test_a_key_lists_the_entries_by_way_and_by_what_becomes_of_them(
     console: ConsoleApp, source: FakeSource
 ) -> None:
@@ -308,6 +312,7 @@ async def test_another_map_at_the_pin_is_planned_for_anew(
         assert "12 entries, 10 alive" in screen_text(pilot)
 
 
+@pytest.mark.key("map.undo")
 async def test_an_undo_restores_the_size_before(
     console: ConsoleApp, actions: FakeActions, source: FakeSource
 ) -> None:
@@ -364,5 +369,5 @@ async def test_the_palette_and_the_help_know_both(console: ConsoleApp) -> None:
         await pilot.press("question_mark")
         await pilot.pause()
         shown = screen_text(pilot)
-        assert "Give the map another size; nothing in it is lost" in shown
-        assert "Restore the size before the last resize" in shown
+        assert "Give the map another size without a loss" in shown
+        assert "Take the last resize back without a loss" in shown

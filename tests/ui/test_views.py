@@ -97,6 +97,7 @@ async def test_enter_on_another_map_tells_all_about_it(console: ConsoleApp) -> N
         assert "value size   40 bytes" in shown
 
 
+@pytest.mark.key("map.sort", "pick.up")
 async def test_maps_sort_by_heading_and_keys(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
@@ -129,6 +130,7 @@ async def test_unfolding_an_event_shows_its_fields(console: ConsoleApp) -> None:
         assert "old_id: 549" not in screen_text(pilot)
 
 
+@pytest.mark.key("app.freeze")
 async def test_freeze_holds_the_picture_while_sampling_goes_on(
     console: ConsoleApp, source: FakeSource
 ) -> None:
@@ -171,6 +173,7 @@ async def test_a_node_in_trouble_from_the_start_is_no_crash(
         assert "Operation not permitted" in screen_text(pilot)
 
 
+@pytest.mark.key("app.help", "help.close")
 async def test_help_lists_the_bindings_of_the_view(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 50)) as pilot:
         await first_sample(pilot)
@@ -196,6 +199,7 @@ async def test_help_shows_a_remapped_key(console: ConsoleApp) -> None:
         )
 
 
+@pytest.mark.key("map.info")
 async def test_names_from_the_kernel_are_not_markup(
     console: ConsoleApp, source: FakeSource
 ) -> None:

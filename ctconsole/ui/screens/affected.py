@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.text import Text
 from textual import on, work
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, fates
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.faults import TellsFaults
@@ -53,15 +53,7 @@ class AffectedScreen(TellsFaults, ModalScreen[None]):
         plan: of a resize or its undo.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,l", "dismiss", "Close", id="affected.close", show=False),
-        Binding("right,w", "way(1)", "Next way", id="affected.way"),
-        Binding("left,W", "way(-1)", "Way before", id="affected.way-before", show=False),
-        Binding("tab,c", "kind(1)", "Next class", id="affected.class", priority=True),
-        Binding("shift+tab,C", "kind(-1)", "Class before", id="affected.class-before", show=False),
-        Binding("right_square_bracket", "map(1)", "Next map", id="affected.next"),
-        Binding("left_square_bracket", "map(-1)", "Map before", id="affected.before", show=False),
-    ]
+    BINDINGS = bindings("affected")
 
     def __init__(self, actions: Actions, plan: Plan) -> None:
         super().__init__()

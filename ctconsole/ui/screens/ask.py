@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
+
+from ctconsole.ui.keys import bindings
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -24,9 +25,7 @@ class AskScreen(ModalScreen[str | None]):
         value: an answer that is there already.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Close", id="ask.close", show=False),
-    ]
+    BINDINGS = bindings("ask")
 
     def __init__(self, title: str, placeholder: str, value: str = "") -> None:
         super().__init__()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from ctconsole.ui.console import console_of
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
+from ctconsole.ui.widgets.key_footer import KeyFooter
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.time_bar import TimeBar
 
@@ -56,7 +56,7 @@ class View(TellsFaults, Screen[None]):
         yield from self.compose_body()
         yield TimeBar()
         yield StatusBar()
-        yield Footer(compact=True)
+        yield KeyFooter()
 
     def compose_body(self) -> Iterable[Widget]:
         """The view's own widgets."""
@@ -84,23 +84,7 @@ class View(TellsFaults, Screen[None]):
 class SortableView(View):
     """A view whose first table can be sorted: from a menu, by heading, or column by column."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "Sort", id="map.sort", tooltip="Choose the column to sort by"),
-        Binding(
-            "less_than_sign",
-            "sort_by(-1)",
-            "Sort by the column to the left",
-            id="map.sort-left",
-            show=False,
-        ),
-        Binding(
-            "greater_than_sign",
-            "sort_by(1)",
-            "Sort by the column to the right",
-            id="map.sort-right",
-            show=False,
-        ),
-    ]
+    BINDINGS = bindings("sorted")
 
     sorting: Sorting
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
 from textual import on, work
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.ui.console import console_of
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.plan_table import plan_table, report_text
@@ -46,10 +46,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         name: what will have to be typed, as far as it is known before the plan is.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Close", id="dialogue.close"),
-        Binding("ctrl+r", "plan_again", "Plan again", id="dialogue.plan"),
-    ]
+    BINDINGS = bindings("dialogue")
 
     BOX: ClassVar[str]
     """Id of the box, for its style."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -17,6 +16,7 @@ from ctconsole.model.ct.show import details
 from ctconsole.model.units import short_size
 from ctconsole.observe.sampler import standing
 from ctconsole.observe.usage import in_use
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
@@ -40,9 +40,7 @@ Facts = list[tuple[str, str]]
 class Details(TellsFaults, ModalScreen[None]):
     """A box of facts."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,i", "dismiss", "Close", id="details.close", show=False),
-    ]
+    BINDINGS = bindings("details")
 
     def __init__(self, title: str) -> None:
         super().__init__()

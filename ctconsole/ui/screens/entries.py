@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on, work
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 from textual.worker import get_current_worker
@@ -16,6 +15,7 @@ from ctconsole.model.ct.query import EVERYTHING, entry_fields
 from ctconsole.model.ct.seen import Seen
 from ctconsole.model.ct.table import CtTable, State
 from ctconsole.model.ct.words import STATES, texts
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import EntryDetails
@@ -54,22 +54,7 @@ class EntriesScreen(EntriesFiltered, SortableView):
 
     VIEW = "entries"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "pick_map", "Map", id="map.pick", tooltip="Choose the map to show"),
-        Binding("comma", "next_map(-1)", "Previous map", id="map.previous",
-                show=False),
-        Binding("full_stop", "next_map(1)", "Next map", id="map.next", show=False),
-        Binding("n", "names", "Names", id="entries.names",
-                tooltip="Show names for addresses and services, or numbers again"),
-        Binding("f", "forecast", "Forecast", id="entries.forecast",
-                tooltip="Say which connections would break if the table were lost"),
-        Binding("d", "delete", "Delete", id="entries.delete", show=False,
-                tooltip="Delete the entry under the cursor"),
-        Binding("D", "flush", "Flush", id="entries.flush",
-                tooltip="Delete all entries that match the filter, or the whole map"),
-        Binding("r", "recreate", "Recreate", id="map.recreate",
-                tooltip="Recreate the map with another size; its entries are lost"),
-    ]  # fmt: skip
+    BINDINGS = bindings("entries")
 
     def __init__(self) -> None:
         super().__init__()

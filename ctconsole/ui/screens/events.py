@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.binding import Binding, BindingType
 
 from ctconsole.errors import FilterError
 from ctconsole.model.filter.events import Happened, event_fields, parse_events
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.filtered import FilteredView
 from ctconsole.ui.text import plural
 from ctconsole.ui.widgets.event_rows import EventRows
@@ -33,15 +33,7 @@ class EventsScreen(FilteredView):
 
     VIEW = "events"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "x",
-            "unfold_all",
-            "Unfold all",
-            id="map.unfold",
-            tooltip="Unfold every event, or fold all of them again",
-        ),
-    ]
+    BINDINGS = bindings("events")
 
     def __init__(self) -> None:
         super().__init__()

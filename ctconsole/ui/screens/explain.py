@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from textual import work
-from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.explain.answer import sentence
 from ctconsole.model.explain.questions import QUESTIONS
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean
 
@@ -32,10 +32,7 @@ class ExplainScreen(Details):
         read: gathers what is at hand; takes its time.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,w", "dismiss", "Close", id="explain.close", show=False),
-        Binding("ctrl+r", "again", "Again", id="explain.again", tooltip="Look and answer anew"),
-    ]
+    BINDINGS = bindings("explain")
 
     def __init__(self, read: Callable[[], Known]) -> None:
         super().__init__("What is going on here")

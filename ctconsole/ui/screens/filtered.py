@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import on
-from textual.binding import Binding, BindingType
 
 from ctconsole.errors import CtconsoleError, FilterError
 from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.filter.names import SIGN
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.widgets.filter_bar import FilterBar
@@ -19,11 +17,7 @@ from ctconsole.ui.widgets.line_table import LineTable
 class FilteredView(View):
     """Has a `FilterBar`, which leads to `filter_to`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", id="entries.filter",
-                tooltip="Show only rows that match, e.g. proto:tcp dport:443 !src:10.0.0.0/8"),
-        Binding("escape", "clear_filter", "Show all", id="entries.all", show=False),
-    ]  # fmt: skip
+    BINDINGS = bindings("filtered")
 
     @property
     def filter_text(self) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 from textual import work
-from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError, FilterError
 from ctconsole.model.ct.query import EVERYTHING
 from ctconsole.model.ct.risk import REASONS, Change, Risk, forecast, reasons_to_tell
 from ctconsole.ui.console import console_of
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean, plural
@@ -43,10 +43,7 @@ class ForecastScreen(Details):
         query: which of its entries are judged.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,f", "dismiss", "Close", id="forecast.close", show=False),
-        Binding("l", "list", "List", id="forecast.list", tooltip="Show those that break"),
-    ]
+    BINDINGS = bindings("forecast")
 
     def __init__(self, table: CtTable, query: Query = EVERYTHING) -> None:
         chosen = f" by {query.text}" if query else ""

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+from ctconsole.keytable import UNBOUND
+from ctconsole.ui.keys import bindings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from textual.app import ComposeResult
 
-_ORDER = ("view", "table", "map", "agent", "app")
 _TITLES = {
     "view": "Views",
     "table": "In a table",
-    "map": "Maps and entries",
+    "map": "Map",
+    "maps": "Maps",
+    "entries": "Rows",
     "agent": "Agent",
+    "time": "Time",
     "app": "Everywhere",
 }
+"""Headings, in their order."""
+
+_ORDER = tuple(_TITLES)
 
 
 def help_sections(bindings: Iterable[Binding]) -> dict[str, list[tuple[list[str], str]]]:
@@ -33,7 +41,7 @@ def help_sections(bindings: Iterable[Binding]) -> dict[str, list[tuple[list[str]
     """
     found: dict[str, dict[str, tuple[list[str], str]]] = {}
     for binding in bindings:
-        if not binding.id or not binding.description:
+        if not binding.id or not binding.description or binding.key == UNBOUND:
             continue
         section = binding.id.split(".", 1)[0]
         keys, _ = found.setdefault(section, {}).setdefault(
@@ -44,12 +52,27 @@ def help_sections(bindings: Iterable[Binding]) -> dict[str, list[tuple[list[str]
     return {name: list(found[name].values()) for name in known}
 
 
+_Block = tuple[int, str, Table]
+"""Lines it takes, heading, what stands below."""
+
+_AROUND = 2
+"""Lines that a block takes beside its keys."""
+
+_TWO_COLUMNS = 110
+
+
+def _parted(blocks: Sequence[_Block]) -> list[Sequence[_Block]]:
+    """Two columns, as even as the order of the blocks allows."""
+    whole = sum(lines for lines, *_ in blocks)
+    cuts = range(1, len(blocks))
+    cut = min(cuts, key=lambda cut: abs(whole - 2 * sum(one[0] for one in blocks[:cut])), default=1)
+    return [blocks[:cut], blocks[cut:]]
+
+
 class HelpScreen(ModalScreen[None]):
     """Lists the keys; any of ``?``, escape or ``q`` closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,f1", "dismiss", "Close", id="help.close"),
-    ]
+    BINDINGS = bindings("help")
 
     def __init__(self, bindings: Sequence[Binding], notes: Sequence[str]) -> None:
         super().__init__()
@@ -57,20 +80,28 @@ class HelpScreen(ModalScreen[None]):
         self._notes = notes
 
     def compose(self) -> ComposeResult:
-        """One block for each section."""
-        with Vertical(id="help", classes="dialogue") as box:
+        """One block for each section, in two columns where there is room."""
+        blocks = [
+            (len(lines) + _AROUND, _TITLES.get(section, section.title()), self._table(lines))
+            for section, lines in help_sections(self._active).items()
+        ]
+        wide = self.app.size.width >= _TWO_COLUMNS
+        with Vertical(id="help", classes="dialogue -wide" if wide else "dialogue") as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes"
             with VerticalScroll():
-                for section, lines in help_sections(self._active).items():
-                    yield Static(_TITLES.get(section, section.title()), classes="help-title")
-                    yield Static(self._table(lines), classes="help-keys")
+                with Horizontal(classes="help-columns"):
+                    for column in _parted(blocks) if wide else [blocks]:
+                        with Vertical(classes="help-column"):
+                            for _, title, table in column:
+                                yield Static(title, classes="help-title")
+                                yield Static(table, classes="help-keys")
                 for note in self._notes:
                     yield Static(note, classes="help-note", markup=False)
 
     def _table(self, lines: Sequence[tuple[list[str], str]]) -> Table:
         table = Table.grid(padding=(0, 2))
-        table.add_column(width=16, no_wrap=True)
+        table.add_column(width=10, no_wrap=True)
         table.add_column(ratio=1)
         for keys, words in lines:
             shown = " ".join(self.app.get_key_display(Binding(key, "")) for key in keys)

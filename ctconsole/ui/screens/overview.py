@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
 from ctconsole.model.advice import AdviceVerdict, Watched, advise
 from ctconsole.model.units import count, duration
 from ctconsole.observe.sampler import standing
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
@@ -88,19 +88,7 @@ class OverviewScreen(SortableView):
 
     VIEW = "overview"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "info", "Info", id="map.info", show=False, tooltip="Everything about the map"),
-        Binding("z", "resize", "Resize", id="map.resize",
-                tooltip="Give the map another size; nothing in it is lost"),
-        Binding("u", "undo", "Undo resize", id="map.undo", show=False,
-                tooltip="Restore the size before the last resize; nothing is lost"),
-        Binding("ctrl+g", "guard", "Guard", id="maps.guard", show=False,
-                tooltip="Guard on or off: tables that an agent re-creates keep their entries"),
-        Binding("r", "recreate", "Recreate", id="map.recreate",
-                tooltip="Recreate the map with another size; its entries are lost"),
-        Binding("R", "restart", "Restart", id="agent.restart",
-                tooltip="Restart the agent, with other table sizes if wished"),
-    ]  # fmt: skip
+    BINDINGS = bindings("overview")
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ class Choice:
 class PickScreen(ModalScreen[str | None]):
     """Returns the value chosen, or None after escape."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Close", id="pick.close", show=False),
-        Binding("j", "cursor(1)", "Down", id="pick.down", show=False),
-        Binding("k", "cursor(-1)", "Up", id="pick.up", show=False),
-    ]
+    BINDINGS = bindings("pick")
 
     def __init__(self, title: str, choices: Sequence[Choice], current: str = "") -> None:
         super().__init__()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
 from ctconsole.errors import UsageError
 from ctconsole.model.catalogue import LIMIT_TABLE_MAX
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.affected import AffectedScreen
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.recreate import proposal, table_size
@@ -48,10 +48,7 @@ class _SizeScreen(ConfirmScreen):
     BOX: ClassVar[str] = "resize"
     PLANNING: ClassVar[str] = "Reading the table …"
     CAN_CANCEL: ClassVar[bool] = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # No letter of a size, but one of names.
-        Binding("l", "list", "List entries", id="resize.list", priority=True),
-    ]
+    BINDINGS = bindings("resize")
     KEYS: ClassVar[str] = "l lists the entries · ctrl+r plans again · esc cancels"
 
     def __init__(self, row: MapRow, actions: Actions, title: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from rich.text import Text
 from textual import on, work
-from textual.binding import Binding, BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
@@ -19,6 +18,7 @@ from ctconsole.model.ct.table import CtTable
 from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
 from ctconsole.model.units import duration
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import percent
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.filtered import EntriesFiltered
@@ -48,10 +48,7 @@ class TopScreen(EntriesFiltered):
 
     VIEW = "top"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("comma", "next_map(-1)", "Previous map", id="top.previous"),
-        Binding("full_stop", "next_map(1)", "Next map", id="top.next"),
-    ]
+    BINDINGS = bindings("top")
 
     def __init__(self) -> None:
         super().__init__()

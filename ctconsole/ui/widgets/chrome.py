@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ctconsole.keytable import BY_ID, VIEW_NAMES
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -27,13 +28,7 @@ class Tab(NamedTuple):
     name: str
 
 
-VIEWS = (
-    Tab("1", "overview", "Overview"),
-    Tab("2", "entries", "Entries"),
-    Tab("3", "top", "Top"),
-    Tab("4", "events", "Events"),
-    Tab("5", "datapath", "Datapath"),
-)
+VIEWS = tuple(Tab(BY_ID[f"view.{name}"].keys, name, name.capitalize()) for name in VIEW_NAMES)
 """Every view; keys, tabs and the palette follow this table."""
 
 

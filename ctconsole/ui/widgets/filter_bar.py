@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rich.highlighter import Highlighter
 from rich.text import Text
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from ctconsole.model.filter.complete import completions, term_at
 from ctconsole.ui.console import console_of
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -51,19 +51,7 @@ class FilterBar(Vertical):
         id: of the widget.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Show all", id="filter.leave"),
-        Binding("tab", "complete(1)", "Complete", id="filter.complete",
-                tooltip="Complete the word that is typed; again for the next one"),
-        Binding("shift+tab", "complete(-1)", "Complete backwards", id="filter.complete-back",
-                show=False),
-        Binding("up", "recall(-1)", "Before", id="filter.earlier",
-                tooltip="The filter typed before"),
-        Binding("down", "recall(1)", "After", id="filter.later", show=False,
-                tooltip="The filter typed after"),
-        Binding("ctrl+s", "save", "Save", id="filter.save",
-                tooltip="Save the filter under a name; @name stands for it"),
-    ]  # fmt: skip
+    BINDINGS = bindings("filter")
 
     class Changed(Message):
         """Another filter was typed."""

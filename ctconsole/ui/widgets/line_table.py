@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean, fit
 from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, lay_out
 
@@ -33,15 +33,7 @@ _HEADER = 1
 class LineTable(ScrollView, can_focus=True):
     """Shows `Rows`. Messages tell what the person does; it changes nothing but its cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", id="table.up", show=False),
-        Binding("down,j", "move(1)", "Down", id="table.down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", id="table.page-up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", id="table.page-down", show=False),
-        Binding("home,g", "jump(0)", "First row", id="table.first", show=False),
-        Binding("end,G", "jump(-1)", "Last row", id="table.last", show=False),
-        Binding("enter", "select", "Open", id="table.select"),
-    ]
+    BINDINGS = bindings("table")
 
     STYLES: ClassVar[frozenset[str]] = frozenset({
         "dim", "strong", "ok", "warn", "crit", "accent", "second", "fresh", "closing", "expired",
@@ -178,6 +170,10 @@ class LineTable(ScrollView, can_focus=True):
         page = max(1, self.size.height - _HEADER - 1)
         self.scroll_to(y=self.scroll_offset.y + by * page, animate=False, immediate=True)
         self.move_to(self._cursor + by * page)
+
+    def action_page_half(self, by: int) -> None:
+        """Move the cursor by half a screenful."""
+        self.move_to(self._cursor + by * max(1, (self.size.height - _HEADER) // 2))
 
     def action_jump(self, row: int) -> None:
         """Go to the first row (0), and stay first whatever comes; or to the last (-1)."""

@@ -1,0 +1,271 @@
+"""The table of keys: that it is whole, that it holds, and what is made of it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.command import CommandPalette
+from textual.keys import Keys
+
+from ctconsole.keytable import BY_ID, KEYS, NEEDS, SCENES, VIEW_NAMES, Key, scene_keys
+from ctconsole.settings.keymap import for_textual, keymap
+from ctconsole.ui.screens.affected import AffectedScreen
+from ctconsole.ui.screens.ask import AskScreen
+from ctconsole.ui.screens.details import Details
+from ctconsole.ui.screens.forecast import ForecastScreen
+from ctconsole.ui.screens.help import HelpScreen
+from ctconsole.ui.screens.pick import PickScreen
+from ctconsole.ui.widgets.key_footer import KeyFooter, Shown, fitting
+from ctconsole.ui.widgets.line_table import LineTable
+from tests.support.pilots import first_sample, open_entries, screen_text, settle, status, until
+from tests.support.pressed import claimed
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from ctconsole.ui.app import ConsoleApp
+
+
+def test_every_key_has_a_test() -> None:
+    """A new key needs a test marked with ``pytest.mark.key("its.id")`` that presses it."""
+    assert sorted(BY_ID.keys() - claimed().keys()) == []
+
+
+def test_no_test_claims_a_key_that_is_not_there() -> None:
+    assert {key: test for key, test in claimed().items() if key not in BY_ID} == {}
+
+
+def test_an_id_names_one_key() -> None:
+    assert len(BY_ID) == len(KEYS)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_key_means_one_thing_wherever_it_is_in_force(scene: str) -> None:
+    held = [(pressed, key) for key in scene_keys(scene) for pressed in key.each]
+    for (one, first), (other, second) in itertools.combinations(held, 2):
+        assert one != other or first.action == second.action, (one, first.id, second.id)
+
+
+def test_every_place_is_in_a_scene_and_every_need_is_known() -> None:
+    places = {place for key in KEYS for place in key.places}
+    assert places <= {place for scene in SCENES.values() for place in scene}
+    assert {key.needs for key in KEYS} - {""} <= NEEDS
+
+
+def test_keys_are_called_as_textual_calls_them() -> None:
+    named = {key.value for key in Keys}
+    for key in KEYS:
+        for pressed in key.each:
+            assert len(pressed) == 1 or pressed in named or pressed in NAMES_OF_SIGNS, key.id
+
+
+NAMES_OF_SIGNS = {
+    "question_mark", "left_square_bracket", "right_square_bracket", "left_curly_bracket",
+    "right_curly_bracket", "plus", "minus", "less_than_sign", "greater_than_sign", "comma",
+    "full_stop", "slash", "colon", "space",
+}  # fmt: skip
+
+
+def shown(*ranks: int) -> list[Shown]:
+    """Keys of these ranks, each eight cells wide."""
+    return [
+        Shown(Key(f"x.{rank}", "x", "x", "words.", "", (), rank=rank), "x", "x") for rank in ranks
+    ]
+
+
+def test_the_footer_leaves_out_what_is_least_needed() -> None:
+    left, right = fitting(shown(30, 1, 20, 2, 10), 44)
+    assert [one.key.rank for one in left] == [10, 20]
+    assert [one.key.rank for one in right] == [2, 1]
+    left, right = fitting(shown(30, 1, 20, 2, 10), 19)
+    assert [one.key.rank for one in right] == [1]
+
+
+@pytest.mark.key("view.overview", "view.entries", "view.top", "view.events", "view.datapath")
+async def test_the_footer_is_never_cut(console: ConsoleApp) -> None:
+    words = {key.word for key in KEYS}
+    async with console.run_test(size=(60, 24)) as pilot:
+        await first_sample(pilot)
+        for width, view in itertools.product((60, 80, 100, 200), VIEW_NAMES):
+            await pilot.resize_terminal(width, 24)
+            await pilot.press(BY_ID[f"view.{view}"].keys)
+            await settle(pilot)
+            assert console.current_mode == view
+            line = screen_text(pilot).splitlines()[-1]
+            assert line.rstrip().endswith("q Quit  ? Help"), (view, width)
+            pieces = [
+                piece.strip().partition(" ")[2] for piece in line.split("  ") if piece.strip()
+            ]
+            assert set(pieces) <= words, "a word is cut"
+
+
+async def test_a_click_in_the_footer_does_as_the_key_does(console: ConsoleApp) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await first_sample(pilot)
+        line = screen_text(pilot).splitlines()[-1]
+        await pilot.click(KeyFooter, offset=(line.index("? Help") + 2, 0))
+        await pilot.pause()
+        assert isinstance(console.screen, HelpScreen)
+
+
+async def test_while_a_filter_is_typed_the_footer_names_what_works_there(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("slash")
+        await pilot.pause()
+        line = screen_text(pilot).splitlines()[-1]
+        assert "tab Complete" in line
+        assert "f1 Help" in line
+        assert "Recreate" not in line
+
+
+async def test_what_may_not_be_done_is_quiet_in_the_footer(
+    console: ConsoleApp, read_only: ConsoleApp
+) -> None:
+    styles = []
+    for app in (console, read_only):
+        async with app.run_test(size=(120, 24)) as pilot:
+            await first_sample(pilot)
+            footer = app.screen.query_one(KeyFooter)
+            text = footer.render()
+            place = text.plain.index("Recreate")
+            quiet = footer.get_component_rich_style("key-footer--off")
+            styles.append(any(s.start <= place < s.end and s.style == quiet for s in text.spans))
+    assert styles == [False, True]
+
+
+@pytest.mark.key("app.quit")
+async def test_one_key_leaves_the_console(console: ConsoleApp) -> None:
+    async with console.run_test() as pilot:
+        await first_sample(pilot)
+        await pilot.press("q")
+        await until(pilot, lambda: console._exit)
+
+
+@pytest.mark.key("app.palette")
+async def test_the_palette_opens(console: ConsoleApp) -> None:
+    async with console.run_test() as pilot:
+        await first_sample(pilot)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(console.screen, CommandPalette))
+
+
+@pytest.mark.key("table.up", "table.down", "table.page-up", "table.page-down")
+@pytest.mark.key("table.first", "table.last", "table.select")
+async def test_every_key_of_a_table_moves_the_cursor(console: ConsoleApp) -> None:
+    last = 19
+    expected = {
+        "table.last": last, "table.up": last - 1, "table.first": 0, "table.down": 1,
+        "table.page-down": last, "table.page-up": 0,
+    }  # fmt: skip
+    async with console.run_test(size=(100, 40)) as pilot:
+        await first_sample(pilot)
+        table = console.screen.query_one("#maps", LineTable)
+        for alias in (0, 1):
+            for key, place in expected.items():
+                await pilot.press(BY_ID[key].each[alias])
+                assert table.cursor == place, BY_ID[key].each[alias]
+        await pilot.press("enter")
+        await until(pilot, lambda: console.current_mode == "entries")
+
+
+@pytest.mark.key("table.half-up", "table.half-down")
+async def test_half_pages_have_keys_in_the_preset_of_vim(console: ConsoleApp) -> None:
+    async with console.run_test(size=(100, 24)) as pilot:
+        await first_sample(pilot)
+        console.set_keymap(for_textual(keymap("vim", {})[0]))
+        table = console.screen.query_one("#maps", LineTable)
+        await pilot.press("ctrl+d")
+        assert 1 < table.cursor < table.size.height - 1
+        await pilot.press("ctrl+u")
+        assert table.cursor == 0
+
+
+@pytest.mark.key("map.sort-right", "pick.down", "pick.close")
+async def test_the_menu_of_columns_follows_j_and_closes(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        rows = console.screen.query_one("#maps", LineTable).rows
+        assert rows is not None
+        await pilot.press("greater_than_sign")
+        rows = console.screen.query_one("#maps", LineTable).rows
+        assert rows is not None
+        assert rows.sort[0] == "type"
+        await pilot.press("s", "j", "enter")
+        rows = console.screen.query_one("#maps", LineTable).rows
+        assert rows is not None
+        assert rows.sort[0] == "id"
+        await pilot.press("s", "q")
+        await until(pilot, lambda: not isinstance(console.screen, PickScreen))
+
+
+@pytest.mark.key("map.previous", "map.next")
+@pytest.mark.parametrize("view", ["2", "3"])
+async def test_comma_and_full_stop_go_to_the_neighbouring_map(
+    console: ConsoleApp, view: str
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press(view)
+        await settle(pilot)
+        first = console.ct_map
+        await pilot.press(".")
+        await until(pilot, lambda: console.ct_map != first)
+        await pilot.press(",")
+        await until(pilot, lambda: console.ct_map == first)
+
+
+@pytest.mark.key("map.unfold")
+async def test_all_events_unfold_and_fold(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("4", "x")
+        await until(pilot, lambda: "old_id: 549" in screen_text(pilot))
+        await pilot.press("x")
+        await until(pilot, lambda: "old_id: 549" not in screen_text(pilot))
+
+
+@pytest.mark.key("time.event-on")
+async def test_the_event_after_is_told_to_be_missing(console: ConsoleApp) -> None:
+    async with console.run_test(size=(160, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("}")
+        await until(pilot, lambda: status(pilot).flash)
+
+
+@pytest.mark.parametrize(
+    ("keys", "dialogue", "close"),
+    [
+        pytest.param(("i",), Details, "i", marks=pytest.mark.key("details.close")),
+        pytest.param(("2", "f"), ForecastScreen, "f", marks=pytest.mark.key("forecast.close")),
+        pytest.param(("t",), AskScreen, "escape", marks=pytest.mark.key("ask.close")),
+    ],
+)
+async def test_what_opened_a_box_closes_it(
+    console: ConsoleApp, keys: tuple[str, ...], dialogue: type[Screen[object]], close: str
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("1", *keys)
+        await until(pilot, lambda: isinstance(console.screen, dialogue))
+        await pilot.press(close)
+        await until(pilot, lambda: not isinstance(console.screen, dialogue))
+
+
+@pytest.mark.key("affected.way-before", "affected.next", "affected.before")
+async def test_the_list_of_a_plan_goes_both_ways(console: ConsoleApp) -> None:
+    async with console.run_test(size=(140, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("z")
+        await settle(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(console.screen, AffectedScreen))
+        await settle(pilot)
+        before = screen_text(pilot)
+        await pilot.press("right", "left", "[", "]")
+        await settle(pilot)
+        assert screen_text(pilot) == before
