@@ -9,13 +9,19 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_T = TypeVar("_T")
 
 SLICE: Final = 0.001
 """Seconds of one slice: what others wait for at the most, beside each other."""
 
-LEAST: Final = 0.05
-"""The share of all CPUs that the work takes where none of them is idle."""
+LEAST: Final = 0.03
+"""The share of all CPUs that the work takes where none of them is idle: what cannot go at a pace,
+as the making of a map, takes some as well, and others shall keep 95 % together."""
 
 LONGEST: Final = 60.0
 """Seconds that one piece of work may be drawn out to; a larger one takes a larger share."""
@@ -73,6 +79,30 @@ class Restraint:
             return 0.0
         left = self._used / done * (self._steps - done)
         return left / max(left, LONGEST - (now - self._began), 1e-9)
+
+    def rest(self, used: float, done: int) -> None:
+        """Let others have the CPU before the next slice; see `pause`."""
+        pause = self.pause(used, done)
+        if pause > 0:
+            time.sleep(pause)
+        else:
+            os.sched_yield()
+
+
+def paced(parts: Iterable[_T], steps: int, size: Callable[[_T], int]) -> Iterator[_T]:
+    """Parts of some work one after the other, as far apart as others want the CPU.
+
+    Args:
+        parts: what is worked on; to get one may take time as well.
+        steps: how much there is, about, in whatever it is counted.
+        size: how much of it a part is.
+    """
+    restraint, done, before = Restraint(steps), 0, time.thread_time()
+    for part in parts:
+        yield part
+        done += size(part)
+        restraint.rest(time.thread_time() - before, done)
+        before = time.thread_time()
 
 
 def idle_seconds() -> float:

@@ -157,7 +157,10 @@ class SlicedPasses(Passes):
                     self._run_slice(program)
             else:
                 self._run_slice(program)
-            _rest(restraint, time.thread_time() - before, int(walk["next"][0]))
+            if restraint:
+                restraint.rest(time.thread_time() - before, int(walk["next"][0]))
+            else:
+                os.sched_yield()
             self.between()
         return tally_of(state["result"][0], state["pass"][0])
 
@@ -194,15 +197,6 @@ class _Turns:
         with on_cpu(cpu):
             yield
         self._carried[cpu] += int(carried[0]) - before
-
-
-def _rest(restraint: Restraint | None, used: float, done: int) -> None:
-    """Let others have the CPU."""
-    pause = restraint.pause(used, done) if restraint else 0.0
-    if pause > 0:
-        time.sleep(pause)
-    else:
-        os.sched_yield()
 
 
 def known_map(gate: Gate, old: MapInfo, new: MapInfo, joining: Joining) -> BpfMap | None:

@@ -7,7 +7,7 @@ import pytest
 from ctconsole.agent import control
 from ctconsole.agent.control import AgentSettings
 from ctconsole.config import write_option
-from ctconsole.kernel import mapwrite
+from ctconsole.kernel import mapwrite, pacing
 from ctconsole.kernel.clock import ktime
 from ctconsole.manager.bpfmap import open_or_create_map
 from tests.support.ct_entries import ALIVE, CT4, DEAD, ct4_rows
@@ -25,6 +25,12 @@ SMALL = {
     "enable-ipv6": "false",
     "preallocate-bpf-maps": "false",
 }
+
+
+@pytest.fixture(autouse=True)
+def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests keep every CPU busy; work that holds back for others would take minutes beside them."""
+    monkeypatch.setattr(pacing, "LEAST", 0.5)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ batch miss no entry that stays (152 walks beside 100,000 changes a second on Lin
 However large the maps are, little is kept: keys fall into groups, and for each there is a sum of
 64-bit hashes, to which the old map's keys add and from which the new map's take away. A group
 that sums up to zero has the same keys on both sides, but for a chance of one in 2^64. Of the
-others, in which an entry has come or gone, the old map's keys are looked up one by one.
+others, in which an entry has come or gone, the old map's keys are looked up one by one. It goes
+at the pace that others leave to it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ctconsole.kernel.pacing import paced
 from ctconsole.kernel.passes import RANK_SECONDS
 from ctconsole.kernel.walk import hashes
 from ctconsole.model.ct.joining import NOWHERE
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -40,8 +42,8 @@ _MOST_GROUPS: Final = 1 << 21
 _COUNT_GROUPS: Final = 1 << 17
 """Groups whose counts are compared, 1 MiB."""
 
-_CHUNK: Final = 1 << 15
-"""Entries that are read at once: what is made of them is several times as large."""
+_CHUNK: Final = 1 << 12
+"""Entries that are read at once: a millisecond or two, in which nobody else has the CPU."""
 
 _MIXING: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 """Shifts and factors after which each bit of a number is in every other (splitmix64)."""
@@ -134,10 +136,10 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
     """
     groups = _Groups(max(old.info.max_entries, new.info.max_entries))
     kept = rule.kept
-    for keys, values in new.read_chunks(_CHUNK):
+    for keys, values in _read(new):
         groups.take(keys, _counted(keys, values, joining) if kept else None)
     has_counters = False
-    for keys, values in old.read_chunks(_CHUNK):
+    for keys, values in _read(old):
         counted = _counted(keys, values, joining)
         groups.add(keys, counted if kept else None)
         has_counters = has_counters or bool(counted.any())
@@ -145,7 +147,7 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
     dropped = np.zeros(len(_CLASSES), np.int64)
     # Where all is even there is nothing to look up.
     is_needed = groups.differ or (has_counters and not kept)
-    for keys, values in old.read_chunks(_CHUNK) if is_needed else ():
+    for keys, values in _read(old) if is_needed else ():
         there = ~groups.doubtful(keys)
         doubtful = np.flatnonzero(~there)
         there[doubtful] = new.present(keys[doubtful])
@@ -160,7 +162,7 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
         dropped += np.bincount(kinds[goes], minlength=len(_CLASSES))
         expired += int(np.count_nonzero(over))
         gone += int(np.count_nonzero(~goes & ~over))
-    for keys, values in old.read_chunks(_CHUNK) if kept and groups.lack else ():
+    for keys, values in _read(old) if kept and groups.lack else ():
         rows = np.flatnonzero(groups.lacking(keys))
         counted = _counted(keys[rows], values[rows], joining)
         counting += int(np.count_nonzero(_counted_now(new, keys[rows], joining) < counted))
@@ -174,6 +176,11 @@ def verify(old: BpfMap, new: BpfMap, joining: Joining, rule: Rule) -> Verified:
         missing=0 if is_full else gone,
         counting=counting,
     )
+
+
+def _read(live: BpfMap) -> Iterator[tuple[Bytes, Bytes]]:
+    """All entries, part by part, at the pace that others leave to it."""
+    return paced(live.read_chunks(_CHUNK), live.info.max_entries, lambda part: len(part[0]))
 
 
 class _Groups:

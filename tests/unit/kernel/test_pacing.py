@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.kernel import pacing
-from ctconsole.kernel.pacing import LEAST, LONGEST, SLICE, Restraint
+from ctconsole.kernel.pacing import LEAST, LONGEST, SLICE, Restraint, paced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ class Machine:
         self.now = 1000.0
         self.idle = 5000.0
         self.wanted = wanted
+        self.worked = 0.0
         monkeypatch.setattr(pacing, "idle_seconds", lambda: self.idle)
         monkeypatch.setattr("time.monotonic", lambda: self.now)
 
@@ -51,6 +52,24 @@ def test_work_that_would_take_too_long_takes_more(monkeypatch: pytest.MonkeyPatc
     began = machine.now
     machine.run(20_000)
     assert machine.now - began == pytest.approx(LONGEST, rel=0.1)
+
+
+def test_parts_come_as_far_apart_as_their_work_took_and_others_want(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch, wanted=2.0)
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("time.thread_time", lambda: machine.worked)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    seen = []
+    for part in paced([b"abc", b"de"], 5, len):
+        seen.append(part)
+        machine.worked += 0.001 * len(part)
+    assert seen == [b"abc", b"de"]
+    # Nothing is idle: of two CPUs the work takes a small share.
+    pauses = [used * (1 / (2 * LEAST) - 1) for used in (0.003, 0.002)]
+    assert slept == pytest.approx(pauses)
 
 
 def test_idle_time_is_read_from_the_machine(

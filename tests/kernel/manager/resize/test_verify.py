@@ -13,6 +13,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.pacing import Restraint
 from ctconsole.manager.bpfmap import open_or_create_map, pinned_id
 from ctconsole.manager.resize import verify as verifying
 from ctconsole.manager.resize.plan import MapWish, plan_resize
@@ -195,6 +196,22 @@ def test_it_takes_no_more_memory_for_a_large_map(gate: Gate) -> None:
                 tracemalloc.stop()
     assert peaks[1] < peaks[0] + 6_000_000 < 24_000_000
     assert verifying._Groups(16_000_000)._sums.nbytes == 1 << 24
+
+
+def test_it_lets_others_have_the_cpu_after_every_part(
+    maps: tuple[BpfMap, BpfMap], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[int] = []
+
+    def pause(_: Restraint, used: float, done: int) -> float:
+        rests.append(done)
+        return used * 0
+
+    monkeypatch.setattr(Restraint, "pause", pause)
+    monkeypatch.setattr(verifying, "_CHUNK", 500)
+    assert compared(maps).there == 2000
+    assert len(rests) >= 2 * 4
+    assert [done for done in rests if done == 2000] == [2000, 2000]
 
 
 def deleting(gate: Gate, *numbers: int) -> Callable[[Side], Tally]:
