@@ -177,7 +177,8 @@ def advise_raws(
         cpus = next((shown.max_entries for shown in node.shown if shown.name == _PER_CPU), 0)
         expired = _expired_in(offline.timed(one, now))
         watched = Watched(one.info, trend, cpus, expired)
-        sizing = sizing_of_files(node.told.ratio if ratio is None else ratio, memory)
+        ratio_told = node.told.ratio if ratio is None else ratio
+        sizing = sizing_of_files(ratio_told, memory or node.memory)
         found.append(Advised(one.whose.name, advise(watched), told(sizing, one.info)))
     return _in_order(found, names)
 

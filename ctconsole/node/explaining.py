@@ -13,7 +13,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.event import EventKind
 from ctconsole.model.explain.facts import ContentTally, Known, TableKnown
 from ctconsole.model.explain.log import LogFacts
-from ctconsole.model.explain.texts import TextFacts, forms_of
+from ctconsole.model.explain.texts import TextFacts, read_text
 from ctconsole.model.whose import NOBODY
 from ctconsole.node.advising import advise_node, advise_raws
 from ctconsole.node.entries import decoded
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _TOLD: Final = (EventKind.MAP_MISMATCH, EventKind.AGENT_OPTION, EventKind.GC_PASS)
 _EVENTS: Final = 5000
 _HEAD: Final = 1 << 14
-_NEWLINE: Final = b"\n"
+_ENTRIES: Final = (b" expires=", b"SERVICE ADDRESS", b"ENDPOINT  ", b"IP PREFIX/ADDRESS")
+"""One of these stands in every listing of entries, which may begin anywhere in a text."""
+
 _FIRST_DROP: Final = 130
 """``DropMin``: reasons below it are no drops."""
 
@@ -288,25 +290,21 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
                 head += block
                 if len(head) >= _HEAD:
                     break
-            found = forms_of(head[:_HEAD].decode("utf-8", "replace"))
-            only_text &= bool(found) and not holds_entries(FoundFile(member.name, head, iter(())))
-            if not found:
-                continue
-            sources.append(f"{member.name}: {', '.join(one.name for one in found)}")
             facts.place = str(folder_of(member.name))
-            for line in _lines(chain([head], blocks)):
-                for form in found:
-                    form.take(line, facts)
+            entries: list[bytes] = []
+            found = read_text(_watched(chain([head], blocks), entries), facts)
+            if found:
+                sources.append(f"{member.name}: {', '.join(found)}")
+            begins = FoundFile(member.name, head[:_HEAD], iter(()))
+            only_text &= bool(found) and not entries and not holds_entries(begins)
         if not only_text:
             others.append(path)
     return facts, sources, others
 
 
-def _lines(blocks: Iterable[bytes]) -> Iterator[str]:
-    rest = b""
+def _watched(blocks: Iterable[bytes], entries: list[bytes]) -> Iterator[bytes]:
+    """The same blocks; what entries have in them is taken down where it is seen."""
     for block in blocks:
-        *whole, rest = (rest + block).split(_NEWLINE)
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
+        if not entries:
+            entries += [mark for mark in _ENTRIES if mark in block]
+        yield block

@@ -28,13 +28,15 @@ from ctconsole.model.readers.dump_forms import (
 from ctconsole.model.readers.dump_percpu import LARGEST_FILE, is_per_cpu, read_per_cpu
 from ctconsole.model.readers.dump_show import looks_like_show
 from ctconsole.model.readers.lines import LONGEST_TOLD, Told, lines, sort_of
+from ctconsole.model.readers.logline import parse_line
 from ctconsole.model.readers.printed import read_printed
 from ctconsole.model.readers.printed_lists import LISTS
 from ctconsole.model.records import data as record_data
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.gathered import FileForm, place_of
+from ctconsole.observe.cluster_forms import CLUSTER
+from ctconsole.observe.gathered import LARGEST_ANSWER, FileForm, place_of
 from ctconsole.observe.offline_nodes import is_debuginfo, is_show
 from ctconsole.observe.sections import Kind, Sections
 
@@ -49,9 +51,7 @@ if TYPE_CHECKING:
     from ctconsole.model.whose import Whose
     from ctconsole.observe.gathered import FoundFile, Gathered
 
-LARGEST_ANSWER: Final = 1 << 26
-"""Bytes of what an agent or bpftool tells in one file: ten thousand endpoints are 40 MB."""
-
+_FIRST_LINES: Final = 50
 _DUMP_NAME: Final = re.compile(
     r"(?:^|[/-])cilium_[A-Za-z0-9_]+(?:\.bpftool)?(?:\.json|\.md|\.txt|\.dump)?$"
 )
@@ -208,6 +208,25 @@ def _tool_error(source: FoundFile, found: Gathered) -> None:
         found.problems.append(f"{source.name} holds an error instead of entries: {error}")
 
 
+def _is_log(source: FoundFile) -> bool:
+    """Whether it begins as an agent's log; inside archives those that tell of it read on."""
+    head = source.head.decode("utf-8", "replace").splitlines()[:_FIRST_LINES]
+    return source.named and any(parse_line(line) is not None for line in head)
+
+
+def _passed(source: FoundFile, found: Gathered) -> None:
+    """Read a text to its end in which there is no entry, so that listings behind it are found."""
+    del found
+    for _ in source.blocks:
+        pass
+
+
+def _never(text: str) -> bool:
+    """A line that could be in any text does not tell where another listing ends."""
+    del text
+    return False
+
+
 def _decoded(source: FoundFile, found: Gathered) -> None:
     if source.named or is_interesting(source.name):
         found.problems.append(
@@ -330,7 +349,9 @@ FORMS: Final[tuple[FileForm, ...]] = (
         "map list",
         Kind(node_text.is_metrics, by_node=True),
     ),
+    *CLUSTER,
     FileForm("an error", lambda source: tool_error(source.head) is not None, _tool_error),
+    FileForm("an agent's log", _is_log, _passed, "watch --log", Kind(_never, b"level=")),
     FileForm("a map's fields", lambda source: is_decoded(source.head), _decoded),
     FileForm("a per-CPU map's dump", lambda source: is_per_cpu(source.head), _per_cpu),
     FileForm("a map's dump", _is_dump, _dump),
@@ -362,7 +383,7 @@ def read(source: FoundFile, found: Gathered) -> None:
 
 def holds_entries(source: FoundFile) -> bool:
     """Whether a file begins as one that has the entries of maps in it."""
-    lists = {"map list", "metrics list", ""}
+    lists = {"map list", "metrics list", "watch --log", ""}
     return any(form.verb not in lists and form.told(source) for form in FORMS)
 
 

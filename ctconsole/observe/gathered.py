@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ctconsole.model.whose import Whose
     from ctconsole.observe.sections import Kind
 
+LARGEST_ANSWER: Final = 1 << 26
+"""Bytes of what an agent or bpftool tells in one file: ten thousand endpoints are 40 MB."""
+
 _MOST_NAMED: Final = 20
 """Lines of a file inside a folder or archive that are shown; of one that was named, all."""
 
@@ -133,6 +136,7 @@ class FileForm:
         read: takes what it holds; None where that is of no use, and only said.
         verb: the command that shows it.
         kind: how its lines are told from others of the same file; None where it is alone in one.
+        beside: whether it only tells more of maps that stand elsewhere.
     """
 
     name: str
@@ -140,6 +144,7 @@ class FileForm:
     read: Callable[[FoundFile, Gathered], None] | None
     verb: str = ""
     kind: Kind | None = None
+    beside: bool = False
 
 
 def _is_usual(text: str) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ctconsole.model.raw import Raw
     from ctconsole.model.readers.printed import Printed
     from ctconsole.observe.gathered import FileForm
+    from ctconsole.observe.offline_nodes import Nodes
 
 _HEAD: Final = 1 << 16
 
@@ -81,6 +82,11 @@ class Offline:
             [file, *more] = [file for file, other in self.others if other is form]
             also = f" and {len(more)} more" if more else ""
             said.append(f"{file}{also} holds {form.name}: use ctconsole {form.verb}")
+        said += [
+            f"{file} holds {form.name}, which only helps to read maps"
+            for file, form in self.others
+            if form.beside
+        ]
         return FormatError(". ".join(said))
 
     def left_out(self, verb: str, paths: Iterable[Path]) -> list[str]:
@@ -129,7 +135,8 @@ def read_offline(paths: Iterable[Path]) -> Offline:
     for one in kept:
         if one.info.label == RUNTIME_CONFIG:
             nodes.runtime_config(one.node, one.keys, one.values)
-    names = _names(kept)
+    nodes.share_clusters({*(one.node for one in kept), *(_folder(one) for one in found.printed)})
+    names = _names(kept, nodes)
     for node, whose in names.items():
         nodes.named(node, whose)
     for node, newest in _newest(kept).items():
@@ -157,14 +164,18 @@ def read_offline(paths: Iterable[Path]) -> Offline:
 def _owned(found: Gathered) -> tuple[Printed, ...]:
     """The lists, each with its node where the text or the file's path tells."""
     return tuple(
-        replace(one, whose=one.whose or whose_path(str(folder_of(one.source))))
+        replace(one, whose=found.nodes.called(_folder(one), one.whose or whose_path(_folder(one))))
         for one in found.printed
     )
 
 
-def _names(maps: Iterable[Raw]) -> dict[str, Whose]:
+def _folder(one: Printed) -> str:
+    return str(folder_of(one.source))
+
+
+def _names(maps: Iterable[Raw], nodes: Nodes) -> dict[str, Whose]:
     """What the nodes are called, by their folders; one that is alone and unknown has no name."""
-    known = {one.node: one.whose or whose_path(one.node) for one in maps}
+    known = {one.node: nodes.called(one.node, one.whose or whose_path(one.node)) for one in maps}
     if len(known) < 2 and not any(known.values()):  # noqa: PLR2004 - several nodes
         return {}
     return {node: whose or Whose(_called(node)) for node, whose in known.items()}

@@ -18,18 +18,20 @@ from ctconsole.model.ct.clock import UNKNOWN, Moment, jiffies_at
 from ctconsole.model.names import Names, names_of_agent
 from ctconsole.model.readers import agentjson
 from ctconsole.model.readers.agentjson import DebugInfo
+from ctconsole.model.readers.cluster import NO_CLUSTER
 from ctconsole.model.readers.dump_show import read_show
 from ctconsole.model.readers.node_text import NO_TEXT
 from ctconsole.model.whose import NOBODY
 from ctconsole.observe.discovery import doubt_of, layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     import numpy.typing as npt
 
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.readers.cluster import Cluster
     from ctconsole.model.readers.node_text import NodeText
     from ctconsole.model.readers.text_clock import TextClock
     from ctconsole.model.spec import MapInfo
@@ -84,6 +86,7 @@ class NodeFiles:
         newest: the newest stamp in its entries, in their units; 0 where there is none.
         whose: what to call it.
         text: what else texts of the node say of its maps.
+        cluster: what Kubernetes tells of the cluster it is in.
     """
 
     told: DebugInfo = field(default_factory=DebugInfo)
@@ -94,6 +97,7 @@ class NodeFiles:
     newest: int = 0
     whose: Whose = NOBODY
     text: NodeText = NO_TEXT
+    cluster: Cluster = NO_CLUSTER
 
     @property
     def layout(self) -> Layout | None:
@@ -115,6 +119,16 @@ class NodeFiles:
         """HZ where entries are stamped in jiffies / 256, else 0."""
         clock = self.told.clock or self.text.clock
         return clock.hertz if clock is not None and clock.uses_jiffies else 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its memory, 0 where nothing tells.
+
+        Where its name is not known that is told only if all nodes there are have as much.
+        """
+        own = self.cluster.memory.get(self.whose.node, 0)
+        alike = set(self.cluster.memory.values())
+        return own or (alike.pop() if len(alike) == 1 else 0)
 
     def at(self, seconds: int = 0, taken_at: float = 0.0) -> Moment:
         """When the files were written, as far as that is known.
@@ -151,7 +165,8 @@ class NodeFiles:
 
     def names(self) -> Names:
         """What its agent calls its endpoints, identities and services."""
-        return names_of_agent(self.told.endpoints, {}, self.told.services)
+        labels = self.cluster.identities
+        return names_of_agent(self.told.endpoints, labels, self.told.services)
 
 
 class Nodes:
@@ -182,7 +197,33 @@ class Nodes:
             shown=found.shown or above.shown,
             alive_at=found.alive_at or above.alive_at,
             text=above.text.joined(found.text),
+            cluster=found.cluster if found.cluster != NO_CLUSTER else above.cluster,
         )
+
+    def clustered(self, node: str, cluster: Cluster) -> None:
+        """Take what Kubernetes, or a tool that asked it, tells of the cluster of a node."""
+        own = self._own(node)
+        self._found[node] = replace(own, cluster=own.cluster.joined(cluster))
+
+    def share_clusters(self, nodes: Iterable[str]) -> None:
+        """Let nodes know what files above theirs tell of the cluster, or else the only ones."""
+        told = {
+            folder: one.cluster for folder, one in self._found.items() if one.cluster != NO_CLUSTER
+        }
+        for node in {*nodes, *self._found} if told else ():
+            above = [str(folder) for folder in reversed(PurePath(node).parents)]
+            places = [place for place in (*above, node) if place in told]
+            if not places and len(told) == 1:
+                places = list(told)
+            cluster = NO_CLUSTER
+            for place in places:
+                cluster = cluster.joined(told[place])
+            self._found[node] = replace(self._own(node), cluster=cluster)
+
+    def called(self, node: str, whose: Whose) -> Whose:
+        """A node with the name that its agent's pod tells; ``share_clusters`` comes before."""
+        name = self._own(node).cluster.nodes.get(whose.pod, "") if whose.pod else ""
+        return replace(whose, node=name) if name and not whose.node else whose
 
     def named(self, node: str, whose: Whose) -> None:
         """Take what a node is called."""

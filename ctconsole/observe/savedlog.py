@@ -22,7 +22,7 @@ from ctconsole import loops
 from ctconsole.errors import UsageError
 from ctconsole.model.event import EventKind
 from ctconsole.model.readers.agentlog import MATTERS, LogReader
-from ctconsole.model.readers.lines import plain
+from ctconsole.model.readers.lines import line_starts, plain
 from ctconsole.observe import tail
 from ctconsole.observe.packing import Ahead, Packing, packing_of, unpacked
 from ctconsole.observe.story import StoryTeller
@@ -98,19 +98,10 @@ def mattering(blocks: Iterable[bytes], stopped: Callable[[], bool]) -> Iterator[
         whole = text.rfind(b"\n") + 1
         rest = text[whole:] if whole else text[-tail.LONGEST_LINE :]
         text = text[:whole]
-        for start in sorted(_starts(text)):
+        for start in sorted(line_starts(text, MATTERS)):
             yield text[start : text.index(b"\n", start)].decode("utf-8", "replace").rstrip("\r")
         if stopped():
             return
-
-
-def _starts(text: bytes) -> set[int]:
-    """Where lines begin in which something matters."""
-    return {
-        text.rfind(b"\n", 0, found.start()) + 1
-        for pattern in MATTERS
-        for found in pattern.finditer(text)
-    }
 
 
 class LogStories:

@@ -64,7 +64,6 @@ class LogFacts:
         gc_interval: seconds of the newest interval, None where not told.
         gc_last: when the last pass ended, seconds since the Unix epoch; 0 where not told.
         gc_deleted: entries it deleted.
-        lines: lines that were the agent's.
     """
 
     recreations: deque[Recreation] = field(default_factory=lambda: deque(maxlen=_MOST))
@@ -74,31 +73,26 @@ class LogFacts:
     gc_interval: float | None = None
     gc_last: float = 0.0
     gc_deleted: int | None = None
-    lines: int = 0
     _before: int = 0
     _releases: list[str] = field(default_factory=list)
     _sized: dict[str, str] = field(default_factory=dict)
     _changed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def read(self, line: str) -> None:
-        """Take a line of an agent's log; anything else is passed over."""
+    def read(self, line: str) -> bool:
+        """Take a line of an agent's log; whether it is one. Anything else is passed over."""
         parsed = parse_line(line)
         if parsed is None:
-            return
-        self.lines += 1
+            return False
         if found := _MEMORY.search(parsed.message):
             self._before, self.memory = self.memory, int(found[2])
-            return
-        if found := _SIZED.match(parsed.message):
+        elif found := _SIZED.match(parsed.message):
             self._sized[found[1]] = found[2]
-            return
-        if found := _RELEASE.match(parsed.message):
+        elif found := _RELEASE.match(parsed.message):
             self.release = found[1]
             self._releases.append(found[1])
-            return
-        event = event_of(parsed, 0.0)
-        if event is not None:
+        elif event := event_of(parsed, 0.0):
             self.take(event)
+        return True
 
     def take(self, event: Event) -> None:
         """Take an event, of the log or of our history."""

@@ -1,6 +1,7 @@
 """Texts that tell more than maps: an agent's log, its monitor, metrics and status.
 
-A form of text is one row of `TEXTS`: how it is told by its beginning, and what takes its lines.
+A form of text is one row of `TEXTS`: how it is told by its beginning, what every line of it that
+says something has in it, and what takes such a line. Lines of several forms may stand in one text.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.explain.log import LogFacts
+from ctconsole.model.readers.agentlog import MATTERS
+from ctconsole.model.readers.lines import bundles, line_starts
 from ctconsole.model.readers.logline import parse_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+_BLOCK: Final = 1 << 20
+_HEAD: Final = 1 << 14
 
 _DROP: Final = re.compile(r"xx drop \(([^,)]{1,100})(?:, ([^)]{1,100}))?\)")
 _COUNTED: Final = re.compile(r"(\S.{0,80}?)\s{2,}(INGRESS|EGRESS|SERVICE|UNKNOWN)\s+(\d{1,20})\s")
@@ -72,29 +79,40 @@ class TextFacts:
         return own.get(pin_name, 0)
 
 
-def _log(line: str, facts: TextFacts) -> None:
-    facts.log = facts.log or LogFacts()
-    facts.log.read(line)
+def _log(line: str, facts: TextFacts) -> bool:
+    found = facts.log or LogFacts()
+    if found.read(line):
+        facts.log = found
+        return True
+    return False
 
 
-def _monitor(line: str, facts: TextFacts) -> None:
+def _monitor(line: str, facts: TextFacts) -> bool:
     if found := _DROP.search(line):
         facts.drops[found[1], found[2] or ""] += 1
+    return found is not None
 
 
-def _counters(line: str, facts: TextFacts) -> None:
-    if (found := _COUNTED.match(line)) and found[1] not in {"Success", "REASON"}:
+def _counters(line: str, facts: TextFacts) -> bool:
+    found = _COUNTED.match(line)
+    if found and found[1] not in {"Success", "REASON"}:
         facts.drops[found[1], ""] += int(found[3])
+    return found is not None
 
 
-def _prometheus(line: str, facts: TextFacts) -> None:
+def _pressure(line: str, facts: TextFacts) -> bool:
     if found := _PRESSURE.match(line):
         facts.pressure[found[1]] = float(found[2])
-    elif found := _DROPS.match(line):
+    return found is not None
+
+
+def _drops(line: str, facts: TextFacts) -> bool:
+    if found := _DROPS.match(line):
         facts.drops[found[1], ""] += int(float(found[2]))
+    return found is not None
 
 
-def _status(line: str, facts: TextFacts) -> None:
+def _status(line: str, facts: TextFacts) -> bool:
     if found := _CLOCK.match(line):
         facts.clock = ClockSource(found[1], int(found[2] or 0))
     elif found := _RATIO.search(line):
@@ -104,6 +122,7 @@ def _status(line: str, facts: TextFacts) -> None:
         sizes.update(dict.fromkeys(_SIZED[found[1]], int(found[2])))
     elif found := _RELEASE.match(line):
         facts.release = found[1]
+    return found is not None
 
 
 class Text(NamedTuple):
@@ -111,42 +130,89 @@ class Text(NamedTuple):
 
     Attributes:
         name: what it is, for a person.
-        told: whether a text that begins so is one.
-        take: takes a line.
+        marks: a line that says something has one of these in it. Each begins with letters, which
+            are searched for quickly.
+        told: whether a text that begins so is one, though it may say nothing.
+        take: takes a line; whether it says something.
     """
 
     name: str
+    marks: tuple[re.Pattern[bytes], ...]
     told: Callable[[str], bool]
-    take: Callable[[str, TextFacts], None]
+    take: Callable[[str, TextFacts], bool]
 
 
 def _begins_as_log(head: str) -> bool:
     return any(parse_line(line) is not None for line in head.splitlines()[:50])
 
 
+def _never(head: str) -> bool:
+    del head
+    return False
+
+
 TEXTS: Final = (
-    Text("an agent's metrics", lambda head: "cilium_bpf_map_pressure{" in head, _prometheus),
-    Text("an agent's metrics", lambda head: "cilium_drop_count_total{" in head, _prometheus),
-    Text("an agent's status", lambda head: "Clock Source for BPF:" in head, _status),
-    Text("an agent's status", lambda head: "dynamic sizing: on" in head, _status),
-    Text("what a monitor saw", lambda head: _DROP.search(head) is not None, _monitor),
+    Text("an agent's metrics", (re.compile(rb"cilium_bpf_map_pressure\{"),), _never, _pressure),
+    Text("an agent's metrics", (re.compile(rb"cilium_drop_count_total\{"),), _never, _drops),
+    Text(
+        "an agent's status",
+        tuple(
+            re.compile(mark)
+            for mark in (
+                rb"Clock Source for BPF:",
+                rb"dynamic sizing: on",
+                rb"TCP connection tracking ",
+                rb"NAT  ",
+                rb"Cilium:\s",
+            )
+        ),
+        _never,
+        _status,
+    ),
+    Text("what a monitor saw", (re.compile(rb"xx drop \("),), _never, _monitor),
     Text(
         "the tool's drop counters",
+        tuple(re.compile(mark) for mark in (rb"INGRESS  ", rb"EGRESS  ", rb"SERVICE  ")),
         lambda head: re.search(r"^REASON\s+DIRECTION\s+PACKETS", head, re.MULTILINE) is not None,
         _counters,
     ),
-    Text("an agent's log", _begins_as_log, _log),
+    Text("an agent's log", MATTERS, _begins_as_log, _log),
 )
-"""Every form, the ones that are told most surely first."""
+"""Every form."""
 
 
-def forms_of(head: str) -> list[Text]:
-    """What a text is by its beginning; a script's output is several of these, or of none."""
+def read_text(blocks: Iterable[bytes], facts: TextFacts) -> list[str]:
+    """Take what a text tells, whatever else stands in it.
+
+    Args:
+        blocks: the text in order.
+        facts: takes it.
+
+    Returns:
+        What it is, or what is in it; nothing where it tells nothing.
+    """
+    whole = bundles(blocks, _BLOCK)
+    first = next(whole, b"")
+    head = first[:_HEAD].decode("utf-8", "replace")
+    begun = [one for one in TEXTS if one.told(head)]
     found: list[Text] = []
-    for one in TEXTS:
-        # A line like those of a log stands in many a text.
-        if one.take is _log and found:
-            break
-        if all(one.take is not other.take for other in found) and one.told(head):
-            found.append(one)
-    return found
+    if head.lstrip()[:1] in {"[", "{"} and not begun:
+        # A document, which may be very large; lines that are carried in JSON are told as a log.
+        return []
+    for block in chain([first], whole):
+        starts = [
+            (start, number)
+            for number, one in enumerate(TEXTS)
+            for start in line_starts(block, one.marks)
+        ]
+        for start, number in sorted(starts):
+            end = block.find(b"\n", start)
+            line = block[start : end if end >= 0 else len(block)].decode("utf-8", "replace")
+            one = TEXTS[number]
+            if one.take(line.rstrip("\r"), facts) and one not in found:
+                found.append(one)
+    # A monitor and other tools begin with a line or two like those of a log.
+    found = found or begun
+    if facts.log is None and any(one.take is _log for one in found):
+        facts.log = LogFacts()
+    return list(dict.fromkeys(one.name for one in TEXTS if one in found))

@@ -205,6 +205,15 @@ def bundles(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield rest
 
 
+def line_starts(block: bytes, patterns: Iterable[re.Pattern[bytes]]) -> set[int]:
+    """Where lines of a block begin in which one of some patterns is."""
+    return {
+        block.rfind(b"\n", 0, found.start()) + 1
+        for pattern in patterns
+        for found in pattern.finditer(block)
+    }
+
+
 def _text(raw: bytes) -> str:
     return raw.rstrip(b"\r").decode("utf-8", "replace")
 

@@ -15,7 +15,7 @@ from ctconsole.model.explain.answer import many, sentence
 from ctconsole.model.explain.facts import ContentTally, Known, TableKnown
 from ctconsole.model.explain.log import LogFacts, told
 from ctconsole.model.explain.questions import QUESTIONS, asked
-from ctconsole.model.explain.texts import TextFacts, forms_of
+from ctconsole.model.explain.texts import TextFacts, read_text
 from ctconsole.model.spec import MapInfo, MapType
 from tests.support.fakes import EPOCH, map_info, random_table
 
@@ -40,11 +40,8 @@ def unknown(key: str, known: Known) -> str:
 def texts(name: str) -> TextFacts:
     """What a file of the cases tells."""
     [file] = CASES.glob(f"{name}-*")
-    text = file.read_text("utf-8")
-    [form] = forms_of(text)
     facts = TextFacts()
-    for line in text.splitlines():
-        form.take(line, facts)
+    [_] = read_text([file.read_bytes()], facts)
     return facts
 
 
@@ -225,7 +222,29 @@ def test_a_pinned_map_that_the_node_does_not_work_with_is_no_answer() -> None:
 
 
 def test_a_text_of_no_form_is_none() -> None:
-    assert forms_of("hello\nworld\n") == []
+    assert read_text([b"hello\nworld\n"], TextFacts()) == []
+    assert read_text([b'[{"key": ["0x01"]}, "Clock Source for BPF: ktime"]'], TextFacts()) == []
+
+
+def test_lines_of_several_forms_in_one_text_are_all_taken() -> None:
+    log, counters, status = (
+        next(CASES.glob(f"{number}-*")).read_bytes() for number in ("62", "49", "79")
+    )
+    facts = TextFacts()
+    names = read_text([b"# kubectl exec\n", status, b"\n", counters, log[:100], log[100:]], facts)
+    assert names == ["an agent's status", "the tool's drop counters", "an agent's log"]
+    assert facts.log is not None
+    assert facts.log.recreations
+    assert facts.drops["CT: Map insertion failed", ""] == 15_338
+    assert facts.clock is not None
+
+
+def test_a_log_that_tells_nothing_is_still_one() -> None:
+    facts = TextFacts()
+    assert read_text([b'level=info msg="Policy imported" subsys=policy\n'], facts) == [
+        "an agent's log"
+    ]
+    assert facts.log is not None
 
 
 def test_words() -> None:
