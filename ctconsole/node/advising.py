@@ -28,7 +28,7 @@ from ctconsole.observe.source import is_conntrack
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ctconsole.manager.resize.plan import ResizePlan
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ctconsole.model.fill import Trend
     from ctconsole.model.raw import Raw
     from ctconsole.model.spec import MapInfo
+    from ctconsole.model.whose import Whose
     from ctconsole.observe.discovery import NodeFacts
     from ctconsole.observe.offline import Offline
 
@@ -152,6 +153,7 @@ def advise_raws(
     *,
     now: int = 0,
     memory: int = 0,
+    memory_told: Callable[[Whose], int] | None = None,
     ratio: float | None = None,
 ) -> list[Advised]:
     """Advice for maps out of files.
@@ -162,6 +164,7 @@ def advise_raws(
         names: see `advise_node`.
         now: see `advise_files`.
         memory: likewise.
+        memory_told: tells the memory of a node, 0 where it does not.
         ratio: the share of it that sizes follow, where something else than the agent's debugging
             information tells.
 
@@ -178,7 +181,8 @@ def advise_raws(
         expired = _expired_in(offline.timed(one, now))
         watched = Watched(one.info, trend, cpus, expired)
         ratio_told = node.told.ratio if ratio is None else ratio
-        sizing = sizing_of_files(ratio_told, memory or node.memory)
+        known = memory or (memory_told(one.whose) if memory_told else 0) or node.memory
+        sizing = sizing_of_files(ratio_told, known)
         found.append(Advised(one.whose.name, advise(watched), told(sizing, one.info)))
     return _in_order(found, names)
 

@@ -130,12 +130,15 @@ def known_of_files(
         else one
         for one in offline.maps
     ]
-    memory = memory or (log.memory if log else 0)
+    ratio = log.ratio if texts.ratio is None and log else texts.ratio
     contents: dict[tuple[str, str], ContentTally] = {}
     if any(one.is_conntrack for one in maps):
         contents = _contents(decoded(others, now, None, Path(), tell))
     tables = []
-    for one in advise_raws(offline, maps, now=now, memory=memory, ratio=texts.ratio):
+    several = len({one.node for one in maps}) > 1
+    told = log.memory_of if log and several else None
+    memory = memory or (log.memory if log and not several else 0)
+    for one in advise_raws(offline, maps, now=now, memory=memory, memory_told=told, ratio=ratio):
         key = one.node, one.advice.watched.info.label
         tables.append(_table(one, contents.get(key)))
     nodes = list(offline.nodes.values())
@@ -156,7 +159,7 @@ def known_of_files(
         drops=texts.drops or _printed_drops(offline),
         pressure=texts.pressure,
         sizes=next(iter(texts.sizes.values())) if len(texts.sizes) == 1 else {},
-        ratio=texts.ratio,
+        ratio=ratio,
         sources=(*sources, *(f"{one.file}: {one.info.label}" for one in maps)),
     )
     whose = {one.whose.name: one.whose for one in maps}
@@ -278,7 +281,7 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
     from ctconsole.observe.archive import Walker
     from ctconsole.observe.forms import holds_entries
     from ctconsole.observe.gathered import FoundFile
-    from ctconsole.observe.offline_nodes import folder_of
+    from ctconsole.observe.offline_nodes import folder_of, writer_of
 
     facts, sources, others = TextFacts(), [], []
     for path in paths:
@@ -291,6 +294,7 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
                 if len(head) >= _HEAD:
                     break
             facts.place = str(folder_of(member.name))
+            facts.writer = writer_of(member.name)
             entries: list[bytes] = []
             found = read_text(_watched(chain([head], blocks), entries), facts)
             if found:

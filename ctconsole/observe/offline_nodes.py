@@ -46,6 +46,9 @@ AGENT_LIVENESS: Final = 1
 _DEBUGINFO: Final = re.compile(r"(?:^|/)cilium-debuginfo-[^/]+\.json$")
 _SHOW: Final = re.compile(r"(?:^|[/-])bpftool-map-show[^/]*\.(?:md|json)$|\.show\.json$")
 _POD: Final = re.compile(r"kubectl-exec-(.+?)--[cn]-")
+_LOG: Final = re.compile(
+    r"(?:^|/)logs-(?P<pod>[^/]{1,253})-cilium-agent-\d{8}-\d{6}(?P<before>-prev)?\.log[^/]*$"
+)
 _NANOSECONDS: Final = 1_000_000_000
 _KEY_SIZE, _VALUE_SIZE = 4, 8
 _LONGEST_UPTIME: Final = 1 << 32
@@ -70,6 +73,17 @@ def folder_of(name: str) -> PurePath:
     file = PurePath(name)
     pod = _POD.match(file.name)
     return file.parent / pod[1] if pod else file.parent
+
+
+def writer_of(name: str) -> str:
+    """The pod whose log a file is, as a sysdump calls it; empty where it does not tell.
+
+    A container that ran before has a log of its own, which tells of other starts.
+    """
+    found = _LOG.search(name)
+    if found is None:
+        return ""
+    return f"{found['pod']}(previous)" if found["before"] else found["pod"]
 
 
 @dataclass(frozen=True, slots=True)

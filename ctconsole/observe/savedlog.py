@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import re
 import sys
 import time
 import zlib
@@ -23,7 +24,10 @@ from ctconsole.errors import UsageError
 from ctconsole.model.event import EventKind
 from ctconsole.model.readers.agentlog import MATTERS, LogReader
 from ctconsole.model.readers.lines import line_starts, plain
+from ctconsole.model.readers.logline import parse_line
 from ctconsole.observe import tail
+from ctconsole.observe.archive import Walker
+from ctconsole.observe.offline_nodes import writer_of
 from ctconsole.observe.packing import Ahead, Packing, packing_of, unpacked
 from ctconsole.observe.story import StoryTeller
 
@@ -36,6 +40,10 @@ UNTOLD = math.nan
 """The time of an event whose line does not say when it was."""
 
 _BLOCK: Final = 1 << 20
+_HEAD: Final = 1 << 14
+_FIRST_LINES: Final = 50
+_OTHER_LOG: Final = re.compile(r"(?:^|/)logs-[^/]{1,253}-\d{8}-\d{6}(?:-prev)?\.log[^/]*$")
+"""The log of another container, as a sysdump calls it."""
 
 _ONCE = frozenset({EventKind.AGENT_START, EventKind.MAP_MISMATCH, EventKind.AGENT_OPTION})
 """What a start tells once of each option, map and property."""
@@ -51,6 +59,8 @@ def written_at(log: str) -> float | None:
 
 def lines_of(log: str, stopped: Callable[[], bool], *, follow: bool) -> Iterator[str]:
     """The lines of a file or standard input (``-``) from its beginning, also of a packed one.
+
+    Of an archive those of the agents' logs in it, one log after the other.
 
     Args:
         log: which.
@@ -75,14 +85,44 @@ def lines_of(log: str, stopped: Callable[[], bool], *, follow: bool) -> Iterator
                 ahead = Ahead(file)
                 packing = packing_of(ahead.head)
                 if packing in {Packing.TAR, Packing.ZIP}:
-                    raise UsageError(
-                        f"{log} is an archive, not a log", hint="Take the agent's log out of it"
-                    )
+                    yield from _in_archive(Path(log), stopped)
+                    return
                 file.seek(0)
-                read = unpacked(file, packing).read if packing else file.read
-                yield from mattering(plain(iter(lambda: read(_BLOCK), b"")), stopped)
+                text = Ahead(unpacked(file, packing) if packing else file)
+                if packing and packing_of(text.head) is not None:
+                    yield from _in_archive(Path(log), stopped)
+                    return
+                yield from mattering(plain(iter(lambda: text.read(_BLOCK), b"")), stopped)
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError) as error:
             raise UsageError(f"The log {log} cannot be read: {loops.sentence(error)}") from error
+
+
+def _in_archive(archive: Path, stopped: Callable[[], bool]) -> Iterator[str]:
+    """The lines of the agents' logs in an archive, each as of the pod that its file is of.
+
+    Raises:
+        UsageError: there is none, or part of it cannot be read; what can be comes before.
+    """
+    walker = Walker(lambda _: True)
+    logs = 0
+    for member in walker.members(archive):
+        blocks = plain(member.blocks)
+        first = next(blocks, b"")
+        pod = writer_of(member.name)
+        if not pod and (_OTHER_LOG.search(member.name) or not _is_log(first)):
+            continue
+        logs += 1
+        name = pod or Path(member.name).name.replace(" ", "_")
+        for line in mattering(chain([first], blocks), stopped):
+            yield line if line.startswith("[pod/") else f"[pod/{name}/cilium-agent] {line}"
+    none = [] if logs else [f"There is no agent's log in {archive}"]
+    if none or walker.problems:
+        raise UsageError(". ".join([*none, *walker.problems]))
+
+
+def _is_log(block: bytes) -> bool:
+    head = block[:_HEAD].decode("utf-8", "replace").splitlines()[:_FIRST_LINES]
+    return any(parse_line(line) is not None for line in head)
 
 
 def mattering(blocks: Iterable[bytes], stopped: Callable[[], bool]) -> Iterator[str]:

@@ -20,9 +20,10 @@ from ctconsole.cli.options import (
     watched_root_option,
 )
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
+from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ctconsole.model.event import Event
@@ -73,7 +74,8 @@ _FIRST_LOOK = 10.0
     "--log",
     "log",
     metavar="FILE|-",
-    help="Read a saved log from its beginning, and not the node; - is standard input.",
+    help="Read a saved log from its beginning, or those in an archive, not the node; - is standard "
+    "input.",
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes to the log.")
 @click.option(
@@ -174,16 +176,26 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
                 elif history is not None:
                     history.append([event])
 
-        try:
-            lines = lines_of(log, lambda: time.monotonic() >= end, follow=follow)
-            show(stories.tell(lines))
-        except KeyboardInterrupt:
-            message("Ending; a story under way is told as far as it goes")
+        lines = lines_of(log, lambda: time.monotonic() >= end, follow=follow)
+        failed = _failure_in(lambda: show(stories.tell(lines)))
         show(stories.finish())
     if stories.no_year:
         message("The log tells no year: of each day the last one there was is meant")
     if untold and history is not None:
         message(f"{untold} events whose time is not told are not kept in {wanted.history}")
+    if failed is not None:
+        raise failed
+
+
+def _failure_in(telling: Callable[[], None]) -> UsageError | None:
+    """What ended a telling early: what was told before it goes on as if nothing came after."""
+    try:
+        telling()
+    except KeyboardInterrupt:
+        message("Ending; a story under way is told as far as it goes")
+    except UsageError as error:
+        return error
+    return None
 
 
 def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted: _Wanted) -> None:

@@ -59,6 +59,7 @@ class TextFacts:
         ratio: the share of the memory that sizes follow, None where not told.
         release: the agent's, empty where not told.
         place: the folder of the file that is being read, which stands for its node.
+        writer: whose log it is, where its name tells.
         sizes: of tables by pin name, by place.
     """
 
@@ -69,6 +70,7 @@ class TextFacts:
     ratio: float | None = None
     release: str = ""
     place: str = ""
+    writer: str = ""
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def size_of(self, place: str, pin_name: str) -> int:
@@ -81,6 +83,7 @@ class TextFacts:
 
 def _log(line: str, facts: TextFacts) -> bool:
     found = facts.log or LogFacts()
+    found.writer = facts.writer
     if found.read(line):
         facts.log = found
         return True

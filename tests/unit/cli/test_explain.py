@@ -104,3 +104,61 @@ def test_a_status_behind_a_long_listing_tells_its_clock(
     file.write_text(many + Path(case("79")).read_text("utf-8"), "utf-8")
     run("expires", "--from-dump", str(file))
     assert "the kernel's jiffies / 256" in shown(capsys)
+
+
+STARTS = {
+    "cilium-4zq7p": (
+        'level=info msg="Memory available for map entries (0.003% of 30064771072B): 75161927B"\n'
+        'level=info msg="option bpf-ct-global-tcp-max set by dynamic sizing to 263725"\n'
+    ),
+    "cilium-9vv2m": (
+        'level=info msg="Memory available for map entries (0.003% of 8589934592B): 21474836B"\n'
+        'level=info msg="option bpf-ct-global-tcp-max set by dynamic sizing to 75350"\n'
+        'time="2025-03-01T10:00:00.123456Z" level=warning msg="Max entries mismatch for BPF map" '
+        "file-path=/sys/fs/bpf/tc/globals/cilium_ct4_global new=75350 old=75100\n"
+    ),
+}
+
+
+def test_each_nodes_log_tells_of_its_own_memory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for pod, text in STARTS.items():
+        file = tmp_path / f"logs-{pod}-cilium-agent-20250301-101112.log"
+        file.write_text(text, "utf-8")
+    run("recreated", "--from-dump", str(tmp_path))
+    told = shown(capsys)
+    assert "cilium-9vv2m: cilium_ct4_global from 75,100 to 75,350 entries" in told
+    assert "which was 28.0 GiB" not in told
+    assert "which is 8.0 GiB" in told
+
+
+def test_a_log_names_the_share_that_a_status_would(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, listing = tmp_path / "agent.log", tmp_path / "ct.txt"
+    log.write_text(STARTS["cilium-4zq7p"], "utf-8")
+    listing.write_bytes(Path(case("79")).read_bytes() + Path(case("09")).read_bytes())
+    run("size", "--from-dump", str(log), "--from-dump", str(listing))
+    told = shown(capsys)
+    assert "not known: the node's memory" not in told
+
+
+def test_a_change_that_is_not_told_is_not_made_up(capsys: pytest.CaptureFixture[str]) -> None:
+    run("recreated", "--from-dump", case("61"))
+    told = shown(capsys)
+    assert "cilium_ct4_global: the log does not tell what was different" in told
+    assert "from to" not in told
+
+
+def test_a_log_behind_a_listing_and_a_listing_behind_a_log(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, listing = Path(case("69")).read_text("utf-8"), Path(case("87")).read_text("utf-8")
+    for number, text in enumerate((log + listing, listing + log)):
+        file = tmp_path / f"{number}.txt"
+        file.write_text(text, "utf-8")
+        run("full", "recreated", "--from-dump", str(file))
+        told = shown(capsys)
+        assert "cilium_ct4_global holds 9 entries" in told
+        assert told.count("from 260,580 to 263,725 entries") == 2

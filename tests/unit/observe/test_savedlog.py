@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
+import tarfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,8 +146,40 @@ def test_what_is_no_log_is_said(tmp_path: Path) -> None:
         list(lines_of(str(tmp_path / "none"), never, follow=False))
     archive = tmp_path / "sysdump.zip"
     archive.write_bytes(b"PK\x03\x04" + bytes(600))
-    with pytest.raises(UsageError, match="is an archive, not a log"):
+    with pytest.raises(UsageError, match="There is no agent's log in "):
         list(lines_of(str(archive), never, follow=False))
+
+
+def sysdump(path: Path, *, cut: int = 0) -> Path:
+    """An archive as ``cilium sysdump`` makes it, with the logs of two agents and an operator."""
+    stamped = "time=2025-03-01T{}:00:00Z {}\n"
+    names = ["cilium-4zq7p-cilium-agent", "cilium-9vv2m-cilium-agent", "cilium-operator-x-operator"]
+    with tarfile.open(path, "w:gz") as archive:
+        for hour, name in enumerate(names, 10):
+            text = (stamped.format(hour, MISMATCH) + "x" * 40 + "\n").encode()
+            info = tarfile.TarInfo(f"cilium-sysdump/logs-{name}-20250301-101112.log")
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text))
+    if cut:
+        path.write_bytes(path.read_bytes()[:-cut])
+    return path
+
+
+def test_a_sysdump_has_a_story_for_each_agents_log(tmp_path: Path) -> None:
+    told = stories(sysdump(tmp_path / "sysdump.tgz"))
+    assert [one.fields["writer"] for one in told] == ["cilium-4zq7p", "cilium-9vv2m"]
+    at = [time.strftime("%H", time.gmtime(one.time)) for one in told]
+    assert at == ["10", "11"]
+
+
+def test_what_was_read_of_a_cut_archive_is_told_first(tmp_path: Path) -> None:
+    path = sysdump(tmp_path / "sysdump.tgz", cut=40)
+    read = LogStories()
+    told: list[Event] = []
+    with pytest.raises(UsageError, match="sysdump"):
+        told.extend(read.tell(lines_of(str(path), never, follow=False)))
+    told += read.finish()
+    assert EventKind.STORY in {one.kind for one in told}
 
 
 OTHERS = [
