@@ -17,6 +17,7 @@ _VERBS: Final = {
     "doctor": ("node.doctor", "Say what this node can and cannot do."),
     "endpoint": ("records.lists", "List the node's endpoints."),
     "events": ("node.events", "Show what happened to maps and agent."),
+    "export": ("export", "Export the maps as metrics for Prometheus."),
     "explain": ("node.explain", "Answer what operators ask, with figures and what is not known."),
     "filter": ("filter_verb", "Tell how filters are written, and save them under names."),
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,22 @@ def pinned_maps(
     for failure in failures:
         passed_over(f"Passed over: {failure}")
     return found
+
+
+def pin_numbers(root: Path) -> Iterator[tuple[str, int]]:
+    """The path and the inode number of everything pinned at or below ``root``, unopened.
+
+    A bpffs gives no number twice, so that the same ones mean the same pins; nothing where
+    ``root`` is not there.
+
+    Raises:
+        DeniedError: a folder may not be read.
+    """
+    for folder, _, files in os.walk(root, onerror=_unless_gone):
+        for name in files:
+            path = os.path.join(folder, name)  # noqa: PTH118 - thousands of them, again and again
+            with suppress(FileNotFoundError):
+                yield path, os.lstat(path).st_ino
 
 
 def pin_paths(root: Path) -> Iterator[Path]:

@@ -43,6 +43,8 @@ class BpfObject(Handle):
             sizes and types are those of the maps given.
         constants: bytes of the object's read-only data, which the verifier knows; empty leaves
             what was compiled.
+        sizes: capacities of maps the object declares, by their names, where they are others than
+            were compiled.
 
     Raises:
         MissingFeatureError: libbpf is not installed, or the file is not there.
@@ -50,7 +52,12 @@ class BpfObject(Handle):
     """
 
     def __init__(
-        self, path: Path, *, maps: Mapping[str, int] | None = None, constants: bytes = b""
+        self,
+        path: Path,
+        *,
+        maps: Mapping[str, int] | None = None,
+        constants: bytes = b"",
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         self._lib = library()
         self._links: list[int] = []
@@ -64,7 +71,7 @@ class BpfObject(Handle):
             self._object = self._lib.bpf_object__open_file(os.fsencode(path), None)
             failed = ctypes.get_errno() if not self._object else 0
             if self._object:
-                failed = self._prepare(maps or {}, constants)
+                failed = self._prepare(maps or {}, constants, sizes or {})
             if not failed:
                 failed = -int(self._lib.bpf_object__load(self._object))
         if failed:
@@ -76,14 +83,18 @@ class BpfObject(Handle):
                 log="\n".join("".join(log).splitlines()[-_LOG_TAIL:]),
             )
 
-    def _prepare(self, maps: Mapping[str, int], constants: bytes) -> int:
+    def _prepare(self, maps: Mapping[str, int], constants: bytes, sizes: Mapping[str, int]) -> int:
         """Fill in what is known before loading; 0 or an errno."""
         # libbpf does not look whether it is given a map at all. An object that lacks one was built
         # from other sources than these.
-        if not all(map(self._map, (*maps, *((".rodata",) if constants else ())))):
+        if not all(map(self._map, (*maps, *sizes, *((".rodata",) if constants else ())))):
             return errno.ENOENT
         for name, fd in maps.items():
             failed = -int(self._lib.bpf_map__reuse_fd(self._map(name), fd))
+            if failed:
+                return failed
+        for name, entries in sizes.items():
+            failed = -int(self._lib.bpf_map__set_max_entries(self._map(name), entries))
             if failed:
                 return failed
         if constants:
@@ -208,6 +219,7 @@ def library() -> ctypes.CDLL:
         "bpf_object__find_program_by_name": (handle, (handle, text)),
         "bpf_object__find_map_by_name": (handle, (handle, text)),
         "bpf_map__reuse_fd": (number, (handle, number)),
+        "bpf_map__set_max_entries": (number, (handle, ctypes.c_uint32)),
         "bpf_map__initial_value": (handle, (handle, handle)),
         "bpf_map__fd": (number, (handle,)),
         "bpf_program__fd": (number, (handle,)),

@@ -13,6 +13,8 @@ from ctconsole.kernel.libbpf import BpfObject
 from ctconsole.paths import iterator_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
 
@@ -23,15 +25,23 @@ class MapIterator(Handle):
         name: the compiled object's file.
         program: the program in it.
         state: what stands at the head of its ``.bss``.
+        sizes: see `BpfObject`.
 
     Raises:
         MissingFeatureError: libbpf or the compiled iterator is missing.
         DatapathError: the kernel refuses the iterator, as those before Linux 5.17 do.
     """
 
-    def __init__(self, name: str, program: str, state: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        program: str,
+        state: np.dtype[Any],
+        *,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self._state = state
-        self._object = BpfObject(iterator_objects() / name)
+        self._object = BpfObject(iterator_objects() / name, sizes=sizes)
         try:
             self._link = self._object.attach_iterator(program)
             self._memory = mmap.mmap(self._object.map_fd(".bss"), mmap.PAGESIZE)

@@ -41,6 +41,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.observe": {*SCREEN, "bcc", "structlog", "click"},
     "ctconsole.agent": {"textual", "bcc", "watchfiles", "click"},  # structlog loads rich
     "ctconsole.node": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
+    "ctconsole.exporter": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
     "ctconsole.lab": {*SCREEN, "bcc", "click"},
     "ctconsole.cli": EVERYTHING - {"numpy"},
     "ctconsole.ui": {"bcc", "click", "pyroute2"},
@@ -57,6 +58,7 @@ RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
     ("map", "list", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("ct", "list", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
     ("ct", "flush", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("export", "--textfile", "/nowhere"): {*EVERYTHING, "prometheus_client"},
     ("explain", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
     ("map", "advise", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
     ("map", "resize", "x", "1M", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},

@@ -83,7 +83,7 @@ def test_no_program_uses_the_map_for_it(prints: Fingerprints, live: BpfMap) -> N
 
 
 def test_a_kernel_that_refuses_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
+    def refuse(_: object, **_more: object) -> None:
         raise DatapathError("iter_fingerprint.bpf.o does not load: invalid func bpf_loop")
 
     monkeypatch.setattr(mapiter, "BpfObject", refuse)
