@@ -24,7 +24,7 @@ class Interrupts(Closing):
     """Takes over the signals that ask to end while it is entered.
 
     In a thread that is not the main one it does nothing, because no signal comes there. A signal
-    that is ignored stays ignored.
+    that is ignored stays ignored. One that is inside another tells it what it hears.
 
     Attributes:
         noted: the signal that came first, 0 for none.
@@ -68,9 +68,16 @@ class Interrupts(Closing):
         """What came so far is being seen to; only one that comes from now on ends a block."""
         self._pending = False
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        del frame
+    def note(self, number: int) -> None:
+        """Note a signal, which one inside this one hears."""
         self.noted = self.noted or number
         self._pending = True
+        outer = getattr(self._before.get(number), "__self__", None)
+        if isinstance(outer, Interrupts):
+            outer.note(number)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.note(number)
         if self._waiting:
             raise KeyboardInterrupt

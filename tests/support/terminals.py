@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import termios
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -44,3 +45,22 @@ def read(ours: int) -> bytes:
     with suppress(BlockingIOError, OSError):
         return os.read(ours, 1 << 20)
     return b""
+
+
+def interrupted(said: str, *argv: str, seconds: float = 60.0) -> tuple[int, str]:
+    """Press Ctrl-C in a terminal as soon as a command says something; how it ends.
+
+    Returns:
+        Its exit code, and all that the terminal showed.
+    """
+    shown, end = "", time.monotonic() + seconds
+    with console(*argv) as (process, ours):
+        while said not in shown and time.monotonic() < end:
+            shown += read(ours).decode("utf-8", "replace")
+            time.sleep(0.005)
+        os.write(ours, b"\x03")
+        while process.poll() is None and time.monotonic() < end:
+            shown += read(ours).decode("utf-8", "replace")
+            time.sleep(0.005)
+        shown += read(ours).decode("utf-8", "replace")
+        return process.wait(1.0), shown.replace("\r\n", "\n")

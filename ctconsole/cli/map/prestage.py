@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.cli.ending import carry_out
 from ctconsole.cli.map.affected import print_with_affected
 from ctconsole.cli.options import Seconds, restart_command_option
 from ctconsole.cli.plans import print_report
@@ -106,12 +107,14 @@ def resize_foreign_map(
     require_room(plan.resize, drop=drop, undo=wish is None)
     for row in plan.agent_rows:
         message(f"{row.label}: {row.text}")
-    report = record(
-        default_state_dir(), resize_foreign(gate, plan, each_once(), patience=agent.patience)
-    )
-    print_report(report, as_json=as_json)
-    report.check()
-    return 0
+
+    def act() -> None:
+        report = resize_foreign(gate, plan, each_once(), patience=agent.patience)
+        report = record(default_state_dir(), report)
+        print_report(report, as_json=as_json)
+        report.check()
+
+    return carry_out(act)
 
 
 def require_room(plan: ResizePlan, *, drop: bool, undo: bool) -> None:

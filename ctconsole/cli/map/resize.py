@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.cli.ending import carry_out
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.affected import print_with_affected
 from ctconsole.cli.map.naming import find_map
@@ -87,8 +88,8 @@ def resize(  # noqa: PLR0917 - click hands every option over
     A new map is made beside the old one and gets every entry; then the programs of our running
     agent are moved to it one by one, and when the last one has gone the counts are moved as
     well. Maps that the same option sizes are resized together. Whatever fails, and if you press
-    Ctrl-C, the old maps are pinned again with all that has come since; a process that is killed
-    is made up for by the next one.
+    Ctrl-C (exit code 130), the old maps are pinned again with all that has come since; a process
+    that is killed is made up for by the next one.
 
     For an hour the size before can be restored with --undo, in the same way and with all that
     has come since, as long as nobody has changed the map.
@@ -159,12 +160,15 @@ def resize(  # noqa: PLR0917 - click hands every option over
     require_room(plan, drop=drop, undo=undo)
     gate = open_gate("Resizing a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     tell = each_once()
-    report = resize_maps(gate, plan, settings, lambda progress: tell(progress.text))
     folder = settings.state_dir if settings else default_state_dir()
-    report = record(folder, report)
-    print_report(report, as_json=as_json)
-    report.check()
-    return 0
+
+    def act() -> None:
+        report = resize_maps(gate, plan, settings, lambda progress: tell(progress.text))
+        report = record(folder, report)
+        print_report(report, as_json=as_json)
+        report.check()
+
+    return carry_out(act)
 
 
 _FLAGS = {None: None, "common": 0, "distributed": 2}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.common import message, print_columns, print_json
+from ctconsole.cli.ending import carry_out
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.advise import advise
@@ -218,13 +219,13 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     gate = open_gate("Re-creating a map", bpf_root, read_only=read_only, allow_writes=allow_writes)
     for warning in plan.lasting:
         message(f"warning: {warning}")
-    report = recreate_map(gate, plan, settings, state_dir or default_state_dir())
-    print_report(report, as_json=as_json)
-    if report.interrupted and report.failure:
-        message(f"ctconsole: {report.failure}")
-        return 128 + report.interrupted
-    report.check()
-    return 0
+
+    def act() -> None:
+        report = recreate_map(gate, plan, settings, state_dir or default_state_dir())
+        print_report(report, as_json=as_json)
+        report.check()
+
+    return carry_out(act)
 
 
 def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:

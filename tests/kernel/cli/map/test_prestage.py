@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from ctconsole.history import History
 from ctconsole.lab.foreign_agent import TCP_MAP, TCP_MAX
 from ctconsole.model.event import EventKind
 from tests.support.foreign import ForeignNode, foreign_node
+from tests.support.terminals import interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,5 +82,18 @@ def test_a_failure_is_one_sentence_and_the_settings_are_as_they_were(node: Forei
     words = ("--yes", "--allow-writes", "--restart-command", "echo not found >&2; exit 127")
     with pytest.raises(CtconsoleError, match="The restart command ended with 127: not found"):
         resize(node, 65536, *words)
+    assert not (node.agent.config_dir / TCP_MAX).exists()
+    assert node.map_info().max_entries == 32768
+
+
+def test_ctrl_c_ends_it_while_the_restart_is_waited_for(node: ForeignNode) -> None:
+    code, shown = interrupted(
+        "the new map is pinned",
+        *("map", "resize", TCP_MAP, "65536", "--yes", "--allow-writes"),
+        *("--bpf-root", str(node.agent.bpf_root)),
+    )
+    assert code == 128 + signal.SIGINT, shown
+    assert "cancelled" in shown
+    assert "Traceback" not in shown
     assert not (node.agent.config_dir / TCP_MAX).exists()
     assert node.map_info().max_entries == 32768

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.resize import pace
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
+from tests.support.terminals import interrupted
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -152,3 +155,19 @@ def test_a_plan_goes_by_how_long_a_resize_before_took(
     assert "as the resize before on this node took, and the programs' owner's" in told
     assert json.loads(resize(bpffs, "--undo", "--plan", "--json").stdout)["past_resizes"] == 1
     assert size(path) == (8192, LIVING)
+
+
+def test_ctrl_c_leads_back_and_says_so(gate: Gate, bpffs: Path) -> None:
+    many = 1_000_000
+    path = bpffs / GLOBALS / CT4.name
+    pins.make_folder(gate, path.parent)
+    with open_or_create_map(gate, path, replace(CT4, max_entries=1 << 21)).map as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(many, lifetime=ktime() + 1000))
+        number = live.info.id
+    words = ("map", "resize", CT4.name, str(1 << 22), "--yes", "--bpf-root", str(bpffs))
+    code, shown = interrupted("gets every entry", *words)
+    assert code == 128 + signal.SIGINT, shown
+    assert "The resize was cancelled before anything was changed" in shown
+    assert "Traceback" not in shown
+    with BpfMap.open(path) as live:
+        assert (live.info.id, live.count()) == (number, many)
