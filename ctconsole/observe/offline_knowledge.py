@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.raw import Raw
-    from ctconsole.model.readers.printed_lists import Row
+    from ctconsole.model.readers.printed_rows import Row
     from ctconsole.observe.offline import Offline
     from ctconsole.observe.offline_nodes import NodeFiles
 

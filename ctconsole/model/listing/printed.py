@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ctconsole.model.readers.printed import Printed
-    from ctconsole.model.readers.printed_lists import Row, Value
+    from ctconsole.model.readers.printed_rows import Row, Value
 
 
 def render_printed_table(one: Printed) -> Iterator[str]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ctconsole.model.readers.lines import Line
-    from ctconsole.model.readers.printed_lists import PrintedList, Row
+    from ctconsole.model.readers.printed_lists import PrintedList
+    from ctconsole.model.readers.printed_rows import Row
     from ctconsole.model.records.spec import RecordKind
 
 MOST_ROWS: Final = 1 << 17
