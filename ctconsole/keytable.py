@@ -114,6 +114,8 @@ MAPS: Final = (
     Key("map.sort-right", "greater_than_sign", "sort_by(1)", "Sort right",
         "Sort by the column to the right", ("sorted",)),
     Key("map.info", "i", "info", "Info", "Everything about the map", ("overview",), rank=50),
+    Key("map.span", "v", "widen", "Span",
+        "Show more or less time in the graph: 10 minutes, 1, 6 or 24 hours", ("overview",)),
     Key("map.resize", "z", "resize", "Resize", "Give the map another size without a loss",
         ("overview",), rank=15, needs="gate"),
     Key("map.undo", "u", "undo", "Undo resize",

@@ -35,7 +35,7 @@ from ctconsole.model.plane.address_rows import addresses_of
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ctconsole.agent.answers import SwitchState
     from ctconsole.agent.gc import GcReport
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ctconsole.config import AgentConfig
     from ctconsole.kernel.gate import Gate
     from ctconsole.loops import LoopState
-    from ctconsole.model.event import Scalar
+    from ctconsole.model.event import Event, Scalar
     from ctconsole.model.plane.endpoint import Endpoint
 
 
@@ -329,6 +329,10 @@ class Agent:
     def streams(self) -> dict[str, Any]:
         """The requests that have answers without end."""
         return {"monitor": lambda _: self._collector.records()}
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Store and log what somebody else has seen of its node."""
+        self._record(events)
 
     def trouble(self, state: LoopState) -> None:
         """Record that one of its loops fails."""

@@ -21,6 +21,7 @@ from ctconsole.kernel.counting import Counting
 from ctconsole.kernel.gate import Gate
 from ctconsole.loops import Loop
 from ctconsole.manager.changing import adopt, changing
+from ctconsole.model.event import EventKind
 from ctconsole.paths import GLOBALS
 from ctconsole.private import make_folder
 
@@ -97,7 +98,8 @@ def _live(
             stack.callback(agent.close)
             stack.callback(server.close)
             agent.start_up(tell.progress)
-        counting = Counting(root / GLOBALS, history.append_fills, agent.trouble)
+        told = [event for _, event in history.read(kinds=[EventKind.MAP_FULL])]
+        counting = Counting(root / GLOBALS, history.append_fills, agent.record, agent.trouble, told)
         stack.callback(counting.stop)
         counting.start()
         tell({"ready": True})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.catalogue import RECREATABLE, size_limits
 from ctconsole.model.fill import full_in, growth
+from ctconsole.model.fullness import is_full
 from ctconsole.model.memory import map_memory, room, smallest
 from ctconsole.model.spec import spec_of
 from ctconsole.model.units import count, duration, share, size
@@ -145,8 +146,7 @@ def advise(watched: Watched) -> Advice:
     peak = max(reversed(watched.trend), key=lambda point: point[1])
     grown = growth(watched.trend, WINDOW)
     space = room(info, cpus) if info.max_entries else 0
-    # The last nodes of an LRU table are handed out in batches that it evicts for.
-    full = bool(space) and entries >= space
+    full = is_full(info, entries, cpus)
     ahead = max(0.0, grown.rate) * min(grown.seconds, LONG) if grown else 0.0
     worst = max(peak[1], round(entries + ahead), _without_evictions(watched) if full else 0)
     wanted = _size(info, worst, cpus) if info.max_entries else None

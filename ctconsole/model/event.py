@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,3 +101,26 @@ def as_it_happened(events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event
         events: with their ids, which decide where times are equal.
     """
     return sorted(events, key=lambda one: (one[1].time, one[0]))
+
+
+_STEADY: Final = frozenset({EventKind.CONNECTIONS, EventKind.DROP, EventKind.GC_PASS})
+"""What happens again and again as long as all is well."""
+
+
+def is_mark(event: Event) -> bool:
+    """Whether this is something that one jumps to: a restart, a change, an alarm."""
+    return event.kind not in _STEADY and event.level is not Level.DEBUG
+
+
+def marks_of(events: Iterable[tuple[int, Event]], pin: str) -> tuple[float, ...]:
+    """When something happened that concerns a map: to it, or to no map at all.
+
+    Args:
+        events: with their ids.
+        pin: the map's.
+    """
+    return tuple(
+        event.time
+        for _, event in events
+        if is_mark(event) and (event.subject == pin or not event.subject.startswith("/"))
+    )

@@ -63,6 +63,14 @@ def share(part: int, whole: int) -> str:
     return f"{min(percent, 99.9) if part < whole else percent:.1f}%"
 
 
+def percent(fill: float) -> str:
+    """Three characters and the sign; never ``0 %`` for a few entries, nor 100 for nearly all."""
+    if 0 < fill < 0.01:  # noqa: PLR2004 - one percent
+        return "<1%"
+    whole = round(fill * 100)
+    return f"{99 if whole == 100 and fill < 1 else whole}%"  # noqa: PLR2004 - a hundred percent
+
+
 def short_count(number: int) -> str:
     """At most six characters: ``84,112``, then ``655k``, then ``1.2M``."""
     if number <= _LONGEST_COUNT:

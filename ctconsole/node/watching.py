@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
@@ -31,6 +31,7 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
     """
     from ctconsole.history import History, Retention
     from ctconsole.kernel.counting import Counting
+    from ctconsole.model.event import EventKind
     from ctconsole.observe.discovery import find_globals
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
@@ -46,7 +47,12 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
     with history:
         record = Recorder(history.append, source="observe", subject=str(file))
         watcher = Watcher(bpf_root, record, history=file)
-        counting = Counting(find_globals(bpf_root), history.append_fills, record.trouble)
+        told = []
+        with suppress(CtconsoleError):
+            told = [event for _, event in history.read(kinds=[EventKind.MAP_FULL])]
+        counting = Counting(
+            find_globals(bpf_root), history.append_fills, record, record.trouble, told
+        )
         watcher.start(patience=0)
         counting.start()
         try:

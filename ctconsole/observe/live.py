@@ -27,7 +27,7 @@ from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import PurePath
 
     from ctconsole.model.ct.guess import Guess
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.fill import Trend
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.discovery import NodeFacts
@@ -47,6 +48,9 @@ _MOST_SLOTS = 4096
 
 _WALK_REST = 50
 """A walk that took one second is not repeated for so many."""
+
+_PAST = 86_400.0
+"""Seconds of counts that are taken from the history."""
 
 _WALK_LEAST = 10.0
 """Seconds for which a walk's count is good, however cheap it was."""
@@ -184,6 +188,15 @@ class LiveSource:
     def calls(self) -> Sequence[CallArray]:
         """See `tail_calls`."""
         return tail_calls(self._root, history=self._history_path, inventory=self._inventory)
+
+    def fills(self) -> Mapping[str, Trend]:
+        """What the history has counted in the last day."""
+        path = self._history_path
+        if path is None or not path.exists():
+            return {}
+        if self._history is None:
+            self._history = History(path, create=False)
+        return self._history.fills(time.time() - _PAST)
 
     def reading(self) -> Reading:
         """How entries are to be read, as far as it is known by now.

@@ -18,13 +18,14 @@ from ctconsole.observe.offline_nodes import NodeFiles
 from ctconsole.observe.source import MapRow, NodeSnapshot, is_conntrack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ctconsole.model.ct.knowledge import Knowledge
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.fill import Trend
     from ctconsole.model.raw import Raw
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
@@ -145,6 +146,10 @@ class OfflineSource:
     def calls(self) -> Sequence[CallArray]:
         """Files hold no programs."""
         return ()
+
+    def fills(self) -> Mapping[str, Trend]:
+        """Files are of one moment."""
+        return {}
 
     def close(self) -> None:
         """Nothing is open."""

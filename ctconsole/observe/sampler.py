@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from weakref import ref
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
 from ctconsole.observe.survey import Survey, is_map
+from ctconsole.observe.trends import Trends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.changes import Changes
     from ctconsole.model.ct.stats import Stats
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.ct.turnover import Turnover
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from ctconsole.observe.source import NodeSnapshot, Source
     from ctconsole.observe.usage import MapUsage
 
-TREND_POINTS = 300
 EVENTS_KEPT = 5000
 
 FASTEST = 0.25
@@ -55,6 +57,7 @@ _TROUBLE = (CtconsoleError, OSError, MemoryError)
 _NOTHING: Mapping[str, Trend] = MappingProxyType({})
 _NO_STATS: Mapping[str, Stats] = MappingProxyType({})
 _NO_TIMES: Mapping[str, float] = MappingProxyType({})
+_NO_TURNOVERS: Mapping[str, Turnover] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,13 @@ class Sample:
         table: the watched CT map, None while none is watched or it could not be read.
         watched: the pin or id ``table`` was asked by.
         events: the newest `EVENTS_KEPT` events with their ids, oldest first.
-        trends: counts over time for each `MapRow.key`.
+        trends: counts over time for each `MapRow.key`, also of before the sampler began where the
+            source knows of them.
         stats: what lives and what is dead in each CT map, by `MapRow.key`; of maps that are not
             watched some seconds old.
         read_at: when each of these tables was read, seconds since the epoch.
+        turnovers: what comes to each CT map and leaves it, by `MapRow.key`, between the two newest
+            looks at it; of a map that has been looked at once it is not known.
         changes: what came and went in ``table`` since the sample before, None where there is
             nothing to compare with.
         usage: which programs use which generation of each map; some seconds old.
@@ -90,6 +96,7 @@ class Sample:
     trends: Mapping[str, Trend] = field(default_factory=lambda: _NOTHING)
     stats: Mapping[str, Stats] = field(default_factory=lambda: _NO_STATS)
     read_at: Mapping[str, float] = field(default_factory=lambda: _NO_TIMES)
+    turnovers: Mapping[str, Turnover] = field(default_factory=lambda: _NO_TURNOVERS)
     changes: Changes | None = None
     usage: tuple[MapUsage, ...] = ()
     calls: tuple[CallArray, ...] = ()
@@ -148,7 +155,8 @@ class Sampler:
         self._clock = clock
         self._watched: PurePath | int | None = None
         self._latest = Sample()
-        self._history: dict[str, deque[tuple[float, int]]] = {}
+        self._trends = Trends()
+        self._past_asked = False
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
         self._older: ReferenceType[CtTable] | None = None
@@ -217,6 +225,7 @@ class Sampler:
         if before is not None and sample.table is not before:
             self._older, self._held_until = ref(before), time.monotonic() + _COURTESY
         del before
+        self.learn_past()
         spent = sample.cpu_seconds + time.thread_time() - cpu
         return max(0.0, started + self._pause(spent) - time.monotonic())
 
@@ -253,7 +262,7 @@ class Sampler:
         node, table = before.node, before.table if before.watched == watched else None
         try:
             node = self._source.maps()
-            self._remember(node)
+            self._trends.add(node)
         except _TROUBLE as error:
             errors.append(sentence(error))
         try:
@@ -278,9 +287,10 @@ class Sampler:
             table=table,
             watched=watched,
             events=tuple(self._events),
-            trends=MappingProxyType({k: tuple(v) for k, v in self._history.items()}),
+            trends=self._trends.until(node.taken_at if node else taken_at),
             stats=self._survey.stats,
             read_at=self._survey.read_at,
+            turnovers=self._survey.turnovers,
             changes=self._survey.changes,
             usage=self._survey.usage,
             calls=self._survey.calls,
@@ -291,10 +301,22 @@ class Sampler:
             error=errors[0] if errors else "",
         )
 
+    def learn_past(self) -> None:
+        """Learn what was counted before this sampler began; asked once, behind the first sample."""
+        if self._past_asked:
+            return
+        self._past_asked = True
+        with suppress(*_TROUBLE):
+            # A history that cannot be read is told by whoever reads its events.
+            past = self._source.fills()
+            self._trends.take_past(past)
+            if past:
+                self._loop.hurry()
+
     def _begin_anew(self) -> None:
         self._forget = False
         self._events.clear()
-        self._history.clear()
+        self._trends.clear()
         self._survey = Survey(self._source)
         self._latest = Sample(number=self._latest.number)
 
@@ -316,14 +338,3 @@ class Sampler:
             sample.error,
         )
         self._ring.add(moment, self._survey.keyed if tables else None)
-
-    def _remember(self, node: NodeSnapshot) -> None:
-        for row in node.rows:
-            if row.entries is not None:
-                points = self._history.setdefault(row.key, deque(maxlen=TREND_POINTS))
-                points.append((node.taken_at, row.entries))
-        # A map that has been unpinned for good must not be remembered for ever.
-        present = {row.key for row in node.rows}
-        for gone in [key for key in self._history if key not in present]:
-            if node.taken_at - self._history[gone][-1][0] > TREND_POINTS * self.interval:
-                del self._history[gone]

@@ -15,11 +15,12 @@ from ctconsole.model.spec import MapType
 from ctconsole.model.whose import NOBODY, called
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import PurePath
 
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.fill import Trend
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.whose import Whose
     from ctconsole.observe.calls import CallArray
@@ -145,6 +146,13 @@ class Source(Protocol):
 
     def calls(self) -> Sequence[CallArray]:
         """Who calls whom through the pinned program arrays; empty where none can run."""
+        ...
+
+    def fills(self) -> Mapping[str, Trend]:
+        """What was counted before this source was asked, by `MapRow.key`; may take its time.
+
+        Of a recording also what was counted later than the moment shown.
+        """
         ...
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.ct.changes import KeyedTable, changes_between
 from ctconsole.model.ct.stats import stats_of
+from ctconsole.model.ct.turnover import Headcount, Turnover, turnover_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ class Survey:
     Attributes:
         stats: by `MapRow.key`.
         read_at: when each of these tables was read, seconds since the Unix epoch.
+        turnovers: what comes to each table and leaves it, between the two newest looks at it.
         changes: between the two newest samples of the watched map.
         usage: the newest answer about programs.
         calls: the newest answer about program arrays.
@@ -66,6 +68,8 @@ class Survey:
         self._counted_ids: dict[str, int] = {}
         self.stats: Mapping[str, Stats] = MappingProxyType({})
         self.read_at: Mapping[str, float] = MappingProxyType({})
+        self.turnovers: Mapping[str, Turnover] = MappingProxyType({})
+        self._headcounts: dict[str, Headcount] = {}
         self.changes: Changes | None = None
         self.usage: tuple[MapUsage, ...] = ()
         self.calls: tuple[CallArray, ...] = ()
@@ -111,6 +115,9 @@ class Survey:
         if row is not None:
             self._put(row, table, self._counted)
             self._counted = (table, self.stats[row.key])
+            self._headcounts.pop(row.key, None)
+            if self.changes is not None:
+                self._note(row.key, Turnover.of(self.changes))
 
     def _read_next(self, node: NodeSnapshot, watched: PurePath | int | None) -> None:
         """Read one table that is due, but for the one that is read with every sample."""
@@ -124,12 +131,25 @@ class Survey:
             return
         row = min(due, key=lambda row: self._due.get(row.key, 0.0))
         try:
-            self._put(row, self._source.table(row.info.pin or row.info.id))
+            table = self._source.table(row.info.pin or row.info.id)
+            self._put(row, table)
+            self._compare(row.key, table)
         except CtconsoleError:
             # Gone since it was listed, or nothing that can be read: the next listing tells.
             self._keep({key for key in self.stats if key != row.key})
         took = self._clock() - now
         self._due[row.key] = now + took + max(LEAST, REST * took)
+
+    def _compare(self, key: str, table: CtTable) -> None:
+        """Find what came and went since the last look at a table nobody watches."""
+        older, newer = self._headcounts.get(key), Headcount.of(table)
+        self._headcounts[key] = newer
+        turnover = turnover_between(older, newer, table) if older is not None else None
+        if turnover is not None:
+            self._note(key, turnover)
+
+    def _note(self, key: str, turnover: Turnover) -> None:
+        self.turnovers = MappingProxyType({**self.turnovers, key: turnover})
 
     def _put(
         self, row: MapRow, table: CtTable, before: tuple[CtTable, Stats] | None = None
@@ -165,6 +185,8 @@ class Survey:
     def _keep(self, keys: set[str]) -> None:
         self.stats = MappingProxyType({k: v for k, v in self.stats.items() if k in keys})
         self.read_at = MappingProxyType({k: v for k, v in self.read_at.items() if k in keys})
+        self.turnovers = MappingProxyType({k: v for k, v in self.turnovers.items() if k in keys})
+        self._headcounts = {k: v for k, v in self._headcounts.items() if k in keys}
         self._counted_ids = {k: v for k, v in self._counted_ids.items() if k in keys}
 
 

@@ -36,6 +36,7 @@ from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
+from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
 from ctconsole.ui.widgets.time_bar import TimeBar
 
@@ -235,6 +236,7 @@ class ConsoleApp(MomentApp):
                 with suppress(NoMatches):
                     screen.query_one(StatusBar).show(self._status(screen))
                     screen.query_one(TitleBar).show(self.looked_at)
+                    screen.query_one(AlarmLine).show(self.sample)
                     screen.query_one(TimeBar).show(self.past.times())
 
     def _status(self, view: View) -> Status:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from ctconsole.model.ct.risk import Risk
+from ctconsole.model.event import Level
+from ctconsole.observe.alarms import CRIT, WARN
 
 RISK_WORDS = {
     Risk.BREAKS: (Risk.BREAKS.word, "fill-crit"),
@@ -14,9 +16,6 @@ RISK_WORDS = {
     Risk.UNTOUCHED: (Risk.UNTOUCHED.word, "fill-ok"),
 }
 """What becomes of a connection: the word, and the theme's variable for its colour."""
-
-WARN = 0.70
-CRIT = 0.90
 
 
 class Tone(StrEnum):
@@ -37,6 +36,15 @@ class Tone(StrEnum):
         return {"ok": "", "warn": "high", "crit": "full"}[self.value]
 
 
+TONES = {
+    Level.ERROR: Tone.CRIT,
+    Level.WARNING: Tone.WARN,
+    Level.INFO: Tone.OK,
+    Level.DEBUG: Tone.OK,
+}
+"""How an alarm of a level looks."""
+
+
 def level_of(fill: float) -> Tone:
     """The level of a fill ratio (0 to 1)."""
     if fill >= CRIT:
@@ -44,21 +52,34 @@ def level_of(fill: float) -> Tone:
     return Tone.WARN if fill >= WARN else Tone.OK
 
 
-def percent(fill: float) -> str:
-    """Three characters and the sign; never ``0 %`` for a few entries, nor 100 for nearly all."""
-    if 0 < fill < 0.01:  # noqa: PLR2004 - one percent
-        return "<1%"
-    whole = round(fill * 100)
-    return f"{99 if whole == 100 and fill < 1 else whole}%"  # noqa: PLR2004 - a hundred percent
+ALIVE, DEAD, TRACK = "━", "╍", "─"
+"""What a bar is drawn with: told apart by shape, so that no colour is needed to read it."""
 
 
-def bar(fill: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:
-    """A bar of ``width`` cells in steps of half a cell: the full part and the track.
+def bar(fill: float, width: int, dead: float = 0.0) -> tuple[tuple[str, str], ...]:
+    """A bar of ``width`` cells: the living part, the dead part, and the track.
 
-    Each with the name of its style.
+    Args:
+        fill: entries over maximum, 0 to 1.
+        width: in terminal cells.
+        dead: the share of the entries that has expired, 0 to 1.
+
+    Returns:
+        Pieces, each with the name of its style; the living part in steps of half a cell.
     """
     halves = round(max(0.0, min(1.0, fill)) * width * 2)
     if fill > 0:
         halves = max(1, halves)
-    full = "━" * (halves // 2) + ("╸" if halves % 2 else "")
-    return (full, level_of(fill).value), ("━" * (width - len(full)), "track")
+    full = -(-halves // 2)
+    gone = min(full, round(full * dead))
+    # What has expired is seen, however little it is of a bar that has room for it.
+    if dead > 0 and full > 1:
+        gone = max(1, gone)
+    alive = full - gone
+    half = "╸" if halves % 2 and not gone else ""
+    level = level_of(fill).value
+    return (
+        (ALIVE * (alive - len(half)) + half, level),
+        (DEAD * gone, "expired"),
+        (TRACK * (width - full), "track"),
+    )

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.model.ct.changes import KeyedTable, changes_between
 from ctconsole.model.ct.stats import stats_of
-from ctconsole.model.event import EventKind, Level
+from ctconsole.model.event import Level, is_mark
 from ctconsole.model.units import duration
 from ctconsole.model.when import moment_named
 from ctconsole.observe.recording.ring import place_of
@@ -32,16 +32,10 @@ if TYPE_CHECKING:
     from ctconsole.observe.recording.seeker import Seeker
     from ctconsole.observe.sampler import Sample, Sampler
 
-_QUIET: Final = frozenset({EventKind.CONNECTIONS, EventKind.DROP, EventKind.GC_PASS})
-
 
 def marked(events: Iterable[tuple[int, Event]]) -> list[float]:
     """When something happened that one jumps to: restarts, changes, alarms."""
-    return [
-        event.time
-        for _, event in events
-        if event.kind not in _QUIET and event.level is not Level.DEBUG
-    ]
+    return [event.time for _, event in events if is_mark(event)]
 
 
 def sample_at(moment: NodeMoment, now: Sample) -> Sample:
@@ -69,6 +63,7 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
         ),
         stats=MappingProxyType({key: stats_of(one) for key, one in moment.tables.items()}),
         read_at=MappingProxyType({key: one.taken_at for key, one in moment.tables.items()}),
+        turnovers=MappingProxyType({}),
         changes=None,
         usage=moment.usage,
         calls=moment.calls,

@@ -23,12 +23,13 @@ from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import PurePath
 
     import numpy.typing as npt
 
     from ctconsole.model.event import Scalar
+    from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.usage import MapUsage
 
@@ -182,6 +183,7 @@ class FakeSource:
         log: events with their ids.
         uses: what `usage` answers.
         arrays: what `calls` answers.
+        past: what `fills` answers.
         error: raised by `maps` while it is set.
     """
 
@@ -194,6 +196,7 @@ class FakeSource:
     log: list[tuple[int, Event]] = field(default_factory=story)
     uses: tuple[MapUsage, ...] = ()
     arrays: tuple[CallArray, ...] = ()
+    past: Mapping[str, Trend] = field(default_factory=dict)
     error: CtconsoleError | None = None
     closed: bool = False
 
@@ -229,6 +232,9 @@ class FakeSource:
 
     def calls(self) -> Sequence[CallArray]:
         return self.arrays
+
+    def fills(self) -> Mapping[str, Trend]:
+        return self.past
 
     def close(self) -> None:
         self.closed = True

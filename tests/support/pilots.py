@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.widgets import Static
 
+from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import Status, StatusBar
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -70,6 +71,18 @@ def status(pilot: Pilot[None]) -> Status:
 
 def text_of(pilot: Pilot[None], selector: str) -> str:
     return str(pilot.app.screen.query_one(selector, Static).render())
+
+
+def line_with(pilot: Pilot[None], *words: str) -> str:
+    """The first line on the screen that has all of these words."""
+    lines = screen_text(pilot).splitlines()
+    return next(line for line in lines if all(word in line for word in words))
+
+
+def alarms_of(pilot: Pilot[None]) -> str:
+    """What is told below the title; empty where nothing is."""
+    lines = [line for line in pilot.app.screen.query(AlarmLine) if line.display]
+    return str(lines[0].render()) if lines else ""
 
 
 def screen_text(pilot: Pilot[None]) -> str:

@@ -13,6 +13,7 @@ from ctconsole.model.ct.table import State
 from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (
+    line_with,
     open_entries,
     resample,
     screen_text,
@@ -33,7 +34,7 @@ async def test_entries_show_both_ends_and_the_sums(console: ConsoleApp, source: 
         first = int(np.argmax(ct.bytes))
         ends = ct.ends
         source_text = ".".join(str(n) for n in ends.source[first]) + f":{ends.source_port[first]}"
-        assert source_text in screen_text(pilot).splitlines()[3]
+        assert source_text in screen_text(pilot).splitlines()[4]
         alive = int((ct.state == State.ESTABLISHED).sum())
         assert f"{alive:,} established" in text_of(pilot, "#summary")
         assert status(pilot).shown == "4,000 entries"
@@ -58,7 +59,7 @@ async def test_a_click_on_the_heading_sorts_and_a_second_one_reverses(
 ) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         table = await open_entries(pilot)
-        heading = screen_text(pilot).splitlines()[2].index("SOURCE")
+        heading = line_with(pilot, "SOURCE", "DESTINATION").index("SOURCE")
         await pilot.click("#entries", offset=(heading, 0))
         await settle(pilot)
         assert table.rows
@@ -195,7 +196,7 @@ async def test_a_view_that_is_not_on_top_keeps_the_lines_it_showed_and_no_table(
     async with console.run_test(size=(120, 40)) as pilot:
         table = await open_entries(pilot)
         await pilot.press("pagedown", "down")
-        before, cursor, key = screen_text(pilot).splitlines()[4:30], table.cursor, table.held_key
+        before, cursor, key = screen_text(pilot).splitlines()[5:30], table.cursor, table.held_key
         await pilot.press("3")
         await settle(pilot)
         assert isinstance(table.rows, StillRows)
@@ -205,5 +206,5 @@ async def test_a_view_that_is_not_on_top_keeps_the_lines_it_showed_and_no_table(
         assert table.rows.cells(3999, {}) == {}
         await pilot.press("2")
         await until(pilot, lambda: isinstance(table.rows, CtRows))
-        assert screen_text(pilot).splitlines()[4:30] == before
+        assert screen_text(pilot).splitlines()[5:30] == before
         assert (table.cursor, table.held_key) == (cursor, key)

@@ -20,6 +20,7 @@ from ctconsole.ui.widgets.line_table import LineTable
 from tests.support import split_brain
 from tests.support.fakes import CT4, EPOCH, FakeSource
 from tests.support.pilots import (
+    alarms_of,
     console_of,
     first_sample,
     open_entries,
@@ -239,7 +240,7 @@ async def test_a_split_brain_is_a_red_alarm_in_both_views(
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
         await resample(pilot)
-        assert "Nobody uses the pinned cilium_ct4_global" in screen_text(pilot).splitlines()[1]
+        assert "Nobody uses the pinned cilium_ct4_global" in alarms_of(pilot)
         await pilot.press("5")
         await pilot.pause()
         assert pilot.app.screen.query_one("#verdict").has_class("-crit")

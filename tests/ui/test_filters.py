@@ -178,7 +178,7 @@ async def test_pods_are_asked_for_without_names_being_shown(source: FakeSource) 
                   (ends.source, ends.destination)]  # fmt: skip
         assert table.rows is not None
         assert len(table.rows) == np.count_nonzero(either[0] | either[1]) > 0
-        assert "shop/web" not in screen_text(pilot).splitlines()[8]
+        assert "shop/web" not in screen_text(pilot).splitlines()[9]
 
 
 async def test_a_name_that_nobody_knows_is_told(console: ConsoleApp) -> None:

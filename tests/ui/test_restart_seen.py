@@ -14,7 +14,15 @@ from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.observe.inventory import User
 from ctconsole.observe.usage import MapGeneration, MapUsage
 from tests.support.fakes import CT4, EPOCH
-from tests.support.pilots import first_sample, resample, screen_text, text_of, until
+from tests.support.pilots import (
+    alarms_of,
+    first_sample,
+    line_with,
+    resample,
+    screen_text,
+    text_of,
+    until,
+)
 
 if TYPE_CHECKING:
     from ctconsole.observe.source import MapRow
@@ -51,7 +59,7 @@ async def test_an_older_map_in_use_is_named_in_the_place_of_not_used(
     console: ConsoleApp, row: MapRow
 ) -> None:
     del row
-    async with console.run_test(size=(160, 50)) as pilot:
+    async with console.run_test(size=(250, 50)) as pilot:
         await first_sample(pilot)
         # Nobody has asked yet who uses it.
         assert "no program uses it" in line_of(screen_text(pilot))
@@ -69,7 +77,7 @@ async def test_a_map_that_is_in_nobodys_use_is_said_to_be_that(
     console: ConsoleApp, source: FakeSource, row: MapRow
 ) -> None:
     source.uses = (replace(split(row), others=(), level=Level.INFO, verdict=""),)
-    async with console.run_test(size=(160, 50)) as pilot:
+    async with console.run_test(size=(250, 50)) as pilot:
         await first_sample(pilot)
         await resample(pilot)
         assert "not used by this datapath" in line_of(screen_text(pilot))
@@ -79,10 +87,10 @@ async def test_a_map_that_is_in_nobodys_use_is_said_to_be_that(
 async def test_an_alarm_goes_when_its_cause_has_gone(
     console: ConsoleApp, source: FakeSource, row: MapRow, how: str
 ) -> None:
-    async with console.run_test(size=(160, 50)) as pilot:
+    async with console.run_test(size=(250, 50)) as pilot:
         await first_sample(pilot)
         await resample(pilot)
-        assert "Nobody uses the pinned cilium_ct4_global" in text_of(pilot, "#alert")
+        assert "Nobody uses the pinned cilium_ct4_global" in alarms_of(pilot)
         if how == "programs have moved":
             source.rows[CT4] = replace(row, programs=2)
         elif how == "another map is pinned":
@@ -90,7 +98,7 @@ async def test_an_alarm_goes_when_its_cause_has_gone(
         else:
             del source.rows[CT4]
         await resample(pilot)
-        assert "Nobody uses" not in text_of(pilot, "#alert")
+        assert "Nobody uses" not in alarms_of(pilot)
         await pilot.press("5")
         await until(pilot, lambda: "verdict" in [one.id for one in pilot.app.screen.query("*")])
         assert "Nobody uses" not in text_of(pilot, "#verdict")
@@ -107,7 +115,7 @@ async def test_what_was_counted_stands_with_its_age(
             await resample(pilot)
         moment[0] += 7
         await resample(pilot)
-        heading, line = screen_text(pilot).splitlines()[2], line_of(screen_text(pilot))
+        heading, line = line_with(pilot, "MAP", "FILL"), line_of(screen_text(pilot))
         assert heading.index("DEAD") < heading.index("AGE")
         end = heading.index("AGE") + 3
         assert line[:end].endswith(" 7s")
@@ -120,7 +128,7 @@ async def test_without_room_for_an_age_nothing_contradicts_the_entries(
         await first_sample(pilot)
         for _ in range(4):
             await resample(pilot)
-        heading, line = screen_text(pilot).splitlines()[2], line_of(screen_text(pilot))
+        heading, line = line_with(pilot, "MAP", "FILL"), line_of(screen_text(pilot))
         assert "AGE" not in heading
         at = heading.index("ALIVE") + len("ALIVE")
         # The table has fewer entries than the kernel counts.
@@ -136,7 +144,7 @@ async def test_a_cause_stands_before_what_followed_from_it(
 
     # Heard of in another order than they happened.
     source.log = [said(1, 1.0, "second"), said(2, 2.0, "third"), said(3, 0.5, "first")]
-    async with console.run_test(size=(160, 50)) as pilot:
+    async with console.run_test(size=(250, 50)) as pilot:
         await first_sample(pilot)
         await pilot.press("4")
         await until(pilot, lambda: "third" in screen_text(pilot))

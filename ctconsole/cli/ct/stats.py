@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
@@ -105,7 +105,8 @@ def stats(
         if last:
             rates = _rates(before.get(table.info.id), part) if seconds else {}
             told = _describe(table, kinds.stats(), tops.tops(top), names, counted=counted)
-            found.append({**told, **rates})
+            full = None if query else _full(table, told["entries"], rates, live=not dumps)
+            found.append({**told, **rates, "full": full})
             counted = False
             kinds, tops = StatsTally(), TopTally()
     if as_json:
@@ -147,6 +148,22 @@ def _rates(before: KeyedTable | None, table: CtTable) -> dict[str, Any]:
             "evicted": changes.evicted,
         }
     }
+
+
+def _full(
+    table: CtTable, entries: int, rates: dict[str, Any], *, live: bool
+) -> str | Literal[False]:
+    """What a full table does to what comes, in words; False where it is not full."""
+    from ctconsole.kernel.cpus import possible_cpus
+    from ctconsole.model.fullness import fullness
+
+    looked = rates.get("rates")
+    lost = (
+        looked["evicted"] / looked["seconds"] if looked and looked["evicted"] is not None else None
+    )
+    trend = ((table.taken_at, entries),)
+    found = fullness(table.info, trend, possible_cpus() if live else 0, lost)
+    return found.text if found is not None else False
 
 
 def _describe(
@@ -235,6 +252,8 @@ def _print(one: dict[str, Any]) -> None:
     )
     whose = Whose(one.get("node") or "", one.get("pod") or "")
     click.echo(f"{called(one['map'], whose)}: {count(entries)} entries{fill}")
+    if full := one.get("full"):
+        click.echo(f"  {full}")
     if one["clock"]:
         click.echo(f"  alive {count(one['alive'])}, expired {count(one['expired'])}")
     elif "expired_at_least" in one:

@@ -118,7 +118,9 @@ def list_(
     if dumps:
         rows, sound = map_offline.describe(dumps)
     else:
-        rows = _with_older(_describe(pinned_maps(bpf_root, message).values()), bpf_root, state_dir)
+        maps = list(pinned_maps(bpf_root, message).values())
+        rows = _with_older(_describe(maps), bpf_root, state_dir)
+        rows = _with_full(rows, maps, bpf_root, state_dir)
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
@@ -259,17 +261,11 @@ def _with_older(
     rows: list[dict[str, Any]], bpf_root: Path, state_dir: Path | None
 ) -> list[dict[str, Any]]:
     """The same, with the older generation of a map where programs use one."""
-    from ctconsole.agent.state import StateDir, default_state_dir
-    from ctconsole.node.owner import agent_of
     from ctconsole.observe.usage import in_use, older_in_use
-    from ctconsole.paths import GLOBALS
 
     if not rows:
         return rows
-    own = agent_of(bpf_root / GLOBALS / "any", state_dir)
-    folder = state_dir or (own.state_dir if own else default_state_dir())
-    history = StateDir(folder).history
-    for usage in older_in_use(bpf_root, history):
+    for usage in older_in_use(bpf_root, _history(bpf_root, state_dir)):
         row = next((row for row in rows if row["path"] == str(usage.path)), None)
         older = usage.older
         # Another map may have taken the pin since it was listed.
@@ -284,6 +280,44 @@ def _with_older(
                 {"id": user.program.id, "name": user.program.name} for user in older.live_users
             ],
         }
+    return rows
+
+
+def _history(bpf_root: Path, state_dir: Path | None) -> Path:
+    """The history of the agent that looks after the maps, else the one that consoles write."""
+    from ctconsole.agent.state import StateDir, default_state_dir
+    from ctconsole.node.owner import agent_of
+    from ctconsole.paths import GLOBALS
+
+    own = agent_of(bpf_root / GLOBALS / "any", state_dir)
+    return StateDir(state_dir or (own.state_dir if own else default_state_dir())).history
+
+
+def _with_full(
+    rows: list[dict[str, Any]], maps: list[MapInfo], bpf_root: Path, state_dir: Path | None
+) -> list[dict[str, Any]]:
+    """The same, with what a full table does to what comes, and since when as far as was counted."""
+    import time
+
+    from ctconsole.kernel.cpus import possible_cpus
+    from ctconsole.model.fullness import fullness, is_full
+    from ctconsole.node.advising import fills_of
+
+    infos, cpus, now = {info.id: info for info in maps}, possible_cpus(), time.time()
+    past = None
+    for row in rows:
+        info, entries = infos[row["id"]], row["entries"]
+        row["full"] = row["full_since"] = None
+        if entries is None or not info.type.is_hash:
+            continue
+        row["full"] = is_full(info, entries, cpus)
+        if row["full"]:
+            past = past if past is not None else fills_of(_history(bpf_root, state_dir))
+            trend = (*past.get(str(info.pin), ()), (now, entries))
+            found = fullness(info, trend, cpus)
+            assert found is not None  # noqa: S101 - it is full
+            row["full_since"] = found.since if found.since_text else None
+            row["use"] = f"{row['use']}; {found.text}"
     return rows
 
 
@@ -307,8 +341,17 @@ def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str,
     }
 
 
+def _fill(row: dict[str, Any]) -> str:
+    from ctconsole.model.units import share
+
+    if row["fill"] is None:
+        return "-"
+    # A full LRU table goes up and down a little below its maximum.
+    return "FULL" if row["full"] else share(row["entries"], row["max_entries"])
+
+
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from ctconsole.model.units import count, share, size
+    from ctconsole.model.units import count, size
 
     cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USE")]
     for row in rows:
@@ -320,7 +363,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
                 str(row["id"]),
                 "-" if entries is None else count(entries),
                 count(row["max_entries"]),
-                "-" if row["fill"] is None else share(entries, row["max_entries"]),
+                _fill(row),
                 "-" if row["memory"] is None else size(row["memory"]),
                 row["group"],
                 row["use"],

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import GoneError
+from ctconsole.observe.recording.counted import fills_of_frames
 from ctconsole.observe.recording.ring import place_of
 from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.source import NodeSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import PurePath
 
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.recording.moment import NodeMoment
     from ctconsole.observe.recording.reader import Recording
@@ -176,6 +178,10 @@ class ReplaySource:
     def calls(self) -> Sequence[CallArray]:
         """Which programs called which."""
         return self.moment().calls
+
+    def fills(self) -> Mapping[str, Trend]:
+        """What the whole recording counted; reads it from its beginning to its end."""
+        return fills_of_frames(self.recording.moments)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -11,6 +11,7 @@ from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.pick import Choice, PickScreen
+from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.key_footer import KeyFooter
@@ -53,10 +54,15 @@ class View(TellsFaults, Screen[None]):
     def compose(self) -> ComposeResult:
         """Chrome around the body."""
         yield TitleBar(self.console.looked_at, self.VIEW)
+        yield self.alarm_line()
         yield from self.compose_body()
         yield TimeBar()
         yield StatusBar()
         yield KeyFooter()
+
+    def alarm_line(self) -> AlarmLine:
+        """What is told below the title."""
+        return AlarmLine()
 
     def compose_body(self) -> Iterable[Widget]:
         """The view's own widgets."""

@@ -13,11 +13,10 @@ from textual.widgets import Static
 from ctconsole.model.catalogue import use_of
 from ctconsole.model.ct.order import find_entry
 from ctconsole.model.ct.show import details
-from ctconsole.model.units import short_size
+from ctconsole.model.units import percent, short_size
 from ctconsole.observe.sampler import standing
 from ctconsole.observe.usage import in_use
 from ctconsole.ui.keys import bindings
-from ctconsole.ui.levels import percent
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.text import clean
 

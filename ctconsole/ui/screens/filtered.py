@@ -81,6 +81,11 @@ class EntriesFiltered(FilteredView):
         """See `FilteredView`."""
         return self.console.filter_text
 
+    def on_mount(self) -> None:
+        """Whoever changes views quickly is here before the bar is."""
+        self.take_over_filter()
+        super().on_mount()
+
     def refilter(self) -> None:
         """Show the table at hand by another filter."""
         raise NotImplementedError
@@ -88,6 +93,9 @@ class EntriesFiltered(FilteredView):
     def take_over_filter(self) -> None:
         """Show by the filter that was set elsewhere."""
         bar = self.query_one(FilterBar)
+        if not bar.is_mounted:
+            # A view that is being opened comes to it in `on_mount`.
+            return
         if self.console.filter_text != bar.text:
             bar.open(self.console.filter_text, focus=False)
             self.filter_to(self.console.filter_text)

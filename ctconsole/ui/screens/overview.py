@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual import on
 from textual.containers import Horizontal
-from textual.widgets import Static
 
-from ctconsole.model.advice import AdviceVerdict, Watched, advise
-from ctconsole.model.units import count, duration
-from ctconsole.observe.sampler import standing
+from ctconsole.model.advice import AdviceVerdict
+from ctconsole.model.event import marks_of
+from ctconsole.model.units import count, duration, size
+from ctconsole.observe.alarms import advice_of
 from ctconsole.ui.keys import bindings
-from ctconsole.ui.levels import WARN, Tone, level_of, percent
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
-from ctconsole.ui.text import clean, plural
+from ctconsole.ui.text import plural
+from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.event_rows import SHORT, EventRows
 from ctconsole.ui.widgets.fill_graph import FillGraph
@@ -23,64 +24,13 @@ from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.map_rows import MapRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from textual.widget import Widget
 
+    from ctconsole.model.advice import Advice
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
-
-
-def alert(sample: Sample) -> tuple[str, Tone]:
-    """One sentence about what most needs a look.
-
-    A split brain, else the fullest map above the first threshold, else a pin that is not shown.
-    """
-    split = next((one for one in standing(sample).values() if one.split), None)
-    if split:
-        return f"▲ {clean(split.verdict)} · 5 shows which", Tone.CRIT
-    rows = sample.node.rows if sample.node else ()
-    full = [
-        row for row in rows if row.fill is not None and row.fill >= WARN and row.info.type.is_hash
-    ]
-    if not full:
-        return _not_shown(sample.node.passed_over if sample.node else ())
-    row = max(full, key=lambda row: row.fill or 0)
-    fill = row.fill or 0.0
-    text = f"▲ {clean(row.info.label)} is {percent(fill)} full{_prospect(row, sample)}"
-    if len(full) > 1:
-        text += f"; {len(full) - 1} more above {percent(WARN)}"
-    return text, level_of(fill)
-
-
-def _prospect(row: MapRow, sample: Sample) -> str:
-    """Where a table's fill goes, and the size it should have."""
-    trend = sample.trends.get(row.key, ())
-    if not trend or sample.node is None:
-        return ""
-    advice = advise(Watched(row.info, trend, sample.node.cpus))
-    text = ""
-    if advice.full:
-        text = ": it throws entries out" if row.info.type.is_lru else ": it refuses new ones"
-    elif advice.full_in is not None and advice.grown is not None:
-        rate = f"{advice.grown.rate:+,.0f}/s"
-        text = f", at {rate} it is full in about {duration(round(advice.full_in))}"
-    if advice.verdict is AdviceVerdict.ENLARGE:
-        text += f"; {count(advice.wanted or 0)} entries are advised"
-    return text
-
-
-def _not_shown(passed_over: Sequence[str]) -> tuple[str, Tone]:
-    """That some pins could not be opened, and why the first of them."""
-    if not passed_over:
-        return "", Tone.OK
-    more = f"; {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
-    return f"▲ {clean(passed_over[0])}{more}", Tone.WARN
-
-
-def _ages(sample: Sample) -> dict[str, float]:
-    """Seconds since each conntrack table was read, by `MapRow.key`."""
-    return {key: max(0.0, sample.taken_at - at) for key, at in sample.read_at.items() if at}
 
 
 class OverviewScreen(SortableView):
@@ -94,9 +44,12 @@ class OverviewScreen(SortableView):
         super().__init__()
         self.sorting = Sorting("group", descending=False)
 
+    def alarm_line(self) -> AlarmLine:
+        """Several alarms; the fill of each table stands below."""
+        return AlarmLine(3, calm=False)
+
     def compose_body(self) -> Iterable[Widget]:
-        """Alert, maps, and below them the fill curve beside the last events."""
-        yield Static(id="alert", markup=False)
+        """Maps, and below them the fill curve beside the last events."""
         yield LineTable(id="maps", empty="No pinned maps here yet.")
         with Horizontal(id="below"):
             yield FillGraph(id="graph")
@@ -113,25 +66,11 @@ class OverviewScreen(SortableView):
             table.set_empty("Reading the node's maps …" if not sample.error else sample.error)
             return
         table.set_empty("No pinned maps here yet.")
-        table.set_rows(
-            MapRows(
-                sample.node.rows,
-                sample.trends,
-                self.sorting,
-                sample.stats,
-                _ages(sample),
-                usage=standing(sample),
-            )
-        )
+        table.set_rows(MapRows(sample, self.sorting))
         recent = EventRows(sample.events, now=self.console.now(), columns=SHORT)
         events = self.query_one("#recent", LineTable)
         if events.rows is None or not recent.same_as(events.rows):
             events.set_rows(recent)
-        text, level = alert(sample)
-        bar = self.query_one("#alert", Static)
-        bar.update(text)
-        bar.display = bool(text)
-        bar.set_classes(f"-{level}")
         self._draw_graph()
 
     def shown(self) -> str:
@@ -149,6 +88,10 @@ class OverviewScreen(SortableView):
     def resort(self) -> None:
         """Show the same sample in the new order."""
         self.show_sample(self.console.sample)
+
+    def action_widen(self) -> None:
+        """Show another stretch of time."""
+        self.console.flash(f"the graph shows {duration(self.query_one(FillGraph).widen())}")
 
     def action_info(self) -> None:
         """Show everything about the map."""
@@ -180,9 +123,12 @@ class OverviewScreen(SortableView):
 
     @on(LineTable.Moved, "#maps")
     def _draw_graph(self) -> None:
-        row = self.selected
-        trends = self.console.sample.trends
-        self.query_one(FillGraph).show(row, trends.get(row.key, ()) if row else ())
+        row, sample = self.selected, self.console.sample
+        graph = self.query_one(FillGraph)
+        trend = sample.trends.get(row.key, ()) if row else ()
+        graph.show(row, trend, marks_of(sample.events, row.key) if row else ())
+        advice = advice_of(sample, row) if row else None
+        graph.border_subtitle = Text(_advised(advice) if advice else "")
 
     @on(LineTable.Selected, "#maps")
     def _open(self) -> None:
@@ -195,3 +141,13 @@ class OverviewScreen(SortableView):
     @on(LineTable.Selected, "#recent")
     def _open_events(self) -> None:
         self.console.show_view("events")
+
+
+def _advised(advice: Advice) -> str:
+    """``1,048,576 advised, 143.0 MiB``: the size a table should have."""
+    if advice.verdict is AdviceVerdict.UNKNOWN or not advice.watched.info.type.is_hash:
+        return ""
+    if advice.verdict is AdviceVerdict.KEEP:
+        return "the size is enough" if not advice.full else "no size within its limits is enough"
+    memory = f", {size(advice.memory_wanted)}" if advice.memory_wanted else ""
+    return f"{count(advice.wanted or 0)} advised{memory}"

@@ -17,9 +17,8 @@ from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.ct.tops import tops_of
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
-from ctconsole.model.units import duration
+from ctconsole.model.units import duration, percent
 from ctconsole.ui.keys import bindings
-from ctconsole.ui.levels import percent
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.text import clean

@@ -1,32 +1,56 @@
-"""A small graph of a map's element count over time, drawn with block characters."""
+"""How full a map was over time, drawn with block characters above a time axis."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import time
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.segment import Segment
 from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ctconsole.model.fill import growth
-from ctconsole.ui.levels import level_of, percent
+from ctconsole.model.fill import growth, in_columns
+from ctconsole.model.units import percent, short_count
+from ctconsole.ui.levels import level_of
 from ctconsole.ui.text import clean, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.style import Style
+
     from ctconsole.model.fill import Trend
     from ctconsole.observe.source import MapRow
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
+SPANS: Final = (600.0, 3600.0, 6 * 3600.0, 86_400.0)
+"""Seconds that the graph can be wide; unless told, the first or the second, by what is known."""
 
-def sparkline(values: list[float], width: int) -> str:
-    """The newest ``width`` values (0 to 1) as one line of blocks, the lowest one for 0."""
-    return "".join(_BLOCKS[max(1, min(8, 1 + round(value * 7)))] for value in values[-width:])
+_SCALE: Final = 7
+"""Cells of the scale at the left."""
+
+_TICK: Final = 12
+"""Cells between two times of the axis at least."""
+
+_DAY: Final = 86_400.0
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Values (0 to 1) as one line of blocks, the lowest for 0; a blank for what is not known."""
+    return "".join(
+        " " if one is None else _BLOCKS[max(1, min(8, 1 + round(one * 7)))] for one in values
+    )
 
 
 class FillGraph(Widget):
-    """Columns, newest at the right, each as high as the map was full; a caption above."""
+    """Columns, the newest at the right, each as high as the map was full at most in its time.
+
+    A caption stands above, the times below, and the scale at the left: from 0 to the maximum, or to
+    less where little of it was ever used. A mark at the foot of a column says that something
+    happened then.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "fill-graph--ok",
@@ -34,58 +58,128 @@ class FillGraph(Widget):
         "fill-graph--crit",
         "fill-graph--caption",
         "fill-graph--quiet",
+        "fill-graph--mark",
     }
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._row: MapRow | None = None
         self._trend: Trend = ()
+        self._marks: Sequence[float] = ()
+        self._span: float | None = None
 
-    def show(self, row: MapRow | None, trend: Trend) -> None:
-        """Draw this map."""
-        self._row, self._trend = row, trend
-        self.border_title = Text(clean(row.info.label) if row else "fill")
+    def show(self, row: MapRow | None, trend: Trend, marks: Sequence[float] = ()) -> None:
+        """Draw this map.
+
+        Args:
+            row: the map; None draws nothing.
+            trend: its counts.
+            marks: when something happened, seconds since the Unix epoch.
+        """
+        self._row, self._trend, self._marks = row, trend, marks
+        self.border_title = Text(clean(row.name) if row else "fill")
         self.refresh()
 
+    def widen(self) -> float:
+        """Take the next of `SPANS`; the seconds it is wide now."""
+        self._span = SPANS[(SPANS.index(self.span) + 1) % len(SPANS)]
+        self.refresh()
+        return self._span
+
+    @property
+    def span(self) -> float:
+        """Seconds it is wide."""
+        if self._span is not None:
+            return self._span
+        known = self._trend[-1][0] - self._trend[0][0] if self._trend else 0.0
+        return SPANS[0] if known <= SPANS[0] else SPANS[1]
+
     def render_line(self, y: int) -> Strip:
-        """The caption, then the columns."""
+        """The caption, the columns, the axis."""
         width, height = self.size
-        ground = self.rich_style
         if self._row is None or self._row.entries is None or not self._trend:
             text = "this map type has no count" if self._row and y == 0 else ""
-            style = ground + self.get_component_rich_style("fill-graph--quiet", partial=True)
-            return Strip([Segment(fit(text, width), style)])
+            return Strip([Segment(fit(text, width), self._style("quiet"))])
         if y == 0:
             return self._caption(width)
-        scale = self._scale()
-        columns = self._trend[-width:]
-        segments = [Segment(" " * (width - len(columns)), ground)]
-        rows = max(1, height - 1)
-        for _, count in columns:
-            eighths = round(count / scale * rows * 8)
+        if y == height - 1 and y > 1:
+            return self._axis(width)
+        rows = max(1, height - 2)
+        return self._columns(width, rows, y)
+
+    def _style(self, name: str) -> Style:
+        style: Style = self.rich_style + self.get_component_rich_style(
+            f"fill-graph--{name}", partial=True
+        )
+        return style
+
+    def _columns(self, width: int, rows: int, y: int) -> Strip:
+        assert self._row is not None  # noqa: S101 - called for a row only
+        counts = in_columns(self._trend, self._trend[-1][0], self.span, max(1, width - _SCALE))
+        scale = self._scale(counts)
+        segments = [Segment(self._label(scale, rows, y), self._style("quiet"))]
+        maximum = self._row.info.max_entries
+        marked = self._marked(len(counts)) if y == rows else set()
+        for place, count in enumerate(counts):
+            if place in marked:
+                segments.append(Segment("▲", self._style("mark")))
+                continue
+            eighths = round((count or 0) / scale * rows * 8)
             if count:
                 eighths = max(1, eighths)
             part = max(0, min(8, eighths - (rows - y) * 8))
-            maximum = self._row.info.max_entries
-            level = level_of(count / maximum if maximum else 0.0)
-            style = self.get_component_rich_style(f"fill-graph--{level}", partial=True)
-            segments.append(Segment(_BLOCKS[part], ground + style))
-        return Strip(segments, width)
+            level = level_of((count or 0) / maximum if maximum else 0.0)
+            segments.append(Segment(_BLOCKS[part], self._style(level)))
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
 
-    def _scale(self) -> int:
+    @staticmethod
+    def _label(scale: int, rows: int, y: int) -> str:
+        """The scale of a line: what the top of the first stands for, and half of it."""
+        if y == 1:
+            text = short_count(scale)
+        elif y == rows // 2 + 1 and rows >= 4:  # noqa: PLR2004 - lines that a half is told of
+            text = short_count(scale * (rows - y + 1) // rows)
+        else:
+            text = ""
+        return f"{text:>{_SCALE - 1}}▕" if text else " " * (_SCALE - 1) + "▕"
+
+    def _scale(self, counts: Sequence[int | None]) -> int:
         """What a full-height column stands for: the maximum, or less where little is used."""
         assert self._row is not None  # noqa: S101 - called for a row only
-        peak = max(count for _, count in self._trend)
+        peak = max((count for count in counts if count is not None), default=0)
         ceiling = peak * 5 // 4 + 1
         # A map out of a file does not tell its maximum.
         return max(1, min(self._row.info.max_entries or ceiling, ceiling))
 
+    def _axis(self, width: int) -> Strip:
+        """Times below the columns they belong to."""
+        room = max(1, width - _SCALE)
+        end, span = self._trend[-1][0], self.span
+        cells = [" "] * room
+        ticks = max(1, room // _TICK)
+        for number in range(ticks + 1):
+            place = round(number * (room - 1) / ticks)
+            moment = end - span * (room - 1 - place) / max(1, room - 1)
+            form = "%H:%M" if span < _DAY else "%d. %H:%M"
+            text = time.strftime(form, time.localtime(moment))
+            begin = min(max(0, place - len(text) // 2), room - len(text))
+            if begin >= 0:
+                cells[begin : begin + len(text)] = text
+        line = " " * _SCALE + "".join(cells)
+        return Strip([Segment(line, self._style("quiet"))]).adjust_cell_length(
+            width, self.rich_style
+        )
+
+    def _marked(self, columns: int) -> set[int]:
+        """The columns in whose time something happened."""
+        end, stretch = self._trend[-1][0], self.span / columns
+        places = (columns - 1 - int((end - mark) / stretch) for mark in self._marks if mark <= end)
+        return {place for place in places if place >= 0}
+
     def _caption(self, width: int) -> Strip:
         assert self._row is not None  # noqa: S101 - called for a row only
         assert self._row.entries is not None  # noqa: S101 - called for a counted row only
-        ground = self.rich_style
-        strong = ground + self.get_component_rich_style("fill-graph--caption", partial=True)
-        quiet = ground + self.get_component_rich_style("fill-graph--quiet", partial=True)
+        strong, quiet = self._style("caption"), self._style("quiet")
         grown = growth(self._trend)
         moving = f"  {grown.rate:+,.0f}/s" if grown is not None else ""
         peak = max(count for _, count in self._trend)
@@ -100,7 +194,7 @@ class FillGraph(Widget):
             [
                 Segment(left, strong),
                 Segment(share, quiet),
-                Segment(" " * room, ground),
+                Segment(" " * room, self.rich_style),
                 Segment(right, quiet),
             ]
-        ).adjust_cell_length(width, ground)
+        ).adjust_cell_length(width, self.rich_style)

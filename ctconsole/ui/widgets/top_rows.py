@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.model.ct.words import protocol_name
 from ctconsole.model.text.addresses import address_text, end_text
-from ctconsole.model.units import short_size
-from ctconsole.ui.levels import percent
+from ctconsole.model.units import percent, short_size
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 

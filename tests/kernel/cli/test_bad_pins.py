@@ -19,12 +19,11 @@ from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.event import Level
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.pinned import PinnedTables, ReadAhead
+from ctconsole.observe.alarms import alarms
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.pins import Pins
 from ctconsole.observe.sampler import Sample
 from ctconsole.paths import GLOBALS
-from ctconsole.ui.levels import Tone
-from ctconsole.ui.screens.overview import alert
 from tests.support.bpf_insns import returning
 from tests.support.ct_entries import ct4_rows
 
@@ -69,8 +68,8 @@ def test_a_loop_of_links_blinds_neither_the_console_nor_the_watcher(node: Path) 
         node_now = source.maps()
         assert {row.info.label for row in node_now.rows} == {TCP4, LOCAL}
         assert ["loop: Too many" in text for text in node_now.passed_over] == [True]
-        text, level = alert(Sample(node=node_now))
-        assert (level, "loop: Too many" in text) == (Tone.WARN, True)
+        [alarm] = alarms(Sample(node=node_now))
+        assert (alarm.level, "loop: Too many" in alarm.text) == (Level.WARNING, True)
         (warning,), _ = watched.look()
         assert "loop: Too many levels of symbolic links" in warning.message
         assert {path.name for path in watched.infos} == {TCP4, LOCAL}
@@ -110,8 +109,9 @@ def test_a_program_under_a_maps_name_is_told_by_the_console_and_the_watcher(
     source, watched = LiveSource(node), Pins(node)
     try:
         node_now = source.maps()
-        text, level = alert(Sample(node=node_now))
-        assert (level, f"{ANY4}: Invalid argument. It is no map" in text) == (Tone.WARN, True)
+        [alarm] = alarms(Sample(node=node_now))
+        assert alarm.level is Level.WARNING
+        assert f"{ANY4}: Invalid argument. It is no map" in alarm.text
         # A program under a name of its own is what a bpffs is for.
         assert len(node_now.passed_over) == 1
         (warning,), _ = watched.look()

@@ -13,11 +13,12 @@ from ctconsole.errors import UsageError
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
-from ctconsole.kernel.counting import count_tables
+from ctconsole.kernel.counting import Counting, count_tables
 from ctconsole.kernel.procs import memory
 from ctconsole.lab.foreign_agent import TCP_MAX
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.model.advice import AdviceVerdict
+from ctconsole.model.event import EventKind, Level
 from ctconsole.model.sizing import SizingRule
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.advising import advise_node
@@ -26,12 +27,13 @@ from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import foreign_node, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.agent.control import AgentSettings
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.maps import BpfMap
+    from ctconsole.model.event import Event
 
 NAME = "cilium_ct4_global"
 SPEC = MapSpec(NAME, MapType.LRU_HASH, 14, 56, 4096)
@@ -79,7 +81,31 @@ def test_a_name_that_is_not_there_is_refused(full: BpfMap, bpffs: Path) -> None:
 
 
 def test_only_what_is_pinned_is_counted(full: BpfMap, bpffs: Path) -> None:
-    assert count_tables(bpffs / GLOBALS) == {str(bpffs / GLOBALS / NAME): full.count()}
+    [(info, entries)] = count_tables(bpffs / GLOBALS)
+    assert (info.pin, entries) == (bpffs / GLOBALS / NAME, full.count())
+
+
+def test_a_table_that_is_full_and_then_is_not_is_told_within_seconds(
+    gate: Gate, full: BpfMap, bpffs: Path
+) -> None:
+    mapwrite.update_batch(gate, full, *ct4_rows(2000, lifetime=ktime() + 1000, first=9000))
+    told: list[Event] = []
+    stored: list[Mapping[str, int]] = []
+    counting = Counting(
+        bpffs / GLOBALS, lambda _, counts: stored.append(counts), told.extend, lambda _: None
+    )
+    counting.start()
+    try:
+        assert until(lambda: len(told) == 1)
+        assert (told[0].kind, told[0].level) == (EventKind.MAP_FULL, Level.ERROR)
+        assert f"{NAME} is full, " in told[0].message
+        mapwrite.delete_batch(gate, full, full.read().keys[:2000])
+        assert until(lambda: len(told) == 2)
+        assert told[1].fields["full"] is False
+    finally:
+        counting.stop()
+    # What is looked at every few seconds is stored every minute.
+    assert len(stored) == 1
 
 
 def test_our_agent_keeps_counts_and_is_not_said_to_follow_the_memory(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from ctconsole.model.units import short_count, short_size
-from ctconsole.ui.levels import Tone, bar, level_of, percent
+from ctconsole.model.units import percent, short_count, short_size
+from ctconsole.ui.levels import Tone, bar, level_of
 from ctconsole.ui.text import clean, fit, plural
 from ctconsole.ui.widgets.rows import Column, lay_out
 
@@ -55,9 +55,21 @@ def test_levels_change_at_the_thresholds() -> None:
 
 @pytest.mark.parametrize("fill", [0, 0.001, 0.33, 0.5, 0.999, 1, 1.2])
 def test_a_bar_fills_its_width(fill: float) -> None:
-    full, track = bar(fill, 12)
-    assert len(full[0]) + len(track[0]) == 12
-    assert bool(full[0]) == (fill > 0)
+    full, dead, track = (part for part, _ in bar(fill, 12))
+    assert len(full) + len(track) == 12
+    assert bool(full) == (fill > 0)
+    assert not dead
+
+
+def test_what_is_dead_looks_like_neither_what_lives_nor_what_is_free() -> None:
+    full, dead, track = (part for part, _ in bar(0.75, 12, dead=1 / 3))
+    assert (full, dead, track) == ("━" * 6, "╍" * 3, "─" * 3)
+    assert not {*full} & {*dead, *track}
+    assert not {*dead} & {*track}
+
+
+def test_a_few_dead_ones_are_seen_too() -> None:
+    assert [part for part, _ in bar(1, 12, dead=0.001)] == ["━" * 11, "╍", ""]
 
 
 def test_plurals() -> None:

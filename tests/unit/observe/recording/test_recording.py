@@ -15,6 +15,8 @@ from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
 from ctconsole.model.names import Names
 from ctconsole.model.recording.frame import FrameKind, frame
 from ctconsole.model.recording.plain import plain
+from ctconsole.observe.recording.counted import MOST as MOST_COUNTS
+from ctconsole.observe.recording.counted import fills_of_frames
 from ctconsole.observe.recording.encoder import MOST_STEPS, Encoder
 from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
 from ctconsole.observe.recording.reader import Recording
@@ -312,3 +314,26 @@ def test_a_moment_that_failed_on_its_way_leaves_the_next_one_whole() -> None:
     with pytest.raises(TypeError):
         encoder.encode(broken)
     assert encoder.encode(MOMENTS[2]).kind is FrameKind.WHOLE
+
+
+def test_how_full_maps_were_is_read_from_the_beginning_without_the_entries(tmp_path: Path) -> None:
+    record(tmp_path / "node.ctrec")
+    with Recording(tmp_path / "node.ctrec") as found:
+        counts = fills_of_frames(found.moments)
+    assert counts == {KEY: ((1000.0, 2), (1002.0, 3), (1004.0, 1), (1006.0, 0))}
+
+
+def test_a_damaged_frame_costs_only_its_own_count() -> None:
+    encoder = Encoder()
+    frames = [encoder.encode(one) for one in MOMENTS]
+    frames[1] = replace(frames[1], packed=b"nothing", size=70_000)
+    assert fills_of_frames(frames)[KEY][:2] == ((1000.0, 2), (1004.0, 1))
+
+
+def test_of_a_long_recording_the_largest_of_each_stretch_is_told() -> None:
+    encoder = Encoder()
+    many = [moment(number) for number in range(2 * MOST_COUNTS)]
+    many[700] = replace(many[700], node=maps(77, many[700].taken_at))
+    points = fills_of_frames([encoder.encode(one) for one in many])[KEY]
+    assert len(points) <= MOST_COUNTS + 1
+    assert (many[700].taken_at, 77) in points

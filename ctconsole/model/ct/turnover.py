@@ -1,0 +1,104 @@
+"""How fast entries come to a conntrack table and leave it, between two looks at it.
+
+For tables that nobody looks at: of a look nothing is kept but what the next is compared with,
+twelve bytes for each entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctconsole.model.ct.changes import KeyedTable, matched, others
+from ctconsole.model.ct.evictions import evicted
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ctconsole.model.ct.changes import Changes, Hashes
+    from ctconsole.model.ct.table import CtTable
+
+
+@dataclass(frozen=True, slots=True)
+class Turnover:
+    """What came and went between two looks, each second.
+
+    Attributes:
+        seconds: between the looks.
+        new: entries that came and were still there; what came and went in between is missing.
+        gone: entries that left.
+        evicted: of these, those whose lifetime was not over (see `evictions.evicted`); None where
+            a walk was incomplete or the clock is unknown.
+    """
+
+    seconds: float
+    new: float
+    gone: float
+    evicted: float | None
+
+    @classmethod
+    def of(cls, changes: Changes) -> Turnover:
+        """That of two samples which were compared."""
+        lost = None if changes.evicted is None else changes.evicted / changes.seconds
+        return cls(changes.seconds, changes.new_rate, changes.gone_rate, lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """What is kept of one look at a table.
+
+    Attributes:
+        map_id: the kernel's id of the map.
+        width: bytes of a key.
+        taken_at: seconds since the Unix epoch.
+        complete: whether the walk saw every entry.
+        hashes: of the keys.
+        lifetimes: of the entries, in the same order.
+    """
+
+    map_id: int
+    width: int
+    taken_at: float
+    complete: bool
+    hashes: Hashes
+    lifetimes: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, table: CtTable) -> Headcount:
+        """That of a table just read."""
+        return cls(
+            table.info.id,
+            table.keys.dtype.itemsize,
+            table.taken_at,
+            table.walk.complete,
+            KeyedTable(table).hashes,
+            np.array(table.values["lifetime"], np.uint32),
+        )
+
+
+def turnover_between(older: Headcount, newer: Headcount, table: CtTable) -> Turnover | None:
+    """Compare two looks; None where they are not of one map, or were taken at one moment.
+
+    Args:
+        older: the one before.
+        newer: that of ``table``.
+        table: what was read now, for its clock.
+    """
+    seconds = newer.taken_at - older.taken_at
+    if (older.map_id, older.width) != (newer.map_id, newer.width) or seconds <= 0:
+        return None
+    kept = matched(older.hashes, newer.hashes)
+    came = len(newer.hashes) - len(kept.newer)
+    gone = others(kept.older, len(older.hashes))
+    lost = None
+    if older.complete and newer.complete and table.has_clock:
+        over = int(np.count_nonzero(older.lifetimes[gone] <= table.now))
+        lost = evicted(came=came, before=len(older.hashes), now=len(newer.hashes), collected=over)
+    return Turnover(
+        seconds,
+        came / seconds,
+        int(np.count_nonzero(gone)) / seconds,
+        None if lost is None else lost / seconds,
+    )
