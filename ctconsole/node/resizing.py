@@ -19,8 +19,9 @@ from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.resize.journal import journal_of, past_of
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery
-from ctconsole.manager.resize.run import Options, Watching, resize
+from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.undo import Undos
+from ctconsole.manager.resize.watching import Options, Watching
 from ctconsole.model.catalogue import RESIZABLE, option_of
 from ctconsole.model.spec import differences
 from ctconsole.node.advising import with_advice
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.manager.resize.recovery import Ended
     from ctconsole.manager.resize.report import ResizeReport
-    from ctconsole.manager.resize.run import ResizeProgress
+    from ctconsole.manager.resize.watching import ResizeProgress
     from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
     from ctconsole.node.prestage.plan import PrestagePlan

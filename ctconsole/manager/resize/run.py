@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError, UsageError
@@ -33,16 +32,20 @@ from ctconsole.manager.resize.sides import Side
 from ctconsole.manager.resize.stages import StageTimes
 from ctconsole.manager.resize.undo import Undos, undoable
 from ctconsole.manager.resize.waiting import Waiting
+from ctconsole.manager.resize.watching import (
+    UNWATCHED,
+    CancelledError,
+    Options,
+    ResizeProgress,
+    Watching,
+)
 from ctconsole.manager.running import Running, watch
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.units import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from ctconsole.kernel.gate import Gate
-    from ctconsole.manager import switch
     from ctconsole.manager.resize.journal import Journal
     from ctconsole.manager.resize.plan import MapPlan, ResizePlan
     from ctconsole.manager.resize.undo import Undoable
@@ -58,72 +61,12 @@ _PAUSES: Final = 3
 a little longer for its copy, and whoever makes entries has the CPU meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The agent's options that size the maps.
-
-    Attributes:
-        before: as they are; None where one is not set.
-        after: as they are to be.
-        store: writes options where the agent's next start finds them; None unsets one.
-    """
-
-    before: Mapping[str, str | None]
-    after: Mapping[str, str]
-    store: Callable[[Mapping[str, str | None]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """Who follows a resize and may end it.
-
-    Attributes:
-        tell: hears how far it is.
-        is_cancelled: asked again and again; True leads back.
-    """
-
-    tell: Callable[[ResizeProgress], None] = lambda _: None
-    is_cancelled: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True, slots=True)
-class ResizeProgress:
-    """How far it is, for whoever watches.
-
-    Attributes:
-        stage: under way.
-        moved: how far the programs' owner is, where that is the matter and is known.
-    """
-
-    stage: Stage
-    moved: switch.SwitchProgress | None = None
-
-    @property
-    def text(self) -> str:
-        """``switch: 3 of 10 endpoints, loading``, for a person."""
-        if not self.moved:
-            return f"{self.stage}: {_DOING[self.stage]}"
-        return f"{self.stage}: {self.moved.done} of {self.moved.of} endpoints, {self.moved.now}"
-
-
 LATER: Final = (Stage.SWITCH, Stage.SETTLE, Stage.RELEASE, Stage.ROLL_BACK)
 """What comes when the new maps are filled, one way or the other."""
-
-_DOING: Final = {
-    Stage.STAGE: "the new map is made and gets every entry",
-    Stage.SWITCH: "the programs are moved to the new map",
-    Stage.SETTLE: "the counts are moved",
-    Stage.RELEASE: "the old map is let go of",
-    Stage.ROLL_BACK: "everything goes back to the old map",
-}
 
 
 class NotVerifiedError(CtconsoleError):
     """The new map has not everything that it should have."""
-
-
-class CancelledError(CtconsoleError):
-    """The person who asked for it has changed their mind."""
 
 
 def resize(
@@ -133,7 +76,7 @@ def resize(
     journal: Journal,
     *,
     options: Options | None = None,
-    watching: Watching = Watching(),
+    watching: Watching = UNWATCHED,
     keeping: bool = False,
 ) -> ResizeReport:
     """Give maps another capacity with everything that is in them.

@@ -26,9 +26,10 @@ from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.resize.journal import Entry, Foreign, Stage, journal_of
 from ctconsole.manager.resize.pace import Past
 from ctconsole.manager.resize.report import ResizeReport
-from ctconsole.manager.resize.run import LATER, CancelledError, moving
+from ctconsole.manager.resize.run import LATER, moving
 from ctconsole.manager.resize.stages import StageTimes
 from ctconsole.manager.resize.undo import Undos, undoable
+from ctconsole.manager.resize.watching import CancelledError
 from ctconsole.model.catalogue import option_of
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.plan import Row

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.control import AgentSettings
     from ctconsole.kernel.gate import Gate
-    from ctconsole.manager.resize.run import ResizeProgress
+    from ctconsole.manager.resize.watching import ResizeProgress
 
 ENTRIES = 700
 

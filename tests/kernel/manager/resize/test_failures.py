@@ -20,7 +20,8 @@ from ctconsole.manager.resize import sides
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery, Way
-from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
+from ctconsole.manager.resize.run import resize
+from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
 from ctconsole.manager.users import users
 from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.spec import MapSpec, MapType

@@ -20,8 +20,9 @@ from ctconsole.manager.bpfmap import open_or_create_map, pinned_id
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
-from ctconsole.manager.resize.run import Options, ResizeProgress, Watching, resize
+from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.sides import Side, known_pin
+from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.churner import compiled

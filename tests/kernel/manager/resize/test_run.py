@@ -15,8 +15,9 @@ from ctconsole.kernel.passes import Passes
 from ctconsole.manager import users
 from ctconsole.manager.resize.journal import Journal, Stage
 from ctconsole.manager.resize.plan import MapWish, plan_resize
-from ctconsole.manager.resize.run import CancelledError, Options, Watching, resize
+from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.sides import Side
+from ctconsole.manager.resize.watching import CancelledError, Options, Watching
 from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.model.spec import MapFlag, spec_of
