@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 settings.register_profile("load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("load")
 
+# What the person who runs the tests has settled is no part of them.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+
 pytest_plugins = ["tests.support.guard", "tests.support.leaks"]
 
 PRIVILEGED_FOLDERS = ("kernel", "e2e")

@@ -21,6 +21,7 @@ from ctconsole.cli.options import (
     restart_command_option,
     state_dir_option,
 )
+from ctconsole.cli.settling import look_options, settled
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.paths import GLOBALS
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.layout import Layout
     from ctconsole.node.recording import NodeRecorder
+    from ctconsole.settings.read import UserSettings
 
     Leave = Callable[[], None]
 
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How far back [ and t can go, as far as 32 MiB reach; 0 keeps nothing.",
 )
-@click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
+@look_options
 @restart_command_option
 @from_dump_option
 def command(
@@ -62,6 +64,8 @@ def command(
     interval: float,
     keep: float,
     theme: str | None,
+    color: str | None,
+    ascii_only: bool | None,
     restart_command: str,
     dumps: tuple[Path, ...],
 ) -> int:
@@ -80,19 +84,20 @@ def command(
       ctconsole console --bpf-root /run/ctconsole/labs/lab1/bpf --interval 0.5
       ctconsole console --from-dump cilium-sysdump.zip
     """
+    settings = settled(
+        theme=theme, color=color, ascii_only=ascii_only, interval=interval, keep=keep
+    )
     if dumps:
         from ctconsole.cli.console_files import open_offline
 
-        return open_offline(dumps, layout=layout, theme=theme or "")
+        return open_offline(dumps, layout=layout, settings=settings)
     return open_console(
         bpf_root,
         state_dir,
         layout=layout,
         read_only=read_only,
         allow_writes=allow_writes,
-        interval=interval,
-        keep=keep,
-        theme=theme or "",
+        settings=settings,
         restart_command=restart_command,
     )
 
@@ -104,9 +109,7 @@ def open_console(
     layout: Layout | None = None,
     read_only: bool = False,
     allow_writes: bool = False,
-    interval: float = 2.0,
-    keep: float = 900.0,
-    theme: str = "",
+    settings: UserSettings | None = None,
     restart_command: str = "",
     on_open: Callable[[Leave], None] | None = None,
 ) -> int:
@@ -118,9 +121,7 @@ def open_console(
         layout: of the entries; None finds out.
         read_only: make no write gate.
         allow_writes: make one even where the maps belong to an agent that is not ours.
-        interval: seconds between two samples.
-        keep: seconds of the past that one can step back to; 0: none.
-        theme: name of a theme, empty for the default.
+        settings: what a person has settled; None reads it.
         restart_command: what restarts an agent that is not ours, for a shell.
         on_open: handed a function that ends the console from a signal handler. Without it
             SIGTERM and SIGHUP end the console in good order.
@@ -149,15 +150,20 @@ def open_console(
     from ctconsole.node.watching import watching
     from ctconsole.observe.discovery import find_globals
     from ctconsole.observe.live import LiveSource
+    from ctconsole.settings.write import remember
     from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.themes import DEFAULT_THEME
+    from ctconsole.ui.choices import Choices
 
     give_back_freed_memory()
-    settings = agent_of(bpf_root / GLOBALS / "any", state_dir)
+    settings = settings or settled()
+    interval = settings.number("interval")
+    agent = agent_of(bpf_root / GLOBALS / "any", state_dir)
     if state_dir is None:
-        state_dir = settings.state_dir if settings else default_state_dir()
+        state_dir = agent.state_dir if agent else default_state_dir()
     history = StateDir(state_dir).history
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
+    if not settings.sure and not allow_writes:
+        closed = f"{settings.problems[0]}; correct it, or give --allow-writes if you mean this node"
     source = LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
     actions = (
         None
@@ -170,18 +176,19 @@ def open_console(
         source,
         actions,
         interval=interval,
-        theme=theme or DEFAULT_THEME,
+        theme=settings.value("theme"),
         names=partial(names_of_node, bpf_root),
         explain=lambda: known_of_node(bpf_root, lambda _: None, state_dir=state_dir),
         translated=partial(read_translated, find_globals(bpf_root)),
         read_only_hint=closed,
-        keep=keep,
+        keep=settings.number("keep"),
         record=partial(_record, bpf_root, layout, interval),
         book=FilterBook(),
+        choices=Choices(settings, remember),
     )
     if on_open is not None:
         on_open(app.leave)
-    with actions or nullcontext(), watching(bpf_root, history, foreign=settings is None):
+    with actions or nullcontext(), watching(bpf_root, history, foreign=agent is None):
         if on_open is not None:
             app.run()
             return app.return_code or 0

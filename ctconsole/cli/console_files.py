@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.settings.read import UserSettings
 
 
-def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: str = "") -> int:
+def open_offline(
+    paths: Sequence[Path], *, layout: Layout | None = None, settings: UserSettings
+) -> int:
     """Show what is in the files until the person leaves; nothing can be changed.
 
     Raises:
@@ -31,18 +34,20 @@ def open_offline(paths: Sequence[Path], *, layout: Layout | None = None, theme: 
     from ctconsole.node.explaining import known_of_files
     from ctconsole.node.names import names_of_files
     from ctconsole.observe.offline_source import OfflineSource
+    from ctconsole.settings.write import remember
     from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.themes import DEFAULT_THEME
+    from ctconsole.ui.choices import Choices
 
     source = OfflineSource(paths, layout=layout)
     app = ConsoleApp(
         source,
         None,
-        theme=theme or DEFAULT_THEME,
+        theme=settings.value("theme"),
         names=lambda: names_of_files(paths),
         explain=lambda: known_of_files(paths, lambda _: None),
         read_only_hint="files are only read",
         book=FilterBook(),
+        choices=Choices(settings, remember),
     )
     app.run()
     offline = source.offline

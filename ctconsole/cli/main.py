@@ -11,6 +11,7 @@ from ctconsole.cli.common import invoke
 
 _VERBS: Final = {
     "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
+    "config": ("config_verb", "Show what is settled in the configuration file, and what can be."),
     "console": ("console", "Open the console (the default)."),
     "ct": ("ct.list", "List, count and delete conntrack entries."),
     "diff": ("ct.diff", "Say what two dumps, recordings or moments differ in."),

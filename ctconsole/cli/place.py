@@ -87,6 +87,8 @@ def the_place(
         return _of_lab(_known(lab), writes=writes)
     if bpf_root is not None or not needed:
         return Place(bpf_root or DEFAULT_BPF_ROOT)
+    if (settled := _settled(writes=writes)) is not None:
+        return _of_lab(lab_of(settled), writes=writes) if lab_of(settled) else Place(settled)
     from ctconsole.observe.discovery import find_roots_in_containers, mounted_roots
 
     labs = [_Choice(_root_of(name), f"--lab {name}") for name in labs_up()]
@@ -101,6 +103,28 @@ def the_place(
     if lab_of(taken):
         return _of_lab(lab_of(taken), writes=writes)
     return Place(taken)
+
+
+def _settled(*, writes: bool) -> Path | None:
+    """The bpffs that the configuration file names, where it does.
+
+    Raises:
+        UsageError: it cannot be known from the file which one is meant, and something is to be
+            changed.
+    """
+    from pathlib import Path
+
+    from ctconsole.settings.read import read_settings
+
+    settings = read_settings()
+    if settings.sure:
+        named = settings.value("bpffs")
+        return Path(named) if named else None
+    problem = str(next(one for one in settings.problems if one.field in {"", "bpffs"}))
+    if writes:
+        raise UsageError(problem, hint="Correct it, or name the node with --bpf-root")
+    message(f"ctconsole: {problem}")
+    return None
 
 
 def the_state_dir(

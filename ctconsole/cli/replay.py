@@ -9,6 +9,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.options import GivenPath
+from ctconsole.cli.settling import look_options, settled
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     metavar="MOMENT",
     help="Begin there and stand still: 01:36, '2026-11-28 01:36', or '3m ago', from its end.",
 )
-@click.option("--theme", metavar="NAME", help="Colours to start with; ctrl+p lists them all.")
-def command(file: Path, at: str | None, theme: str | None) -> int:
+@look_options
+def command(
+    file: Path, at: str | None, theme: str | None, color: str | None, *, ascii_only: bool | None
+) -> int:
     """Open the console on a recording: play, pause, step, jump, and look at everything in it.
 
     Keys: space plays and pauses, [ and ] step, { and } go to the event before and after, + and -
@@ -44,9 +47,11 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
     from ctconsole.model.when import moment_named
     from ctconsole.observe.recording.reader import Recording
     from ctconsole.observe.recording.replay import ReplaySource
+    from ctconsole.settings.write import remember
     from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.themes import DEFAULT_THEME
+    from ctconsole.ui.choices import Choices
 
+    settings = settled(theme=theme, color=color, ascii_only=ascii_only)
     source = ReplaySource(Recording(file))
     recording = source.recording
     if at is not None:
@@ -57,11 +62,12 @@ def command(file: Path, at: str | None, theme: str | None) -> int:
         None,
         interval=0.5,
         clock=lambda: source.player.position.time,
-        theme=theme or DEFAULT_THEME,
+        theme=settings.value("theme"),
         replay=source,
         names=lambda: (recording.names, ()),
         read_only_hint="a recording is only looked at",
         book=FilterBook(),
+        choices=Choices(settings, remember),
     )
     app.run()
     if recording.told:

@@ -151,8 +151,9 @@ BY_NAME: Final = {field.name: field for field in FIELDS}
 """The rows by their name."""
 
 OPEN_SECTIONS: Final = {
-    "columns": "Columns of a view, from left to right; all where a view is not named.\n"
-    'entries = ["protocol", "source", "destination", "state"]',
+    "columns": "Columns of a view, from left to right, with their width if it matters; all, as\n"
+    "they fit, where a view is not named.\n"
+    'entries = ["protocol", "source:40", "destination", "state"]',
     "sort": "What a view is sorted by when it is opened; a - before the name: largest first.\n"
     'overview = "-fill"',
     "keys": "Keys by the name of what they do, which ctconsole config --keys lists; several in\n"

@@ -17,12 +17,17 @@ from ctconsole.settings.fields import BY_NAME, FIELDS, OPEN_SECTIONS, did_you_me
 from ctconsole.settings.keymap import keymap, keys_from, must_have_a_key, unknown_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ctconsole.settings.fields import Setting
 
+    Columns = Mapping[str, Mapping[str, bool]]
+
 LARGEST: Final = 1 << 20
 """Bytes of a configuration file; what is larger is none."""
+
+_WIDEST: Final = 500
+"""Cells of a column."""
 
 _SECTIONS: Final = {name.partition(".")[0] for name in BY_NAME if "." in name} | set(OPEN_SECTIONS)
 
@@ -115,13 +120,14 @@ def places() -> Iterator[tuple[Path, int]]:
 
 
 def read_settings(
-    given: Path | None = None, columns: Mapping[str, Collection[str]] = MappingProxyType({})
+    given: Path | None = None, columns: Columns = MappingProxyType({})
 ) -> UserSettings:
     """Read what a person has settled; never raises, whatever the file holds.
 
     Args:
         given: the file; without it the first of `places`.
-        columns: the names of the columns of each view, for what is held against them.
+        columns: the columns of each view by name, each with whether it can be sorted by; what
+            is not named here is held against nothing.
     """
     wanted = ((given, os.geteuid()),) if given is not None else tuple(places())
     for path, owner in wanted:
@@ -163,9 +169,7 @@ def _text(path: Path, owner: int) -> str:
     return content.decode("utf-8")
 
 
-def settings_of(
-    text: str, path: Path, columns: Mapping[str, Collection[str]] = MappingProxyType({})
-) -> UserSettings:
+def settings_of(text: str, path: Path, columns: Columns = MappingProxyType({})) -> UserSettings:
     """What a file of this text settles (see `read_settings`)."""
     try:
         tree = tomllib.loads(text)
@@ -182,7 +186,7 @@ def settings_of(
 class _Reading:
     """One pass through a file."""
 
-    def __init__(self, path: Path, text: str, columns: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, path: Path, text: str, columns: Columns) -> None:
         self._path, self._text, self._known = path, text, columns
         self._values: dict[str, Setting] = {one.name: one.default for one in FIELDS}
         self._columns: dict[str, tuple[str, ...]] = {}
@@ -234,26 +238,32 @@ class _Reading:
             raise ValueError(told)
         self._keys[key_id] = keys
 
-    def _view(self, view: str) -> Collection[str]:
+    def _view(self, view: str) -> Mapping[str, bool]:
         if self._known and view not in self._known:
             told = did_you_mean(view, self._known)
             raise ValueError(f"names no view with columns. {told}".rstrip())
-        return self._known.get(view, ())
+        return self._known.get(view, {})
 
     def _chosen(self, view: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
         known = self._view(view)
-        for one in chosen if known else ():
-            if one not in known:
+        plain = [one.partition(":")[0] for one in chosen]
+        for one, _, width in (each.partition(":") for each in chosen):
+            if known and one not in known:
                 told = did_you_mean(one, known)
                 raise ValueError(f"names no column of {view}: {one}. {told}".rstrip())
-        if not chosen or len(set(chosen)) != len(chosen):
+            if f"{one}:" in chosen or (width and not _is_width(width)):
+                raise ValueError(f'must say how wide a column is as in "{one}:20"')
+        if not chosen or len(set(plain)) != len(plain):
             raise ValueError("must name at least one column, and none twice")
         return chosen
 
     def _sorting(self, view: str, value: object) -> str:
         if not isinstance(value, str):
             raise ValueError('must be the name of a column, e.g. "-bytes"')  # noqa: TRY004 - a value
-        self._chosen(view, (value.removeprefix("-"),))
+        name = value.removeprefix("-")
+        self._chosen(view, (name,))
+        if not self._view(view).get(name, True) or ":" in name:
+            raise ValueError(f"names a column that cannot be sorted by: {name}")
         return value
 
     def _complain(self, name: str, told: str) -> None:
@@ -274,6 +284,10 @@ class _Reading:
             text=self._text,
             given=frozenset(self._given),
         )
+
+
+def _is_width(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= _WIDEST
 
 
 def _refuse(name: str) -> None:

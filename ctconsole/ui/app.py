@@ -20,6 +20,11 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.catalogue import group_of
 from ctconsole.observe.recording.ring import KEPT_SECONDS
 from ctconsole.observe.source import MapRow, is_conntrack
+from ctconsole.settings.fields import did_you_mean
+from ctconsole.settings.keymap import for_textual
+from ctconsole.settings.read import UserSettings
+from ctconsole.ui.appearance import filters_for
+from ctconsole.ui.choices import Choices
 from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
@@ -35,7 +40,13 @@ from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
-from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS, read_themes
+from ctconsole.ui.themes import (
+    AUTO_THEME,
+    DEFAULT_THEME,
+    LOW_THEME,
+    VARIABLE_DEFAULTS,
+    read_themes,
+)
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
 from ctconsole.ui.widgets.time_bar import TimeBar
@@ -83,6 +94,7 @@ class ConsoleApp(MomentApp):
         replay: the source, where it is a recording that can be told to play.
         record: begins a recording of what is looked at.
         book: where filters are kept that were typed and saved; None forgets them.
+        choices: what is settled, and what is chosen meanwhile.
 
     Attributes:
         names: what is called how, while names are shown.
@@ -122,8 +134,13 @@ class ConsoleApp(MomentApp):
         replay: ReplaySource | None = None,
         record: Callable[[Path], BegunRecording] | None = None,
         book: FilterBook | None = None,
+        choices: Choices | None = None,
     ) -> None:
         super().__init__(source, interval, clock, keep, replay)
+        self.choices = choices or Choices(UserSettings())
+        settings = self.choices.settings
+        self._filters += filters_for(settings.value("color"), ascii_only=settings.switch("ascii"))
+        self.set_keymap(for_textual(settings.keys))
         self.names: Names | None = None
         self.filter_text = self.recorded = ""
         self.known_names: Names | None = None
@@ -200,18 +217,52 @@ class ConsoleApp(MomentApp):
         themes, bad = read_themes()
         for theme in themes:
             self.register_theme(theme)
-        if self._wanted_theme in self.available_themes:
-            self.theme = self._wanted_theme
-        else:
-            self.flash(f"there is no theme {self._wanted_theme}; ctrl+p lists them")
+        self._take_theme(self._wanted_theme)
         if bad:
             self.flash(str(bad[0]))
+        told = self.choices.settings.problems
+        if told:
+            self.flash(f"{told[0]}{f'; {len(told) - 1} more' if len(told) > 1 else ''}")
         self.set_interval(1.0, self.refresh_status)
         self.sampler.start()
 
+    def _take_theme(self, name: str) -> None:
+        """Show these colours, or say that there are none of the name."""
+        if name == AUTO_THEME:
+            name = LOW_THEME if self._few_colours else DEFAULT_THEME
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            close = did_you_mean(name, self.available_themes) or "ctrl+p lists them"
+            self.flash(f"there is no theme {name}; {close}")
+            self.theme = DEFAULT_THEME
+        self._first_look = (self.theme, self.sampler.interval)
+
+    @property
+    def _few_colours(self) -> bool:
+        """Whether the terminal has 16 colours, or is to be taken for such a one."""
+        depth = self.choices.settings.value("color")
+        return depth == "16" or (depth == "auto" and self.console.color_system == "standard")
+
+    def remember(self, only: str = "") -> str:
+        """Write what was chosen into the configuration file (see `Choices.remember`).
+
+        Raises:
+            CtconsoleError: it cannot be written.
+        """
+        theme, interval = self._first_look
+        if self.theme != theme:
+            self.choices.choose("theme", self.theme)
+        if self.sampler.interval != interval and self.source.live:
+            self.choices.choose("interval", self.sampler.interval)
+        return self.choices.remember(only)
+
     def on_unmount(self) -> None:
-        """Stop sampling, and end a recording."""
+        """Stop sampling, end a recording, and remember what was chosen where that is settled."""
         self.recorded = self.keeping.end()
+        if self.choices.settings.switch("remember"):
+            with suppress(CtconsoleError):
+                self.remember()
         self.sampler.stop()
 
     def leave(self) -> None:
@@ -267,6 +318,14 @@ class ConsoleApp(MomentApp):
         """Say something in the status line for a few seconds."""
         self._flash, self._flash_until = text, self._flash_clock() + FLASH_SECONDS
         self.refresh_status()
+
+    def columns(self, view: str) -> Sequence[str]:
+        """See `ctconsole.ui.console.Console`."""
+        return self.choices.columns(view)
+
+    def choose_columns(self, view: str, columns: Sequence[str]) -> None:
+        """See `ctconsole.ui.console.Console`."""
+        self.choices.choose_columns(view, columns)
 
     def why_not(self, key: Key) -> str:
         """See `ctconsole.ui.console.Console`."""

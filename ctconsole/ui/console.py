@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.observe.usage import MapGeneration
+    from ctconsole.ui.choices import Choices
     from ctconsole.ui.filters import Filters
 
 
@@ -148,6 +149,19 @@ class Console(Protocol):
 
     def hurry(self) -> None:
         """Sample at once: something was changed."""
+        ...
+
+    @property
+    def choices(self) -> Choices:
+        """What is settled, and what is chosen meanwhile."""
+        ...
+
+    def columns(self, view: str) -> Sequence[str]:
+        """The columns wanted in a view's table; empty: all, as they fit."""
+        ...
+
+    def choose_columns(self, view: str, columns: Sequence[str]) -> None:
+        """Show these columns in a view from now on."""
         ...
 
     def why_not(self, key: Key) -> str:

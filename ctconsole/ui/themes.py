@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_THEME = "night"
+LOW_THEME = "ansi"
+"""Of terminals with 16 colours."""
+
+AUTO_THEME = "auto"
+"""One of these two."""
 
 VARIABLE_DEFAULTS = {
     "fill-ok": "#6f9fc8",

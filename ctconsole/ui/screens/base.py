@@ -94,6 +94,12 @@ class SortableView(View):
 
     sorting: Sorting
 
+    def on_mount(self) -> None:
+        """Begin with the order that is settled."""
+        chosen = self.console.choices.sorting(self.VIEW)
+        if chosen is not None:
+            self.sorting = Sorting(chosen[0], descending=chosen[1])
+
     def resort(self) -> None:
         """Show what is shown in the order of `sorting`."""
         raise NotImplementedError
@@ -124,6 +130,8 @@ class SortableView(View):
             right = next((c.right for c in self._columns() if c.name == column), False)
             # Numbers are looked at from the largest down, names from A on.
             self.sorting = Sorting(column, descending=right or column == "fill")
+        chosen = self.sorting
+        self.console.choices.choose_sorting(self.VIEW, chosen.column, descending=chosen.descending)
         self.resort()
 
     @on(LineTable.SortAsked)

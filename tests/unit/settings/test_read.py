@@ -13,7 +13,10 @@ from ctconsole.settings.read import UserSettings, line_of, places, read_settings
 from ctconsole.settings.write import manual
 
 FILE = Path("/home/one/config.toml")
-COLUMNS = {"entries": ("protocol", "bytes"), "overview": ("name", "fill")}
+COLUMNS = {
+    "entries": {"protocol": True, "bytes": True},
+    "overview": {"name": True, "trend": False},
+}
 
 
 def read(text: str) -> UserSettings:
@@ -35,7 +38,7 @@ def test_what_stands_in_the_file_counts() -> None:
     found = read(
         'theme = "paper"\ninterval = "1m"\nkeep = 0\ncolor = 256\n'
         "thresholds.warn = '60%'\nthresholds.crit = 80\n"
-        '[columns]\nentries = ["bytes", "protocol"]\n[sort]\nentries = "-bytes"\n'
+        '[columns]\nentries = ["bytes:12", "protocol"]\n[sort]\nentries = "-bytes"\n'
         '[keys]\n"map.resize" = ["Z", "f5"]\n"map.info" = []\n'
     )
     assert found.problems == ()
@@ -43,7 +46,7 @@ def test_what_stands_in_the_file_counts() -> None:
     assert found.value("color") == "256"
     assert (found.number("interval"), found.number("keep")) == (60.0, 0.0)
     assert (found.number("thresholds.warn"), found.number("thresholds.crit")) == (0.6, 0.8)
-    assert found.columns == {"entries": ("bytes", "protocol")}
+    assert found.columns == {"entries": ("bytes:12", "protocol")}
     assert found.sort == {"entries": "-bytes"}
     assert found.keys == {"map.resize": ("Z", "f5"), "map.info": ()}
     assert "thresholds.warn" in found.given
@@ -95,6 +98,14 @@ def test_what_stands_in_the_file_counts() -> None:
         ),
         ("[columns]\nentres = []", ("2: columns.entres names no view with columns. Did you mean "
          "entries?")),
+        (
+            '[columns]\nentries = ["bytes:x"]',
+            '2: columns.entries must say how wide a column is as in "bytes:20"',
+        ),
+        (
+            '[sort]\noverview = "trend"',
+            "2: sort.overview names a column that cannot be sorted by: trend",
+        ),
         ("[columns]\nentries = []", ("2: columns.entries must name at least one column, and none "
          "twice")),
         ("[sort]\nentries = 1", '2: sort.entries must be the name of a column, e.g. "-bytes"'),
@@ -163,10 +174,10 @@ def test_what_the_manual_calls_the_default_is_the_default() -> None:
 
 
 def test_the_examples_of_the_manual_can_be_taken() -> None:
-    lines = manual().replace('"source", "destination", "state"', '"bytes"')
+    text = manual().replace('"source:40", "destination", "state"', '"bytes"')
+    lines = text.replace("-fill", "-name").splitlines()
     taken = "\n".join(
-        line.removeprefix("# ") if " = " in line and line.count('"') else line
-        for line in lines.splitlines()
+        line.removeprefix("# ") if " = " in line and line.count('"') else line for line in lines
     )
     assert settings_of(taken, FILE, COLUMNS).problems == ()
 

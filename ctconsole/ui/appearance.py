@@ -1,0 +1,158 @@
+"""What is done to every line before it reaches the terminal: fewer colours, ASCII alone.
+
+Done to what is rendered and not where it is made, so that it holds for every widget, Textual's own
+among them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
+
+GLYPHS: Final = {
+    "…": "~",
+    "·": "-",
+    "▲": "!",
+    "▼": "v",
+    "▶": ">",
+    "◀": "<",
+    "━": "=",
+    "╸": "-",
+    "─": "-",
+    "●": "*",
+    "◉": "@",
+    "■": "#",
+    "‖": "=",
+    "→": ">",
+    "←": "<",
+    "↑": "^",
+    "↓": "v",
+    "▁": "_",
+    "▂": ".",
+    "▃": "-",
+    "▄": "=",
+    "▅": "+",
+    "▆": "*",
+    "▇": "%",
+    "█": "#",
+    "░": ".",
+    "▒": ":",
+    "▓": "%",
+}
+"""Every sign of ours that is not ASCII, and what stands for it; of one cell, like the sign.
+
+Lines of boxes and scrollbars, which are Textual's, are found by their names in Unicode.
+"""
+
+
+def plain_sign(sign: str) -> str:
+    """What stands for a sign where there is ASCII alone, as wide as it is."""
+    if sign.isascii():
+        return sign
+    if sign in GLYPHS:
+        return GLYPHS[sign]
+    name = unicodedata.name(sign, "")
+    if name.startswith("BOX DRAWINGS"):
+        upright = "VERTICAL" in name
+        across = "HORIZONTAL" in name
+        return "+" if upright == across else "|" if upright else "-"
+    if "BLOCK" in name or name.startswith("QUADRANT"):
+        return "#"
+    bare = unicodedata.normalize("NFKD", sign)[:1]
+    return bare if bare.isascii() and cell_len(sign) == 1 else "?" * cell_len(sign)
+
+
+@lru_cache(4096)
+def plain(text: str) -> str:
+    """A text in ASCII alone, as wide as it was."""
+    return text if text.isascii() else "".join(map(plain_sign, text))
+
+
+class AsciiFilter(LineFilter):
+    """ASCII alone."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See Textual."""
+        del background
+        return [Segment(plain(text), style, control) for text, style, control in segments]
+
+
+@lru_cache(4096)
+def reduced(style: Style, system: ColorSystem) -> Style:
+    """A style in the colours of a terminal that has no more."""
+    color = style.color.downgrade(system) if style.color else None
+    background = style.bgcolor.downgrade(system) if style.bgcolor else None
+    return style + Style.from_color(color, background)
+
+
+class DepthFilter(LineFilter):
+    """No more colours than a terminal has.
+
+    Args:
+        system: what it has.
+    """
+
+    def __init__(self, system: ColorSystem) -> None:
+        super().__init__()
+        self._system = system
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See Textual."""
+        del background
+        return [
+            Segment(text, reduced(style, self._system) if style else style, control)
+            for text, style, control in segments
+        ]
+
+
+_STANDS_OUT: Final = 40
+"""How far a background is from that of its widget, channels added up, to be meant to be seen; the
+stripes of a table are nearer."""
+
+
+@lru_cache(4096)
+def colourless(style: Style, ground: Color) -> Style:
+    """A style without colours: what stood out by its background, like a cursor, is reversed."""
+    seen = Color.from_rich_color(style.bgcolor) if style.bgcolor else ground
+    far = sum(abs(a - b) for a, b in zip(seen.rgb, ground.rgb, strict=True))
+    reverse = bool(style.reverse) != (far > _STANDS_OUT)
+    return style + Style(color="default", bgcolor="default", reverse=reverse)
+
+
+class ColourlessFilter(LineFilter):
+    """No colours at all."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See Textual."""
+        return [
+            Segment(text, colourless(style, background) if style else style, control)
+            for text, style, control in segments
+        ]
+
+
+_DEPTHS: Final = {"256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
+
+
+def filters_for(depth: str, *, ascii_only: bool) -> list[LineFilter]:
+    """What every line goes through.
+
+    Args:
+        depth: a member of `settings.fields.COLOR_DEPTHS`.
+        ascii_only: whether there are no other signs.
+    """
+    found: list[LineFilter] = []
+    if depth == "none":
+        found.append(ColourlessFilter())
+    elif depth in _DEPTHS:
+        found.append(DepthFilter(_DEPTHS[depth]))
+    if ascii_only:
+        found.append(AsciiFilter())
+    return found
