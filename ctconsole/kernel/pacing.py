@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-SLICE: Final = 0.001
-"""Seconds of one slice: what others wait for at the most, beside each other."""
+SLICE: Final = 0.004
+"""Seconds of one slice: what others wait for at the most, about what the scheduler gives to one
+before the next. After each pause the processor's caches are filled anew: with slices of a
+millisecond the same work takes more CPU (500,000 entries: 0.49 to 0.70 s against 0.34 to 0.47)."""
 
 LEAST: Final = 0.03
 """The share of all CPUs that the work takes where none of them is idle: what cannot go at a pace,

@@ -42,8 +42,8 @@ _MOST_GROUPS: Final = 1 << 21
 _COUNT_GROUPS: Final = 1 << 17
 """Groups whose counts are compared, 1 MiB."""
 
-_CHUNK: Final = 1 << 12
-"""Entries that are read at once: a millisecond or two, in which nobody else has the CPU."""
+_CHUNK: Final = 1 << 13
+"""Entries that are read at once, some milliseconds' work."""
 
 _MIXING: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 """Shifts and factors after which each bit of a number is in every other (splitmix64)."""

@@ -50,7 +50,7 @@ def test_it_takes_what_is_idle_and_a_little_where_nothing_is(
 def test_work_that_would_take_too_long_takes_more(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, wanted=2.0)
     began = machine.now
-    machine.run(20_000)
+    machine.run(int(20 / SLICE))
     assert machine.now - began == pytest.approx(LONGEST, rel=0.1)
 
 
