@@ -128,7 +128,7 @@ def require_room(plan: ResizePlan, *, drop: bool, undo: bool) -> None:
             f"{plan.drops_living} living entries do not fit; nothing was changed",
             hint=(
                 "Give --drop to leave them behind"
-                if undo
-                else f"Give {plan.maps[0].smallest} or more, or --drop to leave them behind"
+                if undo or plan.enough is None
+                else f"Give {plan.enough} or more, or --drop to leave them behind"
             ),
         )

@@ -17,7 +17,7 @@ from ctconsole.kernel.passes import passes_memory
 from ctconsole.manager.resize.look import Look
 from ctconsole.manager.resize.pace import NO_PAST
 from ctconsole.manager.users import users
-from ctconsole.model.catalogue import RESIZABLE, check_size, classify
+from ctconsole.model.catalogue import LIMIT_TABLE_MAX, RESIZABLE, check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE, joining_of
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.risk import Change
@@ -109,6 +109,20 @@ class MapPlan:
         """Entries that have not expired and will not be carried over."""
         return sum(number for what, number in self.dropped.items() if what != "expired")
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a size in which nothing is lost."""
+        return self.smallest <= LIMIT_TABLE_MAX
+
+    @property
+    def keeping(self) -> str:
+        """The size in which nothing is lost, or that there is none, to be said of the entries."""
+        if self.is_possible:
+            return f"{self.smallest} is the smallest size that keeps them all"
+        return (
+            f"no size keeps them all: {self.smallest} would, and {LIMIT_TABLE_MAX} is the largest"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ResizePlan:
@@ -152,7 +166,8 @@ class ResizePlan:
             found.append(Row("entries", one.holding))
             if one.dropped:
                 what = ", ".join(f"{count(number)} {kind}" for kind, number in one.dropped.items())
-                found.append(Row("dropped", f"{what}; none from {count(one.smallest)} on"))
+                from_on = f"none from {count(one.smallest)} on" if one.is_possible else one.keeping
+                found.append(Row("dropped", f"{what}; {from_on}"))
         about = f"about {duration(self.estimate.seconds)} {self.estimate.by}"
         found.append(Row("time", f"{about}, and the programs' owner's"))
         found.append(Row("programs", f"{len(self.users)} use it and are replaced"))
@@ -235,6 +250,19 @@ class ResizePlan:
     def drops_living(self) -> int:
         """Entries that have not expired and will not be carried over."""
         return sum(one.drops_living for one in self.maps)
+
+    @property
+    def enough(self) -> int | None:
+        """The smallest size of the first map with which none is dropped; None if there is none.
+
+        Maps that have its size have it then, too. Those that have another follow other sizes as
+        well, and where one of them lacks room it is not known what would be enough.
+        """
+        first = self.maps[0].wish.max_entries
+        short = [one for one in self.maps if one.drops_living]
+        if any(one.wish.max_entries != first or not one.is_possible for one in short):
+            return None
+        return max((one.smallest for one in short), default=first)
 
 
 def plan_resize(
@@ -361,10 +389,7 @@ def _warnings(plan: ResizePlan) -> Iterator[str]:
     for one in plan.maps:
         name = one.path.name
         if one.drops_living:
-            yield (
-                f"{one.drops_living} living entries of {name} do not fit; "
-                f"{one.smallest} is the smallest size that keeps them all"
-            )
+            yield (f"{one.drops_living} living entries of {name} do not fit; {one.keeping}")
         if not one.differences:
             yield f"{name} is as wished already: nothing would change but the kernel's map"
     if lack := plan.memory.lack:
