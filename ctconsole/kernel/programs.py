@@ -11,8 +11,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import DatapathError, GoneError, bpf_error
+from ctconsole.kernel.btf import function_name
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
+    NAME_LENGTH,
     Cmd,
     EnableStatsAttr,
     InfoAttr,
@@ -90,6 +92,7 @@ class ProgramInfo:
         map_ids: maps it uses; not those it reaches through other maps.
         run_cnt: runs counted while ``kernel.bpf_stats_enabled`` was on.
         run_time_ns: nanoseconds of these runs.
+        function: the whole name of its function, of which ``name`` is the beginning.
     """
 
     id: int
@@ -99,6 +102,12 @@ class ProgramInfo:
     map_ids: tuple[int, ...]
     run_cnt: int
     run_time_ns: int
+    function: str = ""
+
+    @property
+    def called(self) -> str:
+        """What to call it: by its whole name, where that is known."""
+        return self.function or self.name
 
 
 def program_info(fd: int) -> ProgramInfo:
@@ -108,8 +117,11 @@ def program_info(fd: int) -> ProgramInfo:
         BpfError: ``fd`` is no program.
     """
     room = 0
+    function = (ctypes.c_uint32 * 2)()
     while True:
         info = ProgInfoStruct(nr_map_ids=room)
+        info.nr_func_info, info.func_info_rec_size = 1, ctypes.sizeof(function)
+        info.func_info = ctypes.addressof(function)
         id_array = (ctypes.c_uint32 * max(room, 1))()
         if room:
             info.map_ids = ctypes.addressof(id_array)
@@ -118,14 +130,17 @@ def program_info(fd: int) -> ProgramInfo:
         if info.nr_map_ids <= room:
             break
         room = info.nr_map_ids
+    name = info.name.decode("ascii", "replace")
+    whole = len(name) < NAME_LENGTH - 1 or not info.btf_id or not info.nr_func_info
     return ProgramInfo(
         id=info.id,
         type=ProgramType(info.type),
-        name=info.name.decode("ascii", "replace"),
+        name=name,
         tag=bytes(info.tag).hex(),
         map_ids=tuple(id_array[: info.nr_map_ids]),
         run_cnt=info.run_cnt,
         run_time_ns=info.run_time_ns,
+        function="" if whole else function_name(info.btf_id, function[1], name),
     )
 
 

@@ -237,6 +237,12 @@ class MapTypesStruct(ctypes.Structure):
     )
 
 
+class BtfInfoStruct(ctypes.Structure):
+    """``struct bpf_btf_info`` (Linux 4.18)."""
+
+    _fields_ = (("btf", _u64), ("btf_size", _u32), ("id", _u32))
+
+
 class ProgInfoStruct(ctypes.Structure):
     """``struct bpf_prog_info`` up to ``run_cnt`` (Linux 5.1)."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ctconsole.model.ct.layout import LAYOUTS, Layout
+from ctconsole.model.records.service_flags import ServiceFlag
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.structs import (
     ENDPOINT_F_HOST,
@@ -265,7 +266,9 @@ def _frontends(table: RecordTable) -> dict[int, str]:
     for key, value in zip(table.keys, table.values, strict=True):
         if key["backend_slot"] == 0 and value["rev_nat_index"]:
             proto = names.get(int(key["proto"]), str(key["proto"])) if key["proto"] else ""
-            text = f"{_host(key['address'])}:{key['dport']}"
+            node = value["flags"] & ServiceFlag.NODE_PORT and not key["address"].any()
+            # Of any address of the node; that it is one says more than zeros.
+            text = f"{'NodePort' if node else _host(key['address'])}:{key['dport']}"
             found[int(value["rev_nat_index"])] = f"{text}/{proto}" if proto else text
     return found
 

@@ -145,7 +145,7 @@ class Inventory:
         if self._look is not None and seen == self._seen and now - self._taken < self._stale:
             return self._look
         attached = attachments(programs, maps.values())
-        names = {program.id: program.name for program in programs}
+        names = {program.id: program.called for program in programs}
         slots: dict[int, Slots] = {}
         with SlotReader() as reader:
             users = find_users(programs, attached, maps, ours, slots, read=reader.read)

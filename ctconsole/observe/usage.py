@@ -105,7 +105,7 @@ def in_use(usage: MapUsage) -> str:
     older = usage.older
     if older is None:
         return ""
-    names = list(dict.fromkeys(user.program.name for user in older.live_users))
+    names = list(dict.fromkeys(user.program.called for user in older.live_users))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     who = f"{', '.join(names[:_MOST_NAMED])}{more}"
     own = f"{use_of(len(usage.pinned.live_users))}; " if usage.pinned.live_users else ""

@@ -50,7 +50,7 @@ def _print(found: CallArray) -> None:
     for user in found.callers:
         where = ", ".join(user.where) or "attached nowhere that can be seen"
         by = " by tail call" if user.how == "tail call" else ""
-        click.echo(f"    from      {user.program.id:>7}  {user.program.name:<15}  {where}{by}")
+        click.echo(f"    from      {user.program.id:>7}  {user.program.called:<15}  {where}{by}")
     for callee in found.callees:
         name = callee.prog_name or "a program that is gone"
         click.echo(f"    to {callee.index:>6} {callee.prog_id:>7}  {name}")
@@ -67,7 +67,7 @@ def _as_dict(found: CallArray) -> dict[str, Any]:
         "callers": [
             {
                 "id": user.program.id,
-                "name": user.program.name,
+                "name": user.program.called,
                 "how": user.how,
                 "where": list(user.where),
             }

@@ -77,7 +77,7 @@ def _print(found: Iterable[MapUsage]) -> None:
             for user in generation.users:
                 where = ", ".join(user.where) or "attached nowhere that can be seen"
                 by = " by tail call" if user.how == "tail call" else ""
-                click.echo(f"    {user.program.id:>7}  {user.program.name:<15}  {where}{by}")
+                click.echo(f"    {user.program.id:>7}  {user.program.called:<15}  {where}{by}")
             if not generation.users:
                 click.echo("    used by no program")
     for usage in found:
@@ -108,7 +108,7 @@ def _generation(generation: MapGeneration) -> dict[str, Any]:
         "users": [
             {
                 "id": user.program.id,
-                "name": user.program.name,
+                "name": user.program.called,
                 "type": user.program.type.name,
                 "how": user.how,
                 "where": list(user.where),

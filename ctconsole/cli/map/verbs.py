@@ -164,7 +164,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
     info = find_map(name, pinned_maps(bpf_root, message), bpf_root)
     [row] = _describe([info])
     row["programs"] = [
-        {"id": program.id, "name": program.name, "type": program.type.name}
+        {"id": program.id, "name": program.called, "type": program.type.name}
         for program in all_programs()
         if info.id in program.map_ids
     ]
@@ -277,7 +277,7 @@ def _with_older(
             "max_entries": older.map.max_entries,
             "since": usage.since,
             "programs": [
-                {"id": user.program.id, "name": user.program.name} for user in older.live_users
+                {"id": user.program.id, "name": user.program.called} for user in older.live_users
             ],
         }
     return rows

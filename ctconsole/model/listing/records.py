@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.records.columns import columns, native
+from ctconsole.model.records.columns import columns, native, service_word
 from ctconsole.model.records.spec import Form
 from ctconsole.model.records.structs import ENDPOINT_KEY_IPV6
 from ctconsole.model.text.cells import CSV, JSON, Style, padding
@@ -41,6 +41,7 @@ _WIDTHS: Final = {
     Form.FILE: 17,
     Form.DENY: 5,
     Form.AGE: 11,
+    Form.ALGORITHM: 6,
     Form.PREFIX_BITS: 3,
     Form.PREFIX: 43,
     Form.EITHER_ADDRESS: 39,
@@ -84,6 +85,9 @@ def _width(table: RecordTable, cell: ListColumn) -> int:
         return 15 if field.shape[1] == 4 else 39  # noqa: PLR2004 - bytes of an IPv4 address
     if cell.form in {Form.NUMBER, Form.COUNTER}:
         return len(str(native(field).max())) if len(field) else 1
+    if cell.form in {Form.OF_SLOT, Form.AFFINITY, Form.PROXY_PORT}:
+        numbers, there = service_word(table, cell.form)
+        return len(str(numbers[there].max())) if there.any() else 1
     if cell.form in _EITHER and not _has_ipv6(table, cell):
         return _EITHER[cell.form]
     return _WIDTHS.get(cell.form, 0)

@@ -10,11 +10,13 @@ import numpy as np
 from ctconsole.model.ct.cells import protocols
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.packets.reasons import direction_name, file_name, reason_name
-from ctconsole.model.records.service_flags import flag_texts
+from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
 from ctconsole.model.records.spec import Form
 from ctconsole.model.records.structs import (
     ENDPOINT_KEY_IPV6,
     IPCACHE_STATIC_PREFIX,
+    LB_ALGORITHMS,
+    LB_TIMEOUT_BITS,
     POLICY_STATIC_PREFIX,
 )
 from ctconsole.model.text.addresses import address
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 _NANOSECONDS: Final = 1 << 32
 _IPV4_BYTES: Final = 4
+_OF_SERVICE: Final = frozenset(
+    {Form.SERVICE_FLAGS, Form.OF_SLOT, Form.AFFINITY, Form.PROXY_PORT, Form.ALGORITHM}
+)
 _UNKNOWN: Final = np.uint64((1 << 64) - 1)
 
 
@@ -64,10 +69,10 @@ def columns(table: RecordTable, cell: ListColumn, style: Style) -> list[TextColu
             return signed(field.astype(np.int64) - POLICY_STATIC_PREFIX)
         case Form.COUNTER:
             return optional(decimal(native(field)), field != _UNKNOWN, style.null)
-        case Form.SERVICE_FLAGS:
-            return _service_flags(table, style)
         case Form.NUMBER:
             return decimal(native(field))
+        case form if form in _OF_SERVICE:
+            return _of_service(table, form, style)
         case _:
             return [_words(cell.form, style, table.release).column(field)]
 
@@ -139,9 +144,44 @@ def _quoted(text: list[TextColumn], style: Style) -> list[TextColumn]:
     return [literal(style.quote), *text, literal(style.quote)] if style.quote else text
 
 
+def service_word(table: RecordTable, form: Form) -> tuple[Records, npt.NDArray[np.bool_]]:
+    """What the first word of services is for, and where it is that.
+
+    Returns:
+        Numbers, and of which rows they are; of the algorithm its place in `LB_ALGORITHMS`.
+    """
+    word, flags = native(table.column("backend_id")), _flags_of(table)
+    front = table.column("backend_slot") == 0
+    proxied = (flags & ServiceFlag.L7_LOAD_BALANCER) != 0
+    if form is Form.OF_SLOT:
+        return word, ~front
+    if form is Form.PROXY_PORT:
+        return word.astype(np.uint16).byteswap(), front & proxied
+    if form is Form.AFFINITY:
+        timeout = word & np.uint32((1 << LB_TIMEOUT_BITS) - 1)
+        return timeout, front & ~proxied & ((flags & ServiceFlag.AFFINITY) != 0)
+    algorithm = word >> np.uint32(LB_TIMEOUT_BITS)
+    known = np.minimum(algorithm, len(LB_ALGORITHMS) - 1)
+    return known, front & ~proxied & (algorithm > 0)
+
+
+def _of_service(table: RecordTable, form: Form, style: Style) -> list[TextColumn]:
+    if form is Form.SERVICE_FLAGS:
+        return _service_flags(table, style)
+    numbers, there = service_word(table, form)
+    if form is Form.ALGORITHM:
+        words = token_table(style.text(word) for word in LB_ALGORITHMS)
+        return optional([words.column(numbers.astype(np.intp))], there, style.null)
+    return optional(decimal(numbers), there, style.null)
+
+
+def _flags_of(table: RecordTable) -> npt.NDArray[np.uint16]:
+    flags = table.column("flags").astype(np.uint16)
+    return np.asarray(flags | table.column("flags2").astype(np.uint16) << 8)
+
+
 def _service_flags(table: RecordTable, style: Style) -> list[TextColumn]:
-    flags = table.column("flags").astype(np.uint16) | table.column("flags2").astype(np.uint16) << 8
-    seen, which = np.unique(flags, return_inverse=True)
+    seen, which = np.unique(_flags_of(table), return_inverse=True)
     words = (style.listed(flag_texts(int(value), Layout.V1_18)) for value in seen)
     return [token_table(words).column(which)] if len(seen) else []
 

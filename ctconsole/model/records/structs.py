@@ -73,7 +73,13 @@ SERVICE: Final = _struct(
     qcount=("<u2", 10),
 )
 """``struct lb4_service`` and ``lb6_service``. In slot 0 ``backend_id`` is the affinity timeout in
-seconds; ``qcount`` (quarantined slots) was padding before 1.17."""
+seconds, since 1.17 in its lower 24 bits below the algorithm (`LB_ALGORITHMS`), or the port of a
+proxy in network order (``pkg/loadbalancer/maps/types.go``); ``qcount`` (quarantined slots) was
+padding before 1.17."""
+
+LB_TIMEOUT_BITS: Final = 24
+LB_ALGORITHMS: Final = ("", "random", "maglev", "custom")
+"""By the upper bits of slot 0: ``SVCLoadBalancingAlgorithm`` of ``pkg/loadbalancer``."""
 
 
 def backend(address: int, size: int) -> np.dtype[np.void]:

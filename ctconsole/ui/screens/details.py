@@ -146,7 +146,7 @@ class CallDetails(Details):
 def call_facts(array: CallArray) -> Facts:
     """The callers of an array with their hooks, then what stands in each of its places."""
     callers = [
-        (f"caller {user.program.id}", f"{user.program.name}  {', '.join(user.where) or user.how}")
+        (f"caller {user.program.id}", f"{user.program.called}  {', '.join(user.where) or user.how}")
         for user in array.callers
     ]
     callees = [

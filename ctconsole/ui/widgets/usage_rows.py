@@ -72,7 +72,7 @@ class UsageRows:
         live = generation.live_users
         style = _STYLES.get(one.level, "") if one.level is Level.ERROR or live else ""
         nobody = "nobody" if not generation.users else f"{len(generation.users)} not attached"
-        names = dict.fromkeys(user.program.name for user in (live or generation.users))
+        names = dict.fromkeys(user.program.called for user in (live or generation.users))
         where = list(dict.fromkeys(place for user in live for place in user.where))
         # The first place with its interface in full says more than the starts of several.
         others = f" +{len(where) - 1}" if len(where) > 1 else ""

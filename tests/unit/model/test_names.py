@@ -122,3 +122,11 @@ def test_who_fills_a_table_is_called_by_address_and_a_service_by_its_number() ->
     assert known.top(top, service=True) == "shop/web"
     assert known.top(replace(top, rev_nat_index=6), service=True) == "shop/web-1"
     assert not Names().top(top, service=True)
+
+
+def test_a_node_port_is_named_as_one() -> None:
+    port = {"dport": 30_000, "proto": 17, "rev_nat_index": 9, "flags": 0x42}
+    host = port | {"dport": 8080, "rev_nat_index": 8, "flags": 0x08}
+    names = names_of_maps([table("cilium_lb4_services_v2", port, host)])
+    assert names.service(9) == "NodePort:30000/UDP"
+    assert names.service(8) == "0.0.0.0:8080/UDP"

@@ -91,6 +91,30 @@ def test_service_flags_are_words() -> None:
     assert entry["flags"] == ["NodePort", "sessionAffinity"]
 
 
+def test_the_first_word_of_a_service_is_told_for_what_it_is() -> None:
+    one = {"address": "10.96.0.10", "dport": 80, "proto": 6, "rev_nat_index": 1}
+    maglev, proxy = 2 << 24, int.from_bytes((8080).to_bytes(2, "big"), "little")
+    entries = objects(
+        table(
+            "cilium_lb4_services_v2",
+            one | {"flags": 0x10, "backend_id": maglev | 10_800},
+            one | {"backend_id": 10_800, "scope": 1},
+            one | {"flags2": 0x04, "backend_id": proxy, "scope": 2},
+            one | {"backend_slot": 1, "backend_id": maglev | 7},
+        )
+    )
+    told = [
+        (entry["backend_id"], entry["affinity"], entry["proxy_port"], entry["algorithm"])
+        for entry in entries
+    ]
+    assert told == [
+        (None, 10_800, None, "maglev"),
+        (None, None, None, None),
+        (None, None, 8080, None),
+        (maglev | 7, None, None, None),
+    ]
+
+
 def test_ipcache_shows_prefixes_of_either_family() -> None:
     one = table(
         "cilium_ipcache",
