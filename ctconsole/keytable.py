@@ -102,6 +102,12 @@ TABLE: Final = (
     Key("table.first", "home,g", "jump(0)", "First row", "First row, and stay there",
         ("table",)),
     Key("table.last", "end,G", "jump(-1)", "Last row", "Last row", ("table",)),
+    Key("table.left", "left", "sideways(-1)", "Left", "Scroll to the columns on the left",
+        ("view",)),
+    Key("table.right", "right", "sideways(1)", "Right", "Scroll to the columns on the right",
+        ("view",)),
+    Key("table.columns", "c", "columns", "Columns",
+        "Choose the columns, their order and how wide they are", ("view",), rank=47),
     Key("table.select", "enter", "select", "Open", "Open what is under the cursor", ("table",),
         rank=10),
 )  # fmt: skip
@@ -177,6 +183,20 @@ DIALOGUES: Final = (
         ("dialogue",), rank=12),
     Key("resize.list", "l", "list", "List entries", "List the entries by what becomes of them",
         ("resize",), rank=11, priority=True),
+    Key("columns.done", "escape,q,c", "done", "Done", "Done", ("columns",)),
+    Key("columns.toggle", "space", "show_or_hide", "Show or hide",
+        "Show the column, or hide it", ("columns",), rank=10),
+    Key("columns.right", "J,shift+down", "move(1)", "Move right",
+        "Move the column to the right", ("columns",), rank=11),
+    Key("columns.left", "K,shift+up", "move(-1)", "Move left", "Move the column to the left",
+        ("columns",), rank=12),
+    Key("columns.wider", "plus", "widen(1)", "Wider", "Make the column wider", ("columns",)),
+    Key("columns.narrower", "minus", "widen(-1)", "Narrower", "Make the column narrower",
+        ("columns",)),
+    Key("columns.default", "d", "default", "As they fit", "All columns, as they fit",
+        ("columns",)),
+    Key("columns.down", "j", "cursor(1)", "Down", "Down", ("columns",)),
+    Key("columns.up", "k", "cursor(-1)", "Up", "Up", ("columns",)),
     Key("affected.close", "escape,q,l", "dismiss", "Close", "Close", ("affected",)),
     Key("affected.way", "right,w", "way(1)", "Next way", "The next way to change the map",
         ("affected",), rank=12),
@@ -207,7 +227,7 @@ DIALOGUES: Final = (
 KEYS: Final = (*APP, *TABLE, *MAPS, *ENTRIES, *FILTER, *DIALOGUES)
 """The table."""
 
-_EVERY: Final = ("table", "app")
+_EVERY: Final = ("table", "view", "app")
 
 SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "overview": ("overview", "sorted", *_EVERY),
@@ -219,6 +239,7 @@ SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "dialogue": ("dialogue",),
     "resize": ("resize", "dialogue"),
     "affected": ("affected", "table"),
+    "columns": ("columns",),
     "forecast": ("forecast",),
     "details": ("details",),
     "explain": ("explain",),

@@ -10,6 +10,7 @@ import pytest
 from ctconsole.model.ct.order import find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
+from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (
@@ -208,3 +209,32 @@ async def test_a_view_that_is_not_on_top_keeps_the_lines_it_showed_and_no_table(
         await until(pilot, lambda: isinstance(table.rows, CtRows))
         assert screen_text(pilot).splitlines()[5:30] == before
         assert (table.cursor, table.held_key) == (cursor, key)
+
+
+async def test_rates_and_marks_tell_what_happened_since_the_sample_before(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(160, 40)) as pilot:
+        table = await open_entries(pilot)
+        before = source.tables[CT4]
+        values = before.values.copy()
+        busy = int(np.argsort(before.bytes)[100])
+        names = values.dtype.names or ()
+        for what, more in (("bytes", 10 << 20), ("packets", 5000)):
+            values[next(name for name in names if name.endswith(what))][busy] += more
+        source.tables[CT4] = replace(before, values=values, taken_at=before.taken_at + 2)
+        await resample(pilot)
+        await until(pilot, lambda: isinstance(table.rows, CtRows) and table.rows.arrangement.speeds)
+        view = pilot.app.screen
+        assert isinstance(view, EntriesScreen)
+        view.sort_by("rate")
+        await settle(pilot)
+        assert isinstance(table.rows, CtRows)
+        assert table.rows.sort == ("rate", True)
+        cells = table.rows.cells(0, {})
+        assert [cells[name][0][0] for name in ("mark", "rate", "packet-rate")] == [
+            "~", "5.0 MiB", "2,500",
+        ]  # fmt: skip
+        assert table.rows.style(0) != "accent"
+        assert [table.rows.cells(1, {})[name][0][0] for name in ("mark", "rate")] == ["", "0 B"]
+        assert "~ used since" in text_of(pilot, "#summary")

@@ -147,22 +147,44 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
     return Changes(seconds, kept, new=new, gone=gone, evicted=lost)
 
 
-def rates_between(
-    before: CtTable, table: CtTable, changes: Changes
-) -> npt.NDArray[np.float64] | None:
-    """Bytes a second of each row since the sample before; NaN of what is new.
+@dataclass(frozen=True)
+class Speeds:
+    """What the rows of a sample did since the one before.
+
+    Attributes:
+        bytes: a second, f4; NaN where it is not known.
+        packets: likewise.
+        changed: rows that were there before and have been used, or changed otherwise, since.
+    """
+
+    bytes: npt.NDArray[np.float32]
+    packets: npt.NDArray[np.float32]
+    changed: Bools
+
+    def take(self, rows: npt.NDArray[Any]) -> Speeds:
+        """Those of some rows."""
+        return Speeds(self.bytes[rows], self.packets[rows], self.changed[rows])
+
+
+def speeds_between(before: CtTable, table: CtTable, changes: Changes) -> Speeds | None:
+    """How fast each row counted since the sample before; unknown of what is new.
 
     None where these are not the two samples that the changes lie between.
     """
-    kept = changes.kept
     apart = table.taken_at - before.taken_at
     if abs(apart - changes.seconds) > _SAME_MOMENT or len(changes.new) != len(table):
         return None
-    found = np.full(len(table), np.nan)
-    older, newer = before.bytes[kept.older], table.bytes[kept.newer]
-    # A counter that went back belongs to an entry that was made anew.
-    found[kept.newer] = np.where(newer >= older, newer - older, newer) / changes.seconds
-    return found
+    found = [np.full(len(table), np.nan, np.float32) for _ in range(2)]
+    changed = np.zeros(len(table), np.bool_)
+    for start in range(0, len(changes.kept.newer), _PART):
+        older, newer = (rows[start : start + _PART] for rows in changes.kept)
+        was, now = before.take(older), table.take(newer)
+        for into, count in zip(found, ("bytes", "packets"), strict=True):
+            first, last = getattr(was, count), getattr(now, count)
+            # A counter that went back belongs to an entry that was made anew.
+            into[newer] = np.where(last >= first, last - first, last) / changes.seconds
+        changed[newer] = was.value_rows != now.value_rows
+    return Speeds(found[0], found[1], changed)
 
 
 def dying(table: CtTable) -> Bools:

@@ -52,6 +52,8 @@ class OnScreen:
         ipv6: least and greatest width for addresses of IPv6, where they differ.
         rank: columns with the highest rank are left out first; rank 0 always stays.
         after: the field it follows; empty for the one before it in the table of fields.
+        speed: the part of `changes.Speeds` that it shows in the place of ``texts``, since one
+            table alone does not tell; empty: none.
     """
 
     title: str
@@ -65,6 +67,7 @@ class OnScreen:
     ipv6: tuple[int, int] | None = None
     rank: int = 0
     after: str = ""
+    speed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,12 @@ class Sorted(NamedTuple):
 
 
 def sort_rows(
-    table: CtTable, column: str, *, descending: bool = False, before: Sorted | None = None
+    table: CtTable,
+    column: str,
+    *,
+    descending: bool = False,
+    before: Sorted | None = None,
+    given: Numbers | None = None,
 ) -> Sorted:
     """Sort a table's rows; equal entries keep the order the kernel gave them.
 
@@ -39,11 +44,12 @@ def sort_rows(
         column: what to sort by.
         descending: the largest first.
         before: an order made by other numbers; it serves again where they are the same.
+        given: the numbers to sort by, where the table alone does not tell; NaN is not known.
 
     Raises:
         KeyError: ``column`` is none of `show.sortable`.
     """
-    numbers = _numbers(table, column, descending=descending)
+    numbers = _numbers(table, column, descending=descending, given=given)
     if before is not None and _same(numbers, before.numbers):
         return Sorted(numbers, before.order)
     if len(numbers) == 1:
@@ -51,8 +57,14 @@ def sort_rows(
     return Sorted(numbers, np.lexsort(numbers).astype(np.uint32))
 
 
-def _numbers(table: CtTable, column: str, *, descending: bool) -> tuple[Numbers, ...]:
+def _numbers(
+    table: CtTable, column: str, *, descending: bool, given: Numbers | None
+) -> tuple[Numbers, ...]:
     """What to sort by, the smallest first."""
+    if given is not None:
+        # What is not known comes behind all that is, or before it.
+        whole = np.nan_to_num(given, nan=-1.0).astype(np.int64)
+        return (np.invert(whole) if descending else whole,)
     parts = [sortable()[column](part) for part in (table.parts() if len(table) else [table])]
     if descending:
         # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctconsole.model.filter.syntax import Value
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
-    Rates: TypeAlias = npt.NDArray[np.float64]
+    Rates: TypeAlias = npt.NDArray[np.floating[Any]]
     Rule: TypeAlias = FilterRule["Seen"]
 
 

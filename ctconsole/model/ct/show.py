@@ -145,7 +145,15 @@ FIELDS: Final[tuple[Field, ...]] = (
         listed.counted_number("BYTES", 13, lambda table: decimal(table.bytes)),
         OnScreen("BYTES", 8, shown.sizes, right=True),
     ),
-    Field("rate", rules=(filters.rates(),)),
+    Field(
+        "rate",
+        rules=(filters.rates(),),
+        on_screen=OnScreen("B/S", 8, shown.nothing, right=True, rank=7, speed="bytes"),
+    ),
+    Field(
+        "packet-rate",
+        on_screen=OnScreen("PKT/S", 6, shown.nothing, right=True, rank=8, speed="packets"),
+    ),
     Field("counters", cells=listed.counters, in_details=InDetails(Section.COUNTED, facts.counters)),
     Field(
         "flags",

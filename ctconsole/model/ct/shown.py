@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ctconsole.model.ct.called import Called
+    from ctconsole.model.ct.changes import Speeds
     from ctconsole.model.ct.table import CtTable
 
 NOTHING: Final = "-"
@@ -96,6 +98,19 @@ def sizes(table: CtTable, _called: Called | None) -> list[str]:
     if not table.counted:
         return [NOTHING] * len(table)
     return [short_size(one) for one in table.bytes.tolist()]
+
+
+def nothing(table: CtTable, _called: Called | None) -> list[str]:
+    """What one table alone does not tell."""
+    return [NOTHING] * len(table)
+
+
+def speed_texts(speeds: Speeds, which: str) -> list[str]:
+    """Bytes or packets a second, in few characters."""
+    short = short_size if which == "bytes" else short_count
+    return [
+        NOTHING if math.isnan(one) else short(round(one)) for one in getattr(speeds, which).tolist()
+    ]
 
 
 def risks(table: CtTable, _called: Called | None) -> list[str]:

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
+from ctconsole.ui.screens.columns import ColumnsScreen
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.alarm_line import AlarmLine
@@ -42,6 +43,8 @@ class View(TellsFaults, Screen[None]):
     ]
 
     AUTO_FOCUS = "LineTable"
+
+    BINDINGS = bindings("view")
 
     VIEW: ClassVar[str] = ""
     """The mode's name, as in ``chrome.VIEWS``."""
@@ -78,7 +81,26 @@ class View(TellsFaults, Screen[None]):
 
     def on_mount(self) -> None:
         """A view may be opened long after the sample was taken."""
+        for table in self.query(LineTable).results():
+            table.choose(self.console.columns(self.VIEW))
+            break
         self.show_sample(self.console.sample)
+
+    def action_columns(self) -> None:
+        """Choose the columns of the first table."""
+        table = self.query(LineTable).first()
+        if table.rows is not None:
+            self.app.push_screen(ColumnsScreen(table), self._columns_chosen)
+
+    def action_sideways(self, by: int) -> None:
+        """Scroll the table that has the focus, or else the first, by a column."""
+        focused = self.focused
+        table = focused if isinstance(focused, LineTable) else self.query(LineTable).first()
+        table.sideways(by)
+
+    def _columns_chosen(self, columns: tuple[str, ...] | None) -> None:
+        if columns is not None:
+            self.console.choose_columns(self.VIEW, columns)
 
     def on_screen_resume(self) -> None:
         """Catch up with what was sampled while another view was on top."""

@@ -23,7 +23,7 @@ from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.ct_rows import CtRows, Sorting, arrange
+from ctconsole.ui.widgets.ct_rows import LEGEND, CtRows, Sorting, arrange
 from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -285,6 +285,7 @@ def _summary(arrangement: Arrangement) -> Text:
         if changes.evicted:
             text.append(f" ~{changes.evicted:,} evicted", "bold")
     text.append(f"   layout {table.layout}", "dim")
+    text.append("   " + "  ".join(f"{mark} {meant}" for mark, meant in LEGEND), "dim")
     if not table.walk.complete:
         text.append(f"   ▲ incomplete: {clean(table.walk.note)}", "bold")
     return text

@@ -7,26 +7,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.changes import dying, rates_between
+from ctconsole.model.ct.changes import dying, speeds_between
 from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
 from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.ct.show import screen_columns, sortable
+from ctconsole.model.ct.shown import speed_texts
 from ctconsole.model.ct.table import State
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from ctconsole.model.ct.changes import Changes
+    from ctconsole.model.ct.changes import Changes, Speeds
     from ctconsole.model.ct.field import OnScreen
-    from ctconsole.model.ct.seen import Rates
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
 
 _PAGE = 64
+
+NEW, CHANGED, DYING_SOON = "+", "~", "-"
+LEGEND = ((NEW, "new"), (CHANGED, "used since"), (DYING_SOON, "about to go"))
+"""The first column's marks, and what they say of an entry."""
+
+_MARK_STYLES = {NEW: "fresh", CHANGED: "accent", DYING_SOON: "closing", "": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Arrangement:
         changes: what came and went since the sample before, None where that is not known.
         at: where the asked-for key stands in ``order``, None when it is gone or none was asked.
         numbers: what ``order`` was made of, for the next sample.
-        rates: bytes a second of each row of ``table``, where the filter asked for them.
+        speeds: how fast each row of ``table`` counts; None where that is not known.
     """
 
     table: CtTable
@@ -61,7 +67,7 @@ class Arrangement:
     changes: Changes | None = None
     at: int | None = None
     numbers: Sorted | None = None
-    rates: Rates | None = None
+    speeds: Speeds | None = None
 
 
 def arrange(
@@ -78,10 +84,11 @@ def arrange(
     Takes about 0.3 s for a million rows; much less where they are those of ``before``.
     """
     part, rows = table, None
-    rates = before.rates if before and before.table is table else None
+    speeds = before.speeds if before and before.table is table else None
+    if speeds is None and before and changes:
+        speeds = speeds_between(before.table, table, changes)
     if query:
-        if query.needs_rates and rates is None and before and changes:
-            rates = rates_between(before.table, table, changes)
+        rates = speeds.bytes if speeds else None
         rows = np.flatnonzero(query.rows(table, rates)).astype(np.uint32)
         part = table.take(rows)
     alike = before if before and (before.sorting, before.query) == (sorting, query) else None
@@ -90,6 +97,7 @@ def arrange(
         sorting.column,
         descending=sorting.descending,
         before=alike.numbers if alike else None,
+        given=_speed_column(sorting.column, part, speeds, rows),
     )
     order = numbers.order if rows is None else rows[numbers.order]
     if alike and not query and table.lives_as(alike.table):
@@ -100,7 +108,20 @@ def arrange(
             counts += np.bincount(some.state, minlength=len(State))
         states = {state: int(counts[state]) for state in State}
     at = _place(order, find_entry(table, key) if key else None)
-    return Arrangement(table, order, sorting, states, query, changes, at, numbers, rates)
+    return Arrangement(table, order, sorting, states, query, changes, at, numbers, speeds)
+
+
+def _speed_column(
+    column: str, part: CtTable, speeds: Speeds | None, rows: npt.NDArray[np.uint32] | None
+) -> npt.NDArray[np.float32] | None:
+    """What a column of speeds is sorted by; None of other columns."""
+    view = screen_columns().get(column)
+    if view is None or not view.speed:
+        return None
+    if speeds is None:
+        return np.full(len(part), np.nan, np.float32)
+    whole: npt.NDArray[np.float32] = getattr(speeds, view.speed)
+    return whole if rows is None else whole[rows]
 
 
 def _place(order: npt.NDArray[np.uint32], row: int | None) -> int | None:
@@ -117,7 +138,7 @@ def columns_for(*, ipv6: bool) -> tuple[Column, ...]:
     return (
         Column("mark", "", 1, rank=2, sortable=False),
         *(
-            _column(name, column, ipv6=ipv6, sortable=name in numbers)
+            _column(name, column, ipv6=ipv6, sortable=name in numbers or bool(column.speed))
             for name, column in screen_columns().items()
         ),
     )
@@ -182,15 +203,22 @@ class CtRows:
                 self._pages.clear()
             rows = self.arrangement.order[page * _PAGE : (page + 1) * _PAGE]
             marks = self._marks(rows)
-            self._pages[page] = _decode(self.arrangement.table.take(rows), marks, self._names)
+            speeds = self.arrangement.speeds
+            self._pages[page] = _decode(
+                self.arrangement.table.take(rows),
+                marks,
+                self._names,
+                speeds.take(rows) if speeds else None,
+            )
         return self._pages[page][line]
 
     def style(self, row: int) -> str:
-        """Expired entries stand back, new and dying ones are tinted."""
+        """Expired entries stand back, new and dying ones are tinted; most others have changed."""
         cells = self.cells(row, {})
         if cells["state"][0][1] == "expired":
             return "expired"
-        return cells["mark"][0][1]
+        mark, tone = cells["mark"][0]
+        return "" if mark == CHANGED else tone
 
     def still(self, first: int, count: int, cursor: int) -> StillRows:
         """These rows without their table: the cells of those on the screen, and the cursor's key.
@@ -209,11 +237,16 @@ class CtRows:
         )
 
     def _marks(self, rows: npt.NDArray[np.uint32]) -> list[str]:
-        """``+`` for entries that were not there before, ``-`` for those about to go."""
+        """What has come, is about to go, or was used since the sample before (`LEGEND`)."""
         going = dying(self.arrangement.table.take(rows))
-        changes = self.arrangement.changes
-        new = changes.new[rows] if changes is not None else np.zeros(len(rows), np.bool_)
-        return ["+" if came else "-" if goes else "" for came, goes in zip(new, going, strict=True)]
+        changes, speeds = self.arrangement.changes, self.arrangement.speeds
+        none = np.zeros(len(rows), np.bool_)
+        new = changes.new[rows] if changes is not None else none
+        used = speeds.changed[rows] if speeds is not None else none
+        return [
+            NEW if came else DYING_SOON if goes else CHANGED if other else ""
+            for came, goes, other in zip(new, going, used, strict=True)
+        ]
 
 
 class StillRows:
@@ -259,13 +292,16 @@ class StillRows:
         return self._seen[row][2] if row in self._seen else ""
 
 
-_MARK_STYLES = {"+": "fresh", "-": "closing", "": ""}
-
-
-def _decode(part: CtTable, marks: list[str], names: Names | None) -> list[dict[str, Cell]]:
+def _decode(
+    part: CtTable, marks: list[str], names: Names | None, speeds: Speeds | None
+) -> list[dict[str, Cell]]:
     """The cells of a few entries."""
     cells: list[dict[str, Cell]] = [{"mark": ((mark, _MARK_STYLES[mark]),)} for mark in marks]
     for name, column in screen_columns().items():
-        for cell, text in zip(cells, column.texts(part, names), strict=True):
+        if column.speed and speeds is not None and part.counted:
+            texts: Sequence[str] = speed_texts(speeds, column.speed)
+        else:
+            texts = column.texts(part, names)
+        for cell, text in zip(cells, texts, strict=True):
             cell[name] = ((clean(text), column.tones.get(text, column.tone)),)
     return cells

@@ -19,10 +19,10 @@ from textual.strip import Strip
 
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean, fit
-from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, lay_out
+from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, in_reach
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping, Sequence
 
     from rich.style import Style
     from textual import events
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HEADER = 1
 
 
-class LineTable(ScrollView, can_focus=True):
+class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows `Rows`. Messages tell what the person does; it changes nothing but its cursor."""
 
     BINDINGS = bindings("table")
@@ -92,6 +92,7 @@ class LineTable(ScrollView, can_focus=True):
         self._generation = 0
         self._widths = Widths({}, 1)
         self._shown: tuple[Column, ...] = ()
+        self._chosen: tuple[str, ...] = ()
         self._lines: LRUCache[tuple[int, int, bool, int], Strip] = LRUCache(1024)
         self._styles: dict[tuple[str, ...], Style] = {}
 
@@ -140,6 +141,22 @@ class LineTable(ScrollView, can_focus=True):
             self._show_cursor()
         self.refresh()
 
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The columns that are wanted, as `in_reach` has them; empty for all as they fit."""
+        return self._chosen
+
+    def choose(self, columns: Sequence[str]) -> None:
+        """Show these columns, from left to right; none for all as they fit."""
+        if tuple(columns) != self._chosen:
+            self._chosen = tuple(columns)
+            self._fit()
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """The columns in reach by name, from left to right, and how wide each is."""
+        return self._widths.of
+
     def set_empty(self, text: str) -> None:
         """Say this where there are no rows."""
         text = clean(text)
@@ -181,6 +198,15 @@ class LineTable(ScrollView, can_focus=True):
             self.move_to(row if row >= 0 else len(self._rows) - 1)
             self._held = row != 0
 
+    def sideways(self, by: int) -> None:
+        """Scroll by a column."""
+        x, begins = self.scroll_offset.x, self._widths.begins
+        if by > 0:
+            x = min((place for place in begins if place > x), default=x)
+        else:
+            x = max((place for place in begins if place < x), default=0)
+        self.scroll_to(x=min(x, self.max_scroll_x), animate=False, immediate=True)
+
     def action_select(self) -> None:
         """Tell that the row under the cursor was chosen."""
         key = self.cursor_key
@@ -192,7 +218,7 @@ class LineTable(ScrollView, can_focus=True):
         width = max(self.virtual_size.width, self.size.width)
         x = self.scroll_offset.x
         if y == 0:
-            return self._header(width).crop(x, x + self.size.width)
+            return self._hinted(self._header(width), x)
         row = self.scroll_offset.y + y - _HEADER
         count = len(self._rows) if self._rows else 0
         if row >= count:
@@ -202,7 +228,7 @@ class LineTable(ScrollView, can_focus=True):
         strip = self._lines.get(key)
         if strip is None:
             strip = self._lines[key] = self._line(row, width, at_cursor=at_cursor)
-        return strip.crop(x, x + self.size.width)
+        return self._seen_of(strip, x)
 
     def notify_style_update(self) -> None:
         """Colours changed: nothing rendered before may be shown again."""
@@ -245,10 +271,15 @@ class LineTable(ScrollView, can_focus=True):
 
     def _fit(self) -> None:
         columns = self._rows.columns if self._rows else ()
-        self._widths = lay_out(columns, self.scrollable_content_region.width)
-        self._shown = tuple(column for column in columns if column.name in self._widths.of)
+        self._widths = in_reach(columns, self.scrollable_content_region.width, self._chosen)
+        by_name = {column.name: column for column in columns}
+        self._shown = tuple(by_name[name] for name in self._widths.of)
         count = len(self._rows) if self._rows else 0
-        size = Size(self._widths.total, count + _HEADER)
+        room = self.scrollable_content_region.width
+        # The last columns are seen from where one of them begins.
+        last = [place for place in self._widths.begins if self._widths.total - place <= room]
+        reach = max(self._widths.total, room + min(last, default=0))
+        size = Size(reach, count + _HEADER)
         if size != self.virtual_size:
             self.virtual_size = size
         self._forget()
@@ -295,6 +326,29 @@ class LineTable(ScrollView, can_focus=True):
         left = " " * ((width - len(lines[place])) // 2)
         segments = [Segment(left, ground), Segment(lines[place], self._look("row", "empty"))]
         return Strip(segments).adjust_cell_length(width, ground)
+
+    def _seen_of(self, line: Strip, x: int) -> Strip:
+        """The part of a line in view; a column that is not there whole, e.g. half a number, is not.
+
+        But for one that is wider than the view.
+        """
+        room = self.scrollable_content_region.width
+        begin, end = self._widths.whole_columns(x, room)
+        if (begin, end) == (x, x + room):
+            return line.crop(x, x + room)
+        ground = next(iter(line)).style if line else None
+        before, after = (Strip.blank(n, ground) for n in (begin - x, x + room - end))
+        return Strip.join([before, line.crop(begin, end), after])
+
+    def _hinted(self, header: Strip, x: int) -> Strip:
+        """The part of the heading in view; it says where there is more of the table."""
+        room, marked = self.scrollable_content_region.width, self._look("sorted")
+        seen = self._seen_of(header, x)
+        if x > 0:
+            seen = Strip.join([Strip([Segment("◂", marked)]), seen.crop(1, room)])
+        if x + room < self.virtual_size.width:
+            seen = Strip.join([seen.crop(0, room - 1), Strip([Segment("▸", marked)])])
+        return seen
 
     def _header(self, width: int) -> Strip:
         base, marked = self._look("header"), self._look("sorted")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ EDGE = 1
 """Blank cells at the left and at the right of a line."""
 
 _GAP = 2
+_WIDEST = 200
+"""Terminal cells of a column that somebody made wider."""
+
 _WORTH_SQUEEZING = 2
 
 
@@ -97,6 +101,25 @@ class Widths:
         """Terminal cells of a whole line."""
         return sum(self.of.values()) + self.gap * (len(self.of) - 1) + 2 * EDGE
 
+    @property
+    def begins(self) -> list[int]:
+        """Where one scrolls to for each column to be the first in view."""
+        sums = accumulate(self.of.values(), lambda at, width: at + width + self.gap, initial=0)
+        return list(sums)[: len(self.of)]
+
+    def whole_columns(self, x: int, room: int) -> tuple[int, int]:
+        """From where to where a view of ``room`` cells from ``x`` on shows whole columns."""
+        begins, widths = self.begins, list(self.of.values())
+        whole = [
+            (begin, begin + EDGE + width)
+            for begin, width in zip(begins, widths, strict=True)
+            if begin >= x and begin + EDGE + width <= x + room
+        ]
+        if not whole:
+            return x, x + room
+        begin, end = whole[0][0], whole[-1][1]
+        return begin, x + room if end + self.gap >= self.total - EDGE else end
+
 
 def lay_out(columns: Sequence[Column], width: int) -> Widths:
     """Which columns fit into ``width`` terminal cells, and how wide each of them is.
@@ -106,6 +129,11 @@ def lay_out(columns: Sequence[Column], width: int) -> Widths:
     shown, gap = _chosen(columns, width, _GAP), _GAP
     if any(column.rank <= _WORTH_SQUEEZING and column not in shown for column in columns):
         shown, gap = _chosen(columns, width, 1), 1
+    return _spread(shown, width, gap)
+
+
+def _spread(shown: Sequence[Column], width: int, gap: int) -> Widths:
+    """Give what is left of the width to the columns that can use it."""
     widths = {column.name: column.width for column in shown}
     spare = width - _least(shown, gap)
     while spare > 0:
@@ -117,6 +145,36 @@ def lay_out(columns: Sequence[Column], width: int) -> Widths:
             widths[column.name] += give
             spare -= give
     return Widths(widths, gap)
+
+
+def in_reach(columns: Sequence[Column], width: int, chosen: Sequence[str] = ()) -> Widths:
+    """How all columns are laid out: those that do not fit stand to the right of those that do.
+
+    Args:
+        columns: what there is.
+        width: terminal cells there are.
+        chosen: the columns that somebody wants, from left to right, by name or as ``name:width``;
+            one that is not there is passed over. None: all, as they fit.
+    """
+    wanted = _wanted(columns, chosen)
+    if wanted:
+        gap = _GAP if _least(wanted, _GAP) <= width else 1
+        return _spread(wanted, width, gap)
+    fitting = lay_out(columns, width)
+    rest = {column.name: column.width for column in columns if column.name not in fitting.of}
+    return Widths({**fitting.of, **rest}, fitting.gap)
+
+
+def _wanted(columns: Sequence[Column], chosen: Sequence[str]) -> list[Column]:
+    there = {column.name: column for column in columns}
+    found: dict[str, Column] = {}
+    for one in chosen:
+        name, _, width = one.partition(":")
+        if name in there and width.isdecimal() and int(width):
+            found[name] = replace(there[name], width=min(int(width), _WIDEST), grow=0)
+        elif name in there:
+            found[name] = there[name]
+    return list(found.values())
 
 
 def _chosen(columns: Sequence[Column], width: int, gap: int) -> list[Column]:

@@ -7,7 +7,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctconsole.model.ct.changes import Changes, KeyedTable, changes_between, dying
+from ctconsole.model.ct.changes import (
+    Changes,
+    KeyedTable,
+    changes_between,
+    dying,
+    speeds_between,
+)
 from ctconsole.model.ct.table import Walk
 from tests.support.ct_tables import NOW, Entry, ct_table
 
@@ -88,3 +94,29 @@ def test_what_is_about_to_go_is_marked() -> None:
     table = ct_table(*flows(1, left=10), *flows(2, left=11), *flows(3, left=0))
     assert list(dying(table)) == [True, False, False]
     assert not np.any(dying(replace(table, now=0)))
+
+
+def test_how_fast_each_row_counts_is_known_of_those_that_were_there_before() -> None:
+    older = ct_table(Entry("10.0.1.1:1", packets=10, bytes=1000), *flows(2), taken_at=100.0)
+    newer = ct_table(
+        *flows(2), Entry("10.0.1.1:1", packets=30, bytes=5000), *flows(3), taken_at=102.0
+    )
+    found = speeds_between(older, newer, between(older, newer))
+    assert found is not None
+    assert found.bytes.tolist()[:2] == [0, 2000]
+    assert found.packets.tolist()[:2] == [0, 10]
+    assert np.isnan([found.bytes[2], found.packets[2]]).all()
+    assert found.changed.tolist() == [False, True, False]
+
+
+def test_speeds_are_not_told_from_a_sample_that_the_changes_do_not_begin_with() -> None:
+    first, older, newer = (ct_table(*flows(1), taken_at=t) for t in (98.0, 100.0, 102.0))
+    assert speeds_between(first, newer, between(older, newer)) is None
+
+
+def test_a_counter_that_went_back_began_anew() -> None:
+    older = ct_table(Entry("10.0.1.1:1", packets=10, bytes=1000), taken_at=100.0)
+    newer = ct_table(Entry("10.0.1.1:1", packets=4, bytes=400), taken_at=101.0)
+    found = speeds_between(older, newer, between(older, newer))
+    assert found is not None
+    assert (found.bytes[0], found.packets[0]) == (400, 4)
