@@ -34,6 +34,13 @@ _SUFFIX = ".prom"
     f"[default: {DEFAULT_ADDRESS}, or nowhere with --textfile]",
 )
 @click.option(
+    "--web-config",
+    "web_config",
+    type=GivenPath(),
+    metavar="FILE",
+    help="A web configuration as Prometheus' exporters take it: TLS and basic authentication.",
+)
+@click.option(
     "--textfile",
     type=GivenPath(),
     metavar="FILE.prom",
@@ -59,6 +66,7 @@ _SUFFIX = ".prom"
 def command(
     *,
     listen: str | None,
+    web_config: Path | None,
     textfile: Path | None,
     interval: float,
     seconds: float | None,
@@ -74,7 +82,7 @@ def command(
     \b
     Examples:
       ctconsole export
-      ctconsole export --listen [::1]:9965 --interval 30
+      ctconsole export --listen :9965 --web-config /etc/ctconsole/web.yml
       ctconsole export --textfile /var/lib/prometheus/node-exporter/ctconsole.prom
       ctconsole export --textfile ctconsole.prom --for 0      one sample, and no more
     """
@@ -82,16 +90,23 @@ def command(
         raise UsageError(f"{textfile} does not end in {_SUFFIX}", hint="node_exporter ignores it")
     from ctconsole.exporter.running import Exporter
     from ctconsole.exporter.server import Address, MetricsServer
+    from ctconsole.exporter.webconfig import Doorkeeper, WebConfig
 
     address = Address.parse(listen or DEFAULT_ADDRESS) if listen or not textfile else None
+    web = WebConfig.read(web_config) if web_config else WebConfig(None, {})
+    allowed = Doorkeeper(web.users) if web.users else None
     with ended_by_signals() as ended, ExitStack() as opened:
         exporter = opened.enter_context(
             Exporter(_sampler(bpf_root, state_dir), interval, _say, textfile=textfile)
         )
         if address is not None:
-            server = opened.enter_context(MetricsServer(address, exporter.body))
+            server = opened.enter_context(
+                MetricsServer(address, exporter.body, allowed=allowed, tls=web.tls)
+            )
             server.start()
-            message(f"Serving http://{server.address}/metrics; Ctrl-C ends")
+            message(f"Serving http{'s' * bool(web.tls)}://{server.address}/metrics; Ctrl-C ends")
+            if not web.users and not server.address.is_loopback:
+                message("Whoever reaches this port may read the metrics; --web-config asks who")
         exporter.start()
         exporter.wait(None if textfile and seconds is not None else 0.0)
         ended.wait(seconds)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ctconsole.exporter.figures import NOTHING
-from ctconsole.exporter.page import Exposition, page
+from ctconsole.exporter.page import Exposition, Pages
 from ctconsole.handles import Closing
 from ctconsole.kernel.files import write_whole
 from ctconsole.loops import Loop
@@ -52,9 +52,11 @@ class Exporter(Closing):
         self._interval = interval
         self._say = say
         self._textfile = textfile
+        self._told = 0
         self._lock = threading.Lock()
         self._figures = NOTHING
         self._pages: dict[Exposition, bytes] = {}
+        self._writer = Pages()
         self._ready = threading.Event()
         self._loop = Loop("exporter", self._step, self._failed, finish=sampler.close)
 
@@ -75,7 +77,7 @@ class Exporter(Closing):
         """The newest page. Safe from any thread."""
         with self._lock:
             if form not in self._pages:
-                self._pages[form] = page(self._figures, form)
+                self._pages[form] = self._writer.page(self._figures, form)
             return self._pages[form]
 
     def close(self) -> None:
@@ -92,17 +94,23 @@ class Exporter(Closing):
         finally:
             # A sample that failed has figures, too: that it did.
             self._take(self._sampler.newest)
+            self._tell_notes()
         self._ready.set()
         return max(0.0, began + self._interval - time.monotonic())
 
     def _take(self, figures: NodeFigures) -> None:
         with self._lock:
-            forms = set(self._pages)
-        pages = {form: page(figures, form) for form in forms}
-        with self._lock:
-            self._figures, self._pages = figures, pages
+            self._figures = figures
+            self._pages = {form: self._writer.page(figures, form) for form in self._pages}
         if self._textfile is not None:
             write_whole(self._textfile, self.body(Exposition.TEXT).decode(), mode=READABLE)
+
+    def _tell_notes(self) -> None:
+        """Say each thing once that is not known."""
+        notes = self._sampler.notes
+        for note in notes[self._told :]:
+            self._say(note)
+        self._told = len(notes)
 
     def _failed(self, state: LoopState) -> None:
         self._say(str(state))

@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.agent.state import StateDir
-from ctconsole.errors import BpfError, DeniedError
+from ctconsole.errors import BpfError, DatapathError, DeniedError, MissingFeatureError
 from ctconsole.exporter.figures import PREFIX, MapFigures, NodeFigures, Totals
 from ctconsole.handles import Closing
 from ctconsole.history import History
@@ -19,7 +19,7 @@ from ctconsole.kernel import procs
 from ctconsole.kernel.bpffs import pin_numbers
 from ctconsole.kernel.census import open_census
 from ctconsole.kernel.clock import moment
-from ctconsole.kernel.counts import open_counter
+from ctconsole.kernel.counts import ElementCounter
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.model.event import EventKind
@@ -50,13 +50,19 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.discovery import NodeFacts
 
-CENSUS_SHARE: Final = 0.0003
+CENSUS_SHARE: Final = 0.0002
 """Of one core, for each conntrack table: a census of 500,000 entries takes 40 ms, and is taken
-again after some two minutes."""
+again after some three minutes."""
 
-SELDOM: Final = 60.0
-"""Seconds between two looks at what changes with the pins only, or slowly: which maps they hold,
-the memory of these, and which programs use them."""
+SPLIT_SECONDS: Final = 300.0
+"""Between two looks at which programs use which maps. A brain splits where a pin changes, and then
+they are looked at in every sample until it is whole again."""
+
+LOOK_SECONDS: Final = 600.0
+"""Between two looks at pins of which none has changed, for the memory of their maps."""
+
+AGENT_SECONDS: Final = 30.0
+"""Between two searches for an agent where none was found."""
 
 _FACTS_SECONDS: Final = 120.0
 """Between two looks at the agent's release, clock and options, which change with its restart."""
@@ -121,6 +127,9 @@ class NodeSampler(Closing):
     Args:
         bpf_root: the bpffs; may come into being later.
         history: the history that tells of resizes; need not exist.
+
+    Attributes:
+        notes: a sentence of each thing that is not known of this node, and why.
     """
 
     def __init__(self, bpf_root: Path, history: Path) -> None:
@@ -133,10 +142,11 @@ class NodeSampler(Closing):
         self._splits = SplitWatch(bpf_root, history)
         self._splits_known = True
         self._seen: frozenset[tuple[str, int]] = frozenset()
-        self._look_due = 0.0
+        self._look_due = self._split_due = self._agent_due = 0.0
         self._facts = FactsKeeper(bpf_root, interval=_FACTS_SECONDS)
         self._sized: tuple[NodeFacts, dict[str, int]] | None = None
-        self._counter = open_counter()
+        self.notes: list[str] = []
+        self._counter = self._opened_counter()
         self._counted: dict[Path, Counted] = {}
         self._totals: dict[Path, Totals] = {}
         self._agent: Process | None = None
@@ -194,11 +204,19 @@ class NodeSampler(Closing):
                 opened.close()
         self._counter = self._history = None
 
+    def _opened_counter(self) -> ElementCounter | None:
+        try:
+            return ElementCounter()
+        except (MissingFeatureError, DatapathError) as error:
+            self.notes.append(f"How full maps are is not known: {error}")
+            return None
+
     def _maps(self) -> tuple[MapFigures, ...]:
         if self._facts.start():
             self._facts.wait(_FIRST_ANSWER)
         self._look_at_agent()
-        self._look_at_pins()
+        if self._look_at_pins():
+            self._look_for_splits()
         self._read_history()
         folder = find_globals(self._root)
         infos = {
@@ -237,12 +255,19 @@ class NodeSampler(Closing):
         counted.sample(entries, self._facts.reading.clock, totals)
         return counted.newest
 
-    def _look_at_pins(self) -> None:
-        """Open every pin only where one has changed: each pin ever made has a number of its own."""
-        seen = frozenset(pin_numbers(self._root))
-        calm = seen == self._seen and not self._splits.alarmed
-        if calm and time.monotonic() < self._look_due:
-            return
+    def _look_at_pins(self) -> bool:
+        """Open every pin only where one has changed: each pin ever made has a number of its own.
+
+        Returns:
+            Whether it is time to look at the programs, too.
+        """
+        now, seen = time.monotonic(), frozenset(pin_numbers(self._root))
+        changed = seen != self._seen
+        due = changed or bool(self._splits.alarmed) or now >= self._split_due
+        if due:
+            self._split_due = now + SPLIT_SECONDS
+        if not changed and now < self._look_due:
+            return due
         _, replaced = self._pins.look()
         for one in replaced:
             one.close()
@@ -250,11 +275,14 @@ class NodeSampler(Closing):
             totals.recreations += 1
             totals.lost += one.lost or 0
             totals.recreated_at = one.at
-        self._look_for_splits()
-        self._seen, self._look_due = seen, time.monotonic() + SELDOM
+        self._seen, self._look_due = seen, now + LOOK_SECONDS
+        return due
 
     def _look_at_agent(self) -> None:
         """Find Cilium's agent, else ours, and whether it is another process than before."""
+        if not self._up and time.monotonic() < self._agent_due:
+            return
+        self._agent_due = time.monotonic() + AGENT_SECONDS
         self._agents.step()
         agent, before = self._agents.agent, self._agent
         process = agent.process if agent is not None else self._own_agent()
@@ -267,6 +295,8 @@ class NodeSampler(Closing):
             self._facts.hurry()
 
     def _own_agent(self) -> Process | None:
+        if self._up and self._agent is not None and procs.is_same(self._agent):
+            return self._agent
         settings = agent_of(self._root / GLOBALS / "any")
         pid = StateDir(settings.state_dir).running_pid() if settings else None
         return procs.find(pid) if pid is not None else None
@@ -275,7 +305,9 @@ class NodeSampler(Closing):
         """Programs are listed only by who may do anything; else nobody knows."""
         try:
             self._splits.step(self._pins.infos)
-        except DeniedError:
+        except DeniedError as error:
+            if self._splits_known:
+                self.notes.append(f"Whether pins show what programs use is not known: {error}")
             self._splits_known = False
 
     def _read_history(self) -> None:

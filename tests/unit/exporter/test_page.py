@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from ctconsole.exporter.families import FAMILIES
 from ctconsole.exporter.figures import NOTHING, Totals
-from ctconsole.exporter.page import Exposition, page
+from ctconsole.exporter.page import Exposition, Pages, page
 from tests.support.exported import map_info, whole_node
 from tests.support.promtool import promtool
 
@@ -63,6 +63,17 @@ def test_both_forms_say_the_same() -> None:
     }
     assert openmetrics.endswith("# EOF\n")
     assert all(value is not None for value in told.values())
+
+
+def test_pages_one_after_the_other_say_what_single_ones_say() -> None:
+    """What does not change is not written anew, and what does is."""
+    one, pages = whole_node(), Pages()
+    [known] = one.maps
+    fuller = dataclasses.replace(one, maps=(dataclasses.replace(known, entries=6000),))
+    gone = dataclasses.replace(one, maps=())
+    for form in Exposition:
+        for node in (one, one, fuller, gone, NOTHING, one):
+            assert pages.page(node, form) == page(node, form)
 
 
 def test_every_family_of_a_node_that_is_known_has_series() -> None:
