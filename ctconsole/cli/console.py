@@ -145,7 +145,7 @@ def open_console(
     from ctconsole.node.actions import NodeActions
     from ctconsole.node.explaining import known_of_node
     from ctconsole.node.names import names_of_node
-    from ctconsole.node.owner import agent_of
+    from ctconsole.node.owner import agent_of, own_process
     from ctconsole.node.reading import own_policy
     from ctconsole.node.watching import watching
     from ctconsole.observe.discovery import find_globals
@@ -164,7 +164,13 @@ def open_console(
     closed = gate_hint(bpf_root, read_only=read_only, allow_writes=allow_writes)
     if not settings.sure and not allow_writes:
         closed = f"{settings.problems[0]}; correct it, or give --allow-writes if you mean this node"
-    source = LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
+    source = LiveSource(
+        bpf_root,
+        history,
+        layout,
+        policy=partial(own_policy, bpf_root),
+        own_agent=partial(own_process, bpf_root),
+    )
     actions = (
         None
         if closed

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ctconsole.model.units import duration
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Scalar: TypeAlias = str | int | float | bool | None
 """What a field of an event may hold: everything JSON has without nesting."""
@@ -124,3 +126,44 @@ def marks_of(events: Iterable[tuple[int, Event]], pin: str) -> tuple[float, ...]
         for _, event in events
         if is_mark(event) and (event.subject == pin or not event.subject.startswith("/"))
     )
+
+
+def folded(events: Sequence[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """Events in which those of level debug that say the same stand once, with their counts.
+
+    Between two events that are louder, what is heard again and again is one event: the newest of
+    them with the id of the first, how often it was heard, and the sum of what they count.
+
+    Args:
+        events: with their ids, in the order of their times.
+    """
+    found: list[tuple[int, Event]] = []
+    runs: dict[tuple[EventKind, str, str], int] = {}
+    heard: dict[int, list[Event]] = {}
+    for number, event in events:
+        if event.level is not Level.DEBUG:
+            runs = {}
+            found.append((number, event))
+            continue
+        place = runs.setdefault((event.kind, event.subject, event.message), len(found))
+        heard.setdefault(place, []).append(event)
+        if place == len(found):
+            found.append((number, event))
+    for place, several in heard.items():
+        if len(several) > 1:
+            found[place] = (found[place][0], _several(several))
+    return found
+
+
+def _several(events: Sequence[Event]) -> Event:
+    """Events that say the same as one, at the time of the newest."""
+    newest, first = events[-1], events[0]
+    counts = [event.fields.get("count") for event in events]
+    total = sum(count for count in counts if isinstance(count, int))
+    told = f", {total:,} in all" if total else ""
+    seconds = duration(round(newest.time - first.time))
+    fields: dict[str, Scalar] = {**newest.fields, "times": len(events), "first": first.time}
+    if total:
+        fields["count"] = total
+    message = f"{newest.message}{told}: {len(events)} times in {seconds}"
+    return replace(newest, message=message, fields=fields)

@@ -59,6 +59,12 @@ def own_agent(settings: AgentSettings) -> str:
     return f"ctconsole's own agent, process {StateDir(settings.state_dir).running_pid()}"
 
 
+def own_process(bpf_root: Path) -> int | None:
+    """The process of the agent of ours that looks after the maps, None where none does."""
+    settings = state.agent_of(find_globals(bpf_root) / "any")
+    return StateDir(settings.state_dir).running_pid() if settings else None
+
+
 def is_foreign(bpf_root: Path) -> bool:
     """Whether the maps below ``bpf_root`` belong to an agent that is not ours.
 

@@ -12,7 +12,7 @@ import ctconsole
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, LoopState, sentence
 from ctconsole.model.units import size
-from ctconsole.node.owner import agent_of
+from ctconsole.node.owner import agent_of, own_process
 from ctconsole.node.reading import own_policy
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.recording.moment import VERSION, Head
@@ -70,7 +70,13 @@ def source_of_node(bpf_root: Path, layout: Layout | None = None) -> LiveSource:
     settings = agent_of(bpf_root / GLOBALS / "any", None)
     state_dir = settings.state_dir if settings else default_state_dir()
     history = StateDir(state_dir).history
-    return LiveSource(bpf_root, history, layout, policy=partial(own_policy, bpf_root))
+    return LiveSource(
+        bpf_root,
+        history,
+        layout,
+        policy=partial(own_policy, bpf_root),
+        own_agent=partial(own_process, bpf_root),
+    )
 
 
 class NodeRecorder:

@@ -22,6 +22,7 @@ from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.inventory import Inventory
+from ctconsole.observe.nodecard import AgentMeter, facts_told
 from ctconsole.observe.resting import RestingTables
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
+    from ctconsole.model.nodecard import AgentCard, KnownFact
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.discovery import NodeFacts
@@ -72,6 +74,7 @@ class LiveSource:
         layout: of the CT values; None takes what the node's agent tells, else decides by the
             entries themselves.
         policy: see `FactsKeeper`.
+        own_agent: see `AgentMeter`.
     """
 
     live = True
@@ -82,7 +85,9 @@ class LiveSource:
         history: Path | None = None,
         layout: Layout | None = None,
         policy: Callable[[], PolicyFacts | None] = lambda: None,
+        own_agent: Callable[[], int | None] = lambda: None,
     ) -> None:
+        self._agent = AgentMeter(own_agent)
         self._root = bpf_root
         self._history_path = history
         self._history: History | None = None
@@ -188,6 +193,14 @@ class LiveSource:
     def calls(self) -> Sequence[CallArray]:
         """See `tail_calls`."""
         return tail_calls(self._root, history=self._history_path, inventory=self._inventory)
+
+    def agent(self) -> AgentCard | None:
+        """See `AgentMeter`."""
+        return self._agent.look(self.facts())
+
+    def facts_known(self) -> tuple[KnownFact, ...]:
+        """See `facts_told`."""
+        return facts_told(self.facts())
 
     def fills(self) -> Mapping[str, Trend]:
         """What the history has counted in the last day."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.errors import GoneError
 from ctconsole.model.catalogue import classify, group_of
+from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.model.raw import settled
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.offline import read_offline
@@ -146,6 +147,28 @@ class OfflineSource:
     def calls(self) -> Sequence[CallArray]:
         """Files hold no programs."""
         return ()
+
+    def agent(self) -> AgentCard | None:
+        """Files hold no process."""
+        return AgentCard(why="files tell no process")
+
+    def facts_known(self) -> tuple[KnownFact, ...]:
+        """What the files tell of each node."""
+        found = [KnownFact("files", self.title, "what was given")]
+        for name, node in self.offline.nodes.items():
+            whose = f" of {name}" if name else ""
+            release = node.told.version or node.text.version
+            known = {
+                "release": (release, "told by the files"),
+                "layout": (node.layout, "by its release, or by what its tool printed"),
+            }
+            for what, (value, origin) in known.items():
+                found.append(
+                    KnownFact(f"{what}{whose}", str(value), origin)
+                    if value
+                    else KnownFact(f"{what}{whose}", "not known", "no file tells it")
+                )
+        return tuple(found)
 
     def fills(self) -> Mapping[str, Trend]:
         """Files are of one moment."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.turnover import Turnover
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
+    from ctconsole.model.nodecard import AgentCard, KnownFact
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.recording.ring import Ring
     from ctconsole.observe.source import NodeSnapshot, Source
@@ -81,6 +82,8 @@ class Sample:
             nothing to compare with.
         usage: which programs use which generation of each map; some seconds old.
         calls: what is in each program array and who calls through it; as old.
+        agent: the node's agent; None as long as nothing is known of it.
+        facts: what is known of the node, and how.
         taken_at: seconds since the epoch at the start of this beat.
         cost_seconds: wall-clock seconds of the whole beat.
         cpu_seconds: CPU seconds of the sampling thread in it.
@@ -100,6 +103,8 @@ class Sample:
     changes: Changes | None = None
     usage: tuple[MapUsage, ...] = ()
     calls: tuple[CallArray, ...] = ()
+    agent: AgentCard | None = None
+    facts: tuple[KnownFact, ...] = ()
     taken_at: float = 0.0
     cost_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -275,6 +280,11 @@ class Sampler:
             self._survey.beat(node, watched, table)
         except _TROUBLE as error:
             errors.append(sentence(error))
+        agent, facts = before.agent, before.facts
+        try:
+            agent, facts = self._source.agent(), self._source.facts_known()
+        except _TROUBLE as error:
+            errors.append(sentence(error))
         try:
             last = self._events[-1][0] if self._events else 0
             self._events.extend(self._source.events(last, EVENTS_KEPT))
@@ -294,6 +304,8 @@ class Sampler:
             changes=self._survey.changes,
             usage=self._survey.usage,
             calls=self._survey.calls,
+            agent=agent,
+            facts=facts,
             taken_at=taken_at,
             cost_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,
@@ -336,5 +348,7 @@ class Sampler:
             sample.usage,
             sample.calls,
             sample.error,
+            agent=sample.agent,
+            facts=sample.facts,
         )
         self._ring.add(moment, self._survey.keyed if tables else None)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
+    from ctconsole.model.nodecard import AgentCard, KnownFact
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.whose import Whose
     from ctconsole.observe.calls import CallArray
@@ -146,6 +147,14 @@ class Source(Protocol):
 
     def calls(self) -> Sequence[CallArray]:
         """Who calls whom through the pinned program arrays; empty where none can run."""
+        ...
+
+    def agent(self) -> AgentCard | None:
+        """The agent in charge as it is now; None as long as nothing is known of it."""
+        ...
+
+    def facts_known(self) -> tuple[KnownFact, ...]:
+        """What is known of the node, each with how."""
         ...
 
     def fills(self) -> Mapping[str, Trend]:

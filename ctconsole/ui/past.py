@@ -67,6 +67,8 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
         changes=None,
         usage=moment.usage,
         calls=moment.calls,
+        agent=moment.agent,
+        facts=moment.facts,
         taken_at=until,
         error=moment.error or missing,
     )

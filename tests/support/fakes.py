@@ -19,6 +19,7 @@ from ctconsole.model.ct.layout import KEY4, CtFlag, IpProtocol, Layout, value_dt
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.memory import map_memory
+from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
@@ -171,6 +172,12 @@ def story(start: float = EPOCH) -> list[tuple[int, Event]]:
 
 SERVICES_KNOWN = Knowledge({n: ServiceFacts(1 + n % 3, sticky=False) for n in range(1, 50)})
 
+CARD = AgentCard("Cilium", "1.9.5", 2114, EPOCH - 61.2, cpu=0.034, memory=231 << 20)
+FACTS = (
+    KnownFact("release", "1.9.5", "its API"),
+    KnownFact("layout", "not known", "told by the entries themselves"),
+)
+
 
 @dataclass
 class FakeSource:
@@ -184,6 +191,8 @@ class FakeSource:
         uses: what `usage` answers.
         arrays: what `calls` answers.
         past: what `fills` answers.
+        card: what `agent` answers.
+        facts: what `facts_known` answers.
         error: raised by `maps` while it is set.
     """
 
@@ -197,6 +206,8 @@ class FakeSource:
     uses: tuple[MapUsage, ...] = ()
     arrays: tuple[CallArray, ...] = ()
     past: Mapping[str, Trend] = field(default_factory=dict)
+    card: AgentCard | None = CARD
+    facts: tuple[KnownFact, ...] = FACTS
     error: CtconsoleError | None = None
     closed: bool = False
 
@@ -232,6 +243,12 @@ class FakeSource:
 
     def calls(self) -> Sequence[CallArray]:
         return self.arrays
+
+    def agent(self) -> AgentCard | None:
+        return self.card
+
+    def facts_known(self) -> tuple[KnownFact, ...]:
+        return self.facts
 
     def fills(self) -> Mapping[str, Trend]:
         return self.past

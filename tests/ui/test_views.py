@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.errors import BpfError
+from ctconsole.model.nodecard import AgentCard
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.details import EntryDetails, MapDetails
 from ctconsole.ui.screens.help import HelpScreen
@@ -53,6 +54,28 @@ async def test_every_view_fits_the_terminal(console: ConsoleApp, size: tuple[int
         for heading in ("PROTO", "DIR", "SOURCE", "DESTINATION", "STATE", "LEFT", "BYTES"):
             assert heading in lines[3]
         assert "LIVE" in lines[-2]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+async def test_the_overview_tells_of_the_agent(console: ConsoleApp, size: tuple[int, int]) -> None:
+    async with console.run_test(size=size) as pilot:
+        await first_sample(pilot)
+        shown = screen_text(pilot)
+        assert "Cilium 1.9.5" in shown
+        if size[0] > 100:
+            assert "process 2114, up 1m 1s" in shown
+            assert "3.4% of a CPU" in shown
+            assert "231.0 MiB" in line_with(pilot, "memory ")
+            assert "1m 1s ago" in line_with(pilot, "restart ")
+
+
+async def test_where_no_agent_runs_it_is_said(console: ConsoleApp, source: FakeSource) -> None:
+    source.card = AgentCard(why="no agent that uses these maps runs")
+    source.log = []
+    async with console.run_test(size=(160, 50)) as pilot:
+        await first_sample(pilot)
+        assert "no agent that uses these maps" in screen_text(pilot)
+        assert "none is known" in line_with(pilot, "restart ")
 
 
 async def test_keys_and_clicks_switch_views(console: ConsoleApp) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Knowledge
 from ctconsole.model.ct.table import CtTable
+from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.model.recording.frame import FrameKind
 from ctconsole.model.recording.rows import RawRows, applied, of_whole
 from ctconsole.observe.calls import CallArray
@@ -71,6 +72,10 @@ def _moment(taken_at: float, told: dict[str, Any], before: NodeMoment) -> NodeMo
         else before.calls,
         TYPES.value(str, told.get("error", before.error), "error"),
         TYPES.value(str, told.get("title", before.title), "title"),
+        TYPES.value(AgentCard | None, told["agent"], "agent") if "agent" in told else before.agent,  # type: ignore[arg-type] # an annotation, as the fields have them
+        TYPES.value(tuple[KnownFact, ...], told["facts"], "facts")
+        if "facts" in told
+        else before.facts,
     )
 
 

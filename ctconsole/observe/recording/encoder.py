@@ -85,7 +85,7 @@ class Encoder:
         content: dict[str, Any] = {"tables": self._tables_of(moment.tables)}
         if moment.node is not None:
             content["node"] = self._node(moment)
-        for name in ("usage", "calls", "error", "title"):
+        for name in ("usage", "calls", "error", "title", "agent", "facts"):
             value = getattr(moment, name)
             if self._told.get(name) != value:
                 self._told[name] = value

@@ -17,6 +17,7 @@ from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import Walk
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.names import Names, Prefix
+from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.model.recording.plain import Types
 from ctconsole.model.recording.rows import ByColumn
 from ctconsole.model.spec import MapInfo, MapType
@@ -52,6 +53,8 @@ class NodeMoment:
         calls: what is in each program array.
         error: what could not be read, in words.
         title: one line naming the node, its agent and how long that was up.
+        agent: its agent; None where nothing is known of one.
+        facts: what is known of the node.
     """
 
     taken_at: float
@@ -61,6 +64,8 @@ class NodeMoment:
     calls: tuple[CallArray, ...] = ()
     error: str = ""
     title: str = ""
+    agent: AgentCard | None = None
+    facts: tuple[KnownFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class Numbered:
 
 TYPES: Final = Types(
     (
+        AgentCard,
         CallArray,
         Callee,
         Event,
@@ -125,6 +131,7 @@ TYPES: Final = Types(
         Group,
         Head,
         Knowledge,
+        KnownFact,
         Layout,
         Level,
         MapGeneration,

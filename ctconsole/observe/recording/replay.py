@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import GoneError
+from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.observe.recording.counted import fills_of_frames
 from ctconsole.observe.recording.ring import place_of
 from ctconsole.observe.recording.seeker import Seeker
@@ -178,6 +179,15 @@ class ReplaySource:
     def calls(self) -> Sequence[CallArray]:
         """Which programs called which."""
         return self.moment().calls
+
+    def agent(self) -> AgentCard | None:
+        """The agent as it was."""
+        return self.moment().agent or AgentCard(why="the recording does not tell")
+
+    def facts_known(self) -> tuple[KnownFact, ...]:
+        """What was known then."""
+        recorded = KnownFact("recording", self.recording.path.name, "what is played")
+        return (recorded, *self.moment().facts)
 
     def fills(self) -> Mapping[str, Trend]:
         """What the whole recording counted; reads it from its beginning to its end."""

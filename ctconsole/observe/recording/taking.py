@@ -77,6 +77,8 @@ class Taker:
             calls,
             errors[0] if errors else "",
             self._source.title,
+            self._source.agent(),
+            self._source.facts_known(),
         )
         if not self._writer.add(moment, events):
             return False

@@ -9,13 +9,14 @@ from textual import on
 from textual.containers import Horizontal
 
 from ctconsole.model.advice import AdviceVerdict
-from ctconsole.model.event import marks_of
+from ctconsole.model.event import Level, marks_of
 from ctconsole.model.units import count, duration, size
 from ctconsole.observe.alarms import advice_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.base import SortableView
 from ctconsole.ui.screens.details import MapDetails
-from ctconsole.ui.text import plural
+from ctconsole.ui.text import clean, plural
+from ctconsole.ui.widgets.agent_panel import AgentPanel, brief
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.event_rows import SHORT, EventRows
@@ -53,11 +54,8 @@ class OverviewScreen(SortableView):
         yield LineTable(id="maps", empty="No pinned maps here yet.")
         with Horizontal(id="below"):
             yield FillGraph(id="graph")
+            yield AgentPanel(id="agent")
             yield LineTable(id="recent", empty="Nothing has happened yet.")
-
-    def on_mount(self) -> None:
-        """Name the panel."""
-        self.query_one("#recent").border_title = "Last events"
 
     def show_sample(self, sample: Sample) -> None:
         """Show the maps of this sample."""
@@ -67,7 +65,15 @@ class OverviewScreen(SortableView):
             return
         table.set_empty("No pinned maps here yet.")
         table.set_rows(MapRows(sample, self.sorting))
-        recent = EventRows(sample.events, now=self.console.now(), columns=SHORT)
+        now = self.console.now()
+        self.query_one(AgentPanel).show(sample, now)
+        narrow = self.has_class("-narrow")
+        # Where there is no room for its panel the agent is told in the title of another.
+        told = f"Last events · {clean(brief(sample, now))}" if narrow else "Last events"
+        self.query_one("#recent").border_title = Text(told)
+        # What goes on all the time would drive the last restart out of sight.
+        loud = [one for one in sample.events if one[1].level is not Level.DEBUG]
+        recent = EventRows(loud, now=now, columns=SHORT)
         events = self.query_one("#recent", LineTable)
         if events.rows is None or not recent.same_as(events.rows):
             events.set_rows(recent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ctconsole.model.event import EventKind, Level, as_it_happened
+from ctconsole.model.event import EventKind, Level, as_it_happened, folded
 from ctconsole.model.units import day_and_time
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
@@ -48,7 +48,7 @@ _LEVEL_STYLES = {Level.DEBUG: "dim", Level.INFO: "", Level.WARNING: "warn", Leve
 
 
 class EventRows:
-    """A timeline, newest first by when things happened.
+    """A timeline, newest first by when things happened; what is heard all the time stands once.
 
     Args:
         events: with their ids, in the order in which they were heard of.
@@ -67,14 +67,14 @@ class EventRows:
         columns: tuple[Column, ...] = TIMELINE,
         chosen: str = "",
     ) -> None:
-        self._events = as_it_happened(events)
+        self._events = folded(as_it_happened(events))
         self._newest = events[-1][0] if events else 0
         self._unfolded = unfolded
         self._today = time.localtime(now)[:3]
         self._columns = columns
         self._chosen = chosen
         self._lines: list[tuple[int, int]] = []
-        for place in range(len(events) - 1, -1, -1):
+        for place in range(len(self._events) - 1, -1, -1):
             number, event = self._events[place]
             self._lines.append((place, -1))
             if number in unfolded:
@@ -82,7 +82,7 @@ class EventRows:
 
     @property
     def events(self) -> int:
-        """Number of events, unfolded or not."""
+        """Number of lines that are an event, unfolded or not."""
         return len(self._events)
 
     @property
@@ -111,6 +111,10 @@ class EventRows:
         """Event id and number of the detail line."""
         place, detail = self._lines[row]
         return self._events[place][0], detail
+
+    def event(self, row: int) -> Event | None:
+        """The event of a line; None where there is no such line."""
+        return self._events[self._lines[row][0]][1] if 0 <= row < len(self._lines) else None
 
     def find(self, key: Hashable) -> int | None:
         """The line of an event; that of the event itself when the detail has been folded."""

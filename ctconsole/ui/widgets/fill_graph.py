@@ -66,17 +66,25 @@ class FillGraph(Widget):
         self._row: MapRow | None = None
         self._trend: Trend = ()
         self._marks: Sequence[float] = ()
+        self._at: float | None = None
         self._span: float | None = None
 
-    def show(self, row: MapRow | None, trend: Trend, marks: Sequence[float] = ()) -> None:
+    def show(
+        self,
+        row: MapRow | None,
+        trend: Trend,
+        marks: Sequence[float] = (),
+        at: float | None = None,
+    ) -> None:
         """Draw this map.
 
         Args:
             row: the map; None draws nothing.
             trend: its counts.
             marks: when something happened, seconds since the Unix epoch.
+            at: the moment that is meant, which is marked apart; None: none is.
         """
-        self._row, self._trend, self._marks = row, trend, marks
+        self._row, self._trend, self._marks, self._at = row, trend, marks, at
         self.border_title = Text(clean(row.name) if row else "fill")
         self.refresh()
 
@@ -119,10 +127,12 @@ class FillGraph(Widget):
         scale = self._scale(counts)
         segments = [Segment(self._label(scale, rows, y), self._style("quiet"))]
         maximum = self._row.info.max_entries
-        marked = self._marked(len(counts)) if y == rows else set()
+        marked = self._marked(len(counts), self._marks) if y == rows else set()
+        meant = set() if self._at is None else self._marked(len(counts), (self._at,))
         for place, count in enumerate(counts):
-            if place in marked:
-                segments.append(Segment("▲", self._style("mark")))
+            if place in marked | meant and y == rows:
+                sign = "◆" if place in meant else "▲"
+                segments.append(Segment(sign, self._style("mark")))
                 continue
             eighths = round((count or 0) / scale * rows * 8)
             if count:
@@ -170,10 +180,10 @@ class FillGraph(Widget):
             width, self.rich_style
         )
 
-    def _marked(self, columns: int) -> set[int]:
-        """The columns in whose time something happened."""
+    def _marked(self, columns: int, moments: Sequence[float]) -> set[int]:
+        """The columns in whose time these moments lie."""
         end, stretch = self._trend[-1][0], self.span / columns
-        places = (columns - 1 - int((end - mark) / stretch) for mark in self._marks if mark <= end)
+        places = (columns - 1 - int((end - mark) / stretch) for mark in moments if mark <= end)
         return {place for place in places if place >= 0}
 
     def _caption(self, width: int) -> Strip:

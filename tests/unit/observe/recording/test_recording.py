@@ -23,7 +23,7 @@ from ctconsole.observe.recording.reader import Recording
 from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.recording.writer import RecordingWriter
 from tests.support.ct_tables import Entry, ct_table
-from tests.support.fakes import FakeSource, story
+from tests.support.fakes import CARD, FACTS, FakeSource, story
 from tests.support.split_brain import uses
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ def moment(number: int, *entries: Entry) -> NodeMoment:
     taken_at = 1000.0 + 2 * number
     table = ct_table(*entries, taken_at=taken_at, now=10_000 + 2 * number)
     return NodeMoment(
-        taken_at, maps(len(entries), taken_at), MappingProxyType({KEY: table}), title=f"up {number}"
+        taken_at,
+        maps(len(entries), taken_at),
+        MappingProxyType({KEY: table}),
+        title=f"up {number}",
+        agent=replace(CARD, cpu=number / 10),
+        facts=FACTS,
     )
 
 
@@ -83,6 +88,7 @@ def test_every_moment_comes_back_in_any_order(tmp_path: Path) -> None:
             one, was = seeker.at(place), MOMENTS[place]
             assert one.node == was.node
             assert one.title == was.title
+            assert (one.agent, one.facts) == (was.agent, was.facts)
             table, before = one.tables[KEY], was.tables[KEY]
             assert entries(table) == entries(before)
             assert (table.now, table.taken_at) == (before.now, before.taken_at)
