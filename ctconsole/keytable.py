@@ -67,6 +67,8 @@ APP: Final = (
     Key("app.help", "question_mark,f1", "help", "Help", "Show these keys, and what the marks mean",
         ("app",), rank=1),
     Key("app.quit", "q", "quit", "Quit", "Leave the console", ("app",), rank=2),
+    Key("app.command", "colon", "command", "Command",
+        "Type what is to be done: resize ct4 512k, go ct6, filter @saved", ("app",), rank=35),
     Key("app.freeze", "space", "freeze", "Freeze",
         "Freeze the screen, and go on; sampling goes on behind it", ("app",), rank=30),
     Key("app.palette", "ctrl+p", "command_palette", "Palette",
@@ -226,6 +228,14 @@ DIALOGUES: Final = (
     Key("pick.close", "escape,q", "dismiss", "Close", "Close", ("pick",)),
     Key("pick.down", "j", "cursor(1)", "Down", "Down", ("pick",)),
     Key("pick.up", "k", "cursor(-1)", "Up", "Up", ("pick",)),
+    Key("command.close", "escape", "dismiss", "Close", "Close", ("command",)),
+    Key("command.complete", "tab", "complete(1)", "Complete",
+        "Complete what is typed; again for the next one", ("command",), priority=True),
+    Key("command.complete-back", "shift+tab", "complete(-1)", "Complete backwards",
+        "The way to complete it before", ("command",), priority=True),
+    Key("command.earlier", "up", "recall(-1)", "Before", "The command typed before",
+        ("command",)),
+    Key("command.later", "down", "recall(1)", "After", "The command typed after", ("command",)),
     Key("ask.close", "escape", "dismiss", "Close", "Close", ("ask",)),
     Key("help.close", "escape,question_mark,q,f1", "dismiss", "Close", "Close", ("help",)),
 )  # fmt: skip
@@ -252,6 +262,7 @@ SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "explain": ("explain",),
     "pick": ("pick",),
     "ask": ("ask",),
+    "command": ("command",),
     "help": ("help",),
 })  # fmt: skip
 """Each view and dialogue with the places whose keys are in force there; within one scene a key

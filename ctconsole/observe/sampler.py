@@ -200,6 +200,12 @@ class Sampler:
             if where is not None:
                 self._loop.hurry()
 
+    def every(self, seconds: float) -> float:
+        """Sample so often, within bounds; the seconds between samples now."""
+        self.interval = min(max(seconds, FASTEST), SLOWEST)
+        self._loop.hurry()
+        return self.interval
+
     def pace(self, by: int) -> float:
         """Sample twice or half as often, within bounds; the seconds between samples now."""
         interval = self.interval / 2 if by > 0 else self.interval * 2

@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,12 +26,15 @@ from ctconsole.settings.keymap import for_textual
 from ctconsole.settings.read import UserSettings
 from ctconsole.ui.appearance import filters_for
 from ctconsole.ui.choices import Choices
+from ctconsole.ui.commands import Commands
 from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.moments import MomentApp
+from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.datapath import DatapathScreen
 from ctconsole.ui.screens.details import Details
@@ -48,7 +52,7 @@ from ctconsole.ui.themes import (
     read_themes,
 )
 from ctconsole.ui.widgets.alarm_line import AlarmLine
-from ctconsole.ui.widgets.chrome import VIEWS, Status, StatusBar, TitleBar, ViewTab
+from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
 from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
@@ -107,6 +111,7 @@ class ConsoleApp(MomentApp):
     TITLE = "ctconsole"
     CSS_PATH = "console.tcss"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {CommandProvider}  # noqa: RUF012 - Textual declares it
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         screen.VIEW: screen for screen in SCREENS
     }
@@ -147,6 +152,13 @@ class ConsoleApp(MomentApp):
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
         self.keeping = Keeping(self, record, self.flash)
+        self.commands = Commands(
+            self,
+            remember=self.remember,
+            pace=self._every,
+            record=self.keeping.begin,
+            jump=self.past.jump,
+        )
         self._read_names = names
         self._read_known = explain
         self.read_translated = translated
@@ -179,34 +191,11 @@ class ConsoleApp(MomentApp):
         return "enter" if binding.key == "enter" else super().get_key_display(binding)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Textual's commands, and ours that have no key of their own place."""
-        yield from super().get_system_commands(screen)
-        yield SystemCommand("Freeze or go on", "Hold the picture", self.action_freeze)
-        for name, text in sorted(self.filters.saved.items()):
-            yield SystemCommand(
-                f"Filter @{name}", text, lambda name=name: self.open_filtered(f"@{name}")
-            )
-        for tab in VIEWS:
-            yield SystemCommand(
-                f"View: {tab.view}",
-                f"Switch to {tab.view}",
-                lambda view=tab.view: self.show_view(view),
-            )
-        intents = self.intents
-        yield SystemCommand("Restart agent", "With other table sizes", intents.restart_agent)
-        yield SystemCommand(
-            "Guard off" if intents.guarding else "Guard on",
-            "Tables that an agent re-creates keep their entries",
-            intents.toggle_guard,
-        )
-        if isinstance(screen, OverviewScreen) and screen.selected:
-            name = screen.selected.info.label
-            yield SystemCommand(
-                f"Resize {name}", "Another size, and nothing is lost", screen.action_resize
-            )
-            yield SystemCommand(
-                f"Undo the resize of {name}", "Restore the size before", screen.action_undo
-            )
+        """What the palette finds: all that commands can do, and Textual's own."""
+        del screen
+        for offer in self.commands.offers():
+            about = f"{OFF}{offer.why_not}" if offer.why_not else offer.about
+            yield SystemCommand(offer.title, about, partial(self.commands.run, offer.text))
 
     def on_mount(self) -> None:
         """Load the themes and start sampling."""
@@ -435,6 +424,24 @@ class ConsoleApp(MomentApp):
         if isinstance(self.screen, View):
             self.keeping.toggle()
             self.refresh_status()
+
+    def action_command(self) -> None:
+        """Ask for a command."""
+        if isinstance(self.screen, View):
+            typed = self.filters.typed("commands")
+            self.push_screen(CommandScreen(self.commands, typed), self._commanded)
+
+    def _commanded(self, text: str | None) -> None:
+        if text is not None:
+            problem = self.filters.remember("commands", text)
+            self.commands.run(text)
+            if problem:
+                self.flash(problem)
+
+    def _every(self, seconds: float) -> str:
+        if not self.source.live:
+            return "only a live node is sampled; + and - change the speed of a recording"
+        return f"a sample every {self.sampler.every(seconds):g} s"
 
     def action_explain(self) -> None:
         """Answer what operators ask, from what is at hand."""

@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 class Intents(Protocol):
     """What a person wants done: each opens a dialogue, or says in the status line why not."""
 
-    def resize(self, row: MapRow) -> None:
-        """Open the dialogue that gives a map another size without a loss, or say why not."""
+    @property
+    def guarding(self) -> str:
+        """What the guard does, in a few words; empty while it is off."""
+        ...
+
+    def resize(self, row: MapRow, size: str = "") -> None:
+        """Open the dialogue that gives a map another size without a loss, or say why not.
+
+        With a size as a person types it the dialogue begins with that.
+        """
         ...
 
     def undo_resize(self, row: MapRow) -> None:
@@ -40,7 +48,7 @@ class Intents(Protocol):
         """Hold the conntrack tables so that a re-created one keeps its entries, or let go."""
         ...
 
-    def recreate(self, row: MapRow) -> None:
+    def recreate(self, row: MapRow, size: str = "") -> None:
         """Open the dialogue that re-creates a map, or say why not."""
         ...
 

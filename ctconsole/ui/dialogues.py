@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from ctconsole.ui.screens.resize import ResizeScreen, UndoScreen
 from ctconsole.ui.screens.restart import RestartScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import App
 
     from ctconsole.model.ct.query import Query
@@ -50,15 +53,17 @@ class Dialogues:
         else:
             self._app.push_screen(FlushScreen(row, self.actions, query, key), self._done)
 
-    def resize(self, row: MapRow) -> None:
+    def resize(self, row: MapRow, size: str = "") -> None:
         """See `ctconsole.ui.console.Intents`."""
-        self._change_size(row, ResizeScreen)
+        self._change_size(row, partial(ResizeScreen, size=size))
 
     def undo_resize(self, row: MapRow) -> None:
         """See `ctconsole.ui.console.Intents`."""
         self._change_size(row, UndoScreen)
 
-    def _change_size(self, row: MapRow, dialogue: type[ResizeScreen | UndoScreen]) -> None:
+    def _change_size(
+        self, row: MapRow, dialogue: Callable[[MapRow, Actions], ResizeScreen | UndoScreen]
+    ) -> None:
         if self.actions is None:
             self._flash(self.read_only)
         elif row.info.pin is None or row.info.type not in RESIZABLE:
@@ -67,7 +72,7 @@ class Dialogues:
         else:
             self._app.push_screen(dialogue(row, self.actions), self._done)
 
-    def recreate(self, row: MapRow) -> None:
+    def recreate(self, row: MapRow, size: str = "") -> None:
         """See `ctconsole.ui.console.Intents`."""
         if self.actions is None:
             self._flash(self.read_only)
@@ -75,7 +80,7 @@ class Dialogues:
             kind = row.info.type.name.lower()
             self._flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
         else:
-            self._app.push_screen(RecreateScreen(row, self.actions), self._done)
+            self._app.push_screen(RecreateScreen(row, self.actions, size), self._done)
 
     def restart_agent(self) -> None:
         """See `ctconsole.ui.console.Intents`."""

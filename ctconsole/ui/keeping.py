@@ -89,7 +89,7 @@ class Keeping:
             name = time.strftime("ctconsole-%Y%m%d-%H%M%S.ctrec")
             self._app.push_screen(
                 AskScreen("Record into", "a file that is not there", str(Path.cwd() / name)),
-                self._named,
+                self.begin,
             )
 
     def end(self) -> str:
@@ -111,8 +111,15 @@ class Keeping:
         progress = recorder.stop()
         self._app.call_from_thread(self._say, f"{progress.path}: {progress}")
 
-    def _named(self, text: str | None) -> None:
-        if text is None or self._begin is None:
+    def begin(self, text: str | None) -> None:
+        """Begin one into a file, unless one is under way."""
+        if text is None:
+            return
+        if self._begin is None:
+            self._say("there is nothing here to record")
+            return
+        if self._recorder is not None:
+            self._say("one is under way; o ends it")
             return
         try:
             self._recorder = self._begin(Path(text).expanduser())

@@ -36,6 +36,10 @@ class Timeline(App[None]):
         del key
         return ""
 
+    def columns(self, view: str) -> tuple[str, ...]:
+        del view
+        return ()
+
     def refresh_status(self) -> None:
         return
 

@@ -69,7 +69,7 @@ async def test_theme_order_and_keys_are_those_that_are_settled() -> None:
 
 
 async def test_a_bad_file_is_told_and_keeps_nobody_out() -> None:
-    console = opened('theme = 1\n[keys]\n"map.resize" = "r"\n')
+    console = opened('theme = 1\ncolor = "true"\n[keys]\n"map.resize" = "r"\n')
     async with console.run_test(size=(160, 30)) as pilot:
         await first_sample(pilot)
         assert status(pilot).flash == f"{FILE}:1: theme must be a text in quotes; 1 more"

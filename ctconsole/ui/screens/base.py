@@ -144,9 +144,15 @@ class SortableView(View):
             place = names.index(self.sorting.column) if self.sorting.column in names else 0
             self.sort_by(names[(place + by) % len(names)])
 
-    def sort_by(self, column: str) -> None:
-        """Sort by a column; by the same column again, the other way round."""
-        if column == self.sorting.column:
+    def sortable(self) -> list[str]:
+        """What can be sorted by."""
+        return [column.name for column in self._columns()]
+
+    def sort_by(self, column: str, *, descending: bool | None = None) -> None:
+        """Sort by a column; by the same column again, the other way round unless it is said."""
+        if descending is not None:
+            self.sorting = Sorting(column, descending=descending)
+        elif column == self.sorting.column:
             self.sorting = Sorting(column, descending=not self.sorting.descending)
         else:
             right = next((c.right for c in self._columns() if c.name == column), False)

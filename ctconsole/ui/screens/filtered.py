@@ -32,6 +32,14 @@ class FilteredView(View):
         """Open the filter bar."""
         self.query_one(FilterBar).open(self.filter_text, focus=True)
 
+    def show_filter(self, text: str) -> None:
+        """Show by a filter that was typed elsewhere; by none where it is empty."""
+        if not text:
+            self.action_clear_filter()
+            return
+        self.query_one(FilterBar).open(text, focus=False)
+        self.filter_to(text)
+
     def action_clear_filter(self) -> None:
         """Show every row again."""
         self.query_one(FilterBar).close()

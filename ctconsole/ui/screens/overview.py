@@ -91,6 +91,14 @@ class OverviewScreen(SortableView):
         rows = table.rows
         return rows.row(table.cursor) if isinstance(rows, MapRows) and len(rows) else None
 
+    def go_to(self, row: MapRow) -> None:
+        """Put the cursor on a map."""
+        table = self.query_one("#maps", LineTable)
+        place = table.rows.find(row.key) if table.rows else None
+        if place is not None:
+            table.move_to(place)
+            table.focus()
+
     def resort(self) -> None:
         """Show the same sample in the new order."""
         self.show_sample(self.console.sample)

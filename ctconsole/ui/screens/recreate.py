@@ -61,16 +61,17 @@ class RecreateScreen(ConfirmScreen):
     VERB: ClassVar[tuple[str, str]] = ("Recreate", "Recreating …")
     PLANNING: ClassVar[str] = "…"
 
-    def __init__(self, row: MapRow, actions: Actions) -> None:
+    def __init__(self, row: MapRow, actions: Actions, size: str = "") -> None:
         super().__init__(actions, f"Recreate {row.info.label}", row.info.label)
         self.row = row
         self._limits = size_limits(row.info.label)
+        self._first_size = size or str(proposal(row.info.max_entries, self._limits))
 
     def fields(self) -> Iterable[Widget]:
         """The size wished for."""
         with Horizontal(classes="field"):
             yield Label("New size")
-            yield Input(str(proposal(self.row.info.max_entries, self._limits)), id="size")
+            yield Input(self._first_size, id="size")
             yield Static("512k and 1M work too", classes="hint")
 
     @on(Input.Changed, "#size")

@@ -82,18 +82,25 @@ class _SizeScreen(ConfirmScreen):
 
 
 class ResizeScreen(_SizeScreen):
-    """Returns the report when the map was resized, else None."""
+    """Returns the report when the map was resized, else None.
+
+    Args:
+        row: the map.
+        actions: plans and acts.
+        size: what the dialogue begins with; empty for a proposal.
+    """
 
     VERB: ClassVar[tuple[str, str]] = ("Resize", "Resizing …")
 
-    def __init__(self, row: MapRow, actions: Actions) -> None:
+    def __init__(self, row: MapRow, actions: Actions, size: str = "") -> None:
         super().__init__(row, actions, f"Resize {row.info.label}")
+        self._first_size = size or str(proposal(row.info.max_entries, _LIMITS))
 
     def fields(self) -> Iterable[Widget]:
         """The size wished for."""
         with Horizontal(classes="field"):
             yield Label("New size")
-            yield _SizeInput(str(proposal(self.row.info.max_entries, _LIMITS)), id="size")
+            yield _SizeInput(self._first_size, id="size")
             yield Static("512k and 1M work too", classes="hint")
 
     @on(Input.Changed, "#size")
