@@ -30,8 +30,8 @@ def command(
     """Open the console on a recording: play, pause, step, jump, and look at everything in it.
 
     Keys: space plays and pauses, [ and ] step, { and } go to the event before and after, + and -
-    change the speed, t jumps to a moment. All views, filters and details work as on a node;
-    nothing can be changed.
+    change the speed, t jumps to a moment. All views, filters, details and answers (w) work as on
+    a node; nothing can be changed.
 
     \b
     Examples:
@@ -45,6 +45,7 @@ def command(
         )
     from ctconsole.filterbook import FilterBook
     from ctconsole.model.when import moment_named
+    from ctconsole.node.explaining_past import known_at
     from ctconsole.observe.recording.reader import Recording
     from ctconsole.observe.recording.replay import ReplaySource
     from ctconsole.settings.write import remember
@@ -65,6 +66,7 @@ def command(
         theme=settings.value("theme"),
         replay=source,
         names=lambda: (recording.names, ()),
+        explain=lambda: known_at(recording, source.player.position.time),
         read_only_hint="a recording is only looked at",
         book=FilterBook(),
         choices=Choices(settings, remember),

@@ -114,13 +114,13 @@ def advise_node(
     found = []
     for info in infos:
         trend = *past.get(str(info.pin), ()), *(one[info.id] for one in counts if info.id in one)
-        if not trend or (not names and not _worth_telling(info, trend)):
+        if not trend or (not names and not worth_telling(info, trend)):
             continue
         came, evicted = _rates(changes.get(info.id))
         expired = _expired(info, clock)
         watched = Watched(info, trend, possible_cpus(), expired, came, evicted, free)
         found.append(Advised("", advise(watched), told(sizing, info)))
-    return _in_order(found, names)
+    return in_order(found, names)
 
 
 def advise_files(
@@ -174,7 +174,7 @@ def advise_raws(
     found = []
     for one in maps:
         trend: Trend = ((0.0, len(one.keys)),)
-        if not _asked(one.info, names) or (not names and not _worth_telling(one.info, trend)):
+        if not _asked(one.info, names) or (not names and not worth_telling(one.info, trend)):
             continue
         node = offline.node_of(one)
         cpus = next((shown.max_entries for shown in node.shown if shown.name == _PER_CPU), 0)
@@ -184,7 +184,7 @@ def advise_raws(
         known = memory or (memory_told(one.whose) if memory_told else 0) or node.memory
         sizing = sizing_of_files(ratio_told, known)
         found.append(Advised(one.whose.name, advise(watched), told(sizing, one.info)))
-    return _in_order(found, names)
+    return in_order(found, names)
 
 
 def sizing_of(facts: NodeFacts, *, own: bool) -> Sizing:
@@ -273,7 +273,7 @@ def _asked(info: MapInfo, names: Sequence[str]) -> bool:
     return countable and (not names or info.label in names)
 
 
-def _worth_telling(info: MapInfo, trend: Trend) -> bool:
+def worth_telling(info: MapInfo, trend: Trend) -> bool:
     """Whether a table that nobody named is told of."""
     entry = classify(info.label, info)
     chosen = entry is not None and entry.group in _GROUPS
@@ -357,7 +357,7 @@ def _number(text: str) -> float | None:
     return found if 0 <= found <= 1 else None
 
 
-def _in_order(found: Iterable[Advised], names: Sequence[str]) -> list[Advised]:
+def in_order(found: Iterable[Advised], names: Sequence[str]) -> list[Advised]:
     """The fullest first, node by node.
 
     Raises:

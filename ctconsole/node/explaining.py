@@ -70,7 +70,7 @@ def known_of_node(
     facts = discover(root)
     contents = _contents(decoded((), 0, None, root, tell))
     tables = [
-        _table(one, contents.get(("", one.advice.watched.info.label)))
+        table_known(one, contents.get(("", one.advice.watched.info.label)))
         for one in advise_node(root, state_dir=state_dir, over=over)
     ]
     names, warnings = names_of_node(root)
@@ -96,7 +96,7 @@ def known_of_node(
         now=time.time(),
         older=_older(root, history),
     )
-    return _named(known, names, {})
+    return named(known, names, {})
 
 
 def known_of_files(
@@ -140,7 +140,7 @@ def known_of_files(
     memory = memory or (log.memory if log and not several else 0)
     for one in advise_raws(offline, maps, now=now, memory=memory, memory_told=told, ratio=ratio):
         key = one.node, one.advice.watched.info.label
-        tables.append(_table(one, contents.get(key)))
+        tables.append(table_known(one, contents.get(key)))
     nodes = list(offline.nodes.values())
     clocks = (texts.clock, *(one.told.clock or one.text.clock for one in nodes))
     clock = next((one for one in clocks if one), None)
@@ -163,7 +163,7 @@ def known_of_files(
         sources=(*sources, *(f"{one.file}: {one.info.label}" for one in maps)),
     )
     whose = {one.whose.name: one.whose for one in maps}
-    return _named(known, names_of_files(others)[0] if others else None, whose)
+    return named(known, names_of_files(others)[0] if others else None, whose)
 
 
 def _older(root: Path, history: Path) -> Mapping[str, str]:
@@ -203,7 +203,8 @@ def _contents(parts: Iterator[Part]) -> dict[tuple[str, str], ContentTally]:
     return found
 
 
-def _table(one: Advised, tally: ContentTally | None) -> TableKnown:
+def table_known(one: Advised, tally: ContentTally | None) -> TableKnown:
+    """A table with what was counted in it; nothing of one that was not read."""
     watched = one.advice.watched
     found = TableKnown(one.node, watched.info, watched.entries, one.advice, one.sizing)
     if tally is None:
@@ -211,7 +212,7 @@ def _table(one: Advised, tally: ContentTally | None) -> TableKnown:
     return replace(found, content=tally.content(), tops=tally.tops(_TOP), ports=tally.ports(_TOP))
 
 
-def _named(known: Known, names: Names | None, whose: Mapping[str, Whose]) -> Known:
+def named(known: Known, names: Names | None, whose: Mapping[str, Whose]) -> Known:
     """With the names of those who fill the tables, as their node calls them."""
     if names is None:
         return known

@@ -31,6 +31,7 @@ from ctconsole.model.readers.lines import LONGEST_TOLD, Told, lines, sort_of
 from ctconsole.model.readers.logline import parse_line
 from ctconsole.model.readers.printed import read_printed
 from ctconsole.model.readers.printed_lists import LISTS
+from ctconsole.model.recording.frame import MAGIC
 from ctconsole.model.records import data as record_data
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
@@ -286,6 +287,7 @@ def _is_promised(source: FoundFile) -> bool:
 
 
 FORMS: Final[tuple[FileForm, ...]] = (
+    FileForm("a recording", lambda source: source.head.startswith(MAGIC), _passed, "replay"),
     FileForm("what an agent tells of itself", lambda source: is_debuginfo(source.name), _debuginfo),
     FileForm(
         "a list of maps by bpftool",
@@ -383,7 +385,7 @@ def read(source: FoundFile, found: Gathered) -> None:
 
 def holds_entries(source: FoundFile) -> bool:
     """Whether a file begins as one that has the entries of maps in it."""
-    lists = {"map list", "metrics list", "watch --log", ""}
+    lists = {"map list", "metrics list", "watch --log", "replay", ""}
     return any(form.verb not in lists and form.told(source) for form in FORMS)
 
 

@@ -92,7 +92,7 @@ def command(
     means, why a table was re-created, whether "Map insertion failed" is a full table, why
     counters are zero, and how big the tables should be. Each answer names what it rests on and
     what it does not know. Files may be maps and archives, an agent's log, the output of its
-    monitor, its metrics, and cilium status --verbose.
+    monitor, its metrics, and cilium status --verbose; or a recording, whose last moment counts.
 
     \b
     Questions: full, stays, who, expires, recreated, insertion, zero, size; all without one.
@@ -107,14 +107,20 @@ def command(
     """
     from ctconsole.model.explain.questions import asked
     from ctconsole.model.units import parse_size
-    from ctconsole.node import explaining
+    from ctconsole.node import explaining, explaining_past
 
     check_now(now, dumps)
+    recording = explaining_past.recording_among(dumps)
     if dumps:
         if seconds:
             raise UsageError("--over is for live maps; a dump is one moment")
         room = parse_size(memory) if memory else 0
-        known = explaining.known_of_files(dumps, message, now=now or 0, memory=room)
+        if recording is not None:
+            if now or room:
+                raise UsageError("A recording has its own clock: --now and --memory are for dumps")
+            known = explaining_past.known_of_recording(recording)
+        else:
+            known = explaining.known_of_files(dumps, message, now=now or 0, memory=room)
     elif memory:
         raise UsageError("--memory is for --from-dump; a live node is asked")
     else:
