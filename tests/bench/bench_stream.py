@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.gate import Gate
@@ -49,7 +49,7 @@ def run(size: str) -> list[dict[str, Any]]:
 
 def _rows(size: str, folder: Path | None) -> Iterator[dict[str, Any]]:
     for number, (capacity, count) in enumerate(TABLES[size]):
-        with _table(capacity, count) as root:
+        with table(capacity, count) as root:
             for name, verb in VERBS.items():
                 arguments = [*verb, "--layout", "1.18", "--bpf-root", str(root)]
                 label = f"{name}, {count / 1e6:g} of {capacity / 1e6:.3g} million"
@@ -62,9 +62,9 @@ def _compared(
 ) -> Iterator[dict[str, Any]]:
     new, old = [], []
     for _ in range(REPEATS if folder else 1):
-        new.append(_once(arguments, HERE))
+        new.append(measured(arguments, HERE))
         if folder:
-            old.append(_once(arguments, folder))
+            old.append(measured(arguments, folder))
     memory = max(one[1] for one in new)
     peer = max((one[1] for one in old), default=MEMORY)
     yield {
@@ -96,13 +96,25 @@ import os, sys
 quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
 _, status, usage = os.wait4(pid, 0)
-print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 """
 """Runs a command from a small process: what is forked counts its parent's memory as its own."""
 
 
-def _once(arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Wall seconds and the most MB in memory of one command of the build in ``folder``."""
+class Measured(NamedTuple):
+    """Wall seconds, the most MB in memory and CPU seconds of one command."""
+
+    wall: float
+    memory: float
+    cpu: float
+
+
+def measured(arguments: list[str], folder: Path) -> Measured:
+    """Run one command of the build in ``folder``.
+
+    Raises:
+        RuntimeError: it failed.
+    """
     command = [sys.executable, "-m", "ctconsole", *arguments]
     started = time.perf_counter()
     done = subprocess.run(
@@ -113,14 +125,14 @@ def _once(arguments: list[str], folder: Path) -> tuple[float, float]:
         check=True,
     )
     wall = time.perf_counter() - started
-    code, kilobytes = map(int, done.stdout.split())
+    code, kilobytes, cpu = map(float, done.stdout.split())
     if code:
-        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {code}")
-    return wall, kilobytes / 1e3
+        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {code:g}")
+    return Measured(wall, kilobytes / 1e3, cpu)
 
 
 @contextmanager
-def _table(capacity: int, count: int) -> Iterator[Path]:
+def table(capacity: int, count: int) -> Iterator[Path]:
     """A bpffs with one connection table of so many random connections."""
     gate = Gate.open()
     with tempfile.TemporaryDirectory(prefix="ctconsole-bench-") as folder:

@@ -139,7 +139,10 @@ def parse_line(line: str, newest: float | None = None) -> LogLine | None:
         newest: seconds since the Unix epoch before which the line was written: syslog tells no
             year, and the last one before is taken; None for now.
     """
-    carried = _unwrapped(line[:LONGEST_LINE].lstrip("\ufeff").strip())
+    text = line[:LONGEST_LINE].lstrip("\ufeff").strip()
+    # Nearly every line begins with an attribute: nothing carries it.
+    bare = text.startswith(("time=", "level="))
+    carried = _Carried(text) if bare else _unwrapped(text)
     text = carried.text
     found = _json_object(text) if text.startswith("{") else None
     for inner, when in _WRAPPERS:
@@ -149,7 +152,7 @@ def parse_line(line: str, newest: float | None = None) -> LogLine | None:
             text = found[inner].strip()
             found = _json_object(text) if text.startswith("{") else None
     if found is None:
-        found = _migration(text) or _logfmt(text)
+        found = (not bare and _migration(text)) or _logfmt(text)
     message = found.get("msg")
     if not isinstance(message, str) or not message:
         return None

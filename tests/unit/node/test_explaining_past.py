@@ -41,7 +41,9 @@ def recording(tmp_path: Path) -> Path:
             node.rows[CT4] = replace(row, entries=entries)
             node.tables[CT4] = replace(whole.take(slice(entries)), taken_at=time)
             changed: dict[str, Scalar] = {"property": "Max entries", "old": 1, "new": 2}
-            mismatch = Event(EPOCH + 5, EventKind.MAP_MISMATCH, "log", CT4, "m", fields=changed)
+            mismatch = Event(
+                EPOCH + 5, EventKind.MAP_MISMATCH, "log", str(CT4), "m", fields=changed
+            )
             node.log = [(1, mismatch)] if second >= 5 else []
             assert taker.take()
     return path
