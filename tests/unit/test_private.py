@@ -43,9 +43,9 @@ def test_a_folder_in_which_all_keep_what_is_theirs_may_be_above_it(
 
 
 def test_a_link_counts_by_where_it_leads(homes: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
+    (tmp_path / "open/mine").mkdir(parents=True)
     (tmp_path / "open").chmod(0o777)
-    homes[0].parent.symlink_to(tmp_path / "open")
+    homes[0].parent.symlink_to(tmp_path / "open/mine")
     assert private.cache("things") == homes[1]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.datapath.headers import kernel_tree
-from ctconsole.errors import MissingFeatureError
+from ctconsole.errors import DatapathError, MissingFeatureError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +74,15 @@ def test_new_headers_under_an_old_name_are_merged_anew(tmp_path: Path) -> None:
 def test_without_headers_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFeatureError, match="apt-get install python3-bpfcc linux-headers"):
         kernel_tree(tmp_path, tmp_path, tmp_path)
+
+
+def test_headers_are_not_laid_together_where_others_can_exchange_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    debian(tmp_path / "src", "6.1.0-50")
+    for variable in ("XDG_CACHE_HOME", "CTCONSOLE_RUN_DIR"):
+        (tmp_path / variable).mkdir()
+        (tmp_path / variable).chmod(0o777)
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    with pytest.raises(DatapathError, match="others can write to them too"):
+        kernel_tree(tmp_path / "src", tmp_path / "modules")
