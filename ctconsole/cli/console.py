@@ -21,7 +21,7 @@ from ctconsole.cli.options import (
     restart_command_option,
     state_dir_option,
 )
-from ctconsole.cli.settling import look_options, settled
+from ctconsole.cli.settling import look_options, settled, themes_beside
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.paths import GLOBALS
 
@@ -191,6 +191,7 @@ def open_console(
         record=partial(_record, bpf_root, layout, interval),
         book=FilterBook(),
         choices=Choices(settings, remember),
+        own_themes=themes_beside(settings),
     )
     if on_open is not None:
         on_open(app.leave)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
+from ctconsole.cli.settling import themes_beside
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def open_offline(
         read_only_hint="files are only read",
         book=FilterBook(),
         choices=Choices(settings, remember),
+        own_themes=themes_beside(settings),
     )
     app.run()
     offline = source.offline

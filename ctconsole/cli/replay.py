@@ -9,7 +9,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.options import GivenPath
-from ctconsole.cli.settling import look_options, settled
+from ctconsole.cli.settling import look_options, settled, themes_beside
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def command(
         read_only_hint="a recording is only looked at",
         book=FilterBook(),
         choices=Choices(settings, remember),
+        own_themes=themes_beside(settings),
     )
     app.run()
     if recording.told:

@@ -10,6 +10,7 @@ from ctconsole.settings.fields import COLOR_DEPTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from ctconsole.settings.read import UserSettings
 
@@ -41,6 +42,13 @@ def known_columns() -> Mapping[str, Mapping[str, bool]]:
         "overview": {column.name: column.sortable for column in COLUMNS},
         "entries": {column.name: column.sortable for column in columns_for(ipv6=False)},
     }
+
+
+def themes_beside(settings: UserSettings) -> Path:
+    """The folder of a person's own themes: beside the configuration file that was read."""
+    from ctconsole.settings.read import settings_path
+
+    return (settings.path or settings_path()).parent / "themes"
 
 
 def settled(

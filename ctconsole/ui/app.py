@@ -21,7 +21,6 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.catalogue import group_of
 from ctconsole.observe.recording.ring import KEPT_SECONDS
 from ctconsole.observe.source import MapRow, is_conntrack
-from ctconsole.settings.fields import did_you_mean
 from ctconsole.settings.keymap import for_textual
 from ctconsole.settings.read import UserSettings
 from ctconsole.ui.appearance import filters_for
@@ -31,6 +30,7 @@ from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.keys import bindings
+from ctconsole.ui.levels import settle
 from ctconsole.ui.moments import MomentApp
 from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
@@ -44,13 +44,8 @@ from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
-from ctconsole.ui.themes import (
-    AUTO_THEME,
-    DEFAULT_THEME,
-    LOW_THEME,
-    VARIABLE_DEFAULTS,
-    read_themes,
-)
+from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS
+from ctconsole.ui.theming import Theming
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
 from ctconsole.ui.widgets.time_bar import TimeBar
@@ -76,6 +71,10 @@ SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScree
 """A screen for each of `VIEWS`."""
 
 FLASH_SECONDS = 6.0
+
+_LATE = 3.0
+"""Intervals after which a newer sample should be there."""
+
 HINT = "start without --read-only to act"
 
 
@@ -99,6 +98,7 @@ class ConsoleApp(MomentApp):
         record: begins a recording of what is looked at.
         book: where filters are kept that were typed and saved; None forgets them.
         choices: what is settled, and what is chosen meanwhile.
+        own_themes: a folder of themes that is followed while it changes.
 
     Attributes:
         names: what is called how, while names are shown.
@@ -140,20 +140,24 @@ class ConsoleApp(MomentApp):
         record: Callable[[Path], BegunRecording] | None = None,
         book: FilterBook | None = None,
         choices: Choices | None = None,
+        own_themes: Path | None = None,
     ) -> None:
         super().__init__(source, interval, clock, keep, replay)
         self.choices = choices or Choices(UserSettings())
         settings = self.choices.settings
         self._filters += filters_for(settings.value("color"), ascii_only=settings.switch("ascii"))
         self.set_keymap(for_textual(settings.keys))
+        settle(settings.number("thresholds.warn"), settings.number("thresholds.crit"))
         self.names: Names | None = None
         self.filter_text = self.recorded = ""
         self.known_names: Names | None = None
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
         self.keeping = Keeping(self, record, self.flash)
+        self.theming = Theming(self, own_themes, self.flash)
         self.commands = Commands(
             self,
+            bad_themes=self.theming.bad,
             remember=self.remember,
             pace=self._every,
             record=self.keeping.begin,
@@ -203,35 +207,22 @@ class ConsoleApp(MomentApp):
         if self._leaving:
             self.exit()
             return
-        themes, bad = read_themes()
-        for theme in themes:
-            self.register_theme(theme)
-        self._take_theme(self._wanted_theme)
-        if bad:
-            self.flash(str(bad[0]))
+        self.theming.load()
+        self.theming.take(self._wanted_theme, self.depth)
+        self._first_look = (self.theme, self.sampler.interval)
         told = self.choices.settings.problems
         if told:
             self.flash(f"{told[0]}{f'; {len(told) - 1} more' if len(told) > 1 else ''}")
         self.set_interval(1.0, self.refresh_status)
+        self.set_interval(1.0, self.theming.follow)
         self.sampler.start()
 
-    def _take_theme(self, name: str) -> None:
-        """Show these colours, or say that there are none of the name."""
-        if name == AUTO_THEME:
-            name = LOW_THEME if self._few_colours else DEFAULT_THEME
-        if name in self.available_themes:
-            self.theme = name
-        else:
-            close = did_you_mean(name, self.available_themes) or "ctrl+p lists them"
-            self.flash(f"there is no theme {name}; {close}")
-            self.theme = DEFAULT_THEME
-        self._first_look = (self.theme, self.sampler.interval)
-
     @property
-    def _few_colours(self) -> bool:
-        """Whether the terminal has 16 colours, or is to be taken for such a one."""
-        depth = self.choices.settings.value("color")
-        return depth == "16" or (depth == "auto" and self.console.color_system == "standard")
+    def depth(self) -> str:
+        """How many colours the terminal has, or is to be taken to have, as ``--color`` names it."""
+        told = self.choices.settings.value("color")
+        known = {"standard": "16", "256": "256"}
+        return known.get(self.console.color_system or "", "true") if told == "auto" else told
 
     def remember(self, only: str = "") -> str:
         """Write what was chosen into the configuration file (see `Choices.remember`).
@@ -290,6 +281,7 @@ class ConsoleApp(MomentApp):
             guard=self.intents.guarding,
             recording=self.keeping.told(),
             age=max(0.0, now - sample.taken_at) if sample.number else None,
+            late=self.source.live and now - sample.taken_at > _LATE * self.sampler.interval,
             cost=sample.cost_seconds,
             skipped=sample.skipped,
             shown=view.shown(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -16,6 +16,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
+
+if TYPE_CHECKING:
+    from rich.color_triplet import ColorTriplet
+
+_DEPTHS: Final = {"256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
 
 GLYPHS: Final = {
     "…": "~",
@@ -26,6 +31,13 @@ GLYPHS: Final = {
     "◀": "<",
     "━": "=",
     "╸": "-",
+    "╍": "~",
+    "▕": "|",
+    "▸": ">",
+    "◂": "<",
+    "◆": "*",
+    "☐": "o",
+    "☑": "x",
     "─": "-",
     "●": "*",
     "◉": "@",
@@ -138,7 +150,47 @@ class ColourlessFilter(LineFilter):
         ]
 
 
-_DEPTHS: Final = {"256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
+READABLE: Final = 4.5
+"""Contrast between a text and its ground below which it is hard to read (WCAG 2.1, level AA)."""
+
+
+def contrast(style: Style, depth: str = "") -> float:
+    """The contrast of a style with colours of its own, 1 to 21.
+
+    Args:
+        style: has a colour and a background.
+        depth: a member of `settings.fields.COLOR_DEPTHS`: what the terminal makes of both.
+    """
+    if style.color is None or style.bgcolor is None:
+        return 21.0
+    if depth in _DEPTHS:
+        style = reduced(style, _DEPTHS[depth])
+    pair = (style.color, style.bgcolor)
+    first, second = (_luminance(one.get_truecolor()) for one in pair if one is not None)
+    low, high = sorted((first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: ColorTriplet) -> float:
+    """How bright a colour is, 0 to 1, as WCAG 2.1 weighs the channels."""
+    red, green, blue = (
+        one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4  # noqa: PLR2004 - of the standard
+        for one in color.normalized
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def readable(style: Style, ground: Style, depth: str = "") -> Style:
+    """A style that can be read: in the colour of its ground's own text where its own cannot be.
+
+    Args:
+        style: with the colours of the ground below it.
+        ground: the ground's own, readable.
+        depth: what the terminal makes of colours, as for `contrast`.
+    """
+    if contrast(style, depth) >= READABLE:
+        return style
+    return style + Style(color=ground.color)
 
 
 def filters_for(depth: str, *, ascii_only: bool) -> list[LineFilter]:

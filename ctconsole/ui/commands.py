@@ -19,7 +19,7 @@ from ctconsole.ui.screens.filtered import FilteredView
 from ctconsole.ui.screens.overview import OverviewScreen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from textual.app import App
     from textual.binding import Binding
@@ -91,6 +91,7 @@ class Commands:
 
     Args:
         app: a `ctconsole.ui.console.Console`.
+        bad_themes: themes that cannot be used, and why; may change.
         remember: writes a field, or all, into the configuration file; says what it did.
         pace: sets the seconds between two samples; says so, or why not.
         record: begins a recording into a file.
@@ -101,6 +102,7 @@ class Commands:
         self,
         app: App[None],
         *,
+        bad_themes: Mapping[str, str],
         remember: Callable[[str], str],
         pace: Callable[[float], str],
         record: Callable[[str], None],
@@ -108,6 +110,7 @@ class Commands:
     ) -> None:
         self._app = app
         self._console = console_of(app)
+        self._bad_themes = bad_themes
         self._remember = remember
         self._pace = pace
         self._record = record
@@ -127,8 +130,9 @@ class Commands:
             yield Offer(f"Go to {row.info.label}", "Look at this map", f"go {row.info.label}")
         for name in VIEW_NAMES:
             yield Offer(f"View: {name}", f"Switch to {name}", f"view {name}")
-        for name in sorted(self._app.available_themes):
-            yield Offer(f"Theme: {name}", "Take these colours", f"theme {name}")
+        for name in sorted({*self._app.available_themes, *self._bad_themes}):
+            why = self._bad_themes.get(name, "")
+            yield Offer(f"Theme: {name}", "Take these colours", f"theme {name}", why)
         for name, text in sorted(self._console.filters.saved.items()):
             yield Offer(f"Filter @{name}", text, f"filter @{name}")
         yield Offer("Remember", BY_COMMAND["remember"].about.capitalize(), "remember")

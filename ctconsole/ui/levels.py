@@ -45,11 +45,25 @@ TONES = {
 """How an alarm of a level looks."""
 
 
+_settled = [WARN, CRIT]
+
+
+def settle(warn: float, crit: float) -> None:
+    """Take these fills (0 to 1) for high and for full from now on, in the whole console."""
+    _settled[:] = [warn, crit]
+
+
+def thresholds() -> tuple[float, float]:
+    """The fills (0 to 1) from which on a map is high, and full."""
+    return _settled[0], _settled[1]
+
+
 def level_of(fill: float) -> Tone:
     """The level of a fill ratio (0 to 1)."""
-    if fill >= CRIT:
+    warn, crit = thresholds()
+    if fill >= crit:
         return Tone.CRIT
-    return Tone.WARN if fill >= WARN else Tone.OK
+    return Tone.WARN if fill >= warn else Tone.OK
 
 
 ALIVE, DEAD, TRACK = "━", "╍", "─"

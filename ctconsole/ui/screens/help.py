@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from ctconsole.keytable import UNBOUND
 from ctconsole.ui.keys import bindings
+from ctconsole.ui.legend import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,6 +70,15 @@ def _parted(blocks: Sequence[_Block]) -> list[Sequence[_Block]]:
     return [blocks[:cut], blocks[cut:]]
 
 
+def _marks() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=18)
+    table.add_column(ratio=1)
+    for mark, meant in MARKS:
+        table.add_row(Text(mark, style="bold"), Text(meant))
+    return table
+
+
 class HelpScreen(ModalScreen[None]):
     """Lists the keys; any of ``?``, escape or ``q`` closes it."""
 
@@ -85,6 +95,7 @@ class HelpScreen(ModalScreen[None]):
             (len(lines) + _AROUND, _TITLES.get(section, section.title()), self._table(lines))
             for section, lines in help_sections(self._active).items()
         ]
+        blocks.append((len(MARKS) + _AROUND, "Marks", _marks()))
         wide = self.app.size.width >= _TWO_COLUMNS
         with Vertical(id="help", classes="dialogue -wide" if wide else "dialogue") as box:
             box.border_title = "Keys"

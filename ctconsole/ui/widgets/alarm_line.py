@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from ctconsole.model.units import percent
 from ctconsole.observe.alarms import alarms
-from ctconsole.ui.levels import TONES, Tone, level_of
+from ctconsole.ui.levels import TONES, Tone, level_of, thresholds
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class AlarmLine(Widget):
         if sample is self._sample:
             return
         self._sample = sample
-        told = alarms(sample)
+        told = alarms(sample, *thresholds())
         lines = [(f"▲ {clean(one.text)}", TONES[one.level]) for one in told[: self._most]]
         if len(told) > self._most:
             text, tone = lines[-1]

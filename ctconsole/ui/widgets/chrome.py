@@ -85,6 +85,7 @@ class Status:
         guard: what a guard that is on does; empty while it is off.
         recording: how large a recording that is written has become; empty while there is none.
         age: seconds since the sample shown was taken; None before the first.
+        late: whether that is longer than samples are apart, so that a newer one should be there.
         cost: wall-clock seconds the sample cost.
         skipped: samples left out to keep the budget.
         shown: rows shown of those there are, e.g. ``12 of 34 maps``.
@@ -99,6 +100,7 @@ class Status:
     guard: str = ""
     recording: str = ""
     age: float | None = None
+    late: bool = False
     cost: float = 0.0
     skipped: int = 0
     shown: str = ""
@@ -108,7 +110,6 @@ class Status:
 
 _NARROW = 100
 _WIDE = 160
-_OLD_SAMPLE = 10.0
 
 
 class StatusBar(Widget):
@@ -173,7 +174,7 @@ class StatusBar(Widget):
         if status.age is None:
             add("  waiting for the first sample", "quiet")
         else:
-            old = status.age > _OLD_SAMPLE and not status.frozen
+            old = status.late and not status.frozen
             add(f"  age {_short(status.age)}", "old" if old else "quiet")
             add(f"  cost {_short(status.cost)}", "quiet")
         if status.skipped and self.size.width >= _NARROW:

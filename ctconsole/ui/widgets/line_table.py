@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ctconsole.ui.appearance import readable
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean, fit
 from ctconsole.ui.widgets.rows import EDGE, Cell, Column, Rows, Widths, in_reach
@@ -314,6 +315,9 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             for name in names[1:]:
                 if name:
                     style += self.get_component_rich_style(f"line-table--{name}", partial=True)
+            if names[0].startswith("cursor") and len(names) > 1:
+                # Colours are chosen for the ground of the table, not for that of its cursor.
+                style = readable(style, self._look(names[0]), getattr(self.app, "depth", ""))
             self._styles[names] = style
         return self._styles[names]
 

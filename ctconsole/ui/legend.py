@@ -1,0 +1,27 @@
+"""What the marks on the screen mean, for the help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ctconsole.model.ct.words import FLAGS
+from ctconsole.ui.levels import ALIVE, DEAD, RISK_WORDS, TRACK
+from ctconsole.ui.widgets.ct_rows import LEGEND
+
+MARKS: Final[tuple[tuple[str, str], ...]] = (
+    ("▲", "high, full or in trouble; on a heading: sorted, ▼ the largest first"),
+    (f"{ALIVE}{DEAD}{TRACK}", "of a map's room: alive, expired, free"),
+    ("~", "before a number: estimated"),
+    *((mark, f"an entry: {meant}") for mark, meant in LEGEND),
+    *((word.short, f"flag: {word.text}") for word in FLAGS if word.short),
+    (
+        " ".join(word for word, _ in RISK_WORDS.values()),
+        "what becomes of it when the table is lost",
+    ),
+    ("● ‖ ▶ ■", "live, frozen or paused, a recording that plays, files"),
+    ("◉", "a recording is written"),
+    ("age, cost", "since the sample was taken, and how long that took; age is coloured when late"),
+    ("skipped", "samples left out, so that looking costs the node little"),
+    ("◂ ▸", "there are more columns to that side"),
+)
+"""Marks and what they mean, in the order in which they are told."""
