@@ -242,6 +242,16 @@ static __always_inline void fill_anew(const void *key, __u32 hash, __u64 *words)
 	know(words, hash, counters);
 }
 
+/* Let the entry that was read go over without its counts. */
+static __always_inline void leave_counters(__u32 counters)
+{
+	each_long(i)
+	{
+		if (counters >> i & 1)
+			walk.value[i] = 0;
+	}
+}
+
 /* Store an entry under a key that is not there. Returns 0 or a negative errno. */
 static __always_inline long store(const void *key, bool hot)
 {
@@ -320,8 +330,10 @@ static __always_inline void carry(__u64 from, __u32 number)
 		count(absent);
 		return;
 	}
+	if (layout.bare && !state.pass.counted)
+		leave_counters(counters);
 	error = store(key, hot);
-	if (error == -EEXIST && state.pass.fresh && words)
+	if (error == -EEXIST && state.pass.fresh && words && !layout.bare)
 		fill_anew(key, hash, words);
 	if (error)
 		return;

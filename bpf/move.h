@@ -54,6 +54,7 @@ struct move_layout {
 	__u32 into_lru;		/* those of the new one */
 	__u32 known;		/* nodes that `known` keeps, a power of two; 0: it keeps none */
 	__u32 reversed;		/* carry: the old map is the target, on the way back */
+	__u32 bare;		/* carry: counts stay in the old map until all are moved */
 	__u32 gathered[MAX_WORDS]; /* bits of each 32-bit word that once set stay set */
 	__u32 newest[MAX_WORDS];   /* bits of each that the younger entry knows better */
 };

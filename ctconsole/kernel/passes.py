@@ -65,6 +65,7 @@ _WORDS: Final = np.dtype(
         ("into_lru", "u4"),
         ("known", "u4"),
         ("reversed", "u4"),
+        ("bare", "u4"),
         ("gathered", "u4", _MAX_WORDS),
         ("newest", "u4", _MAX_WORDS),
     ]
@@ -158,6 +159,11 @@ RESULT: Final = np.dtype([*((name, "u8") for name in _COUNTED), ("error", "i4"),
 class Passes(Closing):
     """The passes from one map into another. A context manager. One pass runs at a time.
 
+    Entries go over with their counters zero; these are moved when no program writes the old map
+    any more, and leave zeros there. So the new map may itself be left for a third one, and both
+    maps carried into that, without counting anything twice. Each pass is one walk that lets go
+    of its CPU when it is over. `ctconsole.kernel.slices` has another way of both.
+
     Args:
         gate: the write gate.
         old: the map whose entries are carried.
@@ -223,7 +229,7 @@ class Passes(Closing):
         """
         with self._lock, memory_of(self._object.map_fd("ranks"), RANKS * 8) as memory:
             memory[:] = bytes(len(memory))
-            self._run("survey", request_of(now=now))
+            self._pass("survey", request_of(now=now))
             return np.frombuffer(memory[:], np.uint64)
 
     def seed(
@@ -236,7 +242,7 @@ class Passes(Closing):
         counted: bool = False,
         free: int = ANY_NUMBER,
     ) -> Tally:
-        """Store what is not known to be in the new map and is not there, its counters zero.
+        """Store what is not known to be in the new map and is not there.
 
         Entries that were used of late are marked so in the new map; no other mark changes.
 
@@ -245,12 +251,13 @@ class Passes(Closing):
             cut: entries of a lower rank stay behind.
             spare: so many of rank ``cut`` go over.
             fresh: nobody has stored in the new map, and it has room for every entry.
-            counted: take the counters along and leave zeros, and look for every entry that still
-                has any; only where no program writes the old map any more.
+            counted: move counters as well, of every entry that has any in the old map which the
+                new one has not; only where that may be done, see `settle`.
             free: store no more than so many; the others are refused.
         """
         request = request_of(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted, free=free)
-        return self._walk("seed", request)
+        with self._lock:
+            return self._pass("seed", request)
 
     def move(self) -> Tally:
         """Add the old map's counters to the entries of the new one and leave zeros.
@@ -278,20 +285,22 @@ class Passes(Closing):
         # Of what the walk of the new map saw only what it did is told.
         return replace(moved, seen=0, present=0) + found
 
-    def _walk(self, program: str, request: npt.NDArray[np.void]) -> Tally:
-        """One walk; one from each CPU where the new map has a pool of nodes for each."""
-        with self._lock:
-            if not self._new.info.is_distributed:
-                return self._run(program, request)
-            tally, cpus = Tally(), sorted(os.sched_getaffinity(0))
-            for share, cpu in enumerate(cpus):
-                request["share"], request["shares"] = share, len(cpus)
-                with on_cpu(cpu):
-                    done = self._run(program, request)
-                tally += done
-                request["spare"] = done.spare
-                request["free"] -= min(done.carried, request["free"][0])
-            return tally
+    def _pass(self, program: str, request: npt.NDArray[np.void]) -> Tally:
+        """One pass over the old map, by whoever holds the lock.
+
+        Here it is one walk; one from each CPU where the new map has a pool of nodes for each.
+        """
+        if program != "seed" or not self._new.info.is_distributed:
+            return self._run(program, request)
+        tally, cpus = Tally(), sorted(os.sched_getaffinity(0))
+        for share, cpu in enumerate(cpus):
+            request["share"], request["shares"] = share, len(cpus)
+            with on_cpu(cpu):
+                done = self._run(program, request)
+            tally += done
+            request["spare"] = done.spare
+            request["free"] -= min(done.carried, request["free"][0])
+        return tally
 
     def _run(self, program: str, request: npt.NDArray[np.void]) -> Tally:
         attr = TestRunAttr(prog_fd=self._object.program_fd(program))

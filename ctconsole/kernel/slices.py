@@ -22,14 +22,11 @@ from ctconsole.kernel.pacing import SLICE, Restraint
 from ctconsole.kernel.passes import (
     ANY_NUMBER,
     PASS,
-    RANKS,
     RESULT,
     Passes,
     Tally,
     constants,
-    memory_of,
     on_cpu,
-    request_of,
     tally_of,
 )
 from ctconsole.kernel.syscall import Cmd, TestRunAttr, bpf
@@ -62,7 +59,8 @@ _TURNS: Final = 16
 class SlicedPasses(Passes):
     """The passes from one LRU map into another one, in slices. A context manager.
 
-    Counts go with every entry that is carried.
+    Counters go over with every entry, and both maps keep them: what they hold in common is
+    ``known``, and what the old one counts beyond it is added.
 
     Args:
         _gate: the write gate; who has it may write maps.
@@ -73,6 +71,9 @@ class SlicedPasses(Passes):
             pass between the two maps. Empty: nothing was carried.
         reverse: carry what came into ``old`` since entries were carried into it from ``new``,
             to which ``known`` belongs.
+        bare: programs use the new map already. Counts stay in the old one until they are moved
+            (`settle`), so that before that the new map may be left for a third one, and both
+            maps carried into it; and what has to be stored is stored without a pause.
 
     Raises:
         DatapathError: this kernel cannot run such programs (Linux 5.17 and fields of its own); or
@@ -88,59 +89,37 @@ class SlicedPasses(Passes):
         *,
         known: BpfMap,
         reverse: bool = False,
+        bare: bool = False,
     ) -> None:
         self._lock = threading.Lock()
         self._old = old
         self._new = new
-        self._load(OBJECT, known, constants(joining, old.info, new.info, reversed=reverse))
+        self._bare = bare
+        data = constants(joining, old.info, new.info, reversed=reverse, bare=bare)
+        self._load(OBJECT, known, data)
         self._ids = self._programs(_PROGRAMS)
 
-    def survey(self, now: int) -> npt.NDArray[np.uint64]:
-        """How many entries of the old map have each rank; see `Passes.survey`."""
-        with self._lock, memory_of(self._object.map_fd("ranks"), RANKS * 8) as memory:
-            memory[:] = bytes(len(memory))
-            self._run_slices("survey", request_of(now=now), hurried=False)
-            return np.frombuffer(memory[:], np.uint64)
-
-    def seed(
-        self,
-        *,
-        now: int = 0,
-        cut: int = 0,
-        spare: int = 0,
-        fresh: bool = False,
-        counted: bool = False,
-        free: int = ANY_NUMBER,
-    ) -> Tally:
-        """Store what is not known to be in the new map and is not there, with its counters.
-
-        Entries that were used of late are marked so in the new map; no other mark changes.
-
-        Args:
-            now: the clock of the lifetimes, where ``cut`` is given.
-            cut: entries of a lower rank stay behind.
-            spare: so many of rank ``cut`` go over.
-            fresh: nobody has stored in the new map, and it has room for every entry. Such a pass
-                goes at the pace that others leave to it.
-            counted: also add what the old map counted since to what is there; programs may write
-                either map.
-            free: store no more than so many; the others are refused.
-        """
-        request = request_of(now=now, cut=cut, spare=spare, fresh=fresh, counted=counted, free=free)
-        with self._lock:
-            return self._run_slices("seed", request, hurried=not (fresh or counted))
-
     def move(self) -> Tally:
-        """Add what the old map counted since to what is there; see `seed`."""
+        """Add what the old map counted since to what is there; see `settle`."""
         return self.settle()
 
     def settle(self, *, now: int = 0, cut: int = 0, free: int = ANY_NUMBER) -> Tally:
-        """Add what the old map counted, and carry what is not in the new map yet."""
+        """Add what the old map counted, and carry what is not in the new map yet.
+
+        Programs may write either map. To be repeated until the tally `is_even`.
+        """
         return self.seed(now=now, cut=cut, counted=True, free=free)
 
-    def _run_slices(self, program: str, request: npt.NDArray[np.void], *, hurried: bool) -> Tally:
-        """One pass; hurried it pauses for nobody who does not want the CPU at that moment."""
+    def _pass(self, program: str, request: npt.NDArray[np.void]) -> Tally:
+        """One pass in slices, at the pace that others leave to it.
+
+        While programs use the new map, or are being moved to it, it pauses for nobody who does
+        not want the CPU at that moment: what is not carried yet is missing there.
+        """
         nodes = self._old.info.max_entries
+        asked = request[0]
+        hurried = self._bare or (program == "seed" and not asked["fresh"])
+        hurried = hurried and not asked["counted"]
         restraint = None if hurried else Restraint(nodes)
         turns = _Turns() if self._new.info.is_distributed and program == "seed" else None
         # Unmapped when nothing looks at it any more.

@@ -101,6 +101,10 @@ class Carry:
         new: the one that has it, with the same key and value size.
         layout: of the entries, None where they are no conntrack entries.
         clock: what their lifetimes count.
+        in_slices: let go of the CPU again and again. What both maps hold in common of the counts
+            is then known to this process only: not where another one goes on when it is killed,
+            which would count twice what was moved by then. Else each pass is one walk, and what
+            was moved is gone from the old map.
 
     Attributes:
         told: what was done, as far as it is known.
@@ -115,10 +119,15 @@ class Carry:
         *,
         layout: Layout | None,
         clock: ClockSource,
+        in_slices: bool = False,
     ) -> None:
         self._began = time.monotonic()
         self._clock = clock
-        self._side = Side(gate, path, old, new, layout)
+        self._side = (
+            Side.sliced(gate, path, old, new, layout, is_used=True)
+            if in_slices
+            else Side(gate, path, old, new, layout)
+        )
         held = old.count()
         growth = max(LRU_BATCH, held // 16)
         missing = held + growth - room(new.info, possible_cpus())

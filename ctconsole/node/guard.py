@@ -179,6 +179,7 @@ class Guard:
                 new,
                 layout=self._reading.layout or layout_in(old),
                 clock=self._reading.clock,
+                in_slices=True,
             )
         except CtconsoleError as error:
             old.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ctconsole.errors import CtconsoleError, DatapathError, GoneError, UsageError
+from ctconsole.errors import BpfError, CtconsoleError, DatapathError, GoneError, UsageError
 from ctconsole.handles import Closing
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.counts import count_maps, open_counter
@@ -88,6 +88,7 @@ class Side(Closing):
         known: what both hold in common of the counts, so that the passes go in slices; None
             where they hold nothing in common, and each pass is a single walk.
         is_back: whether ``known`` belongs to the new map, because this is the way back.
+        is_used: whether programs use the new map already (`SlicedPasses`, ``bare``).
         counted: whether counts are moved at all.
 
     Attributes:
@@ -106,6 +107,7 @@ class Side(Closing):
         *,
         known: BpfMap | None = None,
         is_back: bool = False,
+        is_used: bool = False,
         counted: bool = True,
     ) -> None:
         self.path = path
@@ -123,7 +125,7 @@ class Side(Closing):
         self._passes = (
             Passes(gate, old, new, joining)
             if known is None
-            else SlicedPasses(gate, old, new, joining, known=known, reverse=is_back)
+            else SlicedPasses(gate, old, new, joining, known=known, reverse=is_back, bare=is_used)
         )
         self._layout = layout
         self._counter: ElementCounter | None = None
@@ -136,7 +138,7 @@ class Side(Closing):
             gate: the write gate.
             plan: of the map.
             in_slices: go in slices where the kernel can, and carry the counts at once; not where
-                the new map may be left for a third one.
+                the new map may be left for a third one by whoever goes on after this process.
 
         Raises:
             UsageError: another map is pinned there than the one planned for, or the kernel made
@@ -166,8 +168,10 @@ class Side(Closing):
                 f"wished for {plan.path.name}",
                 hint=f"Give {new.info.max_entries}",
             )
-        side = (in_slices and cls._sliced(gate, plan, old, new)) or cls(
-            gate, plan.path, old, new, plan.layout
+        side = (
+            cls.sliced(gate, plan.path, old, new, plan.layout)
+            if in_slices
+            else cls(gate, plan.path, old, new, plan.layout)
         )
         try:
             for live, place in ((new, pending_pin(plan.path)), (side.known, known_pin(plan.path))):
@@ -182,16 +186,46 @@ class Side(Closing):
         return side
 
     @classmethod
-    def _sliced(cls, gate: Gate, plan: MapPlan, old: BpfMap, new: BpfMap) -> Side | None:
-        """One whose passes go in slices; None where this kernel or these maps do not let them."""
-        known = known_map(gate, old.info, new.info, joining_of(old.info, plan.layout))
-        if known is None:
-            return None
+    def sliced(
+        cls,
+        gate: Gate,
+        path: Path,
+        old: BpfMap,
+        new: BpfMap,
+        layout: Layout | None,
+        *,
+        is_used: bool = False,
+    ) -> Side:
+        """One whose passes go in slices, where this kernel and these maps let them.
+
+        What both maps hold in common of the counts is in a map that nobody else knows of until
+        it is pinned.
+
+        Args:
+            gate: the write gate.
+            path: the pin.
+            old: the map whose entries are carried.
+            new: the map they are carried to.
+            layout: of the entries, None where they are no conntrack entries.
+            is_used: whether programs use the new map already.
+
+        Raises:
+            BpfError: there is no memory for what is known of the old map.
+        """
         try:
-            return cls(gate, plan.path, old, new, plan.layout, known=known)
+            known = known_map(gate, old.info, new.info, joining_of(old.info, layout))
+        except BpfError:
+            # Where programs look for what is not carried yet the other way is better than none.
+            if not is_used:
+                raise
+            known = None
+        if known is None:
+            return cls(gate, path, old, new, layout)
+        try:
+            return cls(gate, path, old, new, layout, known=known, is_used=is_used)
         except DatapathError:
             known.close()
-            return None
+            return cls(gate, path, old, new, layout)
         except BaseException:
             known.close()
             raise

@@ -16,6 +16,7 @@ from ctconsole.errors import AgentError, CtconsoleError, ReadOnlyError, UsageErr
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.running import ENOUGH, HookRuns, Running
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 
@@ -186,3 +187,14 @@ def test_a_restart_that_would_recreate_maps_wants_yes(root: str, settings: Agent
     assert "0 of 50 entries are back by now" in done.stderr
     assert "lost" not in same.stderr
     assert control.status(settings).config["bpf-ct-global-tcp-max"] == "4096"
+
+
+def test_a_restart_whose_programs_never_run_is_a_failure(
+    root: str, settings: AgentSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del root
+    hidden = Running((HookRuns("ingress of lxc1", 41, 0, (40,), ENOUGH),))
+    monkeypatch.setattr("ctconsole.node.acts.watch", lambda *_: hidden)
+    words = ("--state-dir", str(settings.state_dir), "--option", "bpf-ct-global-tcp-max=4096")
+    with pytest.raises(AgentError, match="but program 41 never runs on ingress of lxc1"):
+        run(agent.command, "restart", *words, "--yes")

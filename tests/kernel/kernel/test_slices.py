@@ -66,6 +66,14 @@ class Pair:
             SlicedPasses(self._gate, self.old, self.new, self._joining, known=self._known)
         )
 
+    def bare(self) -> SlicedPasses:
+        """Those into a new map that programs use already."""
+        return self._opened.enter_context(
+            SlicedPasses(
+                self._gate, self.old, self.new, self._joining, known=self._known, bare=True
+            )
+        )
+
     def back(self) -> SlicedPasses:
         """Those the other way."""
         return self._opened.enter_context(
@@ -148,6 +156,31 @@ def test_the_way_back_brings_what_the_new_map_has_more(gate: Gate, pair: Pair) -
     assert counted == [8, 108, 109, 104, 103, 3]
     assert {packets_of(pair.old, key) for key in more} == {3}
     assert len(entries_of(pair.old)) == 510
+
+
+def test_into_a_map_in_use_counts_are_moved_when_all_are_and_only_then(
+    gate: Gate, pair: Pair
+) -> None:
+    keys, values = pair.fill(500)
+    # What a program has stored there stays, and so does what it has counted.
+    update_batch(gate, pair.new, keys[:10], values[:10])
+    run = pair.bare()
+    assert run.seed(fresh=True) == Tally(seen=500, carried=490, present=10)
+    assert {packets_of(pair.new, key) for key in keys[10:]} == {0}
+    assert {packets_of(pair.new, key) for key in keys[:10]} == {3}
+    count_more(gate, pair.new, keys[:20], 100)
+    count_more(gate, pair.old, keys[15:30], 5)
+    assert run.seed() == Tally(seen=500, present=500)
+    assert packets_of(pair.new, keys[15]) == 100
+    while not run.settle().is_even:
+        pass
+    counted = [packets_of(pair.new, key) for key in keys[[0, 10, 15, 20, 40]]]
+    assert counted == [106, 103, 108, 8, 3]
+    # An entry that comes when programs have left the old map goes over with what it counts.
+    more, values = ct4_rows(1, lifetime=NOW + 60, first=9000)
+    update_batch(gate, pair.old, more, values)
+    assert run.settle().carried == 1
+    assert packets_of(pair.new, more[0]) == 3
 
 
 def test_it_stops_again_and_again_and_goes_on_where_it_was(

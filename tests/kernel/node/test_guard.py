@@ -11,6 +11,7 @@ import pytest
 from ctconsole.errors import BusyError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.changing import changing
@@ -20,11 +21,13 @@ from ctconsole.manager.resize.run import resize
 from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.event import EventKind, Level
+from ctconsole.model.memory import LRU_BATCH, room
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.guard import Guard
 from ctconsole.node.guarding import Guarding
 from ctconsole.recorder import Recorder
 from tests.support.churner import Churner, compiled
+from tests.support.counting_more import count_more
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import until
 from tests.support.map_users import PinnedUsers
@@ -91,6 +94,11 @@ def entries_at(pin: Path) -> dict[bytes, bytes]:
     return {k.tobytes(): v.tobytes() for k, v in zip(dump.keys, dump.values, strict=True)}
 
 
+def counted(value: bytes) -> int:
+    """Packets of an entry."""
+    return int(np.frombuffer(value, value_dtype(Layout.V1_9))["rx_packets"][0])
+
+
 def test_nothing_is_lost_while_the_programs_are_replaced_one_by_one(
     gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
 ) -> None:
@@ -100,13 +108,25 @@ def test_nothing_is_lost_while_the_programs_are_replaced_one_by_one(
         assert list(guard.look()) == []
         # At once, and without counts: the old programs still add to them.
         assert set(entries_at(pin)) == set(before)
-        mapwrite.update_batch(gate, old, *ct4_rows(10, lifetime=ktime() + 500, first=9000))
+        # These have counted nothing.
+        keys, values = ct4_rows(10, lifetime=ktime() + 500, first=9000)
+        values.view(value_dtype(Layout.V1_9))["rx_packets"] = 0
+        mapwrite.update_batch(gate, old, keys, values)
+        old_id = old.info.id
     programs.begin()
     programs.wait()
     [event] = events_of(guard)
     assert event.kind is EventKind.MAP_CARRIED
-    assert (event.fields["carried"], event.fields["dropped"]) == (1010, 0)
-    assert event.fields["layout"] == "1.9"
+    told = dict(event.fields)
+    seeded, moved = told.pop("seeded_after"), told.pop("moved_after")
+    with BpfMap.open(pin) as live:
+        ids = {"old_id": old_id, "new_id": live.info.id}
+    numbers = {"carried": 1010, "merged": 1000, "dropped": 0, "missing": 0}
+    assert told == {**ids, "layout": "1.9", **numbers, "file-path": str(pin)}
+    assert isinstance(seeded, float)
+    assert isinstance(moved, float)
+    assert 0 < seeded < moved
+    assert "counts of 1,000 entries were added" in event.message
     after = entries_at(pin)
     assert {key: after[key] for key in before} == before
     assert len(after) == 1010
@@ -140,6 +160,17 @@ def test_a_smaller_table_keeps_those_with_most_time_left(
     assert alive <= set(entries_at(pin))
 
 
+def test_room_is_left_for_those_that_come_while_it_is_carried(
+    gate: Gate, pin: Path, guard: Guard
+) -> None:
+    with BpfMap.open(pin) as live:
+        sooner = ct4_rows(600, lifetime=ktime() + 100, first=20_000)
+        mapwrite.update_batch(gate, live, *sooner)
+    recreated(gate, pin, table(1536))
+    [event] = events_of(guard)
+    assert event.fields["dropped"] == 1600 + LRU_BATCH - room(table(1536), possible_cpus())
+
+
 def test_other_sizes_are_told_and_nothing_is_touched(gate: Gate, pin: Path, guard: Guard) -> None:
     recreated(gate, pin, MapSpec(NAME, MapType.LRU_HASH, 38, 56, 1024))
     [event] = events_of(guard)
@@ -169,19 +200,27 @@ def test_re_created_twice_before_the_programs_moved_all_is_in_the_last(
     gate: Gate, pin: Path, programs: PinnedUsers, guard: Guard
 ) -> None:
     before = entries_at(pin)
+    keys, _ = ct4_rows(30, lifetime=0)
     with BpfMap.open(pin) as first:
         recreated(gate, pin, table(8192))
         assert list(guard.look()) == []
+        # Some programs use the one between, others go on with the first.
+        with BpfMap.open(pin) as between:
+            count_more(gate, between, keys[:20], 100)
         recreated(gate, pin, table(16384))
         told, *_ = guard.look()
         assert told.fields["moved_after"] is None
-        # The programs never used the one between, and go on with the first.
+        assert told.fields["carried"] == 1000
+        count_more(gate, first, keys[10:], 5)
         mapwrite.update_batch(gate, first, *ct4_rows(10, lifetime=ktime() + 500, first=9000))
     programs.begin()
     programs.wait()
     assert until(lambda: list(guard.look()) == [] and not guard.carrying)
     after = entries_at(pin)
-    assert {key: after[key] for key in before} == before
+    more = [counted(after[key.tobytes()]) - counted(before[key.tobytes()]) for key in keys]
+    assert more == [100] * 10 + [105] * 10 + [5] * 10
+    uncounted = before.keys() - {key.tobytes() for key in keys}
+    assert {key: after[key] for key in uncounted} == {key: before[key] for key in uncounted}
     assert len(after) == 1010
 
 
