@@ -14,7 +14,7 @@ step() { printf '\033[1m[%s]\033[0m %s\n' "$1" "$2" >&2; }
 fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
 
 packages=(python3 python3-venv python3-bpfcc clang libbpf1 libbpf-dev libelf1 iproute2)
-[ "$mode" = dev ] && packages+=(bpftool clang-format nginx-light prometheus tmux git ca-certificates)
+[ "$mode" = dev ] && packages+=(bpftool clang-format nginx-light openssl prometheus systemd tmux git ca-certificates)
 extras='.'
 [ "$mode" = dev ] && extras='.[dev]'
 

@@ -15,6 +15,7 @@ from ctconsole.model.units import size
 from ctconsole.node.owner import agent_of, own_process
 from ctconsole.node.reading import own_policy
 from ctconsole.observe.live import LiveSource
+from ctconsole.observe.recording.hidden import HidingMoments
 from ctconsole.observe.recording.moment import VERSION, Head
 from ctconsole.observe.recording.taking import Taker
 from ctconsole.observe.recording.writer import RecordingWriter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ctconsole.model.ct.hiding import Hiding
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.observe.source import Source
@@ -88,6 +90,7 @@ class NodeRecorder:
         interval: seconds between two moments.
         most_bytes: how large the file may grow.
         names: reads what things are called, once, in that thread; None: nobody knows.
+        hiding: replaces addresses and leaves names out; None records what there is.
 
     Raises:
         UsageError: the file is there or cannot be made; ``source`` is closed then.
@@ -102,22 +105,27 @@ class NodeRecorder:
         interval: float,
         most_bytes: int = DEFAULT_SIZE,
         names: Callable[[], Names] | None = None,
+        hiding: Hiding | None = None,
     ) -> None:
         self.ended = threading.Event()
         self._interval = interval
-        self._names = names
+        self._names = names if hiding is None else None
+        hidden = HidingMoments(hiding) if hiding is not None else None
         self._source = source
         self._over = self._error = ""
         self._failed_to_write = False
         self._begun = time.monotonic()
         try:
             source.maps()
-            head = Head(VERSION, source.title, ctconsole.__version__, time.time(), interval)
+            title = hidden.title(source.title) if hidden else source.title
+            head = Head(
+                VERSION, title, ctconsole.__version__, time.time(), interval, hidden=bool(hidden)
+            )
             self._writer = RecordingWriter(path, head, most_bytes)
         except BaseException:
             source.close()
             raise
-        self._taker = Taker(source, self._writer)
+        self._taker = Taker(source, self._writer, hiding=hidden)
         self._loop = Loop("recorder", self._step, self._failed, finish=self._finish)
         self._loop.start()
 

@@ -12,6 +12,7 @@ from ctconsole.cli.common import message, say_guess
 from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
+from ctconsole.cli.ct.snapshot import snapshot
 from ctconsole.cli.ct.stats import stats
 from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.options import (
@@ -47,6 +48,7 @@ command.add_command(stats)
 command.add_command(risk)
 command.add_command(delete)
 command.add_command(flush)
+command.add_command(snapshot)
 
 
 @command.command("list")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.cli.hiding import anonymize_option, hiding_by
 from ctconsole.cli.options import (
     GivenPath,
     bpf_root_option,
@@ -21,6 +22,7 @@ from ctconsole.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ctconsole.model.ct.hiding import Hiding
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.names import Names
     from ctconsole.node.recording import NodeRecorder
@@ -63,6 +65,7 @@ class _Size(click.ParamType[int]):
     help="End where the file would grow larger.",
 )
 @click.option("--no-names", is_flag=True, help="Keep no names of addresses and services.")
+@anonymize_option
 @bpf_root_option
 @layout_option
 def command(
@@ -72,6 +75,7 @@ def command(
     seconds: float | None,
     most_bytes: int,
     no_names: bool,
+    key_file: Path | None,
     bpf_root: Path,
     layout: Layout | None,
 ) -> int:
@@ -79,8 +83,8 @@ def command(
 
     Each moment is kept by what has changed since the one before, so that an hour of a busy node
     takes some 20 MB. FILE is made for your eyes alone and may be attached to a ticket as it is;
-    it holds the addresses of connections. What is on the disk when this program or the machine
-    goes down can still be opened.
+    it holds the addresses of connections, unless --anonymize replaces them. What is on the disk
+    when this program or the machine goes down can still be opened.
 
     \b
     Examples:
@@ -88,7 +92,10 @@ def command(
       ctconsole record night.ctrec --interval 10 --for 28800
       ctconsole replay night.ctrec
     """
-    recorder = _begin(file, interval, most_bytes, bpf_root, layout, names=not no_names)
+    hiding = hiding_by(key_file)
+    recorder = _begin(
+        file, interval, most_bytes, bpf_root, layout, names=not no_names, hiding=hiding
+    )
     message(f"Recording {recorder.title} to {file}; Ctrl-C ends")
     end = None if seconds is None else time.monotonic() + seconds
     with suppress(KeyboardInterrupt):
@@ -108,6 +115,7 @@ def _begin(
     layout: Layout | None,
     *,
     names: bool,
+    hiding: Hiding | None,
 ) -> NodeRecorder:
     from ctconsole.node.names import names_of_node
     from ctconsole.node.recording import NodeRecorder, source_of_node
@@ -121,6 +129,7 @@ def _begin(
         interval=interval,
         most_bytes=most_bytes,
         names=read if names else None,
+        hiding=hiding,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.event import Event
+    from ctconsole.observe.recording.hidden import HidingMoments
     from ctconsole.observe.recording.writer import RecordingWriter
     from ctconsole.observe.source import NodeSnapshot, Source
 
@@ -32,6 +33,7 @@ class Taker:
         writer: where it goes; not closed here.
         clock: wall clock, seconds since the Unix epoch.
         since: the id of the newest event that is not to be recorded.
+        hiding: hides what goes into it; None records what there is.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Taker:
         *,
         clock: Callable[[], float] = time.time,
         since: int = 0,
+        hiding: HidingMoments | None = None,
     ) -> None:
         self._source = source
         self._writer = writer
         self._clock = clock
         self._last_event = since
         self._before = NodeMoment(0.0)
+        self._hiding = hiding
         self._programs_due = 0.0
 
     def take(self) -> bool:
@@ -80,12 +84,17 @@ class Taker:
             self._source.agent(),
             self._source.facts_known(),
         )
-        if not self._writer.add(moment, events):
+        if not self._add(moment, events):
             return False
         self._before = moment
         if events:
             self._last_event = events[-1][0]
         return True
+
+    def _add(self, moment: NodeMoment, events: list[tuple[int, Event]]) -> bool:
+        if self._hiding is not None:
+            moment, events = self._hiding.moment(moment), self._hiding.events(events)
+        return self._writer.add(moment, events)
 
     def _tables(self, node: NodeSnapshot, errors: list[str]) -> dict[str, CtTable]:
         tables = {}
