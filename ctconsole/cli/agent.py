@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.options import (
     GivenPath,
-    json_option,
     named_agent_option,
     read_agent_option,
     written_agent_option,
 )
 from ctconsole.cli.plans import print_plan
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ctconsole.model.ct.guess import Guess
-
-
-def print_json(value: object) -> None:
-    """Print one JSON document on stdout."""
-    import json
-
-    click.echo(json.dumps(value, indent=2, default=str))
 
 
 def message(text: str) -> None:
@@ -41,8 +34,68 @@ def message(text: str) -> None:
 
 def say_guess(guess: Guess) -> None:
     """Say which release is taken for a node's, why, and what to do where that is in doubt."""
-    sure = "" if guess.certain else "; name it with --layout if you know better"
-    message(f"layout {guess.layout}: {guess.reason}{sure}")
+    if guess.certain:
+        detail(f"layout {guess.layout}: {guess.reason}")
+    else:
+        message(f"layout {guess.layout}: {guess.reason}; name it with --layout if you know better")
+
+
+COLOUR: Final = "ctconsole.colour"
+VERBOSE: Final = "ctconsole.verbose"
+"""Where the options that every verb has are kept while it runs."""
+
+
+def is_coloured() -> bool:
+    """Whether standard output gets colours: ``--color``, else a terminal without ``NO_COLOR``."""
+    context = click.get_current_context(silent=True)
+    asked = context.meta.get(COLOUR) if context else None
+    if asked in {"always", "never"}:
+        return bool(asked == "always")
+    return isinstance(sys.stdout, Terminal) and not os.environ.get("NO_COLOR")
+
+
+def with_common_options(command: click.Command) -> click.Command:
+    """The command, each verb of it with ``-v`` and ``--color`` where these are not its own."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_common_options(one)
+        return command
+    known = {name for one in command.params for name in one.opts}
+    for option in (_verbose(), _colour()):
+        # A console draws in its own colours.
+        if not known & {"--theme", *option.opts}:
+            command.params.append(option)
+    return command
+
+
+def _verbose() -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=lambda context, _, given: context.meta.update({VERBOSE: given}),
+        help="Also say on stderr what was taken for granted.",
+    )
+
+
+def _colour() -> click.Option:
+    return click.Option(
+        ["--color"],
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        expose_value=False,
+        is_eager=True,
+        callback=lambda context, _, given: context.meta.update({COLOUR: given}),
+        help="Colours; auto: on a terminal, where NO_COLOR is not set.",
+    )
+
+
+def detail(text: str) -> None:
+    """Say on stderr what only somebody who asked for it with ``-v`` wants to know."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(VERBOSE):
+        message(text)
 
 
 def styled(text: str, **style: Any) -> None:  # noqa: ANN401 - click's own options
@@ -52,11 +105,11 @@ def styled(text: str, **style: Any) -> None:  # noqa: ANN401 - click's own optio
         text: what to print; nothing that comes from outside.
         style: as `click.style` takes it.
     """
-    write = sys.stdout.styled if isinstance(sys.stdout, Terminal) else None
-    if write is None:
-        click.echo(text, nl=False)
+    text = click.style(text, **style) if is_coloured() else text
+    if isinstance(sys.stdout, Terminal):
+        sys.stdout.styled(text)
     else:
-        write(click.style(text, **style))
+        sys.stdout.write(text)
 
 
 def print_columns(rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> None:

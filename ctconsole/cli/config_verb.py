@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import message, print_columns, print_json
-from ctconsole.cli.options import GivenPath, json_option
+from ctconsole.cli.common import message, print_columns
+from ctconsole.cli.options import GivenPath
 from ctconsole.cli.settling import known_columns
+from ctconsole.cli.shown import json_option, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -135,7 +135,7 @@ def open_console(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts there are ctconsole map list, ct list and events, all with --json",
+            hint="For scripts there are ctconsole map list, ct list and events, all with -o json",
         )
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.filterbook import FilterBook

@@ -29,7 +29,7 @@ def open_offline(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts there are ctconsole map list and ct list with --from-dump",
+            hint="For scripts there are ctconsole map list and ct list, with --from-dump -o json",
         )
     from ctconsole.filterbook import FilterBook
     from ctconsole.node.explaining import known_of_files

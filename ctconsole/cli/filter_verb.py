@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ctconsole.cli.common import print_columns, print_json
+from ctconsole.cli.common import print_columns
 from ctconsole.cli.filters import fields_of
-from ctconsole.cli.options import json_option
+from ctconsole.cli.shown import json_option, print_json
 
 
 class _Manual(click.Group):

@@ -108,7 +108,7 @@ def fields_of(what: str) -> Fields[Any]:
     return places[what]()
 
 
-def _saved(where: str) -> Mapping[str, str]:
+def saved_filters(where: str) -> Mapping[str, str]:
     """Saved filters, where one may be named."""
     from ctconsole.filterbook import FilterBook
 
@@ -130,7 +130,7 @@ def entries_where(
     """
     from ctconsole.model.ct.query import Query
 
-    query = Query.parse(where or "", _saved(where or ""))
+    query = Query.parse(where or "", saved_filters(where or ""))
     if not query.needs_names or bpf_root is None:
         return query
     from ctconsole.cli.ct.naming import names_for
@@ -148,7 +148,7 @@ def events_where(where: str | None) -> EventFilter | None:
         return None
     from ctconsole.model.filter.events import parse_events
 
-    return parse_events(where, _saved(where))
+    return parse_events(where, saved_filters(where))
 
 
 def maps_where(where: str | None) -> MapFilter | None:
@@ -161,4 +161,4 @@ def maps_where(where: str | None) -> MapFilter | None:
         return None
     from ctconsole.model.filter.maps import parse_maps
 
-    return parse_maps(where, _saved(where))
+    return parse_maps(where, saved_filters(where))

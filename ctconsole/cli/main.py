@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from ctconsole.cli.common import invoke
+from ctconsole.cli.common import invoke, with_common_options
 
 _VERBS: Final = {
     "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
@@ -64,7 +64,21 @@ class LazyGroup(click.Group):
         several = getattr(module, "commands", None)
         command = several()[cmd_name] if several else module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
-        return command
+        return with_common_options(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what a mistyped verb may have been meant to be."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from ctconsole.model.filter.rules import meant
+
+            hint = meant(args[0], _VERBS)
+            if not hint:
+                raise
+            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; a closed pipe is no error."""

@@ -245,11 +245,6 @@ def check_now(now: int | None, dumps: Sequence[Path]) -> None:
         raise click.UsageError("--now is for --from-dump; a live map is read now.")
 
 
-def json_option(function: _F) -> _F:
-    """``--json``: machine-readable output, handed over as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
-
-
 def over_option(text: str) -> Callable[[_F], _F]:
     """``--over SECONDS``, with what is looked for in between."""
     return click.option(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.place import told_place
+from ctconsole.cli.shown import print_json
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:

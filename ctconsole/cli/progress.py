@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.cli.common import message
-from ctconsole.cli.streams import Terminal
+from ctconsole.cli.streams import Terminal, stream_width
 from ctconsole.handles import Closing
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class ProgressLine(Closing):
 
             self._due = now + _PAUSE
             self._is_shown = True
-            _write(sys.stderr, _AGAIN + cell(text)[: _columns(sys.stderr) - 1])
+            _write(sys.stderr, _AGAIN + cell(text)[: stream_width(sys.stderr) - 1])
 
     def close(self) -> None:
         """Leave the line empty."""
@@ -55,6 +54,20 @@ class ProgressLine(Closing):
             _write(sys.stderr, _AGAIN)
         self._is_shown = False
         self._due = self._clock() + _PATIENCE
+
+
+def wait(seconds: float, what: str) -> None:
+    """Wait, and tell a person for how long yet.
+
+    Args:
+        seconds: how long.
+        what: what is waited for; the seconds that are left follow.
+    """
+    end = time.monotonic() + seconds
+    with ProgressLine() as line:
+        while (left := end - time.monotonic()) > 0:
+            line.show(f"{what} {left:.0f} s")
+            time.sleep(min(left, _PAUSE))
 
 
 def each_once() -> Callable[[str], None]:
@@ -75,13 +88,3 @@ def _write(stream: Terminal, text: str) -> None:
     with suppress(OSError):
         stream.styled(text)
         stream.flush()
-
-
-def _columns(stream: Terminal) -> int:
-    with suppress(OSError):
-        return os.get_terminal_size(stream.fileno()).columns or _NARROW
-    return _NARROW
-
-
-_NARROW: Final = 80
-"""Columns of a terminal that does not say how many it has."""

@@ -11,6 +11,7 @@ import codecs
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ctconsole.errors import OutputLostError
@@ -90,6 +91,16 @@ class Terminal(io.TextIOWrapper):
     def buffer(self) -> _TerminalBytes:  # type: ignore[override]  # bytes are text here
         """Takes bytes for the same terminal."""
         return self._bytes
+
+
+def stream_width(stream: Terminal) -> int:
+    """Columns of a terminal; 80 of one that does not say how many it has."""
+    with suppress(OSError):
+        return os.get_terminal_size(stream.fileno()).columns or _NARROW
+    return _NARROW
+
+
+_NARROW: Final = 80
 
 
 class _TerminalBytes(io.BufferedIOBase):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import UsageError
 from ctconsole.model.spec import MapType
@@ -325,3 +325,18 @@ def find(name: str, generation: Generation = Generation.V1_9) -> CatalogueEntry:
         if entry.name == name and generation in entry.generations:
             return entry
     raise KeyError(name)
+
+
+_BEFORE: Final = ("cilium_", "cilium_ct_")
+_AFTER: Final = ("", "_global", "_external")
+
+
+def is_called(name: str, word: str) -> bool:
+    """Whether a word means the map of that name: all of it, or its short form.
+
+    ``ct4`` and ``ct4_global`` mean cilium_ct4_global, ``any4`` cilium_ct_any4_global, ``snat_v4``
+    cilium_snat_v4_external.
+    """
+    return name == word or name in {
+        f"{before}{word}{after}" for before in _BEFORE for after in _AFTER
+    }

@@ -11,7 +11,7 @@ import numpy as np
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.model.advice import Advice, Watched, advise
-from ctconsole.model.catalogue import Group, classify
+from ctconsole.model.catalogue import Group, classify, is_called
 from ctconsole.model.ct.layout import lifetimes
 from ctconsole.model.ct.reading import Reading
 from ctconsole.model.sizing import (
@@ -270,7 +270,7 @@ def fills_of(history: Path, pin: Path | None = None) -> Mapping[str, Trend]:
 
 def _asked(info: MapInfo, names: Sequence[str]) -> bool:
     countable = info.type.is_hash or info.type is MapType.LPM_TRIE or info.type is MapType.UNSPEC
-    return countable and (not names or info.label in names)
+    return countable and (not names or any(is_called(info.label, name) for name in names))
 
 
 def worth_telling(info: MapInfo, trend: Trend) -> bool:
@@ -365,7 +365,7 @@ def in_order(found: Iterable[Advised], names: Sequence[str]) -> list[Advised]:
     """
     ordered = sorted(found, key=lambda one: (one.node, -one.advice.fill))
     told_of = {one.advice.watched.info.label for one in ordered}
-    if missing := [name for name in names if name not in told_of]:
+    if missing := [name for name in names if not any(is_called(one, name) for one in told_of)]:
         raise UsageError(
             f"There is no map {', '.join(missing)} whose entries can be counted",
             hint="See ctconsole map list",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.agent.state import AgentSettings
+    from ctconsole.model.ct.layout import Layout
 
 
 def agent_of(path: Path, state_dir: Path | None = None) -> AgentSettings | None:
@@ -52,6 +53,13 @@ def who(bpf_root: Path) -> str:
         return own_agent(own)
     agent = find_agent(folder)
     return f"Cilium's agent, process {agent.process.pid}" if agent else "no agent runs"
+
+
+def own_layout(bpf_root: Path) -> Layout | None:
+    """What an agent of ours writes, where one looks after the maps below ``bpf_root``."""
+    from ctconsole.model.ct.layout import Layout
+
+    return Layout.V1_9 if state.agent_of(find_globals(bpf_root) / "any") is not None else None
 
 
 def own_agent(settings: AgentSettings) -> str:

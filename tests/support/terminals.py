@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
 import termios
@@ -64,3 +65,25 @@ def interrupted(said: str, *argv: str, seconds: float = 60.0) -> tuple[int, str]
             time.sleep(0.005)
         shown += read(ours).decode("utf-8", "replace")
         return process.wait(1.0), shown.replace("\r\n", "\n")
+
+
+def printed_on_terminal(*argv: str, columns: int, **environment: str) -> str:
+    """What a verb prints on a terminal so many columns wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ctconsole", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )
+    os.close(theirs)
+    found = b""
+    # Reading from a terminal that nobody has open any more is an error.
+    with suppress(OSError):
+        while chunk := os.read(ours, 1 << 16):
+            found += chunk
+    os.close(ours)
+    process.wait()
+    return found.decode().replace("\r\n", "\n")

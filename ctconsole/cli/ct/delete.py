@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,17 +9,15 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.gates import gate_options
-from ctconsole.cli.options import (
-    json_option,
-    layout_option,
-    state_dir_option,
-    written_root_option,
-)
+from ctconsole.cli.map.naming import find_pin, maps_argument
+from ctconsole.cli.options import layout_option, state_dir_option, written_root_option
 from ctconsole.cli.plans import print_plans, print_reports
 from ctconsole.cli.progress import ProgressLine
+from ctconsole.cli.shown import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.model.ct.layout import Layout
@@ -30,7 +27,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it; without this only the pl
 
 
 @click.command("delete")
-@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@maps_argument
 @filter_option
 @click.option("--key", metavar="HEX", help="Only the entry with this raw key, as in a dump.")
 @_yes
@@ -77,7 +74,7 @@ def delete(
 
 
 @click.command("flush")
-@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@maps_argument
 @_yes
 @gate_options
 @state_dir_option
@@ -144,7 +141,7 @@ def _paths(folder: Path, maps: Sequence[str]) -> list[Path]:
     from ctconsole.model.catalogue import GLOBAL_MAPS
 
     if maps:
-        return [Path(name) if "/" in name else folder / name for name in maps]
+        return [find_pin(folder, name) for name in maps]
     found = [folder / name for name in GLOBAL_MAPS if (folder / name).exists()]
     if not found:
         raise GoneError(2, "BPF_OBJ_GET", str(folder / GLOBAL_MAPS[0]))

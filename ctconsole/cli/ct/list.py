@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctconsole.cli.common import message, say_guess
+from ctconsole.cli.common import detail, message, say_guess
+from ctconsole.cli.ct.choice import EntryChoice
 from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
 from ctconsole.cli.ct.snapshot import snapshot
 from ctconsole.cli.ct.stats import stats
 from ctconsole.cli.filters import entries_where, filter_option
+from ctconsole.cli.map.naming import maps_argument
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
@@ -22,11 +24,14 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
+from ctconsole.cli.shown import OUTPUT_HELP, OUTPUTS, choosing_options, how, output_options
+from ctconsole.cli.streams import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ctconsole.cli.shown import How
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
@@ -35,8 +40,6 @@ if TYPE_CHECKING:
     from ctconsole.model.raw import Raw
     from ctconsole.node.pinned import PinnedTables
     from ctconsole.observe.discovery import NodeFacts
-
-_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 
 @click.group("ct")
@@ -52,15 +55,14 @@ command.add_command(snapshot)
 
 
 @command.command("list")
+@maps_argument
 @layout_option
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(_OUTPUTS),
-    default="table",
-    show_default=True,
-    help="cilium and cilium-json print what that release's own tool prints, byte for byte.",
+@output_options(
+    (*OUTPUTS, "cilium", "cilium-json"),
+    f"{OUTPUT_HELP} cilium and cilium-json print what that release's own tool prints, byte for "
+    "byte.",
 )
+@choosing_options
 @from_dump_option
 @click.option(
     "--map-id", "ids", type=int, multiple=True, metavar="N", help="Read the map with this id."
@@ -77,8 +79,8 @@ command.add_command(snapshot)
 @bpf_root_option
 def list_entries(
     *,
+    maps: tuple[str, ...],
     layout: Layout | None,
-    output: str,
     dumps: tuple[Path, ...],
     ids: tuple[int, ...],
     time_diff: bool,
@@ -96,6 +98,7 @@ def list_entries(
       ctconsole ct list                                   for people
       ctconsole ct list --output cilium | grep SYN        as Cilium's own tool prints it
       ctconsole ct list -o ndjson | jq 'select(.alive)'   for programs
+      ctconsole ct list ct4 --sort bytes --limit 20       the largest of one map
       ctconsole ct list --names                           with pods, labels and services
       ctconsole ct list --filter 'dport:443 state:syn'    only some of them
       ctconsole ct list --from-dump cilium_ct4_global.bpftool.json -o csv
@@ -105,10 +108,13 @@ def list_entries(
     from ctconsole.kernel.heap import keep_freed_memory
 
     keep_freed_memory()
+    asked = how()
+    output = asked.output
+    if output.startswith("cilium"):
+        _check_whole(asked, maps, with_names=with_names)
     _check(output, dumps, ids, now, time_diff=time_diff)
-    if with_names and output.startswith("cilium"):
-        raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
     query = entries_where(where, bpf_root, dumps)
+    choice = EntryChoice(asked, maps, for_people=output in {"table", "wide"})
     missing: list[str] = []
     with ExitStack() as opened:
         if dumps:
@@ -126,10 +132,14 @@ def list_entries(
             if pins is not None:
                 opened.callback(pins.close)
             facts = _known(bpf_root)
+            if layout is None and facts.agent is None:
+                from ctconsole.node.owner import own_layout
+
+                layout = own_layout(bpf_root)
             if layout is None and facts.layout is not None:
                 layout = facts.layout.value
-                message(f"layout {layout}: {facts.layout.origin}")
-            reading = _reading(facts, query)
+                detail(f"layout {layout}: {facts.layout.origin}")
+            reading = _reading(facts, judges=query.judges or choice.judges)
             if pins is None:
                 from ctconsole.node.entries import by_id
 
@@ -145,13 +155,24 @@ def list_entries(
                     say_guess(guess)
                     layout = guess.layout
         names = names_for(dumps, bpf_root) if with_names else None
-        listing = _Listing(layout, output, names, query, time_diff=time_diff)
-        for chunk in listing.render(raws):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        listing = _Listing(layout, choice, names, query, time_diff=time_diff)
+        _write(listing.render(raws))
+    choice.meant.check("in the files" if dumps else f"below {bpf_root}")
     for one in missing:
         message(f"ctconsole: {one}")
     return 1 if missing else listing.exit_code
+
+
+def _write(chunks: Iterable[memoryview | str]) -> None:
+    """Write them to standard output; a terminal draws text of our own as it is meant."""
+    for chunk in chunks:
+        if not isinstance(chunk, str):
+            sys.stdout.buffer.write(chunk)
+        elif isinstance(sys.stdout, Terminal):
+            sys.stdout.styled(chunk)
+        else:
+            sys.stdout.buffer.write(chunk.encode())
+    sys.stdout.buffer.flush()
 
 
 def _check(
@@ -164,21 +185,36 @@ def _check(
     check_now(now, dumps)
 
 
+def _check_whole(asked: How, maps: Sequence[str], *, with_names: bool) -> None:
+    """What Cilium's tool prints is not chosen from.
+
+    Raises:
+        UsageError: something was.
+    """
+    if with_names:
+        raise click.UsageError("--names is for our own outputs; Cilium's tool prints none.")
+    if maps or asked.chooses or asked.raw:
+        raise click.UsageError(
+            f"-o {asked.output} prints what Cilium's tool prints, whole; no MAP, --sort, --limit "
+            "and --columns there."
+        )
+
+
 def _known(bpf_root: Path) -> NodeFacts:
     """What the node's agent tells; says so where its clock is not the usual one."""
     from ctconsole.observe.discovery import discover
 
     facts = discover(bpf_root)
     if facts.clock.value.uses_jiffies:
-        message(f"clock: jiffies of {facts.clock.value.hertz} Hz, from {facts.clock.origin}")
+        detail(f"clock: jiffies of {facts.clock.value.hertz} Hz, from {facts.clock.origin}")
     return facts
 
 
-def _reading(facts: NodeFacts, query: Query) -> Reading:
-    """How the node's entries are read, and judged where the filter asks for it."""
+def _reading(facts: NodeFacts, *, judges: bool) -> Reading:
+    """How the node's entries are read, and judged where that is asked for."""
     from ctconsole.model.ct.reading import Reading
 
-    if not query.judges:
+    if not judges:
         return Reading(facts.clock.value)
     from ctconsole.node.reading import own_policy
     from ctconsole.observe.reading import reading_of
@@ -208,37 +244,40 @@ class _Listing:
     def __init__(
         self,
         layout: Layout | None,
-        output: str,
+        choice: EntryChoice,
         names: Names | None,
         query: Query,
         *,
         time_diff: bool,
     ) -> None:
         self.exit_code = 0
+        self._choice = choice
         self._query = query
         self._names = names
         self._layout = layout
-        self._output = output
+        self._output = choice.output
         self._time_diff = time_diff
 
-    def render(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
-        """The whole output, in chunks."""
+    def render(self, raws: Iterable[Raw]) -> Iterator[memoryview | str]:
+        """The whole output, in chunks; as `str` where it is text of our own with its colours."""
         from ctconsole.model.cilium import ct_json as cilium_json
         from ctconsole.model.listing import ct as listing
 
+        names, fields = self._names, self._choice.fields
+        tables = self._tables(raws)
         match self._output:
             case "cilium":
                 yield from self._as_cilium(raws)
-            case "table":
+            case "table" | "wide":
                 yield from self._for_people(raws)
             case "cilium-json":
                 yield from cilium_json.render_json(self._with_warning(self._whole(raws)))
             case "json":
-                yield from listing.render_listing_json(self._tables(raws), self._names)
+                yield from listing.render_listing_json(tables, names, fields)
             case "ndjson":
-                yield from listing.render_listing_ndjson(self._tables(raws), self._names)
+                yield from listing.render_listing_ndjson(tables, names, fields)
             case _:
-                yield from listing.render_listing_csv(self._tables(raws), self._names)
+                yield from listing.render_listing_csv(tables, names, fields)
 
     def _as_cilium(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
         from ctconsole.model.cilium.ct_text import text_jobs
@@ -251,7 +290,7 @@ class _Listing:
         )
         return (text.data for text in in_order(jobs))
 
-    def _for_people(self, raws: Iterable[Raw]) -> Iterator[memoryview]:
+    def _for_people(self, raws: Iterable[Raw]) -> Iterator[memoryview | str]:
         """Tables; where the layout is not known, the bytes."""
         from ctconsole.model.ct.table import joined
         from ctconsole.model.listing.ct_table import render_listing_table
@@ -265,12 +304,18 @@ class _Listing:
                 continue
             parts.append(table)
             if raw.last:
-                yield from render_listing_table(joined(parts), self._names)
+                whole = joined(parts)
+                title, shown = self._choice.title(whole), self._choice.rows(whole)
+                if self._choice.on_screen:
+                    yield from self._choice.lines(shown, self._names, title)
+                else:
+                    yield from render_listing_table(shown, self._names, title)
                 parts = []
 
     def _tables(self, raws: Iterable[Raw]) -> Iterator[CtTable]:
         """See `_listed`."""
-        return (table for _, table in self._listed(raws))
+        tables = (table for _, table in self._listed(raws))
+        return self._choice.whole(tables) if self._choice.orders else tables
 
     def _listed(self, raws: Iterable[Raw]) -> Iterator[tuple[Raw, CtTable]]:
         """The maps as tables; what is no conntrack map is said and left out."""
@@ -289,6 +334,8 @@ class _Listing:
                 message(f"ctconsole: {raw.problem}")
                 self.exit_code = 1
             table = self._table(raw)
+            if not self._choice.meant.takes(raw.info):
+                continue
             if table is not None and self._query:
                 table = table.take(self._query.rows(table))
             yield raw, table
@@ -323,7 +370,7 @@ class _Listing:
         raws = list(raws)
         told = {raw.layout for raw in raws if raw.layout}
         if told and all(raw.layout for raw in raws):
-            message(
+            detail(
                 f"layout {', '.join(sorted(told))}: told by the text, the agent or the maps in the "
                 "files, or by each node's entries"
             )

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.filters import entries_where, filter_option
+from ctconsole.cli.map.naming import MapsMeant, maps_argument
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
     from_dump_option,
-    json_option,
     layout_option,
     now_option,
 )
+from ctconsole.cli.shown import json_option, print_json, watch_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 
 
 @click.command("risk")
-@click.argument("maps", nargs=-1, metavar="[MAP]...")
+@maps_argument
 @from_dump_option
 @filter_option
 @click.option("--entries", is_flag=True, help="Also list those that break or may break, by reason.")
 @now_option
 @layout_option
 @bpf_root_option
+@watch_option
 @json_option
 def risk(
     *,
@@ -63,7 +65,6 @@ def risk(
       ctconsole ct risk --filter 'src:10.0.1.0/24' --json
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
-    from ctconsole.errors import UsageError
     from ctconsole.model.ct.risk import RiskTally, forecast
     from ctconsole.node.entries import decoded
 
@@ -71,14 +72,13 @@ def risk(
     query = entries_where(where, bpf_root, dumps)
     told: list[dict[str, Any]] = []
     exit_code = 0
-    seen = set()
+    meant = MapsMeant(maps)
     tally, listed, number = RiskTally(), _Listed(again=as_json), 0
     for table, problem, last in decoded(
         dumps, now or 0, layout, bpf_root, message, translations=True
     ):
-        if maps and table.info.label not in maps:
+        if not meant.takes(table.info):
             continue
-        seen.add(table.info.label)
         if problem:
             message(f"ctconsole: {problem}")
             exit_code = 1
@@ -96,11 +96,7 @@ def risk(
             _print(table, tally.outcomes(), number)
             _print_entries(tally.outcomes(), listed)
         tally, listed, number = RiskTally(), _Listed(again=as_json), 0
-    if missing := [name for name in maps if name not in seen]:
-        where = "in the files" if dumps else f"below {bpf_root}"
-        raise UsageError(
-            f"There is no conntrack map {', '.join(missing)} {where}", hint="See ctconsole map list"
-        )
+    meant.check("in the files" if dumps else f"below {bpf_root}")
     if as_json:
         print_json(told)
     return exit_code

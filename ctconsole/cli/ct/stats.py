@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.filters import entries_where, filter_option
+from ctconsole.cli.map.naming import MapsMeant, maps_argument
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
     from_dump_option,
-    json_option,
     layout_option,
     now_option,
     over_option,
 )
+from ctconsole.cli.progress import wait
+from ctconsole.cli.shown import json_option, print_json, watch_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command("stats")
+@maps_argument
 @from_dump_option
 @filter_option
 @now_option
@@ -52,9 +55,11 @@ if TYPE_CHECKING:
 )
 @layout_option
 @bpf_root_option
+@watch_option
 @json_option
 def stats(
     *,
+    maps: tuple[str, ...],
     dumps: tuple[Path, ...],
     where: str | None,
     now: int | None,
@@ -74,7 +79,7 @@ def stats(
     Examples:
       ctconsole ct stats
       ctconsole ct stats --filter 'src:10.0.1.0/24' --json
-      ctconsole ct stats --over 10
+      ctconsole ct stats ct4 --over 10
       ctconsole ct stats --names --top 10
       ctconsole ct stats --from-dump cilium-sysdump.zip --now 83211
     """
@@ -89,12 +94,15 @@ def stats(
     # Two looks are told apart entry by entry, so that each has to be whole.
     whole = seconds is not None
     look = partial(decoded, dumps, now or 0, layout, bpf_root, message, whole=whole)
-    before = _keyed(look, query, seconds) if seconds else {}
+    before = _keyed(look, query, seconds, MapsMeant(maps)) if seconds else {}
+    meant = MapsMeant(maps)
     found = []
     exit_code = 0
     names = names_for(dumps, bpf_root) if with_names else None
     kinds, tops, counted = StatsTally(), TopTally(), False
     for table, problem, last in look():
+        if not meant.takes(table.info):
+            continue
         if problem:
             message(f"ctconsole: {problem}")
             exit_code = 1
@@ -109,6 +117,7 @@ def stats(
             found.append({**told, **rates, "full": full})
             counted = False
             kinds, tops = StatsTally(), TopTally()
+    meant.check("in the files" if dumps else f"below {bpf_root}")
     if as_json:
         print_json(found)
     else:
@@ -119,17 +128,16 @@ def stats(
     return exit_code
 
 
-def _keyed(look: Look, query: Query, seconds: float) -> dict[int, KeyedTable]:
+def _keyed(look: Look, query: Query, seconds: float, meant: MapsMeant) -> dict[int, KeyedTable]:
     """The first look, by map id; ``seconds`` ago when it returns."""
-    import time
-
     from ctconsole.model.ct.changes import KeyedTable
 
     found = {
         table.info.id: KeyedTable(table.take(query.rows(table)) if query else table)
         for table, _, _ in look()
+        if meant.takes(table.info)
     }
-    time.sleep(seconds)
+    wait(seconds, "Looked once; the second look is in")
     return found
 
 

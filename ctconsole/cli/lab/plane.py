@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import print_columns, print_json
-from ctconsole.cli.options import json_option, lab_option
+from ctconsole.cli.options import lab_option
+from ctconsole.cli.shown import filtered_rows_options, json_option, print_json, show_rows
+from ctconsole.model.listing.rows import RowColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ctconsole.agent.wire import JsonAnswer
 
 
@@ -84,25 +87,27 @@ def delete_service(name: str, lab_name: str | None) -> None:
 
 @service.command("list")
 @lab_option
-@json_option
-def list_services(lab_name: str | None, as_json: bool) -> None:
+@filtered_rows_options
+def list_services(lab_name: str | None) -> None:
     """List the services, as the maps hold them."""
-    found = _services(lab_name)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            str(one["id"]),
-            one["name"],
-            one["frontend"],
-            one["protocol"],
-            " ".join(f"{backend['id']}={backend['address']}" for backend in one["backends"]),
-            one["algorithm"] + (f" affinity {one['affinity']} s" if one["affinity"] else ""),
-        )
-        for one in found
-    ]
-    print_columns([("ID", "NAME", "FRONTEND", "PROTOCOL", "BACKENDS", "PICKED BY"), *rows])
+    columns = (
+        RowColumn("id", "ID"),
+        RowColumn("name", "NAME"),
+        RowColumn("frontend", "FRONTEND"),
+        RowColumn("protocol", "PROTOCOL", rank=3),
+        RowColumn("backends", "BACKENDS", rank=1, text=_backends),
+        RowColumn("algorithm", "PICKED BY", rank=2, text=_picked_by),
+    )
+    show_rows(_services(lab_name), columns)
+
+
+def _backends(row: Mapping[str, Any]) -> str:
+    return " ".join(f"{one['id']}={one['address']}" for one in row["backends"])
+
+
+def _picked_by(row: Mapping[str, Any]) -> str:
+    affinity = f" affinity {row['affinity']} s" if row["affinity"] else ""
+    return f"{row['algorithm']}{affinity}"
 
 
 @click.group()
@@ -232,28 +237,26 @@ def delete_endpoint(name: str, lab_name: str | None) -> None:
 
 @endpoint.command("list")
 @lab_option
-@json_option
-def list_endpoints(lab_name: str | None, as_json: bool) -> None:
+@filtered_rows_options
+def list_endpoints(lab_name: str | None) -> None:
     """List the pods as the agent knows them."""
     from ctconsole.lab import folders, pods
 
-    found = pods.listed(folders.find(lab_name))
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            str(one["id"]),
-            one["name"],
-            one["interface"],
-            one["ipv4"],
-            one["ipv6"],
-            str(one["identity"]),
-            _closed(one["enforce_ingress"], one["enforce_egress"]),
-        )
-        for one in found
-    ]
-    print_columns([("ID", "NAME", "INTERFACE", "IPV4", "IPV6", "IDENTITY", "POLICY"), *rows])
+    columns = (
+        RowColumn("id", "ID"),
+        RowColumn("name", "NAME"),
+        RowColumn("interface", "INTERFACE", rank=4),
+        RowColumn("ipv4", "IPV4"),
+        RowColumn("ipv6", "IPV6", rank=2),
+        RowColumn("identity", "IDENTITY", rank=3),
+        RowColumn(
+            "enforce_ingress",
+            "POLICY",
+            rank=1,
+            text=lambda row: _closed(row["enforce_ingress"], row["enforce_egress"]),
+        ),
+    )
+    show_rows(pods.listed(folders.find(lab_name)), columns)
 
 
 def _services(lab_name: str | None) -> list[dict[str, Any]]:

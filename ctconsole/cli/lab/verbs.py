@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.agent import parse_options
-from ctconsole.cli.common import message, print_json, styled
+from ctconsole.cli.common import message, styled
 from ctconsole.cli.lab import plane as lab_plane
-from ctconsole.cli.options import json_option, lab_option
+from ctconsole.cli.options import lab_option
+from ctconsole.cli.shown import (
+    filtered_rows_options,
+    how,
+    json_option,
+    long_json_option,
+    print_json,
+    show_rows,
+)
+from ctconsole.model.listing.rows import RowColumn
+from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ctconsole.lab.folders import Lab
     from ctconsole.lab.tour import Case, Step
@@ -60,7 +70,7 @@ lab_plane.add_to(command)
     show_default=True,
     help="What answers in the server pod.",
 )
-@json_option
+@long_json_option
 def up(name: str | None, options: tuple[str, ...], server: str, as_json: bool) -> None:
     """Build a lab called NAME (default: lab) and start its agent.
 
@@ -108,17 +118,19 @@ def down(name: str | None, everything: bool) -> None:
 
 
 @command.command("list")
-@json_option
-def list_labs(as_json: bool) -> None:
+@filtered_rows_options
+def list_labs() -> None:
     """List the labs of this run directory."""
     from ctconsole.lab import folders
 
     labs, broken = folders.all_labs(), folders.broken_labs()
-    if as_json:
-        print_json([_as_json(lab) for lab in labs])
-    else:
-        for lab in labs:
-            click.echo(f"{lab.name:<20} {_belonging(lab):<32} {lab.globals}")
+    if labs or how().for_programs:
+        columns = (
+            RowColumn("name", "NAME"),
+            RowColumn("owner", "STAYS", text=_belonging, rank=1),
+            RowColumn("bpf_root", "MAPS", text=lambda row: f"{row['bpf_root']}/{GLOBALS}", rank=2),
+        )
+        show_rows([_as_json(lab) for lab in labs], columns)
     for each in broken:
         message(
             f"{each.name} is broken: {each.reason}. Remove it with: ctconsole lab down {each.name}"
@@ -260,11 +272,11 @@ def _as_json(lab: Lab) -> dict[str, Any]:
     }
 
 
-def _belonging(lab: Lab) -> str:
-    if lab.owner is None:
+def _belonging(row: Mapping[str, Any]) -> str:
+    if row["owner"] is None:
         return "stays until lab down"
-    state = "" if lab.owner.alive else ", which is gone"
-    return f"of process {lab.owner.pid}{state}"
+    state = "" if row["owner_alive"] else ", which is gone"
+    return f"of process {row['owner']}{state}"
 
 
 def _print_case(case: Case) -> None:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
+from ctconsole.cli.map.naming import MapWord
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
     from_dump_option,
-    json_option,
     memory_option,
     now_option,
     over_option,
     state_dir_option,
 )
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[MAP]...", type=MapWord())
 @from_dump_option
 @over_option("Look twice, so long apart, to see how the tables grow and what full ones throw out.")
 @memory_option("for Cilium's own rule")
-@click.option(
-    "--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
 @now_option
 @state_dir_option
 @bpf_root_option
@@ -46,7 +44,6 @@ def advise(
     dumps: tuple[Path, ...],
     seconds: float | None,
     memory: str | None,
-    output: str,
     now: int | None,
     state_dir: Path | None,
     bpf_root: Path,
@@ -79,7 +76,7 @@ def advise(
         raise UsageError("--memory is for --from-dump; a live node is asked")
     else:
         found = advising.advise_node(bpf_root, names, state_dir=state_dir, over=seconds or 0.0)
-    if as_json or output == "json":
+    if as_json:
         print_json([_dict(one) for one in found])
         return
     if not found:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.plans import NOTHING, print_plan, where_dict
+from ctconsole.cli.shown import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import bpf_root_option, json_option
+from ctconsole.cli.common import message
+from ctconsole.cli.map.naming import MapWord, passing
+from ctconsole.cli.options import bpf_root_option
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="calls")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[MAP]", type=MapWord())
 @bpf_root_option
 @json_option
 def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
@@ -33,7 +35,8 @@ def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
 
     found = tail_calls(bpf_root, message)
     if name is not None:
-        found = [one for one in found if name in {one.path.name, str(one.path)}]
+        is_meant = passing(name)
+        found = [one for one in found if is_meant(one.path)]
         if not found:
             raise UsageError(f"No program array called {name} is pinned below {bpf_root}")
     if not found:

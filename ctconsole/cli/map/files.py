@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.model.listing.rows import ColumnForm, RowColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 
 _SHARES: Final = 10_000
+
+COLUMNS: Final = (
+    RowColumn("name", "NAME"),
+    RowColumn("node", "NODE", rank=1),
+    RowColumn("entries", "ENTRIES", ColumnForm.COUNT),
+    RowColumn("max_entries", "MAX", ColumnForm.COUNT, rank=1),
+    RowColumn("fill", "FILL", ColumnForm.SHARE),
+    RowColumn("group", "GROUP", rank=3),
+    RowColumn("path", "FILE", rank=2),
+    RowColumn("note", "NOTE", rank=4),
+)
+"""What people see of each map on a terminal, or where they choose."""
 
 
 def describe(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], bool]:

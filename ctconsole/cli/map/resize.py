@@ -11,21 +11,17 @@ from ctconsole.cli.common import message
 from ctconsole.cli.ending import carry_out
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.affected import print_with_affected
-from ctconsole.cli.map.naming import find_map
+from ctconsole.cli.map.naming import MapWord, find_map
 from ctconsole.cli.map.prestage import (
     Foreigner,
     require_room,
     resize_foreign_map,
     restart_options,
 )
-from ctconsole.cli.options import (
-    json_option,
-    layout_option,
-    state_dir_option,
-    written_root_option,
-)
+from ctconsole.cli.options import layout_option, state_dir_option, written_root_option
 from ctconsole.cli.plans import print_report
 from ctconsole.cli.progress import each_once
+from ctconsole.cli.shown import json_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="MAP", type=MapWord())
 @click.argument("entries", metavar="[ENTRIES]", required=False)
 @click.option(
     "--undo", is_flag=True, help="Restore the size before the last resize, as losslessly."

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
-from ctconsole.cli.options import (
-    GivenPath,
-    bpf_root_option,
-    json_option,
-    state_dir_option,
-)
+from ctconsole.cli.common import message
+from ctconsole.cli.map.naming import MapWord, passing
+from ctconsole.cli.options import GivenPath, bpf_root_option, state_dir_option
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="users")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[MAP]", type=MapWord())
 @bpf_root_option
 @state_dir_option
 @click.option(
@@ -58,7 +55,8 @@ def users(
     history = file or StateDir(state_dir or default_state_dir()).history
     found = map_usage(bpf_root, history, message)
     if name is not None:
-        found = [usage for usage in found if name in {usage.path.name, str(usage.path)}]
+        is_meant = passing(name)
+        found = [usage for usage in found if is_meant(usage.path)]
         if not found:
             raise UsageError(f"No map called {name} is pinned below {bpf_root}")
     if as_json:

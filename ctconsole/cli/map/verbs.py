@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ctconsole.cli.common import message, print_columns, print_json
+from ctconsole.cli.common import message
 from ctconsole.cli.ending import carry_out
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.advise import advise
 from ctconsole.cli.map.calls import calls
-from ctconsole.cli.map.naming import find_map
+from ctconsole.cli.map.naming import MapWord, find_map, is_meant, maps_argument, no_map
 from ctconsole.cli.map.resize import resize
 from ctconsole.cli.map.users import users
 from ctconsole.cli.options import (
     bpf_root_option,
     from_dump_option,
-    json_option,
     state_dir_option,
     written_root_option,
 )
 from ctconsole.cli.plans import print_plan, print_report
+from ctconsole.cli.shown import (
+    OUTPUT_HELP,
+    OUTPUTS,
+    choosing_options,
+    how,
+    json_option,
+    output_options,
+    print_json,
+    show_rows,
+    terminal_width,
+)
 from ctconsole.errors import UsageError
+from ctconsole.model.listing.rows import ColumnForm, RowColumn
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ctconsole.kernel.counts import Count
     from ctconsole.model.filter.maps import MapFilter
@@ -60,29 +71,25 @@ command.add_command(advise)
 
 
 @command.command(name="list")
+@maps_argument
 @from_dump_option
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["table", "cilium", "cilium-json", "json"]),
-    default="table",
-    show_default=True,
-    help="cilium and cilium-json print what the node's agent says, as its own tool does.",
+@output_options(
+    (*OUTPUTS, "cilium", "cilium-json"),
+    f"{OUTPUT_HELP} cilium and cilium-json print what the node's agent says, as its own tool does.",
 )
+@choosing_options
 @map_filter_option
 @click.option("--verbose", is_flag=True, help="Add what the agent's caches hold (cilium output).")
 @state_dir_option
 @bpf_root_option
-@json_option
 def list_(
     *,
+    maps: tuple[str, ...],
     dumps: tuple[Path, ...],
-    output: str,
     where: str | None,
     verbose: bool,
     state_dir: Path | None,
     bpf_root: Path,
-    as_json: bool,
 ) -> int:
     """List every pinned map with its fill, exact where the kernel counts.
 
@@ -92,23 +99,26 @@ def list_(
     \b
     Examples:
       ctconsole map list
+      ctconsole map list ct4 any4 --watch
+      ctconsole map list --sort memory --limit 5
       ctconsole map list --filter 'group:conntrack fill>80 or memory>10M'
       ctconsole map list --output cilium --verbose      as Cilium's own tool prints it
-      ctconsole map list --bpf-root /run/ctconsole/labs/lab/bpf --json
+      ctconsole map list --lab lab -o csv --columns name,entries,fill
     """
-    if verbose and output != "cilium":
+    asked = how()
+    if verbose and asked.output != "cilium":
         raise UsageError("--verbose belongs to --output cilium")
-    if output.startswith("cilium"):
+    if asked.output.startswith("cilium"):
         from ctconsole.cli.map.agent_list import agents_list
 
-        if dumps or as_json or where:
+        if dumps or where or maps or asked.chooses:
             raise UsageError(
-                f"--output {output} is asked of an agent; no dump, --json and --filter there"
+                f"--output {asked.output} is asked of an agent; no dump, no map and no --filter, "
+                "--sort, --limit and --columns there"
             )
-        text = agents_list(bpf_root, as_json=output == "cilium-json", verbose=verbose)
+        text = agents_list(bpf_root, as_json=asked.output == "cilium-json", verbose=verbose)
         click.echo(text, nl=False)
         return 0
-    as_json = as_json or output == "json"
     from ctconsole.cli.map import files as map_offline
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.mounts import is_bpffs
@@ -118,20 +128,34 @@ def list_(
     if dumps:
         rows, sound = map_offline.describe(dumps)
     else:
-        maps = list(pinned_maps(bpf_root, message).values())
-        rows = _with_older(_describe(maps), bpf_root, state_dir)
-        rows = _with_full(rows, maps, bpf_root, state_dir)
+        infos = list(pinned_maps(bpf_root, message).values())
+        rows = _with_older(_describe(infos), bpf_root, state_dir)
+        rows = _with_full(rows, infos, bpf_root, state_dir)
+    rows = _meant(rows, maps, "in the files" if dumps else f"is pinned below {bpf_root}")
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
         message(f"No map is pinned below {bpf_root}{why}; --bpf-root names another place")
     rows = _chosen(rows, chosen)
-    if as_json:
-        print_json(rows)
-    elif dumps:
+    if dumps and asked.output == "table" and not asked.chooses and terminal_width() is None:
         map_offline.print_rows(rows)
     else:
-        _print_table(rows)
+        show_rows(rows, map_offline.COLUMNS if dumps else _COLUMNS)
     return 0 if sound else 1
+
+
+def _meant(rows: list[dict[str, Any]], words: Sequence[str], where: str) -> list[dict[str, Any]]:
+    """The rows of the maps that are named; all of them where none is.
+
+    Raises:
+        UsageError: a word means none of them.
+    """
+    if not words:
+        return rows
+    meant = {word: [row for row in rows if is_meant(word, row)] for word in words}
+    for word, found in meant.items():
+        if not found:
+            raise no_map(f"No map {word} {where}", word, [row["name"] for row in rows])
+    return [row for row in rows if any(row in found for found in meant.values())]
 
 
 def _chosen(rows: list[dict[str, Any]], chosen: MapFilter | None) -> list[dict[str, Any]]:
@@ -147,7 +171,7 @@ def _chosen(rows: list[dict[str, Any]], chosen: MapFilter | None) -> list[dict[s
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", metavar="MAP", type=MapWord())
 @bpf_root_option
 @json_option
 def show(name: str, bpf_root: Path, as_json: bool) -> None:
@@ -178,7 +202,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", metavar="MAP", type=MapWord())
 @click.option("--entries", "size", required=True, metavar="N", help="Its capacity: 524288, 512k.")
 @click.option("--yes", is_flag=True, help="Do it; without this only the plan is printed.")
 @gate_options
@@ -341,7 +365,7 @@ def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str,
     }
 
 
-def _fill(row: dict[str, Any]) -> str:
+def _fill(row: Mapping[str, Any]) -> str:
     from ctconsole.model.units import share
 
     if row["fill"] is None:
@@ -350,23 +374,29 @@ def _fill(row: dict[str, Any]) -> str:
     return "FULL" if row["full"] else share(row["entries"], row["max_entries"])
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from ctconsole.model.units import count, size
+_LEVELS: Final = ((0.9, "crit"), (0.7, "warn"))
+"""From which fill on a map stands out."""
 
-    cells = [("NAME", "TYPE", "ID", "ENTRIES", "MAX", "FILL", "MEMORY", "GROUP", "USE")]
-    for row in rows:
-        entries = row["entries"]
-        cells.append(
-            (
-                row["name"],
-                row["type"],
-                str(row["id"]),
-                "-" if entries is None else count(entries),
-                count(row["max_entries"]),
-                _fill(row),
-                "-" if row["memory"] is None else size(row["memory"]),
-                row["group"],
-                row["use"],
-            )
-        )
-    print_columns(cells, right=range(2, 7))
+
+def _fill_tone(row: Mapping[str, Any]) -> str:
+    fill = row["fill"] or 0.0
+    return next((tone for least, tone in _LEVELS if fill >= least), "")
+
+
+_COLUMNS: Final = (
+    RowColumn("name", "NAME"),
+    RowColumn("type", "TYPE", rank=5),
+    RowColumn("id", "ID", ColumnForm.NUMBER, rank=4),
+    RowColumn("entries", "ENTRIES", ColumnForm.COUNT),
+    RowColumn("max_entries", "MAX", ColumnForm.COUNT, rank=1),
+    RowColumn("fill", "FILL", ColumnForm.SHARE, text=_fill, tone=_fill_tone),
+    RowColumn("memory", "MEMORY", ColumnForm.SIZE, rank=2),
+    RowColumn("group", "GROUP", rank=6),
+    RowColumn("use", "USE", rank=3),
+    RowColumn("path", "PIN", wide=True),
+    RowColumn("key_size", "KEY", ColumnForm.NUMBER, wide=True),
+    RowColumn("value_size", "VALUE", ColumnForm.NUMBER, wide=True),
+    RowColumn("flags", "FLAGS", ColumnForm.NUMBER, wide=True),
+    RowColumn("note", "NOTE", wide=True),
+)
+"""What people see of each map."""

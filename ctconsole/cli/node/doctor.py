@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from ctconsole.cli.common import print_json
-from ctconsole.cli.options import json_option
+from ctconsole.cli.shown import json_option, print_json
 
 
 @click.command("doctor")

@@ -10,6 +10,7 @@ import click
 
 from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.options import GivenPath, read_history_option
+from ctconsole.cli.shown import lines_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 )
 @event_filter_option
 @click.option("--all", "everything", is_flag=True, help="Events of level debug too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+@lines_option
 def command(  # noqa: PLR0917 - click hands every option over
     state_dir: Path | None,
     file: Path | None,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import message, print_json
+from ctconsole.cli.common import message, styled
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
     from_dump_option,
-    json_option,
     memory_option,
     now_option,
     over_option,
     state_dir_option,
 )
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,9 +67,6 @@ class QuestionWord(click.ParamType[str]):
 @from_dump_option
 @over_option("Look twice, so long apart, to see how the tables grow and what full ones throw out.")
 @memory_option("where no log of it tells")
-@click.option(
-    "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
 @now_option
 @state_dir_option
 @bpf_root_option
@@ -80,7 +77,6 @@ def command(
     dumps: tuple[Path, ...],
     seconds: float | None,
     memory: str | None,
-    output: str,
     now: int | None,
     state_dir: Path | None,
     bpf_root: Path,
@@ -128,7 +124,7 @@ def command(
             bpf_root, message, state_dir=state_dir, over=seconds or 0.0
         )
     found = [(one, one.answer(known)) for one in asked(words)]
-    if as_json or output == "json":
+    if as_json:
         print_json(
             {
                 "live": known.live,
@@ -140,7 +136,7 @@ def command(
     for number, (one, answer) in enumerate(found):
         if number:
             click.echo()
-        click.echo(click.style(one.text, bold=True))
+        styled(f"{one.text}\n", bold=True)
         for line in _lines(answer):
             click.echo(line)
 

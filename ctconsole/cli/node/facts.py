@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctconsole.cli.common import print_json
-from ctconsole.cli.options import bpf_root_option, json_option
+from ctconsole.cli.options import bpf_root_option
+from ctconsole.cli.shown import json_option, print_json
 from ctconsole.paths import lab_of
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.node.events import print_event
 from ctconsole.cli.options import for_option, layout_option, written_root_option
+from ctconsole.cli.shown import lines_option
 from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _ENDING: Final = 10.0
 @layout_option
 @gate_options
 @for_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+@lines_option
 def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,
     layout: Layout | None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from ctconsole.cli.common import print_columns, print_json
-from ctconsole.cli.options import json_option
+from ctconsole.cli.shown import filtered_rows_options, show_rows
+from ctconsole.model.listing.rows import RowColumn
 
 
 @click.command(name="layouts")
-@json_option
-def command(*, as_json: bool) -> None:
+@filtered_rows_options
+def command() -> None:
     """Say which releases of Cilium can be read, and how that was checked.
 
     A layout is named with --layout where neither the agent nor the maps tell the release.
@@ -22,19 +22,21 @@ def command(*, as_json: bool) -> None:
     """
     from ctconsole.model.releases import RELEASES
 
-    if as_json:
-        print_json(
-            [
-                {
-                    "layout": one.layout.value,
-                    "releases": one.releases,
-                    "conntrack": one.conntrack,
-                    "lists": one.lists,
-                    "told_by": one.tells,
-                }
-                for one in RELEASES
-            ]
-        )
-        return
-    rows = [(one.layout, one.releases, one.conntrack, one.lists, one.tells) for one in RELEASES]
-    print_columns([("LAYOUT", "RELEASES", "CONNTRACK", "OTHER LISTS", "TOLD BY"), *rows])
+    columns = (
+        RowColumn("layout", "LAYOUT"),
+        RowColumn("releases", "RELEASES"),
+        RowColumn("conntrack", "CONNTRACK", rank=1),
+        RowColumn("lists", "OTHER LISTS", rank=3),
+        RowColumn("told_by", "TOLD BY", rank=2),
+    )
+    rows = [
+        {
+            "layout": one.layout.value,
+            "releases": one.releases,
+            "conntrack": one.conntrack,
+            "lists": one.lists,
+            "told_by": one.tells,
+        }
+        for one in RELEASES
+    ]
+    show_rows(rows, columns)

@@ -14,6 +14,7 @@ from ctconsole.cli.options import (
     bpf_root_option,
     state_dir_option,
 )
+from ctconsole.cli.shown import lines_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     "connections and failed insertions; may be repeated.",
 )
 @click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="End after N records.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+@lines_option
 @state_dir_option
 @bpf_root_option
 def command(

@@ -19,6 +19,7 @@ from ctconsole.cli.options import (
     state_dir_option,
     watched_root_option,
 )
+from ctconsole.cli.shown import lines_option
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 from ctconsole.errors import UsageError
 
@@ -88,7 +89,7 @@ _FIRST_LOOK = 10.0
 )
 @for_option
 @event_filter_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on each line.")
+@lines_option
 def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,
     state_dir: Path | None,

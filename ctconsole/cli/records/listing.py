@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ctconsole.cli.common import message
+from ctconsole.cli.common import detail, message
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.records.spec import RecordKind
@@ -30,6 +31,7 @@ class Listing:
 
     Attributes:
         exit_code: 1 once something could not be read, else 0.
+        parts: with the output ``rows``, what was rendered: a heading and rows of each map.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Listing:
         numeric: bool,
     ) -> None:
         self.exit_code = 0
+        self.parts: list[tuple[str, list[dict[str, Any]]]] = []
         self._numeric = numeric
         self._release: Layout | None = None
         self._view = view
@@ -74,6 +77,7 @@ class Listing:
                 return
         else:
             facts = discover(root)
+            self._layout = self._layout or _own_layout(root, facts)
             if self._output.startswith("cilium"):
                 pins = records.pinned_infos(root)
                 self._settle_layout(facts.layout, pins, lambda: records.guess_of_pins(root))
@@ -129,7 +133,7 @@ class Listing:
                 say_guess(found)
             else:
                 self._layout = told.value
-                message(f"layout {self._layout}: {told.origin}")
+                detail(f"layout {self._layout}: {told.origin}")
 
     def _as_the_tool(self, root: Path, facts: NodeFacts) -> Iterator[memoryview]:
         """What the tool prints of pinned maps; where it ends, what it printed until then.
@@ -197,6 +201,11 @@ class Listing:
             case "table":
                 yield from self._for_people(found)
                 texts = (text for one in lists for text in printed.render_printed_table(one))
+            case "rows":
+                yield from self._rendered(found)
+                objects = [json.loads(one) for one in printed.printed_objects(lists)]
+                self.parts.append(("", objects))
+                return
             case "csv":
                 yield from self._rendered(found)
                 texts = printed.render_printed_csv(lists)
@@ -221,6 +230,10 @@ class Listing:
         match self._output:
             case "table":
                 yield from self._for_people(found)
+            case "rows":
+                for table in self._tables(found):
+                    lines = b"".join(ours.render_records_ndjson([table])).splitlines()
+                    self.parts.append((ours.heading(table), [json.loads(one) for one in lines]))
             case "json":
                 yield from ours.render_records_json(self._tables(found))
             case "ndjson":
@@ -286,3 +299,10 @@ class Listing:
     def _complain(self, problem: str) -> None:
         message(f"ctconsole: {problem}")
         self.exit_code = 1
+
+
+def _own_layout(root: Path, facts: NodeFacts) -> Layout | None:
+    """What an agent of ours writes, where nothing else tells."""
+    from ctconsole.node.owner import own_layout
+
+    return None if facts.layout else own_layout(root)

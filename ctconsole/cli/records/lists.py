@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ctconsole.cli.map.naming import maps_argument, no_map
 from ctconsole.cli.options import (
     bpf_root_option,
     check_now,
@@ -15,16 +16,26 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
+from ctconsole.cli.shown import (
+    OUTPUT_HELP,
+    OUTPUTS,
+    choosing_options,
+    how,
+    keep_filter,
+    output_options,
+    rows_filter_option,
+    show_parts,
+    terminal_width,
+)
+from ctconsole.model.catalogue import is_called
 from ctconsole.model.cilium.services import ServiceView
 from ctconsole.model.records.spec import RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
-
-_OUTPUTS = ("table", "cilium", "cilium-json", "json", "ndjson", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,23 @@ def commands() -> dict[str, click.Command]:
     }
 
 
+def _of_maps(
+    parts: list[tuple[str, list[dict[str, Any]]]], words: tuple[str, ...], where: str
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The parts of the maps that are named; all of them where none is.
+
+    Raises:
+        UsageError: a word means none of them.
+    """
+    names = [title.partition(":")[0] for title, _ in parts]
+    for word in words:
+        if not any(is_called(name, word) for name in names):
+            raise no_map(f"There is no such map {word} in {where}", word, names)
+    for name, part in zip(names, parts, strict=True):
+        if not words or any(is_called(name, word) for word in words):
+            yield part
+
+
 _numeric_option = click.option(
     "--numeric",
     "-n",
@@ -162,8 +190,9 @@ _numeric_option = click.option(
 def _list_command(one: _List) -> click.Command:
     def run(
         *,
+        maps: tuple[str, ...],
+        where: str | None,
         layout: Layout | None,
-        output: str,
         dumps: tuple[Path, ...],
         now: int | None,
         bpf_root: Path,
@@ -174,7 +203,21 @@ def _list_command(one: _List) -> click.Command:
         kinds = (view.kind,) if view else one.kinds
         from ctconsole.cli.records.listing import Listing
 
-        listing = Listing(kinds, layout, output, view, one.verb, numeric=numeric)
+        asked = how()
+        chooses = bool(maps or where) or asked.chooses or asked.raw or asked.output == "wide"
+        if chooses and asked.output.startswith("cilium"):
+            raise click.UsageError(
+                f"-o {asked.output} prints what Cilium's tool prints, whole; no MAP, --filter, "
+                "--sort, --limit and --columns there."
+            )
+        if chooses or (asked.output == "table" and terminal_width() is not None):
+            listing = Listing(kinds, layout, "rows", view, one.verb, numeric=numeric)
+            for _ in listing.render(dumps, now or 0, bpf_root):
+                pass
+            keep_filter(where)
+            show_parts(_of_maps(listing.parts, maps, "in the files" if dumps else str(bpf_root)))
+            return listing.exit_code
+        listing = Listing(kinds, layout, asked.output, view, one.verb, numeric=numeric)
         for chunk in listing.render(dumps, now or 0, bpf_root):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
@@ -182,15 +225,14 @@ def _list_command(one: _List) -> click.Command:
 
     run.__doc__ = one.doc
     options = (
+        maps_argument,
         layout_option,
-        click.option(
-            "--output",
-            "-o",
-            type=click.Choice(_OUTPUTS),
-            default="table",
-            show_default=True,
-            help="cilium and cilium-json print what that release's own tool prints.",
+        output_options(
+            (*OUTPUTS, "cilium", "cilium-json"),
+            f"{OUTPUT_HELP} cilium and cilium-json print what that release's own tool prints.",
         ),
+        choosing_options,
+        rows_filter_option,
         from_dump_option,
         now_option,
         *(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _WORDS: Final = Style(b"", b"-", b"", b"", b" ")
 
 
-def render_listing_table(table: CtTable, names: Names | None = None) -> Iterator[memoryview]:
+def render_listing_table(
+    table: CtTable, names: Names | None = None, title: str = ""
+) -> Iterator[memoryview]:
     """One map: a line about it, a line of names, a line for each entry, a blank line.
 
     EXPIRES is the seconds left, or the raw lifetime where the table has no clock.
@@ -32,14 +34,16 @@ def render_listing_table(table: CtTable, names: Names | None = None) -> Iterator
     Args:
         table: the map.
         names: adds who speaks with whom at the end of each line; None adds nothing.
+        title: the line about it, where that tells of more than the table's own entries.
     """
-    yield memoryview(_heading(table).encode())
+    yield memoryview(_heading(table, title).encode())
     for text in in_chunks(lambda rows: _lines(table.take(rows), names), len(table)):
         yield text.data
     yield memoryview(b"\n")
 
 
-def _heading(table: CtTable) -> str:
+def title_line(table: CtTable) -> str:
+    """The line about a map that stands above its entries."""
     info = table.info
     room = f" of {count(info.max_entries)}" if info.max_entries else ""
     expired = count(int(np.count_nonzero(~table.alive)))
@@ -47,11 +51,15 @@ def _heading(table: CtTable) -> str:
     if table.at_least:
         known = f", at least {expired} expired"
     number = f", id {info.id}" if info.id else ""
-    titles = "".join(column.heading(table) for column in table_columns())
     return (
         f"{called(info.label, table.whose)}: {count(len(table))}{room} entries{known}{number}, "
-        f"layout {table.layout}\n{titles}\n"
+        f"layout {table.layout}"
     )
+
+
+def _heading(table: CtTable, title: str) -> str:
+    titles = "".join(column.heading(table) for column in table_columns())
+    return f"{title or title_line(table)}\n{titles}\n"
 
 
 def _lines(table: CtTable, names: Names | None) -> Bytes:

@@ -54,14 +54,10 @@ _EITHER: Final = {Form.PREFIX: 18, Form.EITHER_ADDRESS: 15}
 def render_records_table(table: RecordTable) -> Iterator[memoryview]:
     """One map: a line about it, a line of names, a line for each entry, a blank line."""
     widths = [max(len(cell.name), _width(table, cell)) for cell in table.spec.cells]
-    info = table.info
-    room = f" of {count(info.max_entries)}" if info.max_entries else ""
-    number = f", id {info.id}" if info.id else ""
     names = "  ".join(
         cell.name.upper().ljust(width) for cell, width in zip(table.spec.cells, widths, strict=True)
     )
-    title = f"{info.label}: {count(len(table))}{room} entries{number}"
-    yield memoryview(f"{title}\n{names.rstrip()}\n".encode())
+    yield memoryview(f"{heading(table)}\n{names.rstrip()}\n".encode())
 
     def lines(rows: slice) -> Bytes:
         chunk = table.take(rows)
@@ -76,6 +72,14 @@ def render_records_table(table: RecordTable) -> Iterator[memoryview]:
     for text in in_chunks(lines, len(table)):
         yield text.data
     yield memoryview(b"\n")
+
+
+def heading(table: RecordTable) -> str:
+    """The line about a map that stands above its entries."""
+    info = table.info
+    room = f" of {count(info.max_entries)}" if info.max_entries else ""
+    number = f", id {info.id}" if info.id else ""
+    return f"{info.label}: {count(len(table))}{room} entries{number}"
 
 
 def _width(table: RecordTable, cell: ListColumn) -> int:

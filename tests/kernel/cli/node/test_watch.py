@@ -68,7 +68,7 @@ def test_a_listing_takes_layout_and_names_from_the_nodes_agent(
     with foreign_node(gate, bpffs, tmp_path, "1.9") as node:
         node.agent.start()
         node.datagrams(range(5000, 5003))
-        argv = [sys.executable, "-m", "ctconsole", "ct", "list", "--names", "-o", "json"]
+        argv = [sys.executable, "-m", "ctconsole", "ct", "list", "-v", "--names", "-o", "json"]
         done = subprocess.run(
             [*argv, "--bpf-root", str(bpffs)], capture_output=True, text=True, check=True
         )

@@ -123,7 +123,9 @@ def test_the_agent_tells_the_release(gate: Gate, bpffs: Path, tmp_path: Path) ->
         node.agent.start()
         pin(gate, bpffs, "cilium_lb4_services_v2", SERVICE | {"proto": 6, "flags": 0x40})
         result = CliRunner().invoke(
-            cli, ["lb", "list", "-o", "cilium", "--bpf-root", str(bpffs)], catch_exceptions=False
+            cli,
+            ["lb", "list", "-v", "-o", "cilium", "--bpf-root", str(bpffs)],
+            catch_exceptions=False,
         )
     assert "layout 1.18: Cilium 1.18.0, from the agent's API" in result.stderr
     assert result.stdout.splitlines()[1].startswith("10.96.0.10:80/TCP (0)")

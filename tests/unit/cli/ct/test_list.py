@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.captures import CAPTURES, FOLDERS, dump_files, printed
+from tests.support.terminals import printed_on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def ct_list(*arguments: str, dumps: list[Path]) -> subprocess.CompletedProcess[b
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_cilium_output_guesses_the_layout_and_orders_the_maps(folder: str) -> None:
-    done = ct_list("--output", "cilium", dumps=dump_files(folder)[::-1])
+    done = ct_list("-v", "--output", "cilium", dumps=dump_files(folder)[::-1])
     assert (done.returncode, done.stdout) == (0, printed(folder, "ct-list.txt"))
     assert done.stderr.startswith(f"layout {folder.split('-')[1]}: ".encode())
 
@@ -106,7 +107,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     files = [part for path in SVC * 200 for part in ("--from-dump", str(path))]
-    command = [sys.executable, "-m", "ctconsole", "ct", "list", "-o", "cilium-json", *files]
+    command = [sys.executable, "-m", "ctconsole", "ct", "list", "-v", "-o", "cilium-json", *files]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
@@ -116,3 +117,55 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.returncode == 0
     assert said.startswith(b"layout 1.18")
     assert said.count(b"\n") == 1
+
+
+CT4 = CAPTURES / "real-1.18-svc" / "cilium_ct4_global.bpftool.json"
+
+
+def rows_of(*arguments: str) -> list[dict[str, object]]:
+    done = ct_list("-o", "ndjson", *arguments, dumps=[CT4])
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_entries_are_sorted_cut_and_shown_by_the_fields_asked_for() -> None:
+    every = rows_of()
+    largest = rows_of("--sort", "bytes", "--limit", "2")
+    counts = sorted((int(str(row["bytes"])) for row in every), reverse=True)
+    assert [row["bytes"] for row in largest] == counts[:2]
+    assert [row["bytes"] for row in rows_of("--sort", "-bytes")] == counts[::-1]
+    assert {*rows_of("--columns", "dir,proto")[0]} == {"direction", "protocol"}
+    text = ct_list("--sort", "bytes", "--limit", "1", dumps=[CT4]).stdout.decode()
+    assert f"{len(every)} entries" in text
+    assert "; 1 shown" in text.splitlines()[0]
+    assert len(text.splitlines()) == 4
+    csv = ct_list("-o", "csv", "--columns", "dir", "--limit", "3", dumps=[CT4]).stdout.split()
+    assert (csv[0], len(csv)) == (b"direction", 4)
+
+
+def test_maps_are_named_as_people_name_them() -> None:
+    assert {row["map"] for row in rows_of("ct4")} == {"cilium_ct4_global"}
+    refused = ct_list("any4", dumps=[CT4])
+    assert refused.returncode == 2
+    assert b"There is no map any4 in the files" in refused.stderr
+    assert b"Did you mean" in ct_list("ct44", dumps=[CT4]).stderr
+    assert ct_list("ct4", "-o", "cilium", dumps=[CT4]).returncode == 2
+    assert b"Did you mean bytes?" in ct_list("--sort", "bites", dumps=[CT4]).stderr
+
+
+def test_without_doubt_nothing_is_said_on_stderr_but_with_v() -> None:
+    assert ct_list(dumps=[CT4]).stderr.count(b"layout") == 0
+    assert ct_list("-v", dumps=[CT4]).stderr.startswith(b"layout 1.1")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_a_table_fits_the_terminal_and_has_its_colours(columns: int) -> None:
+    argv = ("ct", "list", "--from-dump", str(CT4))
+    plain = printed_on_terminal(*argv, columns=columns, NO_COLOR="1")
+    assert max(map(len, plain.splitlines()[1:])) <= columns
+    assert "SOURCE" in plain
+    assert ("IDENTITY" in plain) == (columns >= 120)
+    coloured = printed_on_terminal(*argv, columns=columns, NO_COLOR="")
+    assert "\x1b[1mSOURCE\x1b[0m" in coloured
+    wide = printed_on_terminal(*argv, "-o", "wide", columns=columns, NO_COLOR="1")
+    assert "IDENTITY" in wide

@@ -41,7 +41,7 @@ def test_a_folder_is_listed_as_cilium_lists_the_node() -> None:
 
 def test_text_of_cilium_is_listed_as_json() -> None:
     path = CAPTURES / "handmade-1.9" / "ct-list.txt"
-    result = run("ct", "list", "-o", "json", "--from-dump", path)
+    result = run("ct", "list", "-v", "-o", "json", "--from-dump", path)
     entries = json.loads(result.stdout)
     assert len(entries) == 8
     assert "layout 1.9: told by the text" in result.stderr
@@ -63,7 +63,7 @@ def test_nodes_of_two_releases_keep_their_layouts(tmp_path: Path) -> None:
         source = CAPTURES / folder / "cilium_ct4_global.bpftool.json"
         (tmp_path / folder).mkdir()
         (tmp_path / folder / source.name).write_bytes(source.read_bytes())
-    result = run("ct", "list", "-o", "cilium", "--from-dump", tmp_path)
+    result = run("ct", "list", "-v", "-o", "cilium", "--from-dump", tmp_path)
     lines = [line for line in result.stdout.splitlines() if line]
     assert [" RxPackets=" in line for line in lines] == [True] * 4 + [False] * 3
     assert "layout 1.18, 1.9: " in result.stderr
@@ -238,7 +238,7 @@ def test_the_agent_in_the_files_tells_whose_output_is_meant(tmp_path: Path) -> N
     folder = Bugtool("handmade-1.9", tool="cilium", debuginfo=debuginfo("1.9.5")).write(
         tmp_path / "node"
     )
-    result = run("nat", "list", "-o", "cilium", "--now", "1060", "--from-dump", folder)
+    result = run("nat", "list", "-v", "-o", "cilium", "--now", "1060", "--from-dump", folder)
     assert "layout 1.9: told by the text or the agent in the files" in result.stderr
     assert " HostLocal=" in result.stdout
 
