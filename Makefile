@@ -4,7 +4,7 @@ SIZE ?= full
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test crash check format bench screenshots clean
+.PHONY: help setup setup-dev demo test crash check format bench man screenshots clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: setup-dev ## let ruff and clang-format lay the code out
 
 bench: setup-dev ## figures beside their peers as ratios, also in build/bench.json (SIZE=small: quick; BASE=: the build before)
 	@BASE='$(BASE)' $(BIN)/python -m tests.bench --size $(SIZE)
+
+man: setup ## write the manual page into build/ctconsole.1
+	@$(BIN)/ctconsole man > build/ctconsole.1
 
 screenshots: setup-dev ## draw the pictures under screenshots/ anew
 	@$(BIN)/python deploy/screenshots.py

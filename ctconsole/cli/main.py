@@ -11,6 +11,8 @@ from ctconsole.cli.common import invoke, with_common_options
 
 _VERBS: Final = {
     "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
+    "check": ("check", "Say whether tables are full, with an exit code for monitoring."),
+    "completion": ("completion", "Print what makes bash, zsh or fish complete ctconsole."),
     "config": ("config_verb", "Show what is settled in the configuration file, and what can be."),
     "console": ("console", "Open the console (the default)."),
     "ct": ("ct.list", "List, count and delete conntrack entries."),
@@ -26,6 +28,7 @@ _VERBS: Final = {
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),
     "layouts": ("node.layouts", "Say which releases can be read, and how that was checked."),
     "lb": ("records.lists", "List services and their backends."),
+    "man": ("manpage", "Print the manual page."),
     "map": ("map.verbs", "List, show, resize and recreate maps."),
     "metrics": ("records.lists", "List packets and bytes by reason."),
     "monitor": ("node.monitor", "Follow drops and connections as the datapath tells of them."),
@@ -46,6 +49,9 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options alone are the console's: ``ctconsole --read-only`` opens it so."""
+        if ctx.resilient_parsing and not args:
+            # A shell completes verbs.
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in _OWN_OPTIONS):
             args = ["console", *args]
         return super().parse_args(ctx, args)

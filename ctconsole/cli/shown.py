@@ -169,6 +169,28 @@ def keep_filter(where: str | None) -> None:
     _keep(where=where or "")
 
 
+def _complete_columns(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[str]:
+    """What a shell offers: names of the verb's columns, the last of several."""
+    found: Iterable[str] = getattr(context.command.callback, "columns", tuple)()
+    before, comma, last = incomplete.rpartition(",")
+    sign = "-" if option.name == "sort" and last.startswith("-") else ""
+    return [
+        f"{before}{comma}{sign}{name}" for name in found if name.startswith(last.removeprefix("-"))
+    ]
+
+
+def columns_by(names: Callable[[], Iterable[str]]) -> Callable[[_F], _F]:
+    """Tell the shell which columns a verb has; stands below `choosing_options`."""
+
+    def add(function: _F) -> _F:
+        function.columns = names  # type: ignore[attr-defined]  # wraps hands it on
+        return function
+
+    return add
+
+
 def choosing_options(function: _F) -> _F:
     """``--sort``, ``--limit``, ``--columns``, ``--raw`` and ``--watch``."""
 
@@ -189,6 +211,7 @@ def choosing_options(function: _F) -> _F:
         click.option("--raw", is_flag=True, help="Numbers as they are, without units."),
         click.option(
             "--columns",
+            shell_complete=_complete_columns,
             metavar="NAME,...",
             help="Only these columns, in this order, in any output.",
         ),
@@ -201,6 +224,7 @@ def choosing_options(function: _F) -> _F:
         ),
         click.option(
             "--sort",
+            shell_complete=_complete_columns,
             metavar="NAME",
             help="By this column, numbers from the largest on; -NAME turns it round.",
         ),

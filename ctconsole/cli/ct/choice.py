@@ -27,6 +27,13 @@ _ASKED_ONLY: Final = {"risk"}
 """Columns that cost more than a look at the entry."""
 
 
+def column_names() -> list[str]:
+    """What columns can be named."""
+    from ctconsole.model.ct import show
+
+    return list(show.screen_columns())
+
+
 class EntryChoice:
     """What the options say of entries.
 

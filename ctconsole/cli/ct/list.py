@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import detail, message, say_guess
-from ctconsole.cli.ct.choice import EntryChoice
+from ctconsole.cli.ct.choice import EntryChoice, column_names
 from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
 from ctconsole.cli.ct.risk import risk
@@ -24,7 +24,14 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
-from ctconsole.cli.shown import OUTPUT_HELP, OUTPUTS, choosing_options, how, output_options
+from ctconsole.cli.shown import (
+    OUTPUT_HELP,
+    OUTPUTS,
+    choosing_options,
+    columns_by,
+    how,
+    output_options,
+)
 from ctconsole.cli.streams import Terminal
 
 if TYPE_CHECKING:
@@ -77,6 +84,7 @@ command.add_command(snapshot)
 @filter_option
 @now_option
 @bpf_root_option
+@columns_by(column_names)
 def list_entries(
     *,
     maps: tuple[str, ...],

@@ -13,6 +13,7 @@ from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.map.advise import advise
 from ctconsole.cli.map.calls import calls
+from ctconsole.cli.map.facts import describe, with_full, with_older
 from ctconsole.cli.map.naming import MapWord, find_map, is_meant, maps_argument, no_map
 from ctconsole.cli.map.resize import resize
 from ctconsole.cli.map.users import users
@@ -27,6 +28,7 @@ from ctconsole.cli.shown import (
     OUTPUT_HELP,
     OUTPUTS,
     choosing_options,
+    columns_by,
     how,
     json_option,
     output_options,
@@ -39,11 +41,9 @@ from ctconsole.model.listing.rows import ColumnForm, RowColumn
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ctconsole.kernel.counts import Count
     from ctconsole.model.filter.maps import MapFilter
-    from ctconsole.model.spec import MapInfo
 
 
 @click.group(name="map")
@@ -82,6 +82,7 @@ command.add_command(advise)
 @click.option("--verbose", is_flag=True, help="Add what the agent's caches hold (cilium output).")
 @state_dir_option
 @bpf_root_option
+@columns_by(lambda: [one.name for one in _COLUMNS])
 def list_(
     *,
     maps: tuple[str, ...],
@@ -129,8 +130,8 @@ def list_(
         rows, sound = map_offline.describe(dumps)
     else:
         infos = list(pinned_maps(bpf_root, message).values())
-        rows = _with_older(_describe(infos), bpf_root, state_dir)
-        rows = _with_full(rows, infos, bpf_root, state_dir)
+        rows = with_older(describe(infos), bpf_root, state_dir)
+        rows = with_full(rows, infos, bpf_root, state_dir)
     rows = _meant(rows, maps, "in the files" if dumps else f"is pinned below {bpf_root}")
     if not rows:
         why = "" if is_bpffs(bpf_root) else ", where no bpffs is mounted"
@@ -186,7 +187,7 @@ def show(name: str, bpf_root: Path, as_json: bool) -> None:
     from ctconsole.kernel.maps import all_programs
 
     info = find_map(name, pinned_maps(bpf_root, message), bpf_root)
-    [row] = _describe([info])
+    [row] = describe([info])
     row["programs"] = [
         {"id": program.id, "name": program.called, "type": program.type.name}
         for program in all_programs()
@@ -254,117 +255,6 @@ def recreate(  # noqa: PLR0917 - click hands every option over
     return carry_out(act)
 
 
-def _describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
-    """Facts, fill and group of maps, as JSON shows them, grouped as the article groups them."""
-    from collections import Counter
-
-    from ctconsole.kernel.counts import count_maps, open_counter
-    from ctconsole.kernel.maps import all_programs
-    from ctconsole.model.catalogue import Group, classify, use_of
-
-    maps = list(maps)
-    counter = open_counter()
-    try:
-        counts = count_maps(maps, counter)
-    finally:
-        if counter:
-            counter.close()
-    users = Counter(number for program in all_programs() for number in program.map_ids)
-    order = {group: number for number, group in enumerate(Group)}
-    rows = []
-    for info in maps:
-        entry = classify(info.label, info)
-        group = entry.group if entry else Group.OTHER
-        row = _row(info, counts.get(info.id), group, entry.note if entry else "")
-        row |= {"program_count": users[info.id], "use": use_of(users[info.id])}
-        rows.append((order[group], row))
-    return [row for _, row in sorted(rows, key=lambda pair: (pair[0], pair[1]["name"]))]
-
-
-def _with_older(
-    rows: list[dict[str, Any]], bpf_root: Path, state_dir: Path | None
-) -> list[dict[str, Any]]:
-    """The same, with the older generation of a map where programs use one."""
-    from ctconsole.observe.usage import in_use, older_in_use
-
-    if not rows:
-        return rows
-    for usage in older_in_use(bpf_root, _history(bpf_root, state_dir)):
-        row = next((row for row in rows if row["path"] == str(usage.path)), None)
-        older = usage.older
-        # Another map may have taken the pin since it was listed.
-        if row is None or older is None or row["id"] != usage.pinned.map.id:
-            continue
-        row["use"] = in_use(usage)
-        row["older"] = {
-            "id": older.map.id,
-            "max_entries": older.map.max_entries,
-            "since": usage.since,
-            "programs": [
-                {"id": user.program.id, "name": user.program.called} for user in older.live_users
-            ],
-        }
-    return rows
-
-
-def _history(bpf_root: Path, state_dir: Path | None) -> Path:
-    """The history of the agent that looks after the maps, else the one that consoles write."""
-    from ctconsole.agent.state import StateDir, default_state_dir
-    from ctconsole.node.owner import agent_of
-    from ctconsole.paths import GLOBALS
-
-    own = agent_of(bpf_root / GLOBALS / "any", state_dir)
-    return StateDir(state_dir or (own.state_dir if own else default_state_dir())).history
-
-
-def _with_full(
-    rows: list[dict[str, Any]], maps: list[MapInfo], bpf_root: Path, state_dir: Path | None
-) -> list[dict[str, Any]]:
-    """The same, with what a full table does to what comes, and since when as far as was counted."""
-    import time
-
-    from ctconsole.kernel.cpus import possible_cpus
-    from ctconsole.model.fullness import fullness, is_full
-    from ctconsole.node.advising import fills_of
-
-    infos, cpus, now = {info.id: info for info in maps}, possible_cpus(), time.time()
-    past = None
-    for row in rows:
-        info, entries = infos[row["id"]], row["entries"]
-        row["full"] = row["full_since"] = None
-        if entries is None or not info.type.is_hash:
-            continue
-        row["full"] = is_full(info, entries, cpus)
-        if row["full"]:
-            past = past if past is not None else fills_of(_history(bpf_root, state_dir))
-            trend = (*past.get(str(info.pin), ()), (now, entries))
-            found = fullness(info, trend, cpus)
-            assert found is not None  # noqa: S101 - it is full
-            row["full_since"] = found.since if found.since_text else None
-            row["use"] = f"{row['use']}; {found.text}"
-    return rows
-
-
-def _row(info: MapInfo, count: Count | None, group: str, note: str) -> dict[str, Any]:
-    bounded = count is not None and (info.type.is_hash or info.type.name == "LPM_TRIE")
-    return {
-        "name": info.label,
-        "path": str(info.pin) if info.pin else None,
-        "id": info.id,
-        "type": info.type.name,
-        "key_size": info.key_size,
-        "value_size": info.value_size,
-        "entries": count.entries if count else None,
-        "entries_exact": not count.walked if count else None,
-        "max_entries": info.max_entries,
-        "fill": round(count.entries / info.max_entries, 6) if count and bounded else None,
-        "flags": info.flags,
-        "memory": info.memlock,
-        "group": str(group),
-        "note": note,
-    }
-
-
 def _fill(row: Mapping[str, Any]) -> str:
     from ctconsole.model.units import share
 
@@ -383,7 +273,7 @@ def _fill_tone(row: Mapping[str, Any]) -> str:
     return next((tone for least, tone in _LEVELS if fill >= least), "")
 
 
-_COLUMNS: Final = (
+_COLUMNS: Final[tuple[RowColumn, ...]] = (
     RowColumn("name", "NAME"),
     RowColumn("type", "TYPE", rank=5),
     RowColumn("id", "ID", ColumnForm.NUMBER, rank=4),

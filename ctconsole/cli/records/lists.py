@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,6 +21,7 @@ from ctconsole.cli.shown import (
     OUTPUT_HELP,
     OUTPUTS,
     choosing_options,
+    columns_by,
     how,
     keep_filter,
     output_options,
@@ -162,6 +164,14 @@ def commands() -> dict[str, click.Command]:
     }
 
 
+def _column_names(kinds: tuple[RecordKind, ...]) -> list[str]:
+    """What columns the lists of such maps have, for whoever completes them."""
+    from ctconsole.model.records.data import RECORDS
+
+    cells = (cell for spec in RECORDS if spec.kind in kinds for cell in spec.cells)
+    return list(dict.fromkeys(cell.name for cell in cells))
+
+
 def _of_maps(
     parts: list[tuple[str, list[dict[str, Any]]]], words: tuple[str, ...], where: str
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -242,7 +252,7 @@ def _list_command(one: _List) -> click.Command:
         *((_numeric_option,) if RecordKind.POLICY in one.kinds else ()),
         bpf_root_option,
     )
-    function: Callable[..., int] = run
+    function: Callable[..., int] = columns_by(partial(_column_names, one.kinds))(run)
     for option in reversed(options):
         function = option(function)
     return click.command("list")(function)
