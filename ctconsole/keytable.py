@@ -139,6 +139,13 @@ MAPS: Final = (
         "Restart the agent, also with other sizes", ("overview",), rank=26,
         needs="gate"),
     Key("map.pick", "m", "pick_map", "Map", "Choose the map to show", ("entries",), rank=20),
+    Key("top.group", "b", "group(1)", "By",
+        "Put entries together by source, address, port, service, pod, namespace, identity, "
+        "protocol", ("top",), rank=20),
+    Key("top.group-back", "B", "group(-1)", "By before", "Put entries together by the thing before",
+        ("top",)),
+    Key("top.rank", "s", "rank", "Rank",
+        "Rank by entries, new, packets, bytes or evicted each second", ("top",), rank=21),
     Key("map.previous", "comma", "next_map(-1)", "Previous map", "Show the map before",
         ("entries", "top")),
     Key("map.next", "full_stop", "next_map(1)", "Next map", "Show the next map",

@@ -224,14 +224,14 @@ async def test_top_counts_what_the_filter_lets_through(
         tops = pilot.app.screen.query_one(LineTable)
         assert isinstance(tops.rows, TopRows)
         assert f"{found:,} entries" in str(pilot.app.screen.query_one("#numbers", Static).render())
-        most = tops.rows.line(0)
-        assert most.top.entries == passing(source, f"{most.filter} (in or syn)")
+        most = tops.rows.line(0).talker
+        assert most.entries == passing(source, f"{most.filter} (in or syn)")
         await pilot.press("enter")
         await until(pilot, lambda: console_of(pilot).current_mode == "entries")
         await settle(pilot)
         assert console_of(pilot).filter_text == f"{most.filter} (in or syn)"
         entries = pilot.app.screen.query_one(LineTable)
-        await until(pilot, lambda: entries.rows and len(entries.rows) == most.top.entries)
+        await until(pilot, lambda: entries.rows and len(entries.rows) == most.entries)
 
 
 @pytest.mark.key("filter.leave")

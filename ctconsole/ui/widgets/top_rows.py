@@ -1,72 +1,77 @@
-"""Who has the most entries, as rows of a `LineTable`."""
+"""Who has the most entries, or moves most, as rows of a `LineTable`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.model.ct.words import protocol_name
-from ctconsole.model.text.addresses import address_text, end_text
-from ctconsole.model.units import percent, short_size
+from ctconsole.model.talkers import EntryGroup, Grouping, Ranking
+from ctconsole.model.units import percent, short_count, short_size
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
-    from ctconsole.model.ct.tops import Top, Tops
-    from ctconsole.model.names import Names
+TOGETHER = (Grouping.SOURCE, Grouping.DESTINATION, Grouping.SERVICE)
+"""What is shown at once, until somebody asks for one of them."""
+
+_TITLES = {
+    Grouping.SOURCE: "source",
+    Grouping.ADDRESS: "to address",
+    Grouping.DESTINATION: "destination",
+    Grouping.SERVICE: "service",
+    Grouping.POD: "pod",
+    Grouping.NAMESPACE: "namespace",
+    Grouping.IDENTITY: "identity",
+    Grouping.PROTOCOL: "protocol",
+}
 
 COLUMNS = (
-    Column("what", "MOST ENTRIES BY", 15, sortable=False),
-    Column("who", "WHO", 24, grow=3, most=60, sortable=False),
-    Column("entries", "ENTRIES", 10, right=True, sortable=False),
-    Column("share", "SHARE", 6, right=True, sortable=False),
-    Column("alive", "ALIVE", 10, right=True, rank=1, sortable=False),
-    Column("unanswered", "UNANSWERED", 10, right=True, rank=2, sortable=False),
-    Column("bytes", "BYTES", 9, right=True, rank=3, sortable=False),
+    Column("what", "LARGEST BY", 11, sortable=False),
+    Column("who", "WHO", 22, grow=3, most=60, sortable=False),
+    Column("entries", "ENTRIES", 9, right=True),
+    Column("share", "SHARE", 5, right=True, sortable=False),
+    Column("new", "NEW/S", 6, right=True, rank=1),
+    Column("evicted", "EVICT/S", 7, right=True, rank=1),
+    Column("alive", "ALIVE", 9, right=True, rank=3, sortable=False),
+    Column("unanswered", "UNANSWERED", 10, right=True, rank=4, sortable=False),
+    Column("packets", "PKTS/S", 7, right=True, rank=2),
+    Column("bytes", "BYTES/S", 9, right=True, rank=2),
+    Column("volume", "BYTES", 9, right=True, rank=5, sortable=False),
 )
+
+RANKED = {
+    Ranking.ENTRIES: "entries",
+    Ranking.NEW: "new",
+    Ranking.PACKETS: "packets",
+    Ranking.BYTES: "bytes",
+    Ranking.EVICTED: "evicted",
+}
+"""The column of each ranking."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopLine:
-    """One row: its kind, what is shown, and the filter that shows its entries."""
+    """One row: what it was put together by, and its numbers."""
 
-    kind: str
-    who: str
-    name: str
-    filter: str
-    top: Top
-
-
-def top_lines(tops: Tops, names: Names | None = None) -> list[TopLine]:
-    """All rows: sources, destinations, services."""
-    return [
-        *_lines("source", tops.sources, names),
-        *_lines("destination", tops.destinations, names),
-        *_lines("service", tops.services, names),
-    ]
-
-
-def _lines(kind: str, tops: tuple[Top, ...], names: Names | None) -> Iterator[TopLine]:
-    for top in tops:
-        address = address_text(top.address)
-        name = names.top(top, service=kind == "service") if names else ""
-        if kind == "source":
-            yield TopLine(kind, address, name, f"src:{address}", top)
-            continue
-        where = "dir:svc" if kind == "service" else "!dir:svc"
-        query = f"dst:{address} dport:{top.port} proto:{top.protocol} {where}"
-        who = f"{protocol_name(top.protocol)} {end_text(top.address, top.port)}"
-        yield TopLine(kind, who, name, query, top)
+    grouping: Grouping
+    talker: EntryGroup
 
 
 class TopRows:
-    """Rows of `TopLine`; keys are kind and text."""
+    """Rows of `TopLine`.
 
-    def __init__(self, lines: list[TopLine], entries: int) -> None:
+    Args:
+        lines: in the order shown.
+        entries: how many there are in all, for the shares.
+        ranking: what they are ranked by.
+    """
+
+    def __init__(self, lines: Sequence[TopLine], entries: int, ranking: Ranking) -> None:
         self._lines = lines
         self._entries = max(1, entries)
+        self._ranking = ranking
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -75,8 +80,8 @@ class TopRows:
 
     @property
     def sort(self) -> tuple[str, bool]:
-        """The order is fixed."""
-        return "", True
+        """The column ranked by."""
+        return RANKED[self._ranking], True
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -86,8 +91,8 @@ class TopRows:
         return self._lines[row]
 
     def key(self, row: int) -> Hashable:
-        """Kind and text."""
-        return self._lines[row].kind, self._lines[row].who
+        """What it is put together by, and its hash."""
+        return self._lines[row].grouping, self._lines[row].talker.key
 
     def find(self, key: Hashable) -> int | None:
         """The row of a key."""
@@ -97,20 +102,28 @@ class TopRows:
         """One row; its kind is written where it changes."""
         del widths
         line = self._lines[row]
-        first = row == 0 or self._lines[row - 1].kind != line.kind
-        top = line.top
-        who = f"{line.who}  {line.name}" if line.name else line.who
+        first = row == 0 or self._lines[row - 1].grouping is not line.grouping
+        one = line.talker
+        evicting = "crit" if one.evicted else "dim"
         return {
-            "what": ((line.kind if first else "", "accent"),),
-            "who": ((clean(who), ""),),
-            "entries": ((f"{top.entries:,}", "strong"),),
-            "share": ((percent(top.entries / self._entries), "dim"),),
-            "alive": ((f"{top.alive:,}", ""),),
-            "unanswered": ((f"{top.unanswered:,}", "warn" if top.unanswered else "dim"),),
-            "bytes": ((short_size(top.bytes), "dim"),),
+            "what": ((_TITLES[line.grouping] if first else "", "accent"),),
+            "who": ((clean(one.who), ""),),
+            "entries": ((f"{one.entries:,}", "strong"),),
+            "share": ((percent(one.entries / self._entries), "dim"),),
+            "alive": ((f"{one.alive:,}", ""),),
+            "unanswered": ((f"{one.unanswered:,}", "warn" if one.unanswered else "dim"),),
+            "new": ((_rate(one.new), ""),),
+            "evicted": ((_rate(one.evicted), evicting),),
+            "packets": ((_rate(one.packets), "dim"),),
+            "volume": (("" if one.volume is None else short_size(one.volume), "dim"),),
+            "bytes": (("" if one.bytes is None else short_size(round(one.bytes)), "dim"),),
         }
 
     def style(self, row: int) -> str:
         """Rows are told apart by their cells."""
         del row
         return ""
+
+
+def _rate(rate: float | None) -> str:
+    return "" if rate is None else short_count(round(rate))
