@@ -7,9 +7,9 @@ import shutil
 import socket
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ctconsole import private
 from ctconsole.errors import LabError, MissingFeatureError
@@ -18,14 +18,11 @@ from ctconsole.kernel.files import write_whole
 from ctconsole.lab.limits import raise_open_files
 from ctconsole.lab.spawn import spawn
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PORT = 80
 ECHO_PORT = 7
 
-READY_SECONDS = 10.0
-"""How long a server may take until it answers its first request."""
+READY_SECONDS = 60.0
+"""A server that runs may take so long on a busy machine; for one that ended nobody waits."""
 
 # Idle connections must outlive any test: what breaks one is to be the datapath alone.
 _NGINX_CONF = """\
@@ -92,7 +89,7 @@ def start(kind: ServerKind, namespace: str, folder: Path) -> None:
     if kind is ServerKind.NGINX:
         _start_nginx(namespace, folder, log)
     _start_small(namespace, log, http=kind is ServerKind.SMALL)
-    _wait_until_it_answers(namespace, log)
+    _wait_until_it_answers(kind, namespace, log)
 
 
 def _start_small(namespace: str, log: Path, *, http: bool) -> None:
@@ -136,10 +133,22 @@ def _start_nginx(namespace: str, folder: Path, log: Path) -> None:
     spawn(namespace, [program, "-p", f"{folder}/", "-c", str(conf), "-e", "stderr"], log)
 
 
-def _wait_until_it_answers(namespace: str, log: Path) -> None:
+def _runs(kind: ServerKind, namespace: str) -> bool:
+    """Whether the server is in its namespace, or is just about to be."""
+    pids = netns.pids(namespace)
+    if kind is ServerKind.SMALL:
+        return bool(pids)
+    names = set()
+    for pid in pids:
+        with suppress(OSError):
+            names.add(Path(f"/proc/{pid}/comm").read_text("ascii", "replace").strip())
+    return not names.isdisjoint({"nginx", "setsid"})
+
+
+def _wait_until_it_answers(kind: ServerKind, namespace: str, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(namespace):
-        if time.monotonic() > deadline:
+        if not _runs(kind, namespace) or time.monotonic() > deadline:
             said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             raise LabError(
                 f"The server in {namespace} does not answer on port {PORT}",
