@@ -335,7 +335,7 @@ class NodeSampler(Closing):
         totals, fields = self._totals.setdefault(path, Totals()), event.fields
         totals.resizes = (totals.resizes or 0) + 1
         totals.carried = (totals.carried or 0) + _number(fields.get("carried"))
-        lost = _number(fields.get("dropped")) + _number(fields.get("missing"))
+        lost = sum(_number(fields.get(name)) for name in ("left_behind", "dropped", "missing"))
         totals.dropped = (totals.dropped or 0) + lost
 
     def _sizes(self, infos: Mapping[Path, MapInfo]) -> Mapping[str, int]:

@@ -42,6 +42,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.agent": {"textual", "bcc", "watchfiles", "click"},  # structlog loads rich
     "ctconsole.node": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
     "ctconsole.exporter": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
+    "ctconsole.fleet": {*EVERYTHING, "click", "prometheus_client"},
     "ctconsole.lab": {*SCREEN, "bcc", "click"},
     "ctconsole.cli": EVERYTHING - {"numpy"},
     "ctconsole.ui": {"bcc", "click", "pyroute2"},

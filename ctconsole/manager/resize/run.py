@@ -342,6 +342,7 @@ class _Resize:
             "old_id": side.old.info.id,
             "new_id": side.new.info.id,
             "carried": side.seeded.carried,
+            "left_behind": side.seeded.left_behind,
         }
         return map_event(EventKind.MAP_RESIZED, side.path, "Resized BPF map", fields)
 

@@ -384,6 +384,7 @@ def _taken_event(table: Table) -> Event:
         "old_id": side.old.info.id,
         "new_id": side.new.info.id,
         "carried": side.seeded.carried,
+        "left_behind": side.seeded.left_behind,
     }
     text = "Pinned a resized BPF map for the agent's next start"
     return map_event(EventKind.MAP_RESIZED, side.path, text, fields)

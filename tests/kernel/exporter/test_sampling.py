@@ -15,13 +15,14 @@ from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.kernel.procs import Process
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import CT4, ct4_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ctconsole.exporter.figures import MapFigures
@@ -69,10 +70,14 @@ def test_a_table_is_counted_without_being_read(
     fill(gate, folder / CT4.name, 30)
     fill(gate, folder / CT4.name, 12, left=-5, first=1000)
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("the table was dumped")
-
+    # Of other maps of this machine the arrays of programs may be read.
     for name in ("read", "read_chunks", "read_conntrack", "count"):
+        before = getattr(BpfMap, name)
+
+        def refuse(live: BpfMap, *given: object, before: Callable[..., object] = before) -> object:
+            assert live.info.type is not MapType.LRU_HASH, "the table was dumped"
+            return before(live, *given)
+
         monkeypatch.setattr(BpfMap, name, refuse)
     found = table(sampler)
     assert found.entries == 42
@@ -154,7 +159,56 @@ def test_resizes_are_those_that_came_to_the_history(
         fields = {"carried": 30, "dropped": 2, "missing": 1}
         history.append([happened(EventKind.MAP_CARRIED, "manager", subject, "since", fields)])
         totals = table(sampler).totals
-    assert (totals.resizes, totals.carried, totals.dropped) == (1, 30, 3)
+        assert (totals.resizes, totals.carried, totals.dropped) == (1, 30, 3)
+        fields = {"carried": 5, "left_behind": 4}
+        history.append([happened(EventKind.MAP_RESIZED, "manager", subject, "less", fields)])
+        totals = table(sampler).totals
+    assert (totals.resizes, totals.carried, totals.dropped) == (2, 35, 7)
+
+
+def test_an_agent_that_is_another_process_was_restarted(
+    sampler: NodeSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "AGENT_SECONDS", 0.0)
+    found = sampler.sample()
+    assert (found.agent_up, found.agent_started, found.agent_restarts) == (False, None, 0)
+    for number, restarts in ((1, 0), (1, 0), (2, 1)):
+        process = Process(number, "agent", (), number, 1000.0 + number)
+        monkeypatch.setattr(NodeSampler, "_own_agent", lambda _, process=process: process)
+        found = sampler.sample()
+        assert (found.agent_up, found.agent_started) == (True, 1000.0 + number)
+        assert found.agent_restarts == restarts
+    monkeypatch.setattr(NodeSampler, "_own_agent", lambda _: None)
+    found = sampler.sample()
+    assert (found.agent_up, found.agent_started, found.agent_restarts) == (False, None, 1)
+
+
+def test_a_split_brain_is_told_until_it_is_over(
+    sampler: NodeSampler, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert table(sampler).split is False
+    looks: list[int] = []
+    monkeypatch.setattr(sampler._splits, "step", lambda _: looks.append(1))
+    sampler._splits.alarmed = frozenset({folder / CT4.name})
+    for _ in range(3):
+        assert table(sampler).split is True
+    # It is looked for in every sample then.
+    assert len(looks) == 3
+    sampler._splits.alarmed = frozenset()
+    assert table(sampler).split is False
+
+
+def test_who_may_not_list_programs_does_not_know_of_splits(
+    sampler: NodeSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise DeniedError(1, "BPF_PROG_GET_NEXT_ID", "programs")
+
+    monkeypatch.setattr(sampler._splits, "step", refuse)
+    for _ in range(2):
+        assert table(sampler).split is None
+    [note] = sampler.notes
+    assert note.startswith("Whether pins show what programs use is not known: BPF_PROG_GET_NEXT")
 
 
 def test_the_datapaths_own_count_of_failures_is_taken(
