@@ -279,6 +279,8 @@ _SECTIONS: Final = (
     re.compile(r"pod[ /](?P<pod>[\w.-]+).{0,20}\bon node (?P<node>[\w.-]+)"),
     re.compile(r"\bon node (?P<node>[\w.-]+)"),
     re.compile(r"^\s*==> (?P<node>.{1,400}) <==\s*$"),
+    re.compile(r"^(?P<node>[\w.-]{1,253}) \| (?:CHANGED|SUCCESS|FAILED|UNREACHABLE!?) \|.*>>\s*$"),
+    re.compile(r"^\[\d{1,6}\] [\d:]{8} \[(?:SUCCESS|FAILURE)\] (?:\w+@)?(?P<node>[\w.-]{1,253})\b"),
     re.compile(rf"\bkubectl\b.*\bexec\b.*[ /](?P<pod>{_POD})"),
     re.compile(r"^[\s#=*-]*(?i:node|host|hostname)[:=]? ?(?P<node>[A-Za-z][\w.-]*)[\s#=*-]*$"),
     re.compile(rf"^[\s#=*-]*(?:(?i:pod)[:=/ ]+)?(?P<pod>{_POD})[\s#=*:-]*$"),
@@ -297,7 +299,10 @@ def whose_prefix(prefix: str) -> Whose:
 
 
 def whose_section(text: str) -> Whose:
-    """Whose lines follow, by a line that is no entry; nobody where it does not tell."""
+    """Whose lines follow, by a line that is no entry; nobody where it does not tell.
+
+    Such lines are of ``tail``, kubectl, Ansible and parallel-ssh, or a person's own.
+    """
     for pattern in _SECTIONS:
         if found := pattern.search(text):
             named = found.groupdict()

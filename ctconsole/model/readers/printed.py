@@ -82,11 +82,13 @@ class _Reader:
         self._common: Row = {}
         self._named = Named()
         self._cut = ""
+        self._cut_at: tuple[Line, list[Row]] | None = None
+        self._by_host = False
 
     def line(self, line: Line) -> None:
         """Take one line."""
         one = self._one
-        text = reading.unprefixed(line.text).rstrip()
+        text = self._text(line)
         bare = text.lstrip()
         if not bare or (one.heading and one.heading.match(bare)):
             return
@@ -97,6 +99,7 @@ class _Reader:
         found = one.row(text, self._before) or one.row(bare, self._before)
         if found is None and self._cut and self._goes_on(line, text):
             return
+        self._end_cut()
         # A terminal may have wrapped it: what is no row by itself, or one that lacks its end, may
         # be one with the next line.
         cut = _may_be_row(text) if found is None else one.is_cut(found)
@@ -105,6 +108,34 @@ class _Reader:
             self._take(found, line, text)
         else:
             self._tell(line, text)
+
+    def _text(self, line: Line) -> str:
+        """A line without what stands before it; a host's name only where the title has one."""
+        text = reading.unprefixed(line.text).rstrip()
+        found = _BY_HOST.match(text)
+        if found is None:
+            return text
+        rest = text[found.end() :]
+        self._by_host |= bool(self._one.heading and self._one.heading.match(rest.lstrip()))
+        return rest if self._by_host else text
+
+    def _end_cut(self) -> None:
+        """What was taken of a row that lacks its end, and does not go on, is no row."""
+        if self._cut_at is None:
+            return
+        line, rows = self._cut_at
+        self._cut_at = None
+        if rows and self._one.is_cut(rows[-1]) and self._ends_are_told:
+            rows.pop()
+            self._count -= 1
+            self._before = None
+            self._damaged(line, "a row that is cut")
+
+    @property
+    def _ends_are_told(self) -> bool:
+        """Whether other rows have what all end with, as they have not in every release."""
+        rows = (row for found in self._rows.values() for row in found)
+        return any(not self._one.is_cut(row) for row in rows)
 
     def _goes_on(self, line: Line, text: str) -> bool:
         """Whether the line before has its end here."""
@@ -115,6 +146,7 @@ class _Reader:
         self._cut = ""
         if before is not None and one.is_cut(before):
             before.update(found)
+            self._cut_at = None
             return True
         if self._told:
             self._told.pop()
@@ -126,8 +158,11 @@ class _Reader:
             return
         owner = self._named.one(_owner(line, text) or self._whose)
         self._before = {**self._common, **found}
-        self._rows.setdefault(owner, []).append(self._before)
+        rows = self._rows.setdefault(owner, [])
+        rows.append(self._before)
         self._count += 1
+        if self._one.is_cut(self._before):
+            self._cut_at = line, rows
 
     def _tell(self, line: Line, text: str) -> None:
         self._whose = reading.whose_section(line.text) or self._whose
@@ -136,8 +171,16 @@ class _Reader:
         sort = reading.sort_of(line.text)
         if sort is Sort.NOTICE and _may_be_row(text) and not _LOG.match(text):
             sort = Sort.DAMAGE
+        if sort is Sort.DAMAGE:
+            self._damaged(line, "a line that is no row of its list")
+        else:
+            self._keep(line, sort, "")
+
+    def _damaged(self, line: Line, reason: str) -> None:
+        self._keep(line, Sort.DAMAGE, reason)
+
+    def _keep(self, line: Line, sort: Sort, reason: str) -> None:
         if len(self._told) < MOST_TOLD:
-            reason = "a line that is no row of its list" if sort is Sort.DAMAGE else ""
             shown = line.text[:LONGEST_TOLD]
             self._told.append(Told(line.number, line.offset, sort, shown, reason))
         else:
@@ -145,6 +188,7 @@ class _Reader:
 
     def finish(self, source: str) -> list[Printed]:
         """The lists; the first one has the lines that are no rows."""
+        self._end_cut()
         one = self._one
         lists = [
             Printed(source, one.kind, one.title, one.columns, tuple(found), whose=owner)
@@ -160,8 +204,11 @@ def _owner(line: Line, text: str) -> Whose:
     return reading.whose_prefix(line.text[:at]) if at > 0 else NOBODY
 
 
+_BY_HOST: Final = re.compile(r"[A-Za-z][\w.-]{0,252}: ")
+"""What pdsh and the like put before each line."""
+
 _LOG: Final = re.compile(r"(?:time=|level=)")
-_SOME_END: Final = re.compile(r"\d\.\d{1,3}\.\d|[0-9a-f]:[0-9a-f]{1,4}:|\b\d{4,}\b")
+_SOME_END: Final = re.compile(r"\d\.\d{1,3}\.\d|[0-9a-f]:[0-9a-f]{0,4}:|\b\d{4,}\b")
 
 
 def _may_be_row(text: str) -> bool:

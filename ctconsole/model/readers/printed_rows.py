@@ -10,6 +10,7 @@ Sources: ``cilium-dbg/cmd/bpf_*_list.go`` and what the tools of 1.7 to 1.20 prin
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ctconsole.model.readers.lines import LONGEST_TOLD
@@ -24,6 +25,15 @@ def number(text: str | None) -> int | None:
     return int(text) if text else None
 
 
+def is_address(text: str) -> bool:
+    """Whether it is one, and not the beginning of one that was cut."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 _END: Final = r"\[?([0-9a-fA-F:.]{2,45}?)\]?:(\d{1,5})"
 _NAT: Final = re.compile(
     rf"(\w{{1,8}})[ \t]+(IN|OUT)[ \t]+{_END}[ \t]+->[ \t]+{_END}[ \t]+(?:related[ \t]+)?"
@@ -36,7 +46,7 @@ _NAT: Final = re.compile(
 def nat_row(text: str, _before: Row | None) -> Row | None:
     """A translation."""
     found = _NAT.search(text)
-    if found is None:
+    if found is None or not all(is_address(found[place]) for place in (3, 5, 7)):
         return None
     return {
         "protocol": found[1],
@@ -53,7 +63,7 @@ def nat_row(text: str, _before: Row | None) -> Row | None:
 
 
 _POLICY: Final = re.compile(
-    r"^(Allow|Deny)\s+(Ingress|Egress)\s+(\S(?:.*?\S)?)\s+"
+    r"^(Allow|Deny)\s+(Ingress|Egress|Unknown)\s+(\S(?:.*?\S)?)\s+"
     r"(ANY|[\d-]{1,11}/\w{1,8}|<[^>]{1,40}>|[\w-]{1,16})\s+(NONE|\d{1,5})(?:\s+([A-Za-z][\w-]*))?\s+(\d{1,20}|-)\s+(\d{1,20}|-)"
     r"(?:\s+(\d{1,3}))?(?:\s+\S.{0,80}?)?\s*$"
 )
@@ -94,7 +104,7 @@ _IPCACHE: Final = re.compile(
 def ipcache_row(text: str, _before: Row | None) -> Row | None:
     """A prefix."""
     found = _IPCACHE.match(text)
-    if found is None:
+    if found is None or not is_address((found[4] or found[8]).rstrip(",")):
         return None
     return {
         "prefix": found[1],
