@@ -195,6 +195,8 @@ def _node_text(read_text: Callable[[str], NodeText]) -> Callable[[FoundFile, Gat
     def read_it(source: FoundFile, found: Gathered) -> None:
         text = found.whole(source, LARGEST_TEXT).decode("utf-8", "replace")
         found.nodes.said(source.node, read_text(text))
+        if source.whose:
+            found.nodes.named(source.node, source.whose)
 
     return read_it
 

@@ -108,7 +108,9 @@ class Sections:
         lines = size = 0
         for line in _ends_kept(block):
             here = self._is(line)
-            if here == self._first:
+            # The first kind's reader does not tell nodes apart either, where no reader of it does.
+            apart = self._kinds[here].by_node and bool(self._whose)
+            if here == self._first and not apart:
                 if lines:
                     yield Gap(lines, size, self._named)
                     lines = size = 0

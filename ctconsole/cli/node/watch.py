@@ -162,15 +162,16 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
     keep = Retention(wanted.max_age, wanted.max_events)
     end = math.inf if wanted.seconds is None else time.monotonic() + wanted.seconds
     stories = LogStories(wanted.window, written_at(log))
-    untold = 0
+    told = untold = 0
     with ExitStack() as opened:
         history = None
         if wanted.history:
             history = opened.enter_context(History(wanted.history, keep=keep))
 
         def show(events: Iterable[Event]) -> None:
-            nonlocal untold
+            nonlocal told, untold
             for event in events:
+                told += 1
                 wanted.tell(event, at_once=follow or log == "-")
                 if math.isnan(event.time):
                     untold += 1
@@ -180,6 +181,8 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
         lines = lines_of(log, lambda: time.monotonic() >= end, follow=follow)
         failed = _failure_in(lambda: show(stories.tell(lines)))
         show(stories.finish())
+    if not told and failed is None:
+        message(f"{log}: no line tells of a map, an option, the collector or a restart")
     if stories.no_year:
         message("The log tells no year: of each day the last one there was is meant")
     if untold and history is not None:

@@ -422,7 +422,6 @@ _V1_19: Final = replace(
     text=_merged_text(_BACKEND, TextField("NatPort=", "nat_port")),
     json=_merged_json((("Union0", "union0"),), ("NatPort", "nat_port")),
     protocols=MappingProxyType({**_PROTOCOLS_1_15, 2: "IGMP", 112: "VRRP"}),
-    confirmed=False,
 )
 """1.19: the first 16 bytes are the address that DSR replies leave with, or the backend; its port
 follows at offset 40. Cilium's pull request 39872 gave IGMP and VRRP their names."""

@@ -104,13 +104,13 @@ def _counters(line: str, facts: TextFacts) -> bool:
 
 
 def _pressure(line: str, facts: TextFacts) -> bool:
-    if found := _PRESSURE.match(line):
+    if found := _PRESSURE.search(line):
         facts.pressure[found[1]] = float(found[2])
     return found is not None
 
 
 def _drops(line: str, facts: TextFacts) -> bool:
-    if found := _DROPS.match(line):
+    if found := _DROPS.search(line):
         facts.drops[found[1], ""] += int(float(found[2]))
     return found is not None
 

@@ -82,7 +82,7 @@ class _Reader:
         self._common: Row = {}
         self._named = Named()
         self._cut = ""
-        self._cut_at: tuple[Line, list[Row]] | None = None
+        self._cut_rows: list[tuple[Line, list[Row], Row]] = []
         self._by_host = False
 
     def line(self, line: Line) -> None:
@@ -99,7 +99,6 @@ class _Reader:
         found = one.row(text, self._before) or one.row(bare, self._before)
         if found is None and self._cut and self._goes_on(line, text):
             return
-        self._end_cut()
         # A terminal may have wrapped it: what is no row by itself, or one that lacks its end, may
         # be one with the next line.
         cut = _may_be_row(text) if found is None else one.is_cut(found)
@@ -119,23 +118,15 @@ class _Reader:
         self._by_host |= bool(self._one.heading and self._one.heading.match(rest.lstrip()))
         return rest if self._by_host else text
 
-    def _end_cut(self) -> None:
-        """What was taken of a row that lacks its end, and does not go on, is no row."""
-        if self._cut_at is None:
+    def _leave_out_cut(self) -> None:
+        """What lacks its end, which not every release prints, is no row where others have it."""
+        cut = [one for one in self._cut_rows if self._one.is_cut(one[2])]
+        if not cut or len(cut) == self._count:
             return
-        line, rows = self._cut_at
-        self._cut_at = None
-        if rows and self._one.is_cut(rows[-1]) and self._ends_are_told:
-            rows.pop()
-            self._count -= 1
-            self._before = None
+        for line, rows, row in cut:
+            rows[:] = [one for one in rows if one is not row]
             self._damaged(line, "a row that is cut")
-
-    @property
-    def _ends_are_told(self) -> bool:
-        """Whether other rows have what all end with, as they have not in every release."""
-        rows = (row for found in self._rows.values() for row in found)
-        return any(not self._one.is_cut(row) for row in rows)
+        self._told.sort(key=lambda told: told.number)
 
     def _goes_on(self, line: Line, text: str) -> bool:
         """Whether the line before has its end here."""
@@ -146,7 +137,6 @@ class _Reader:
         self._cut = ""
         if before is not None and one.is_cut(before):
             before.update(found)
-            self._cut_at = None
             return True
         if self._told:
             self._told.pop()
@@ -162,7 +152,7 @@ class _Reader:
         rows.append(self._before)
         self._count += 1
         if self._one.is_cut(self._before):
-            self._cut_at = line, rows
+            self._cut_rows.append((line, rows, self._before))
 
     def _tell(self, line: Line, text: str) -> None:
         self._whose = reading.whose_section(line.text) or self._whose
@@ -188,7 +178,7 @@ class _Reader:
 
     def finish(self, source: str) -> list[Printed]:
         """The lists; the first one has the lines that are no rows."""
-        self._end_cut()
+        self._leave_out_cut()
         one = self._one
         lists = [
             Printed(source, one.kind, one.title, one.columns, tuple(found), whose=owner)

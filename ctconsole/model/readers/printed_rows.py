@@ -97,12 +97,12 @@ def policy_row(text: str, before: Row | None) -> Row | None:
 _IPCACHE: Final = re.compile(
     r"^(\S+/\d{1,3}(?:@\d{1,5})?|<\w+>)\s+"
     r"(?:identity=(\d{1,10}) encryptkey=(\d{1,3}) tunnelendpoint=(\S+?)"
-    r"(?:,? flags=(\S+))?|(\d{1,10}) (\d{1,3}) (\S+))\s*$"
+    r"(?: nodeid=(?:0x[0-9a-f]{1,4}|\d{1,5}))?(?:,? flags=(\S+))?|(\d{1,10}) (\d{1,3}) (\S+))\s*$"
 )
 
 
 def ipcache_row(text: str, _before: Row | None) -> Row | None:
-    """A prefix."""
+    """A prefix. The first patches of 1.12 to 1.14 print a node's id, too, which is passed over."""
     found = _IPCACHE.match(text)
     if found is None or not is_address((found[4] or found[8]).rstrip(",")):
         return None

@@ -27,3 +27,12 @@ def test_the_story_of_a_log_that_is_cut_is_told_before_the_error(
     with pytest.raises(UsageError, match="cannot be read"):
         command.main(["--log", str(path)], standalone_mode=False)
     assert "cilium_ct4_global" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_file_that_is_no_log_is_not_passed_over_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "export.json"
+    path.write_text('[{"textPayload": "level=info"}]\n', "utf-8")
+    command.main(["--log", str(path)], standalone_mode=False)
+    assert "no line tells of a map" in capsys.readouterr().err

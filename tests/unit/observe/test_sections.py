@@ -199,3 +199,14 @@ def test_what_a_printed_translation_does_to_ports_is_known(tmp_path: Path) -> No
         (47771, True),
         (47771, True),
     ]
+
+
+def test_the_status_of_two_nodes_in_one_text_are_two(tmp_path: Path) -> None:
+    [case] = (Path(__file__).parents[2] / "data" / "cases").glob("79-*")
+    status = case.read_text("utf-8")
+    file = tmp_path / "both.txt"
+    other = status.replace("287994", "524288")
+    file.write_text(f"==> node-a <==\n{status}==> node-b <==\n{other}", "utf-8")
+    nodes = read_offline([file]).nodes.values()
+    sizes = {one.whose.node: one.text.sizes.get("cilium_ct4_global") for one in nodes if one.whose}
+    assert sizes == {"node-a": 287_994, "node-b": 524_288}

@@ -80,3 +80,15 @@ def test_a_rule_of_a_direction_that_the_tool_does_not_know_is_a_rule() -> None:
 )
 def test_what_runs_a_command_on_many_nodes_names_them(line: str, node: str) -> None:
     assert whose_section(line).node == node
+
+
+@pytest.mark.parametrize("node", ["", " nodeid=3", " nodeid=0x1f"])
+def test_the_ipcache_of_every_patch_is_read(node: str) -> None:
+    [found] = read(
+        "the tool's ipcache listing",
+        "IP PREFIX/ADDRESS   IDENTITY\n"
+        f"10.0.0.7/32         identity=4 encryptkey=0 tunnelendpoint=10.1.0.2{node}   \n"
+        "10.0.0.8/32         identity=4 encryptkey=0 tunnelendpoint=10.1.\n",
+    )
+    assert [(row["identity"], row["tunnel_endpoint"]) for row in found.rows] == [(4, "10.1.0.2")]
+    assert [one.sort for one in found.told] == [Sort.DAMAGE]
