@@ -127,6 +127,8 @@ def test_a_recreated_map_is_told_with_what_it_lost(
     assert found.info.id == number != first.info.id
     assert (found.totals.recreations, found.totals.lost, found.entries) == (1, 26, 4)
     assert found.totals.recreated_at is not None
+    assert found.census is not None
+    assert found.census.kinds.entries == 4
     # The new map's nodes are not those of the old one: nothing came or went in it.
     assert found.totals.came is None
 

@@ -13,6 +13,7 @@ import bcrypt
 import pytest
 
 from ctconsole.errors import UsageError
+from ctconsole.exporter import webconfig
 from ctconsole.exporter.server import Address, MetricsServer
 from ctconsole.exporter.webconfig import Doorkeeper, WebConfig
 
@@ -106,6 +107,14 @@ def test_nobody_else_is_let_in(headers: dict[str, str]) -> None:
         assert not keeper(headers)
         assert keeper(basic("prometheus", "secret"))
         assert keeper({"authorization": basic("prometheus", "secret")["Authorization"]})
+
+
+def test_a_user_that_there_is_not_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even that of the hash it is held against."""
+    monkeypatch.setattr(webconfig, "_NOBODY", HASHED)
+    keeper = Doorkeeper({"prometheus": HASHED})
+    for _ in range(2):
+        assert not keeper(basic("nobody", "secret"))
 
 
 def test_a_right_password_is_not_worked_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,16 @@ def test_every_bit_is_turned_about_as_often_as_not() -> None:
     assert ((turned[8:] > 0.45) & (turned[8:] < 0.55)).all()
 
 
+def test_what_is_turned_depends_on_all_bits_before() -> None:
+    """One network shows nothing of how another is hidden, nor half of one of its other half."""
+    rows = np.zeros((256, 4), np.uint8)
+    rows[:, 3] = np.arange(256)
+    turned = Hiding(KEY).addresses(rows)[:, 3] ^ rows[:, 3]
+    assert len(set(turned.tolist())) > 16
+    rows[:, 2] = 1
+    assert (turned != Hiding(KEY).addresses(rows)[:, 3] ^ rows[:, 3]).any()
+
+
 def test_the_families_have_nothing_to_do_with_one_another() -> None:
     [four] = hidden(Hiding(KEY), "10.0.1.7")
     [six] = hidden(Hiding(KEY), "0a00:0107::")
