@@ -55,7 +55,7 @@ UNBOUND: Final = "none"
 NEEDS: Final = frozenset({"gate"})
 """What an action may need: ``gate``: that the node may be changed."""
 
-VIEW_NAMES: Final = ("overview", "entries", "top", "events", "datapath")
+VIEW_NAMES: Final = ("overview", "entries", "top", "events", "datapath", "maps", "node")
 """The views in the order of their keys, from 1 on."""
 
 APP: Final = (
@@ -259,6 +259,8 @@ SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "top": ("top", "filtered", *_EVERY),
     "events": ("events", "filtered", *_EVERY),
     "datapath": ("datapath", *_EVERY),
+    "maps": ("maps", *_EVERY),
+    "node": ("node", *_EVERY),
     "filter": ("filter",),
     "dialogue": ("dialogue",),
     "resize": ("resize", "dialogue"),

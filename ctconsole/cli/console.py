@@ -71,7 +71,7 @@ def command(
 ) -> int:
     """Open the console: the node's maps, their entries, and what happens to them.
 
-    Keys: 1 to 5 switch views, enter opens, / filters, n shows names, D deletes entries, z
+    Keys: 1 to 7 switch views, enter opens, / filters, n shows names, D deletes entries, z
     resizes a map, u undoes that, r recreates a map, R restarts the agent, ctrl+g guards the
     tables, w says why, space freezes, [ and ] step through the last minutes, t jumps, o records
     into a file, ? lists all keys, q leaves. Maps of an agent that is not ours are only looked at

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import DatapathError, GoneError, bpf_error
+from ctconsole.handles import Handle
 from ctconsole.kernel.btf import function_name
 from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.syscall import (
@@ -275,6 +276,53 @@ def program_by_id(number: int) -> ProgramInfo:
         os.close(fd)
 
 
+def all_programs_now() -> dict[int, tuple[int, int]]:
+    """What was counted of each loaded program: runs, and nanoseconds of these runs.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN.
+    """
+    found = {}
+    for number in all_program_ids():
+        try:
+            fd = fd_by_id(Cmd.BPF_PROG_GET_FD_BY_ID, number, f"program {number}")
+        except GoneError:
+            continue
+        try:
+            info = ProgInfoStruct()
+            attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
+            bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"program {number}")
+        finally:
+            os.close(fd)
+        found[number] = (info.run_cnt, info.run_time_ns)
+    return found
+
+
+class RunCounting(Handle):
+    """While it is open the kernel counts the runs of every program (BPF_ENABLE_STATS, Linux 5.8).
+
+    It costs each program some nanoseconds a run. Whatever ends this process ends the counting:
+    the kernel counts as long as somebody holds the descriptor.
+
+    Raises:
+        BpfError: the kernel does not count, or does not for us.
+    """
+
+    def __init__(self) -> None:
+        self._fd = bpf(Cmd.BPF_ENABLE_STATS, EnableStatsAttr(), "BPF_ENABLE_STATS")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it counts for us."""
+        return self._fd >= 0
+
+    def close(self) -> None:
+        """Let the kernel stop."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 @contextmanager
 def counting_runs(_gate: Gate) -> Iterator[None]:
     """Have the kernel count the runs of every program meanwhile (BPF_ENABLE_STATS, Linux 5.8).
@@ -282,8 +330,5 @@ def counting_runs(_gate: Gate) -> Iterator[None]:
     Raises:
         BpfError: it cannot.
     """
-    fd = bpf(Cmd.BPF_ENABLE_STATS, EnableStatsAttr(), "BPF_ENABLE_STATS")
-    try:
+    with RunCounting():
         yield
-    finally:
-        os.close(fd)

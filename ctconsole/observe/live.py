@@ -24,6 +24,7 @@ from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.inventory import Inventory
 from ctconsole.observe.nodecard import AgentMeter, facts_told
 from ctconsole.observe.resting import RestingTables
+from ctconsole.observe.runs import RunMeter
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.model.nodecard import AgentCard, KnownFact
+    from ctconsole.model.runs import RunsSeen
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.discovery import NodeFacts
@@ -88,6 +90,7 @@ class LiveSource:
         own_agent: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._agent = AgentMeter(own_agent)
+        self._runs = RunMeter()
         self._root = bpf_root
         self._history_path = history
         self._history: History | None = None
@@ -202,6 +205,10 @@ class LiveSource:
         """See `facts_told`."""
         return facts_told(self.facts())
 
+    def runs(self, *, wanted: bool) -> RunsSeen:
+        """See `RunMeter`."""
+        return self._runs.look(wanted=wanted)
+
     def fills(self) -> Mapping[str, Trend]:
         """What the history has counted in the last day."""
         path = self._history_path
@@ -231,6 +238,7 @@ class LiveSource:
     def close(self) -> None:
         """Close what asks the kernel, and the history."""
         self._facts.stop()
+        self._runs.close()
         self._resting.close()
         if self._counter is not None:
             self._counter.close()

@@ -11,6 +11,7 @@ from ctconsole.errors import GoneError
 from ctconsole.model.catalogue import classify, group_of
 from ctconsole.model.nodecard import AgentCard, KnownFact
 from ctconsole.model.raw import settled
+from ctconsole.model.runs import RunsSeen
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.offline import read_offline
 from ctconsole.observe.offline_knowledge import knowledge_of
@@ -169,6 +170,11 @@ class OfflineSource:
                     else KnownFact(f"{what}{whose}", "not known", "no file tells it")
                 )
         return tuple(found)
+
+    def runs(self, *, wanted: bool) -> RunsSeen:
+        """Files hold no programs."""
+        del wanted
+        return RunsSeen(why="files tell nothing of the runs of programs")
 
     def fills(self) -> Mapping[str, Trend]:
         """Files are of one moment."""

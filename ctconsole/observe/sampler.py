@@ -16,6 +16,7 @@ from weakref import ref
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, sentence
+from ctconsole.model.runs import NOT_LOOKED_AT, RunsSeen
 from ctconsole.observe.survey import Survey, is_map
 from ctconsole.observe.trends import Trends
 
@@ -84,6 +85,7 @@ class Sample:
         calls: what is in each program array and who calls through it; as old.
         agent: the node's agent; None as long as nothing is known of it.
         facts: what is known of the node, and how.
+        runs: how often programs ran since the sample before, while somebody looks at that.
         taken_at: seconds since the epoch at the start of this beat.
         cost_seconds: wall-clock seconds of the whole beat.
         cpu_seconds: CPU seconds of the sampling thread in it.
@@ -105,6 +107,7 @@ class Sample:
     calls: tuple[CallArray, ...] = ()
     agent: AgentCard | None = None
     facts: tuple[KnownFact, ...] = ()
+    runs: RunsSeen = NOT_LOOKED_AT
     taken_at: float = 0.0
     cost_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -162,6 +165,7 @@ class Sampler:
         self._latest = Sample()
         self._trends = Trends()
         self._past_asked = False
+        self._runs_wanted = False
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
         self._older: ReferenceType[CtTable] | None = None
@@ -205,6 +209,12 @@ class Sampler:
         self.interval = min(max(seconds, FASTEST), SLOWEST)
         self._loop.hurry()
         return self.interval
+
+    def count_runs(self, *, wanted: bool) -> None:
+        """Have the runs of programs counted from now on, or no more; at once."""
+        if wanted != self._runs_wanted:
+            self._runs_wanted = wanted
+            self._loop.hurry()
 
     def pace(self, by: int) -> float:
         """Sample twice or half as often, within bounds; the seconds between samples now."""
@@ -286,9 +296,10 @@ class Sampler:
             self._survey.beat(node, watched, table)
         except _TROUBLE as error:
             errors.append(sentence(error))
-        agent, facts = before.agent, before.facts
+        agent, facts, runs = before.agent, before.facts, before.runs
         try:
             agent, facts = self._source.agent(), self._source.facts_known()
+            runs = self._source.runs(wanted=self._runs_wanted)
         except _TROUBLE as error:
             errors.append(sentence(error))
         try:
@@ -312,6 +323,7 @@ class Sampler:
             calls=self._survey.calls,
             agent=agent,
             facts=facts,
+            runs=runs,
             taken_at=taken_at,
             cost_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,

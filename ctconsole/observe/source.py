@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.model.nodecard import AgentCard, KnownFact
+    from ctconsole.model.runs import RunsSeen
     from ctconsole.model.spec import MapInfo
     from ctconsole.model.whose import Whose
     from ctconsole.observe.calls import CallArray
@@ -155,6 +156,14 @@ class Source(Protocol):
 
     def facts_known(self) -> tuple[KnownFact, ...]:
         """What is known of the node, each with how."""
+        ...
+
+    def runs(self, *, wanted: bool) -> RunsSeen:
+        """How often programs ran since the last time this was asked; see `RunMeter`.
+
+        Args:
+            wanted: whether somebody looks; where nobody does nothing is counted any more.
+        """
         ...
 
     def fills(self) -> Mapping[str, Trend]:

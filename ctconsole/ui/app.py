@@ -41,6 +41,8 @@ from ctconsole.ui.screens.details import Details
 from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.screens.events import EventsScreen
 from ctconsole.ui.screens.help import HelpScreen
+from ctconsole.ui.screens.maps import MapsScreen
+from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.text import plural
@@ -67,7 +69,15 @@ if TYPE_CHECKING:
     from ctconsole.ui.actions import Actions
     from ctconsole.ui.keeping import BegunRecording
 
-SCREENS = (OverviewScreen, EntriesScreen, TopScreen, EventsScreen, DatapathScreen)
+SCREENS = (
+    OverviewScreen,
+    EntriesScreen,
+    TopScreen,
+    EventsScreen,
+    DatapathScreen,
+    MapsScreen,
+    NodeScreen,
+)
 """A screen for each of `VIEWS`."""
 
 FLASH_SECONDS = 6.0
@@ -320,6 +330,10 @@ class ConsoleApp(MomentApp):
     def watch_map(self, where: PurePath | int | None) -> None:
         """Have this CT map read whole with every sample."""
         self.sampler.watch(where)
+
+    def count_runs(self, *, wanted: bool) -> None:
+        """Have the runs of programs counted from now on, or no more."""
+        self.sampler.count_runs(wanted=wanted)
 
     def open_entries(self, row: MapRow) -> None:
         """Show the entries of a CT map."""

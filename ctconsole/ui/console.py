@@ -131,6 +131,10 @@ class Console(Protocol):
         """Have this CT map read whole with every sample; None: none."""
         ...
 
+    def count_runs(self, *, wanted: bool) -> None:
+        """Have the runs of programs counted from now on, or no more."""
+        ...
+
     def next_ct_map(self, by: int) -> None:
         """Choose the neighbouring CT map."""
         ...

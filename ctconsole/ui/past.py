@@ -13,6 +13,7 @@ from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.model.ct.changes import KeyedTable, changes_between
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.event import Level, is_mark
+from ctconsole.model.runs import RunsSeen
 from ctconsole.model.units import duration
 from ctconsole.model.when import moment_named
 from ctconsole.observe.recording.ring import place_of
@@ -69,6 +70,7 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
         calls=moment.calls,
         agent=moment.agent,
         facts=moment.facts,
+        runs=RunsSeen(why="of the past no runs are kept"),
         taken_at=until,
         error=moment.error or missing,
     )

@@ -20,6 +20,7 @@ from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.memory import map_memory
 from ctconsole.model.nodecard import AgentCard, KnownFact
+from ctconsole.model.runs import NOT_LOOKED_AT, RunsSeen
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.source import MapRow, NodeSnapshot
 
@@ -193,6 +194,8 @@ class FakeSource:
         past: what `fills` answers.
         card: what `agent` answers.
         facts: what `facts_known` answers.
+        ran: what `runs` answers while it is asked to count.
+        counting: whether it was asked to.
         error: raised by `maps` while it is set.
     """
 
@@ -210,6 +213,8 @@ class FakeSource:
     facts: tuple[KnownFact, ...] = FACTS
     error: CtconsoleError | None = None
     closed: bool = False
+    counting: bool = False
+    ran: RunsSeen = NOT_LOOKED_AT
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -249,6 +254,10 @@ class FakeSource:
 
     def facts_known(self) -> tuple[KnownFact, ...]:
         return self.facts
+
+    def runs(self, *, wanted: bool) -> RunsSeen:
+        self.counting = wanted
+        return self.ran if wanted else NOT_LOOKED_AT
 
     def fills(self) -> Mapping[str, Trend]:
         return self.past

@@ -52,6 +52,8 @@ async def test_it_is_full_in_every_view(console: ConsoleApp, full: FakeSource) -
             what = "evicts, live ones too"
             assert f"cilium_ct4_global is FULL: {what}, since {clock}" in alarms_of(pilot)
             assert "full in about" not in screen_text(pilot)
+            if tab.view in {"overview", "maps"}:
+                assert "FULL" in line_with(pilot, "cilium_ct4_global ", "MiB")
 
 
 async def test_what_it_throws_out_is_told_of_a_table_nobody_looks_at(

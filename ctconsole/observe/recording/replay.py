@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import GoneError
 from ctconsole.model.nodecard import AgentCard, KnownFact
+from ctconsole.model.runs import RunsSeen
 from ctconsole.observe.recording.counted import fills_of_frames
 from ctconsole.observe.recording.ring import place_of
 from ctconsole.observe.recording.seeker import Seeker
@@ -188,6 +189,11 @@ class ReplaySource:
         """What was known then."""
         recorded = KnownFact("recording", self.recording.path.name, "what is played")
         return (recorded, *self.moment().facts)
+
+    def runs(self, *, wanted: bool) -> RunsSeen:
+        """A recording keeps no runs."""
+        del wanted
+        return RunsSeen(why="a recording tells nothing of the runs of programs")
 
     def fills(self) -> Mapping[str, Trend]:
         """What the whole recording counted; reads it from its beginning to its end."""

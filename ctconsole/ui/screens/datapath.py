@@ -13,6 +13,7 @@ from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.details import CallDetails
 from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.program_rows import ProgramRows
 from ctconsole.ui.widgets.usage_rows import UsageRows
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
+    from ctconsole.model.runs import RunsSeen
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.usage import MapUsage
 
@@ -35,6 +37,18 @@ class DatapathScreen(View):
         """The verdict; the table."""
         yield Static(id="verdict", markup=False)
         yield LineTable(id="usage", empty="Not known yet which programs use which map.")
+        yield Static(id="counted", markup=False)
+        yield LineTable(id="programs", empty="Not known yet which programs there are.")
+
+    def on_screen_resume(self) -> None:
+        """Have runs counted while this view is on top, which costs the programs a little."""
+        self.console.count_runs(wanted=True)
+        super().on_screen_resume()
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: the kernel need not count; under a dialogue somebody still does."""
+        if self.app.current_mode != self.VIEW:
+            self.console.count_runs(wanted=False)
 
     def show_sample(self, sample: Sample) -> None:
         """Show who uses what, if that was asked since the last sample."""
@@ -42,9 +56,11 @@ class DatapathScreen(View):
         panel = self.query_one("#verdict", Static)
         panel.update(text)
         panel.set_classes(f"-{level}")
-        table = self.query_one(LineTable)
+        table = self.query_one("#usage", LineTable)
         if sample.usage or table.rows is None:
             table.set_rows(UsageRows(sample.usage))
+        self.query_one("#counted", Static).update(clean(sample.runs.why or _spent(sample.runs)))
+        self.query_one("#programs", LineTable).set_rows(ProgramRows(sample))
 
     def shown(self) -> str:
         """How many programs and maps."""
@@ -68,6 +84,14 @@ class DatapathScreen(View):
                 self.app.push_screen(CallDetails(array))
             else:
                 self.console.open_generation(one.path.name, generation)
+
+
+def _spent(runs: RunsSeen) -> str:
+    """What all programs cost together."""
+    rate = sum(one.rate for one in runs.programs)
+    cpu = sum(one.cpu for one in runs.programs)
+    ran = sum(one.rate > 0 for one in runs.programs)
+    return f"{ran} programs ran {rate:,.0f} times a second and took {cpu:.2%} of a CPU"
 
 
 def verdict(usage: Iterable[MapUsage]) -> tuple[str, str]:
