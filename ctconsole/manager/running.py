@@ -20,7 +20,7 @@ from ctconsole.kernel.programs import ProgramType, counting_runs, program_by_id
 from ctconsole.manager.users import users
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.hooks import Attachment
@@ -123,15 +123,15 @@ class Running:
                 )
 
 
-def watch(gate: Gate, map_ids: Iterable[int], *, but: Collection[int] = ()) -> Running:
+def watch(gate: Gate, map_ids: Iterable[int]) -> Running:
     """Watch the programs that use one of the maps until each has run, for a moment at most.
 
     Args:
         gate: the write gate: the kernel counts runs meanwhile, which costs it some time.
-        map_ids: the maps.
-        but: programs that do not count.
+        map_ids: the maps. Programs that run at no hook of packets are no matter here, as are the
+            passes of a resize.
     """
-    mine = set(users(*map_ids, but=but)) & _of_packets()
+    mine = set(users(*map_ids)) & _of_packets()
     if not mine:
         return Running()
     places, unknown = _placed()

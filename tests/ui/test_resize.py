@@ -124,6 +124,23 @@ async def test_where_living_entries_would_be_dropped_the_name_is_typed(
         assert actions.done == [("resize", CT4, 1 << 18)]
 
 
+async def test_keys_are_letters_of_the_name_where_that_is_typed(
+    console: ConsoleApp, actions: FakeActions
+) -> None:
+    async with console.run_test(size=TALL) as pilot:
+        await open_dialogue(pilot)
+        await type_into(pilot, "#size", "256k")
+        await pilot.press("enter")
+        # With the cursor in the next field, letters that are keys elsewhere are typed.
+        await pilot.press(*("underscore" if letter == "_" else letter for letter in NAME))
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, ResizeScreen)
+        assert pilot.app.screen.query_one("#name", Input).value == NAME
+        await pilot.press("enter")
+        await settle(pilot)
+        assert actions.done == [("resize", CT4, 1 << 18)]
+
+
 def listed(pilot: Pilot[None]) -> CtRows:
     rows = pilot.app.screen.query_one(LineTable).rows
     assert isinstance(rows, CtRows)

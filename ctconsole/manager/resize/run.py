@@ -222,7 +222,7 @@ class _Resize:
             self._carry_new()
             if self._switch is not None:
                 new_ids = [side.new.info.id for side in self._sides]
-                self._running = watch(self._gate, new_ids, but=self._own)
+                self._running = watch(self._gate, new_ids)
                 self._running.check()
 
     def _follow(self, ticket: Ticket) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.kernel.gate import Gate
+    from ctconsole.manager.switch import Switch, Ticket
 
 CT4: Final = MapSpec("cilium_ct4_global", MapType.LRU_HASH, 14, 56, 16384)
 ENTRIES: Final = 5000
@@ -75,10 +76,10 @@ class Node:
                 os._exit(code)
         return child
 
-    def end(self) -> Ended | None:
+    def end(self, switch: Switch | None = None) -> Ended | None:
         recovery = Recovery(self.gate, self.journal, self.store)
         recovery.prepare()
-        return recovery.finish(self.users)
+        return recovery.finish(switch or self.users)
 
     def check(self, counted: int | None = None) -> None:
         """One map, one pin, every entry, every count once, option and size agreeing.
@@ -124,7 +125,11 @@ def test_killed_as_a_stage_begins(node: Node, stage: Stage, way: Way) -> None:
 
     child = node.in_a_child(lambda: node.resize(die))
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    ended = node.end()
+
+    def moved_for_nothing(path: Path, _: int) -> Ticket:
+        raise AssertionError(path)
+
+    ended = node.end(moved_for_nothing)
     assert ended
     assert (ended.way, ended.left) == (way, ())
     assert "was cut off" in ended.sentence
