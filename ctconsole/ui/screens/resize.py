@@ -60,11 +60,6 @@ class _SizeScreen(ConfirmScreen):
         """The map's pin."""
         return cast("PurePath", self.row.info.pin)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whoever types a name gets its letters."""
-        typing = self.focused is not None and self.focused.id == "name"
-        return not typing if action == "list" else super().check_action(action, parameters)
-
     def action_list(self) -> None:
         """List the entries by what each way would do to them."""
         if self.plan is not None:
