@@ -78,6 +78,8 @@ APP: Final = (
         "Answer what operators ask: how full, why, who, how big", ("app",), rank=45),
     Key("app.record", "o", "record", "Record",
         "Record the node into a file from now on, or end that", ("app",)),
+    Key("app.export", "e", "export", "Export",
+        "Write what is listed, or the screen, into a file", ("app",)),
     Key("time.back", "left_square_bracket", "step(-1)", "Step back",
         "Look at the moment before; space goes back to now", ("app",)),
     Key("time.on", "right_square_bracket", "step(1)", "Step on", "Look at the moment after",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from ctconsole import paths
 from ctconsole.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -34,6 +36,33 @@ def make_folder(path: Path) -> None:
                 hint=f"Make one with: ctconsole lab up {lab.name}",
             )
     _make(path)
+
+
+def write_private(path: Path, chunks: Iterable[bytes], *, over: bool = False) -> None:
+    """Write a file for this user alone (0600): whole, or not at all.
+
+    Args:
+        path: where; its folder is there.
+        chunks: what is in it.
+        over: whether one that is there already is written over.
+
+    Raises:
+        FileExistsError: one is there, and is not to be written over.
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    draft = type(path)(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+        if over:
+            draft.replace(path)
+        else:
+            # Unlike a rename a link fails where something is.
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _make(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +21,8 @@ from ctconsole.cli.options import (
     state_dir_option,
 )
 from ctconsole.cli.settling import look_options, settled, themes_beside
-from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.cli.streams import is_served, need_terminal
+from ctconsole.errors import CtconsoleError
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -132,11 +132,9 @@ def open_console(
     Raises:
         UsageError: there is no terminal.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts there are ctconsole map list, ct list and events, all with -o json",
-        )
+    need_terminal("For scripts there are ctconsole map list, ct list and events, all with -o json")
+    # Whoever looks from a browser changes nothing, whatever else was asked for.
+    read_only = read_only or is_served()
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.filterbook import FilterBook
     from ctconsole.kernel.gate import Gate

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
 from ctconsole.cli.settling import themes_beside
-from ctconsole.errors import UsageError
+from ctconsole.cli.streams import need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +25,7 @@ def open_offline(
         UsageError: there is no terminal, or a path cannot be read.
         FormatError: there is no map in the files.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts there are ctconsole map list and ct list, with --from-dump -o json",
-        )
+    need_terminal("For scripts there are ctconsole map list and ct list, with --from-dump -o json")
     from ctconsole.filterbook import FilterBook
     from ctconsole.node.explaining import known_of_files
     from ctconsole.node.names import names_of_files

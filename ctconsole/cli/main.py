@@ -38,6 +38,7 @@ _VERBS: Final = {
     "policy": ("records.lists", "List what endpoints allow."),
     "record": ("node.record", "Record a node's maps, entries and events into one file."),
     "replay": ("replay", "Open the console on a recording."),
+    "serve": ("serve", "Open the console in a browser of this machine, only to look."),
     "watch": ("node.watch", "Follow a node's agent, maps and log, and tell each restart."),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.options import GivenPath
 from ctconsole.cli.settling import look_options, settled, themes_beside
-from ctconsole.errors import UsageError
+from ctconsole.cli.streams import need_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +37,7 @@ def command(
       ctconsole replay night.ctrec
       ctconsole replay night.ctrec --at 01:36
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The console needs a terminal, and there is none on standard input and output",
-            hint="For scripts ctconsole diff tells what two of its moments differ in",
-        )
+    need_terminal("For scripts ctconsole diff tells what two of its moments differ in")
     from ctconsole.filterbook import FilterBook
     from ctconsole.model.when import moment_named
     from ctconsole.node.explaining_past import known_at

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from ctconsole.errors import OutputLostError
+from ctconsole.errors import OutputLostError, UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -91,6 +91,27 @@ class Terminal(io.TextIOWrapper):
     def buffer(self) -> _TerminalBytes:  # type: ignore[override]  # bytes are text here
         """Takes bytes for the same terminal."""
         return self._bytes
+
+
+def is_served() -> bool:
+    """Whether a browser stands for the terminal: `serve` has started this process."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+
+
+def need_terminal(hint: str) -> None:
+    """Refuse to open a console where nobody could see it.
+
+    Args:
+        hint: what there is instead.
+
+    Raises:
+        UsageError: there is no terminal, and no browser in its place.
+    """
+    if is_served() or (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    raise UsageError(
+        "The console needs a terminal, and there is none on standard input and output", hint=hint
+    )
 
 
 def stream_width(stream: Terminal) -> int:

@@ -27,6 +27,7 @@ from ctconsole.ui.appearance import filters_for
 from ctconsole.ui.choices import Choices
 from ctconsole.ui.commands import Commands
 from ctconsole.ui.dialogues import Dialogues
+from ctconsole.ui.exporting import Exporting
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.keys import bindings
@@ -448,6 +449,11 @@ class ConsoleApp(MomentApp):
         if not self.source.live:
             return "only a live node is sampled; + and - change the speed of a recording"
         return f"a sample every {self.sampler.every(seconds):g} s"
+
+    def action_export(self) -> None:
+        """Write the view's rows, or the screen, into a file."""
+        if isinstance(self.screen, View):
+            Exporting(self, self.flash).ask(self.screen.VIEW)
 
     def action_explain(self) -> None:
         """Answer what operators ask, from what is at hand."""
