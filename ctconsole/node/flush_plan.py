@@ -40,6 +40,7 @@ class FlushPlan:
         mappings: NAT entries that go with them.
         warnings: sentences for whoever decides.
         single: whether one entry was named by its key.
+        connection: which it is, of one entry that was named.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class FlushPlan:
     mappings: int
     warnings: tuple[str, ...]
     single: bool = False
+    connection: str = ""
 
     memory = None
 
@@ -68,8 +70,12 @@ class FlushPlan:
     @property
     def rows(self) -> tuple[Row, ...]:
         """How many entries, and which."""
-        whole = Row("deleted", f"{count(self.chosen)} of {count(self.entries)} entries")
-        return (whole, Row("filter", self.query.meaning)) if self.query else (whole,)
+        rows = [Row("deleted", f"{count(self.chosen)} of {count(self.entries)} entries")]
+        if self.connection:
+            rows.append(Row("connection", self.connection))
+        if self.query:
+            rows.append(Row("filter", self.query.meaning))
+        return tuple(rows)
 
     @property
     def lasting(self) -> tuple[str, ...]:
@@ -93,6 +99,7 @@ class FlushPlan:
             "path": str(self.path),
             "id": self.info.id,
             "filter": self.query.meaning,
+            **({"connection": self.connection} if self.connection else {}),
             "entries": self.entries,
             "chosen": self.chosen,
             "mappings": self.mappings,

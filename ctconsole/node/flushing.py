@@ -26,6 +26,7 @@ from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.reading import PLAIN
+from ctconsole.model.ct.related import in_a_line
 from ctconsole.model.ct.risk import Change, Risk, judge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import EventKind, Level
@@ -94,6 +95,7 @@ def plan_flush(
         mappings=int(np.count_nonzero(np.isin(chosen.translations.owners, chosen.key_rows))),
         warnings=(),
         single=key is not None,
+        connection="" if key is None else in_a_line(chosen),
     )
     return replace(plan, warnings=tuple(_warnings(plan, complete=table.walk.complete)))
 

@@ -46,11 +46,13 @@ from ctconsole.ui.screens.maps import MapsScreen
 from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
+from ctconsole.ui.sequelling import Sequelling
 from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS
 from ctconsole.ui.theming import Theming
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
+from ctconsole.ui.widgets.sequel_line import SequelLine
 from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ class ConsoleApp(MomentApp):
         known_names: the same, shown or not; None before it was read.
         filter_text: the filter of the Entries view and of Top.
         filters: what was typed and saved.
+        sequel: what becomes of the change that was made last.
         recorded: once it has ended, what became of a recording that was under way.
     """
 
@@ -164,6 +167,8 @@ class ConsoleApp(MomentApp):
         self.known_names: Names | None = None
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
+        self._wanted_map: PurePath | int | None = None
+        self.sequel = Sequelling(self, clock, self._watch, self.refresh_status)
         self.keeping = Keeping(self, record, self.flash)
         self.theming = Theming(self, own_themes, self.flash)
         self.commands = Commands(
@@ -265,6 +270,7 @@ class ConsoleApp(MomentApp):
 
     def show_sample(self) -> None:
         """Show `sample` on every screen that shows samples."""
+        self.sequel.look(self.sample)
         for screen in self.screen_stack:
             if isinstance(screen, View | Details | ConfirmScreen) and screen.is_mounted:
                 # Samples still arrive while the app, and its screens' widgets with it, goes down.
@@ -280,6 +286,7 @@ class ConsoleApp(MomentApp):
                     screen.query_one(TitleBar).show(self.looked_at)
                     screen.query_one(AlarmLine).show(self.sample)
                     screen.query_one(TimeBar).show(self.past.times())
+                    screen.query_one(SequelLine).tell(self.sequel.told)
 
     def _status(self, view: View) -> Status:
         sample = self.sample
@@ -330,7 +337,13 @@ class ConsoleApp(MomentApp):
 
     def watch_map(self, where: PurePath | int | None) -> None:
         """Have this CT map read whole with every sample."""
-        self.sampler.watch(where)
+        self._wanted_map = where
+        self._watch()
+
+    def _watch(self) -> None:
+        """What a view wants to see comes before what is looked at behind it."""
+        wanted = self._wanted_map
+        self.sampler.watch(self.sequel.pin if wanted is None else wanted)
 
     def count_runs(self, *, wanted: bool) -> None:
         """Have the runs of programs counted from now on, or no more."""

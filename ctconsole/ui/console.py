@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import PurePath
 
+    import numpy as np
+    import numpy.typing as npt
     from textual.app import App
 
     from ctconsole.keytable import Key
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
@@ -61,6 +64,43 @@ class Intents(Protocol):
         ...
 
 
+class WatchesChange(Protocol):
+    """The change that was made last, and what is seen of it (`ctconsole.ui.sequelling`)."""
+
+    @property
+    def told(self) -> str:
+        """A line for the screen; empty where nothing was changed."""
+        ...
+
+    def expect(self, row: MapRow | None) -> None:
+        """A change of this map may come: have it read, so that it is known what was in it."""
+        ...
+
+    def changing(
+        self, what: str, sample: Sample, rows: Callable[[CtTable], npt.NDArray[np.bool_] | None]
+    ) -> None:
+        """The change begins.
+
+        Args:
+            what: it is, in a few words.
+            sample: the newest.
+            rows: those that may be lost; None where nobody can say.
+        """
+        ...
+
+    def changed(self) -> None:
+        """The change was made."""
+        ...
+
+    def left(self) -> None:
+        """The dialogue was left: without a change there is nothing to watch."""
+        ...
+
+    def list(self) -> str:
+        """Open the list of entries; why there is none, or nothing."""
+        ...
+
+
 class Console(Protocol):
     """What is looked at, what all views share, and where an intent goes.
 
@@ -75,6 +115,11 @@ class Console(Protocol):
     filter_text: str
     filters: Filters
     chosen_map: str | None
+
+    @property
+    def sequel(self) -> WatchesChange:
+        """What becomes of the change that was made last."""
+        ...
 
     @property
     def intents(self) -> Intents:

@@ -51,6 +51,7 @@ class Dialogues:
         elif row.info.pin is None:
             self._flash(f"map {row.info.id} is pinned nowhere: its entries go with its programs")
         else:
+            self._console.sequel.expect(row)
             self._app.push_screen(FlushScreen(row, self.actions, query, key), self._done)
 
     def resize(self, row: MapRow, size: str = "") -> None:
@@ -70,6 +71,7 @@ class Dialogues:
             kind = row.info.type.name.lower()
             self._flash(f"{row.info.label} is a {kind}: its entries cannot be carried over")
         else:
+            self._console.sequel.expect(row)
             self._app.push_screen(dialogue(row, self.actions), self._done)
 
     def recreate(self, row: MapRow, size: str = "") -> None:
@@ -80,6 +82,7 @@ class Dialogues:
             kind = row.info.type.name.lower()
             self._flash(f"{row.info.label} is a {kind}: it cannot be recreated while in use")
         else:
+            self._console.sequel.expect(row)
             self._app.push_screen(RecreateScreen(row, self.actions, size), self._done)
 
     def restart_agent(self) -> None:
@@ -87,6 +90,7 @@ class Dialogues:
         if self.actions is None:
             self._flash(self.read_only)
         else:
+            self._console.sequel.expect(self._console.ct_map)
             self._app.push_screen(RestartScreen(self.actions), self._done)
 
     @property
@@ -121,6 +125,7 @@ class Dialogues:
         self._app.call_from_thread(self._flash, told)
 
     def _done(self, report: Report | None) -> None:
+        self._console.sequel.left()
         if report is not None:
             self._flash(report.failure or report.sentence)
 

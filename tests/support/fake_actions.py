@@ -18,6 +18,7 @@ from ctconsole.manager.resize.undo import Before, Undoable
 from ctconsole.manager.restart import RestartPlan, RestartReport
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.reading import PLAIN, Reading
+from ctconsole.model.ct.related import in_a_line
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import differences, spec_of
@@ -223,6 +224,7 @@ class FakeActions:
             mappings=2 * int(chosen.translated.sum()),
             warnings=(),
             single=key is not None,
+            connection="" if key is None else in_a_line(chosen),
         )
 
     def flush(

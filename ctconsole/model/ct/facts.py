@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.model.ct.layout import TcpFlag
+from ctconsole.model.ct.related import MEANT
 from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
 from ctconsole.model.ct.table import Direction
 from ctconsole.model.ct.words import (
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.field import Facts
     from ctconsole.model.ct.table import CtTable
 
-_MEANT = {
-    Direction.OUT: "out of the endpoint",
-    Direction.IN: "into the endpoint",
-    Direction.SERVICE: "client to service",
-}
 _STATES = texts(STATES)
 
 
@@ -53,7 +49,7 @@ def connection(one: CtTable, called: Called | None) -> Facts:
 def direction(one: CtTable, _called: Called | None) -> Facts:
     """The word, and what it means."""
     way = Direction(int(one.direction[0]))
-    return [("direction", f"{DIRECTION_NAMES[way]}, {_MEANT[way]}")]
+    return [("direction", f"{DIRECTION_NAMES[way]}, {MEANT[way]}")]
 
 
 def state(one: CtTable, _called: Called | None) -> Facts:
@@ -63,10 +59,13 @@ def state(one: CtTable, _called: Called | None) -> Facts:
 
 
 def outcome(one: CtTable, _called: Called | None) -> Facts:
-    """What becomes of the connection when the table is re-created, and why."""
-    verdicts = judge(one, Change.RECREATE)
-    risk, reason = Risk(int(verdicts.risk[0])), Reason(int(verdicts.reason[0]))
-    return [("if recreated", f"{risk.word}: {REASONS[reason]}")]
+    """What becomes of the connection when the table is re-created or flushed, and why."""
+    told = []
+    for change, word in ((Change.RECREATE, "if recreated"), (Change.FLUSH, "if flushed")):
+        verdicts = judge(one, change)
+        risk, reason = Risk(int(verdicts.risk[0])), Reason(int(verdicts.reason[0]))
+        told.append((word, f"{risk.word}: {REASONS[reason]}"))
+    return told
 
 
 def life(one: CtTable, _called: Called | None) -> Facts:

@@ -17,6 +17,7 @@ from ctconsole.ui.widgets.chrome import StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.key_footer import KeyFooter
 from ctconsole.ui.widgets.line_table import LineTable
+from ctconsole.ui.widgets.sequel_line import SequelLine
 from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class View(TellsFaults, Screen[None]):
         yield TitleBar(self.console.looked_at, self.VIEW)
         yield self.alarm_line()
         yield from self.compose_body()
+        yield SequelLine(markup=False)
         yield TimeBar()
         yield StatusBar()
         yield KeyFooter()
@@ -85,6 +87,12 @@ class View(TellsFaults, Screen[None]):
             table.choose(self.console.columns(self.VIEW))
             break
         self.show_sample(self.console.sample)
+
+    def action_sequel(self) -> None:
+        """List what came back of the last change, or say why not."""
+        told = self.console.sequel.list()
+        if told:
+            self.console.flash(told)
 
     def action_columns(self) -> None:
         """Choose the columns of the first table."""

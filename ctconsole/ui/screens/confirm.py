@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, ClassVar, Final
 
+import numpy as np
 from rich.text import Text
 from textual import on, work
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -25,9 +26,11 @@ from ctconsole.ui.widgets.plan_table import plan_table, report_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy.typing as npt
     from textual.app import ComposeResult
     from textual.widget import Widget
 
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan, Report
     from ctconsole.observe.sampler import Sample
     from ctconsole.ui.actions import Actions
@@ -94,6 +97,10 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         del sample
         return None
 
+    def at_stake(self, table: CtTable) -> npt.NDArray[np.bool_] | None:
+        """The rows of the table that may be lost; None where nobody can say."""
+        return np.ones(len(table), np.bool_)
+
     def compose(self) -> ComposeResult:
         """Fields, costs, confirmation, buttons."""
         with Vertical(id=self.BOX, classes="dialogue") as box:
@@ -149,7 +156,9 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
 
     def show_sample(self, sample: Sample) -> None:
         """Count anew what would be lost; the plan stays until another is asked for."""
-        if self._plan is not None and self.idle:
+        if self._report is not None:
+            self._say("#progress", console_of(self.app).sequel.told)
+        elif self._plan is not None and self.idle:
             now = self.entries_now(sample)
             if now != self._now:
                 self._now = now
@@ -170,6 +179,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
             self.refresh_dialogue()
             if self.CAN_CANCEL:
                 self.query_one("#cancel").focus()
+            console = console_of(self.app)
+            console.sequel.changing(self._title, console.sample, self.at_stake)
             self._act(self._plan)
 
     @on(Button.Pressed, "#cancel")
@@ -253,6 +264,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     def _done(self, report: Report) -> None:
         self._busy = False
         self._report = report
+        console_of(self.app).sequel.changed()
         self.refresh_dialogue()
         self.query_one("#confirm").display = False
         self.query_one("#outcome").set_class(bool(report.failure), "-failed")

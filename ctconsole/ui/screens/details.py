@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
+from textual import work
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ctconsole.errors import CtconsoleError
 from ctconsole.model.catalogue import use_of
 from ctconsole.model.ct.order import find_entry
+from ctconsole.model.ct.related import related, with_state
 from ctconsole.model.ct.show import details
 from ctconsole.model.units import percent, short_size
 from ctconsole.observe.sampler import standing
 from ctconsole.observe.usage import in_use
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.faults import TellsFaults
+from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from textual.app import ComposeResult
+    from textual.app import App, ComposeResult
 
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
     from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.observe.usage import MapUsage
+
+COPIES: Final = MappingProxyType(
+    {"text": "As text", "json": "As JSON", "tcpdump": "A filter for tcpdump"}
+)
+"""How an entry is copied."""
 
 Facts = list[tuple[str, str]]
 """Name and value, line by line; an empty name is a gap."""
@@ -161,7 +176,7 @@ def call_facts(array: CallArray) -> Facts:
 
 
 class EntryDetails(Details):
-    """What the table says of one connection; follows it through the samples.
+    """What is known of one connection; follows it through the samples.
 
     Args:
         table: the table of the sample it was opened on.
@@ -169,31 +184,54 @@ class EntryDetails(Details):
         names: what addresses, services and identities are called, where that is known.
     """
 
+    BINDINGS = bindings("entry")
+
     def __init__(self, table: CtTable, key: bytes, names: Names | None = None) -> None:
         super().__init__(table.info.label)
         self._table = table
         self._key = key
         self._names = names
+        self._translated: Mapping[int, Translations] | None = None
 
     def on_mount(self) -> None:
-        """Show the entry of the sample it was opened on."""
-        self.show(self._facts(self._table) or [("gone", "not in the table any more")])
+        """Show the entry of the sample it was opened on, and look how it is translated."""
+        self._show()
+        self._look_at_translations()
+
+    @work(thread=True, group="translations", exit_on_error=False)
+    def _look_at_translations(self) -> None:
+        # What cannot be read is not known; the facts say so.
+        with suppress(CtconsoleError):
+            translated = console_of(self.app).read_translated()
+            self.app.call_from_thread(self._know, translated)
+
+    def _know(self, translated: Mapping[int, Translations]) -> None:
+        self._translated = translated
+        if self.is_mounted:
+            self._show()
 
     def show_sample(self, sample: Sample) -> None:
         """Follow the entry while the box is open."""
-        if sample.table is None or sample.table.info.label != self._table.info.label:
+        table = sample.table
+        if table is None or table.info.label != self._table.info.label:
             return
-        facts = self._facts(sample.table)
-        if facts is None:
-            last = self._facts(self._table) or []
-            facts = [("gone", "not in the table any more; this is what was last seen"), ("", "")]
-            self.show(facts + last)
-            return
-        self._table = sample.table
-        self.show(facts)
+        if find_entry(table, self._key) is not None:
+            self._table = table
+            self._show()
+        else:
+            self._show(
+                [("gone", "not in the table any more; this is what was last seen"), ("", "")]
+            )
 
-    def _facts(self, table: CtTable) -> Facts | None:
-        return entry_facts(table, self._key, self._names)
+    def _show(self, before: Facts | None = None) -> None:
+        known = replace(self._table.knowledge, translated=self._translated)
+        table = self._table if self._translated is None else replace(self._table, knowledge=known)
+        facts = entry_facts(table, self._key, self._names)
+        self.show((before or []) + (facts or [("gone", "not in the table any more")]))
+
+    def action_copy(self) -> None:
+        """Choose how to copy the entry."""
+        copy_entry(self.app, self._table, self._key, self._names)
 
 
 def entry_facts(table: CtTable, key: bytes, names: Names | None = None) -> Facts | None:
@@ -201,4 +239,48 @@ def entry_facts(table: CtTable, key: bytes, names: Names | None = None) -> Facts
     row = find_entry(table, key)
     if row is None:
         return None
-    return details(table.take(slice(row, row + 1)), names)
+    one = table.take(slice(row, row + 1))
+    others = [
+        ("also of it", with_state(table.take(slice(other, other + 1))))
+        for other in related(table, row)
+    ]
+    alone = [("also of it", "no other entry in this table")]
+    return [*details(one, names), ("", ""), *(others or alone), _translation(one)]
+
+
+def _translation(one: CtTable) -> tuple[str, str]:
+    """Under which address the connection leaves the node."""
+    if one.knowledge.translated is None:
+        told = "not known: the NAT tables were not looked at"
+    elif not one.translated[0]:
+        told = "none of this entry"
+    elif one.moved[0]:
+        told = "leaves under another address, and from another port than its own"
+    else:
+        told = "leaves under another address, from its own port"
+    return "translation", told
+
+
+def copy_entry(app: App[Any], table: CtTable, key: bytes, names: Names | None) -> None:
+    """Ask how an entry is to be copied, and have the terminal do it."""
+    row = find_entry(table, key)
+    if row is None:
+        console_of(app).flash("the entry is gone: there is nothing to copy")
+        return
+    one = table.take(slice(row, row + 1))
+
+    def chosen(form: str | None) -> None:
+        if form is not None:
+            # Loaded when somebody wants it: the first screen is not to wait.
+            from ctconsole.model.listing import copied
+
+            ways = {
+                "text": partial(copied.copied_text, one, names),
+                "json": partial(copied.copied_json, one, names),
+                "tcpdump": partial(copied.tcpdump_filter, one),
+            }
+            app.copy_to_clipboard(ways[form]())
+            console_of(app).flash(f"{COPIES[form]} was given to the terminal's clipboard (OSC 52)")
+
+    choices = [Choice(form, word) for form, word in COPIES.items()]
+    app.push_screen(PickScreen("Copy the entry", choices), chosen)

@@ -18,7 +18,7 @@ from ctconsole.model.ct.words import STATES, texts
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.base import SortableView
-from ctconsole.ui.screens.details import EntryDetails
+from ctconsole.ui.screens.details import EntryDetails, copy_entry
 from ctconsole.ui.screens.filtered import EntriesFiltered
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.pick import Choice, PickScreen
@@ -244,6 +244,13 @@ class EntriesScreen(EntriesFiltered, SortableView):
             found = key if isinstance(key, bytes) else rows.key(self.query_one(LineTable).cursor)
             if isinstance(found, bytes):
                 self.console.intents.delete_entries(self.row, EVERYTHING, found)
+
+    def action_copy(self) -> None:
+        """Choose how to copy the entry under the cursor."""
+        rows = self.query_one(LineTable).rows
+        if isinstance(rows, CtRows) and len(rows):
+            key = rows.key(self.query_one(LineTable).cursor)
+            copy_entry(self.app, rows.arrangement.table, key, self.console.names)
 
     def action_flush(self) -> None:
         """Delete what is shown."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import numpy as np
+
+from ctconsole.errors import FilterError
+from ctconsole.model.ct.order import find_entry
 from ctconsole.ui.screens.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
     from pathlib import PurePath
 
+    import numpy.typing as npt
+
     from ctconsole.model.ct.query import Query
+    from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan
     from ctconsole.observe.source import MapRow
     from ctconsole.ui.actions import Actions
@@ -41,6 +48,19 @@ class FlushScreen(ConfirmScreen):
     def start_planning(self) -> None:
         """Look what breaks."""
         self.make_plan(lambda: self.actions.plan_flush(self._path, self._query, self._key))
+
+    def at_stake(self, table: CtTable) -> npt.NDArray[np.bool_] | None:
+        """Those chosen, as far as the table tells them."""
+        if self._key is not None:
+            chosen = np.zeros(len(table), np.bool_)
+            row = find_entry(table, self._key)
+            if row is not None:
+                chosen[row] = True
+            return chosen
+        try:
+            return self._query.rows(table)
+        except FilterError:
+            return None
 
     def worthwhile(self, plan: Plan) -> bool:
         """Whether anything is chosen."""

@@ -1,0 +1,60 @@
+"""All about one entry, and how it is copied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctconsole.model.ct.related import in_a_line
+from ctconsole.ui.screens.details import EntryDetails
+from ctconsole.ui.widgets.ct_rows import CtRows
+from tests.support.pilots import open_entries, screen_text, settle, status, until
+
+if TYPE_CHECKING:
+    from ctconsole.model.ct.table import CtTable
+    from ctconsole.ui.app import ConsoleApp
+    from ctconsole.ui.widgets.line_table import LineTable
+
+
+def at_cursor(table: LineTable) -> CtTable:
+    rows = table.rows
+    assert isinstance(rows, CtRows)
+    row = int(rows.arrangement.order[table.cursor])
+    return rows.arrangement.table.take(slice(row, row + 1))
+
+
+async def test_the_details_tell_both_risks_other_entries_and_translation(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(140, 60)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        shown = screen_text(pilot)
+        for word in ("if recreated", "if flushed", "also of it", "translation", "key, raw"):
+            assert word in shown
+
+
+@pytest.mark.key("entries.copy")
+@pytest.mark.parametrize("opened", [False, True], ids=["in the table", "in its details"])
+async def test_an_entry_is_copied_to_the_clipboard(console: ConsoleApp, *, opened: bool) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press("down", *(["enter"] if opened else []))
+        await settle(pilot)
+        await pilot.press("y", "down", "down", "enter")
+        await until(pilot, lambda: console.clipboard)
+        one = at_cursor(table)
+        port = int(one.ends.source_port[0])
+        assert f"src port {port}" in console.clipboard
+        assert "clipboard" in status(pilot).flash
+        assert isinstance(pilot.app.screen, EntryDetails) is opened
+
+
+async def test_a_deletion_names_its_connection(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press("down", "d")
+        await settle(pilot)
+        assert in_a_line(at_cursor(table)) in screen_text(pilot)
