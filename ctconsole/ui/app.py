@@ -29,6 +29,7 @@ from ctconsole.ui.commands import Commands
 from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.exporting import Exporting
 from ctconsole.ui.filters import Filters
+from ctconsole.ui.following import Following
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import settle
@@ -119,6 +120,7 @@ class ConsoleApp(MomentApp):
         filter_text: the filter of the Entries view and of Top.
         filters: what was typed and saved.
         sequel: what becomes of the change that was made last.
+        following: the entry that is followed.
         recorded: once it has ended, what became of a recording that was under way.
     """
 
@@ -168,6 +170,7 @@ class ConsoleApp(MomentApp):
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
         self._wanted_map: PurePath | int | None = None
+        self.following = Following(self._watch)
         self.sequel = Sequelling(self, clock, self._watch, self.refresh_status)
         self.keeping = Keeping(self, record, self.flash)
         self.theming = Theming(self, own_themes, self.flash)
@@ -270,6 +273,7 @@ class ConsoleApp(MomentApp):
 
     def show_sample(self) -> None:
         """Show `sample` on every screen that shows samples."""
+        self.following.look(self.sample)
         self.sequel.look(self.sample)
         for screen in self.screen_stack:
             if isinstance(screen, View | Details | ConfirmScreen) and screen.is_mounted:
@@ -342,8 +346,8 @@ class ConsoleApp(MomentApp):
 
     def _watch(self) -> None:
         """What a view wants to see comes before what is looked at behind it."""
-        wanted = self._wanted_map
-        self.sampler.watch(self.sequel.pin if wanted is None else wanted)
+        wishes = (self._wanted_map, self.sequel.pin, self.following.pin)
+        self.sampler.watch(next((one for one in wishes if one is not None), None))
 
     def count_runs(self, *, wanted: bool) -> None:
         """Have the runs of programs counted from now on, or no more."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.choices import Choices
     from ctconsole.ui.filters import Filters
+    from ctconsole.ui.following import Following
 
 
 class Intents(Protocol):
@@ -109,11 +110,13 @@ class Console(Protocol):
     Attributes:
         filter_text: the filter of the Entries view and of Top.
         filters: what was typed and saved.
+        following: the entry that is followed.
         chosen_map: `MapRow.key` of the CT map shown, None before one was chosen.
     """
 
     filter_text: str
     filters: Filters
+    following: Following
     chosen_map: str | None
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.worker import get_current_worker
 
-from ctconsole.model.ct.sequel import Before
+from ctconsole.model.ct.sequel import EntriesBefore
 from ctconsole.model.units import duration
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.sequel import SequelScreen
@@ -55,7 +55,7 @@ class Sequelling:
         self._work = Newest["CtTable"](self._begin_comparing)
         self._row: MapRow | None = None
         self._what = ""
-        self._before: Before | None = None
+        self._before: EntriesBefore | None = None
         self._changed_at: float | None = None
         self._seen: tuple[float, Sequels] | None = None
         self._over = False
@@ -81,7 +81,7 @@ class Sequelling:
         self._what = what
         read = sample.table if sample.watched == self.pin else None
         lost = rows(read) if read is not None else None
-        self._before = None if read is None or lost is None else Before(read.take(lost))
+        self._before = None if read is None or lost is None else EntriesBefore(read.take(lost))
 
     def changed(self) -> None:
         """See `ctconsole.ui.console.WatchesChange`."""
@@ -125,7 +125,7 @@ class Sequelling:
         if not get_current_worker().is_cancelled:
             self._app.call_from_thread(self._compared, before, seen)
 
-    def _compared(self, before: Before | None, seen: tuple[float, Sequels] | None) -> None:
+    def _compared(self, before: EntriesBefore | None, seen: tuple[float, Sequels] | None) -> None:
         self._work.ended()
         if before is self._before and seen is not None:
             self._seen = seen

@@ -21,8 +21,9 @@ WARM: Final = 4.0
 MEASURED: Final = 10.0
 """Seconds the console runs before, and while, its CPU time is taken."""
 
-SCREEN_GOAL: Final = 1.0
+SCREEN_GOAL: Final = 0.6
 IDLE_GOAL: Final = 0.20
+TABLE_GOAL: Final = 0.10
 
 
 def run(size: str) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def _measure(root: Path, state: Path, count: int) -> list[dict[str, Any]]:
     return [
         _row("first screen, from the process's start", first, "s", SCREEN_GOAL),
         _row(f"idle overview {what}", overview * 100, "%", IDLE_GOAL * 100),
-        _row(f"idle table {what}", watched * 100, "%", IDLE_GOAL * 100),
+        _row(f"idle table {what}", watched * 100, "%", TABLE_GOAL * 100),
     ]
 
 

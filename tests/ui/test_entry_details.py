@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from ctconsole.model.ct.order import find_entry
 from ctconsole.model.ct.related import in_a_line
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.widgets.ct_rows import CtRows
-from tests.support.pilots import open_entries, screen_text, settle, status, until
+from tests.support.fakes import CT4
+from tests.support.pilots import open_entries, resample, screen_text, settle, status, until
 
 if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
     from ctconsole.ui.app import ConsoleApp
     from ctconsole.ui.widgets.line_table import LineTable
+    from tests.support.fakes import FakeSource
 
 
 def at_cursor(table: LineTable) -> CtTable:
@@ -22,6 +27,12 @@ def at_cursor(table: LineTable) -> CtTable:
     assert isinstance(rows, CtRows)
     row = int(rows.arrangement.order[table.cursor])
     return rows.arrangement.table.take(slice(row, row + 1))
+
+
+def followed(console: ConsoleApp) -> bytes:
+    """The key of the entry that is followed; empty where none is."""
+    entry = console.following.entry
+    return entry.key if entry is not None else b""
 
 
 async def test_the_details_tell_both_risks_other_entries_and_translation(
@@ -58,3 +69,31 @@ async def test_a_deletion_names_its_connection(console: ConsoleApp) -> None:
         await pilot.press("down", "d")
         await settle(pilot)
         assert in_a_line(at_cursor(table)) in screen_text(pilot)
+
+
+@pytest.mark.key("entries.follow")
+async def test_an_entry_is_followed_across_views_and_after_its_end(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(140, 60)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("F", "escape", "F", "F")
+        assert not followed(console)
+        await pilot.press("escape", "down", "F")
+        await settle(pilot)
+        assert "followed from here on" in screen_text(pilot)
+        await pilot.press("escape", "1")
+        assert console.sampler.watched == CT4
+        row = find_entry(source.tables[CT4], followed(console))
+        rest = source.tables[CT4].take(np.arange(4000) != row)
+        source.tables[CT4] = replace(rest, taken_at=rest.taken_at + 2)
+        await resample(pilot)
+        await pilot.press("F")
+        await settle(pilot)
+        shown = screen_text(pilot)
+        assert "gone" in shown
+        assert "key, raw" in shown
+        await pilot.press("F", "escape")
+        assert not followed(console)
+        await pilot.press("F")
+        assert "no entry is followed" in status(pilot).flash

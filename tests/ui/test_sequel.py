@@ -80,15 +80,17 @@ async def test_what_came_back_of_a_flushed_table_is_told_and_listed() -> None:
         assert "not known" in told
         assert " broke" in told
         await pilot.press("l")
-        assert isinstance(pilot.app.screen, SequelScreen)
+        await until(pilot, lambda: isinstance(pilot.app.screen, SequelScreen))
         await pilot.press("tab")
         assert "RST" in text_of(pilot, "#why")
         await pilot.press("tab")
         assert "not known until it speaks" in text_of(pilot, "#why")
         await pilot.press("shift+tab", "enter")
-        assert isinstance(pilot.app.screen, EntryDetails)
-        await pilot.press("escape", "l")
-        assert not isinstance(pilot.app.screen, SequelScreen)
+        await until(pilot, lambda: isinstance(pilot.app.screen, EntryDetails))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SequelScreen))
+        await pilot.press("l")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, SequelScreen))
 
 
 async def test_after_a_minute_it_is_not_looked_at_any_more_and_later_not_told() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.ct.changes import KeyedTable, matched, others
+from ctconsole.model.ct.changes import KeyedTable, matched
 from ctconsole.model.ct.keyhash import hash_rows
 from ctconsole.model.ct.layout import TcpFlag
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
+    Hashes: TypeAlias = npt.NDArray[np.uint64]
     Records: TypeAlias = npt.NDArray[np.void]
 
 
@@ -42,6 +43,12 @@ class Sequel(IntEnum):
         """Whether its connection is seen to have broken."""
         return self in _BROKE
 
+
+_BITS: Final = 20
+"""Of a hash, by which most that are not looked for are passed over."""
+
+_PART: Final = 1 << 14
+"""Rows that are compared at a time."""
 
 _BROKE: Final = frozenset({Sequel.RESET, Sequel.OTHER_BACKEND, Sequel.REVERSED})
 
@@ -93,7 +100,7 @@ class Sequels:
         return ", ".join(parts)
 
 
-class Before:
+class EntriesBefore:
     """Entries as they were before a change.
 
     Args:
@@ -106,32 +113,44 @@ class Before:
         self._over = table.has_clock & ~table.alive
 
     def sequels(self, now: CtTable) -> Sequels:
-        """What is seen of them in a table of the same kind; takes 0.2 s for a million."""
+        """What is seen of them in a table of the same kind; takes half a second for a million."""
         table, found = self.table, np.full(len(self.table), Sequel.AWAY, np.uint8)
         if not len(table) or table.keys.dtype != now.keys.dtype:
             found[self._over] = Sequel.OVER
             return Sequels(found)
         hashes = KeyedTable(now).hashes
         kept = matched(self._keyed.hashes, hashes)
-        was, there = table.take(kept.older), now.take(kept.newer)
-        found[kept.older] = Sequel.BACK
-        found[kept.older[_reset(there) & ~_reset(was)]] = Sequel.RESET
-        elsewhere = was.service & there.service & (was.backend != there.backend)
-        found[kept.older[elsewhere]] = Sequel.OTHER_BACKEND
+        for start in range(0, len(kept.older), _PART):
+            older, newer = (rows[start : start + _PART] for rows in kept)
+            found[older] = _of_those_there(table.take(older), now.take(newer))
         away = np.flatnonzero(found == Sequel.AWAY)
         found[away[self._turned(away, hashes)]] = Sequel.REVERSED
         found[self._over] = Sequel.OVER
         return Sequels(found)
 
-    def _turned(self, away: npt.NDArray[np.intp], hashes: npt.NDArray[np.uint64]) -> Bools:
+    def _turned(self, away: npt.NDArray[np.intp], hashes: Hashes) -> Bools:
         """Which of these rows are there the other way round now, and were not before."""
         turned = np.zeros(len(away), np.bool_)
         for keys in _other_way(self.table.keys[away]):
             mine = hash_rows(keys.view(np.uint8).reshape(len(keys), keys.dtype.itemsize))
-            before = matched(mine, self._keyed.hashes).older
-            now = matched(mine, hashes).older
-            turned |= others(before, len(mine)) & ~others(now, len(mine))
+            turned |= _among(mine, hashes) & ~_among(mine, self._keyed.hashes)
         return turned
+
+
+def _among(mine: Hashes, hashes: Hashes) -> Bools:
+    """Which of these hashes are among others, of which there may be many more."""
+    may = np.zeros(1 << _BITS, np.bool_)
+    last = np.uint64((1 << _BITS) - 1)
+    may[(mine & last).astype(np.intp)] = True
+    return np.isin(mine, hashes[may[(hashes & last).astype(np.intp)]])
+
+
+def _of_those_there(was: CtTable, there: CtTable) -> npt.NDArray[np.uint8]:
+    """What is seen of entries that are there again; a row of each table is one of them."""
+    found = np.full(len(was), Sequel.BACK, np.uint8)
+    found[_reset(there) & ~_reset(was)] = Sequel.RESET
+    found[was.service & there.service & (was.backend != there.backend)] = Sequel.OTHER_BACKEND
+    return found
 
 
 def _reset(table: CtTable) -> Bools:

@@ -444,6 +444,8 @@ def joined(parts: Sequence[CtTable]) -> CtTable:
     """Parts of one table as one, at least one of them."""
     if len(parts) == 1:
         return parts[0]
-    keys = np.concatenate([part.keys for part in parts])
-    values = np.concatenate([part.values for part in parts])
-    return replace(parts[-1], keys=keys, values=values)
+    last = parts[-1]
+    # As bytes: joined as records they would be laid out anew, in the machine's own byte order.
+    keys = np.concatenate([part.key_rows for part in parts]).view(last.keys.dtype)
+    values = np.concatenate([part.value_rows for part in parts]).view(last.values.dtype)
+    return replace(last, keys=keys, values=values)

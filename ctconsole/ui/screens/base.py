@@ -10,6 +10,7 @@ from textual.screen import Screen
 from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.columns import ColumnsScreen
+from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.pick import Choice, PickScreen
 from ctconsole.ui.widgets.alarm_line import AlarmLine
@@ -87,6 +88,14 @@ class View(TellsFaults, Screen[None]):
             table.choose(self.console.columns(self.VIEW))
             break
         self.show_sample(self.console.sample)
+
+    def action_follow(self) -> None:
+        """Show the entry that is followed, wherever it is by now."""
+        followed = self.console.following.entry
+        if followed is None:
+            self.console.flash("no entry is followed: F on one in Entries follows it")
+        else:
+            self.app.push_screen(EntryDetails(followed.last, followed.key, self.console.names))
 
     def action_sequel(self) -> None:
         """List what came back of the last change, or say why not."""

@@ -227,7 +227,19 @@ class EntryDetails(Details):
         known = replace(self._table.knowledge, translated=self._translated)
         table = self._table if self._translated is None else replace(self._table, knowledge=known)
         facts = entry_facts(table, self._key, self._names)
-        self.show((before or []) + (facts or [("gone", "not in the table any more")]))
+        happened = console_of(self.app).following.facts(self._key)
+        if happened:
+            happened = [("followed", "F ends that"), *happened, ("", "")]
+        self.show(happened + (before or []) + (facts or [("gone", "not in the table any more")]))
+
+    def action_follow(self) -> None:
+        """Follow this entry from now on, or not any more."""
+        following = console_of(self.app).following
+        if following.facts(self._key):
+            following.end()
+        elif find_entry(self._table, self._key) is not None:
+            following.begin(self._table, self._key)
+        self._show()
 
     def action_copy(self) -> None:
         """Choose how to copy the entry."""

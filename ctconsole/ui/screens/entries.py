@@ -245,6 +245,19 @@ class EntriesScreen(EntriesFiltered, SortableView):
             if isinstance(found, bytes):
                 self.console.intents.delete_entries(self.row, EVERYTHING, found)
 
+    def action_follow(self) -> None:
+        """Follow the entry under the cursor; without one, show what is followed."""
+        rows = self.query_one(LineTable).rows
+        followed = self.console.following.entry
+        key = rows.key(self.query_one(LineTable).cursor) if rows is not None and len(rows) else None
+        if isinstance(rows, CtRows) and isinstance(key, bytes):
+            if followed is None or followed.key != key:
+                self.console.following.begin(rows.arrangement.table, key)
+                self.console.flash("followed; F in another view shows it, also after its end")
+            self.app.push_screen(EntryDetails(rows.arrangement.table, key, self.console.names))
+        else:
+            super().action_follow()
+
     def action_copy(self) -> None:
         """Choose how to copy the entry under the cursor."""
         rows = self.query_one(LineTable).rows

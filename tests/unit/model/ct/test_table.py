@@ -5,10 +5,11 @@ import pytest
 
 from ctconsole.errors import FormatError
 from ctconsole.model.ct.layout import Layout, value_dtype
-from ctconsole.model.ct.table import CtTable, Direction, State
+from ctconsole.model.ct.table import CtTable, Direction, State, joined
 from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.model.text.addresses import address_text
 from tests.support.captures import tables
+from tests.support.ct_tables import Entry, ct_table
 
 INFO = MapInfo(7, "cilium_ct4_glob", MapType.LRU_HASH, 14, 56, 1024)
 
@@ -85,3 +86,11 @@ def test_other_sizes_are_refused(key: int, value: int) -> None:
         CtTable.from_raw(
             INFO, Layout.V1_9, np.zeros((1, key), np.uint8), np.zeros((1, value), np.uint8)
         )
+
+
+def test_parts_of_a_table_are_joined_byte_for_byte() -> None:
+    table = ct_table(Entry("10.0.1.1:40000"), Entry("10.0.1.2:443"), Entry("10.0.1.3:80"))
+    found = joined([table.take(slice(0, 1)), table.take(slice(1, 3))])
+    assert (found.keys.dtype, found.values.dtype) == (table.keys.dtype, table.values.dtype)
+    assert found.keys.tobytes() == table.keys.tobytes()
+    assert found.values.tobytes() == table.values.tobytes()
