@@ -146,7 +146,7 @@ class Sequelling:
             return head + "what came back is not known: the table was not read before"
         if self._seen is None:
             return head + ("not read since" if self._over else "reading …")
-        return f"{head}{self._seen[1].sentence} · l lists them"
+        return f"{head}{self._seen[1].sentence} · L lists them"
 
     def list(self) -> str:
         """See `ctconsole.ui.console.WatchesChange`."""

@@ -79,7 +79,7 @@ async def test_what_came_back_of_a_flushed_table_is_told_and_listed() -> None:
         assert "20s after, 40s to go" in told
         assert "not known" in told
         assert " broke" in told
-        await pilot.press("l")
+        await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, SequelScreen))
         await pilot.press("tab")
         assert "RST" in text_of(pilot, "#why")
@@ -89,7 +89,7 @@ async def test_what_came_back_of_a_flushed_table_is_told_and_listed() -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, EntryDetails))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, SequelScreen))
-        await pilot.press("l")
+        await pilot.press("L")
         await until(pilot, lambda: not isinstance(pilot.app.screen, SequelScreen))
 
 
@@ -135,5 +135,5 @@ async def test_a_dialogue_that_was_left_leaves_nothing_behind() -> None:
         await until(pilot, lambda: node.console.sampler.watched == CT4)
         await pilot.press("escape")
         await until(pilot, lambda: node.console.sampler.watched is None)
-        await pilot.press("l")
+        await pilot.press("L")
         assert status(pilot).flash == "nothing was changed from here yet"
