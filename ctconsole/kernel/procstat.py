@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ class ThreadUse(NamedTuple):
     """One thread of this process.
 
     Attributes:
-        name: what it is called, at most 15 characters of it.
+        name: what it is called: by us, else by the kernel in at most 15 characters.
         cpu_seconds: it has used since it began.
     """
 
@@ -80,6 +81,8 @@ class ThreadUse(NamedTuple):
 def own_threads() -> list[ThreadUse]:
     """The threads of this process, those that used most first."""
     found = []
+    # The kernel calls them all as the process.
+    named = {thread.native_id: thread.name for thread in threading.enumerate()}
     for folder in Path("/proc/self/task").iterdir():
         try:
             text = (folder / "stat").read_text("utf-8", "replace")
@@ -88,5 +91,6 @@ def own_threads() -> list[ThreadUse]:
         head, _, rest = text.rpartition(")")
         fields = rest.split()
         ticks = int(fields[11]) + int(fields[12])
-        found.append(ThreadUse(head.partition("(")[2], ticks / os.sysconf("SC_CLK_TCK")))
+        name = named.get(int(folder.name)) or head.partition("(")[2]
+        found.append(ThreadUse(name, ticks / os.sysconf("SC_CLK_TCK")))
     return sorted(found, key=lambda one: (-one.cpu_seconds, one.name))

@@ -93,6 +93,7 @@ async def test_what_is_known_of_the_node_says_how(console: ConsoleApp) -> None:
         assert "resident" in line_with(pilot, "memory")
         assert "runs" in line_with(pilot, "sampler")
         assert line_with(pilot, "threads", "by /proc")
+        assert line_with(pilot, "MainThread", "of CPU")
         assert status(pilot).shown == "2 facts"
 
 
@@ -119,7 +120,8 @@ async def test_runs_are_counted_while_the_datapath_is_looked_at_and_not_after(
         await until(pilot, lambda: console.sample.runs.programs)
         await settle(pilot)
         assert counting(source)
-        assert "1 programs ran 51,200 times a second and took 4.16% of a CPU" in screen_text(pilot)
+        told = "1 program of this machine ran 51,200 times a second and took 4.16% of a CPU"
+        assert told in screen_text(pilot)
         busy = line_with(pilot, "from_container", "51,200")
         assert "812" in busy
         assert "4.2%" in busy

@@ -91,7 +91,8 @@ def _spent(runs: RunsSeen) -> str:
     rate = sum(one.rate for one in runs.programs)
     cpu = sum(one.cpu for one in runs.programs)
     ran = sum(one.rate > 0 for one in runs.programs)
-    return f"{ran} programs ran {rate:,.0f} times a second and took {cpu:.2%} of a CPU"
+    who = f"{plural(ran, 'program')} of this machine"
+    return f"{who} ran {rate:,.0f} times a second and took {cpu:.2%} of a CPU"
 
 
 def verdict(usage: Iterable[MapUsage]) -> tuple[str, str]:
