@@ -96,9 +96,10 @@ class Moves:
         events: list[Event] = []
         waiting = [move for move in self._moves if not move.moved]
         if waiting:
+            looked_at = self._clock()
             programs = self._reach.programs()
             for move in waiting:
-                events.extend(self._leave(move, programs))
+                events.extend(self._leave(move, programs, looked_at))
         now = self._clock()
         for move in list(self._moves):
             events.extend(self._come_back(move, now))
@@ -107,23 +108,32 @@ class Moves:
                 self._moves.remove(move)
         return events
 
-    def _leave(self, move: _Move, programs: Sequence[ProgramInfo]) -> Iterable[Event]:
+    def _leave(
+        self, move: _Move, programs: Sequence[ProgramInfo], looked_at: float
+    ) -> Iterable[Event]:
         """Tell when the last program has left the old map.
 
-        It left between two looks, and half way between them is the least wrong.
+        It left between two looks, and half way between the middles of these is the least wrong: a
+        look at many programs takes as long as the time between two of them.
+
+        Args:
+            move: what is followed.
+            programs: those that are loaded.
+            looked_at: when they began to be listed.
         """
-        what, now = move.what, self._clock()
+        what = move.what
         loaded = _users(what.old.id, programs)
         move.users = max(move.users, loaded)
         left = self._left(what.old.id, programs)
         move.seen |= left > 0
+        middle = (looked_at + self._clock()) / 2
         if left:
-            move.there = now
+            move.there = middle
             yield from self._late(move, left)
             return
         move.moved = True
         users = _users(what.new.id, programs)
-        seconds = round((move.there + self._clock()) / 2 - what.at, 3)
+        seconds = round((move.there + middle) / 2 - what.at, 3)
         # Those that nothing called from the beginning did not move.
         if move.users and (move.seen or not loaded):
             text = f"The last of {move.users} programs left map {what.old.id} after {seconds:.1f} s"

@@ -119,3 +119,29 @@ def test_programs_that_never_move_are_told_at_the_end() -> None:
     node.after(15.0, moved=0)
     assert node.after(60.0, moved=0) == [EventKind.SPLIT_BRAIN]
     assert not node.moves.busy
+
+
+class Slow(Known):
+    """Programs of which each listing takes 0.8 s of a node's time."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.known.all)
+        self.node = node
+
+    def programs(self) -> list[ProgramInfo]:
+        self.node.now += 0.4
+        found = super().programs()
+        self.node.now += 0.4
+        return found
+
+
+def test_a_long_look_makes_the_time_no_later() -> None:
+    node = Node()
+    node.known = Slow(node)
+    node.moves = Moves(60.0, reach=node.known, clock=lambda: node.now)
+    path = Path("/sys/fs/bpf/tc/globals/cilium_lxc")
+    node.moves.begin([Replacement(path, OLD, NEW, 1000.0, lost=3, keys=None)])
+    # Looks at 1.4 and 2.6 in their middles; the last program left between these.
+    assert node.after(1.0, moved=2) == []
+    assert node.after(2.2, moved=3) == [EventKind.PROGRAM_REPLACED]
+    assert node.events[0].fields["seconds"] == 2.0
