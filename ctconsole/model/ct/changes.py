@@ -24,6 +24,9 @@ _SAME_MOMENT: Final = 1e-6
 _PART: Final = 1 << 16
 """Rows that are compared at a time."""
 
+_FEW: Final = 1 << 14
+"""Rows that are compared at a time where whole entries are."""
+
 DYING: Final = 10
 """Seconds of life left below which an entry is about to go (``CT_CLOSE_TIMEOUT``)."""
 
@@ -176,8 +179,8 @@ def speeds_between(before: CtTable, table: CtTable, changes: Changes) -> Speeds 
         return None
     found = [np.full(len(table), np.nan, np.float32) for _ in range(2)]
     changed = np.zeros(len(table), np.bool_)
-    for start in range(0, len(changes.kept.newer), _PART):
-        older, newer = (rows[start : start + _PART] for rows in changes.kept)
+    for start in range(0, len(changes.kept.newer), _FEW):
+        older, newer = (rows[start : start + _FEW] for rows in changes.kept)
         was, now = before.take(older), table.take(newer)
         for into, count in zip(found, ("bytes", "packets"), strict=True):
             first, last = getattr(was, count), getattr(now, count)
