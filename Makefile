@@ -49,8 +49,8 @@ bench: setup-dev ## figures beside their peers as ratios, also in build/bench.js
 man: setup ## write the manual page into build/ctconsole.1
 	@$(BIN)/ctconsole man > build/ctconsole.1
 
-screenshots: setup-dev ## draw the pictures under screenshots/ anew
-	@$(BIN)/python deploy/screenshots.py
+screenshots: setup-dev ## draw the pictures under screenshots/ anew (ARGS=--all: in every theme)
+	@$(BIN)/python deploy/screenshots.py $(ARGS)
 
 clean: ## remove what the build made
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache

@@ -20,6 +20,7 @@ from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.reading import PLAIN, Reading
 from ctconsole.model.ct.related import in_a_line
 from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import differences, spec_of
 from ctconsole.node.flush_plan import FlushPlan, FlushReport
@@ -86,6 +87,14 @@ class FakeActions:
             Change.RECREATE: ((Risk.COMES_BACK, Reason.ONE_BACKEND, entries),),
             Change.FLUSH: ((Risk.COMES_BACK, Reason.ONE_BACKEND, entries),),
         }
+        alive, closing = entries * 9 // 10, entries // 100
+        table = self._whole(path)
+        if table is not None:
+            # Where the table has all the entries that its row tells, the plan tells the same.
+            kinds = stats_of(table).kinds
+            alive, closing = kinds.alive, kinds.closing
+            for way in (Change.RECREATE, Change.FLUSH):
+                verdicts[way] = tuple(judge(table, way).reasons())
         one = MapPlan(
             path=Path(path),
             info=row.info,
@@ -93,9 +102,9 @@ class FakeActions:
             layout=Layout.V1_9,
             differences=differences(row.info, wish),
             entries=entries,
-            alive=entries * 9 // 10,
-            expired=entries - entries * 9 // 10,
-            closing=entries // 100,
+            alive=alive,
+            expired=entries - alive,
+            closing=closing,
             room=max_entries,
             growth=0,
             smallest=entries,
@@ -113,14 +122,26 @@ class FakeActions:
             clock=PLAIN.clock,
         )
 
+    def _whole(self, path: PurePath) -> CtTable | None:
+        """A conntrack table that has as many entries as its row tells; None for a part of one."""
+        row = self.source.rows[path]
+        table = self.source.table(path) if row.is_conntrack else None
+        return table if table is not None and len(table) == row.entries else None
+
     def planned_tables(self, plan: Plan) -> Iterable[tuple[CtTable, int]]:
         if self.error:
             raise self.error
         if isinstance(plan, PrestagePlan):
             plan = plan.resize
         assert isinstance(plan, ResizePlan)
-        # The table has a part of the entries that its row tells.
-        return [(self.source.table(one.path), 7 if one.dropped else 0) for one in plan.maps]
+        # A table that has a part of the entries its row tells drops a part, too.
+        return [
+            (
+                self.source.table(one.path),
+                0 if not one.dropped else sum(one.dropped.values()) if self._whole(one.path) else 7,
+            )
+            for one in plan.maps
+        ]
 
     def plan_undo(self, path: PurePath) -> ResizePlan:
         if self.undo is None or not self.undo.has(Path(path)):
@@ -163,6 +184,11 @@ class FakeActions:
         wish = spec_of(row.info, max_entries=max_entries)
         entries = row.entries or 0
         verdicts: tuple[tuple[Risk, Reason, int], ...] = ()
+        alive, established = entries * 9 // 10, entries * 8 // 10
+        table = self._whole(path)
+        if table is not None:
+            kinds = stats_of(table).kinds
+            alive, established = kinds.alive, kinds.established
         if row.is_conntrack:
             verdicts = tuple(judge(self.source.table(path), Change.RECREATE).reasons())
         return RecreatePlan(
@@ -171,8 +197,8 @@ class FakeActions:
             wish=wish,
             differences=differences(row.info, wish),
             entries=entries,
-            alive=entries * 9 // 10 if row.is_conntrack else None,
-            established=entries * 8 // 10 if row.is_conntrack else None,
+            alive=alive if row.is_conntrack else None,
+            established=established if row.is_conntrack else None,
             memory_old=row.info.memlock or 0,
             memory_new=map_memory(wish, CPUS),
             memory_free=6_550_000_000,
