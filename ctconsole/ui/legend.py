@@ -11,7 +11,7 @@ from ctconsole.ui.widgets.ct_rows import LEGEND
 MARKS: Final[tuple[tuple[str, str], ...]] = (
     ("▲", "high, full or in trouble; on a heading: sorted, ▼ the largest first"),
     (f"{ALIVE}{DEAD}{TRACK}", "of a map's room: alive, expired, free"),
-    ("~", "before a number: estimated"),
+    ("~", "before a number: estimated, or counted at another moment than the entries"),
     *((mark, f"an entry: {meant}") for mark, meant in LEGEND),
     *((word.short, f"flag: {word.text}") for word in FLAGS if word.short),
     (

@@ -148,7 +148,7 @@ class MapRows:
             "maximum": ((f"{info.max_entries:,}" if info.max_entries else "-", "dim"),),
             "memory": ((short_size(info.memlock) if info.memlock else "-", "dim"),),
         }
-        cells |= self._lives(found, widths)
+        cells |= self._lives(found)
         cells |= self._moves(found)
         if "fill" in widths:
             cells["fill"] = self._fill(found, widths["fill"])
@@ -156,18 +156,18 @@ class MapRows:
             cells["trend"] = self._trend(found, widths["trend"])
         return cells
 
-    def _lives(self, found: MapRow, widths: Mapping[str, int]) -> dict[str, Cell]:
+    def _lives(self, found: MapRow) -> dict[str, Cell]:
         """How much of it lives, and when that was counted."""
         stats = self._sample.stats.get(found.key)
         alive, dead = self._alive(found), self._dead(found)
         age = self._age(found)
         old = age >= _OLD
-        # Counted at another moment than the entries: beside them they need their age.
-        if "read" not in widths and stats and alive + dead != found.entries:
-            alive = dead = -1
+        # Counted at another moment than the entries, which nothing but AGE tells otherwise, and
+        # that column may stand outside of a narrow screen.
+        sign = "~" if alive + dead != found.entries else ""
         return {
-            "alive": ((f"{alive:,}" if alive >= 0 else "", "dim" if old else ""),),
-            "dead": ((f"{dead:,}" if dead >= 0 else "", "dim" if old else "expired"),),
+            "alive": ((f"{sign}{alive:,}" if alive >= 0 else "", "dim" if old else ""),),
+            "dead": ((f"{sign}{dead:,}" if dead >= 0 else "", "dim" if old else "expired"),),
             "read": ((_short(age) if stats and age >= 0 else "", "dim"),),
         }
 
