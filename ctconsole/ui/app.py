@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
@@ -18,13 +16,12 @@ from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.catalogue import group_of
 from ctconsole.observe.recording.ring import KEPT_SECONDS
-from ctconsole.observe.source import MapRow, is_conntrack
 from ctconsole.settings.keymap import for_textual
 from ctconsole.settings.read import UserSettings
 from ctconsole.ui.appearance import filters_for
 from ctconsole.ui.choices import Choices
+from ctconsole.ui.chosen import ChosenMapApp
 from ctconsole.ui.commands import Commands
 from ctconsole.ui.dialogues import Dialogues
 from ctconsole.ui.exporting import Exporting
@@ -33,7 +30,6 @@ from ctconsole.ui.following import Following
 from ctconsole.ui.keeping import Keeping
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import settle
-from ctconsole.ui.moments import MomentApp
 from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.screens.command import CommandScreen
@@ -48,7 +44,6 @@ from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.sequelling import Sequelling
-from ctconsole.ui.text import plural
 from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS
 from ctconsole.ui.theming import Theming
 from ctconsole.ui.widgets.alarm_line import AlarmLine
@@ -58,6 +53,7 @@ from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path, PurePath
 
     from textual.driver import Driver
     from textual.screen import Screen
@@ -69,7 +65,6 @@ if TYPE_CHECKING:
     from ctconsole.model.names import Names
     from ctconsole.observe.recording.replay import ReplaySource
     from ctconsole.observe.source import Source
-    from ctconsole.observe.usage import MapGeneration
     from ctconsole.ui.actions import Actions
     from ctconsole.ui.keeping import BegunRecording
 
@@ -92,7 +87,7 @@ _LATE = 3.0
 HINT = "start without --read-only to act"
 
 
-class ConsoleApp(MomentApp):
+class ConsoleApp(ChosenMapApp):
     """The console; to its screens a `ctconsole.ui.console.Console`.
 
     Args:
@@ -115,8 +110,6 @@ class ConsoleApp(MomentApp):
         own_themes: a folder of themes that is followed while it changes.
 
     Attributes:
-        names: what is called how, while names are shown.
-        known_names: the same, shown or not; None before it was read.
         filter_text: the filter of the Entries view and of Top.
         filters: what was typed and saved.
         sequel: what becomes of the change that was made last.
@@ -159,14 +152,13 @@ class ConsoleApp(MomentApp):
         own_themes: Path | None = None,
     ) -> None:
         super().__init__(source, interval, clock, keep, replay)
+        self._read_names = names
         self.choices = choices or Choices(UserSettings())
         settings = self.choices.settings
         self._filters += filters_for(settings.value("color"), ascii_only=settings.switch("ascii"))
         self.set_keymap(for_textual(settings.keys))
         settle(settings.number("thresholds.warn"), settings.number("thresholds.crit"))
-        self.names: Names | None = None
         self.filter_text = self.recorded = ""
-        self.known_names: Names | None = None
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)
         self._wanted_map: PurePath | int | None = None
@@ -182,11 +174,8 @@ class ConsoleApp(MomentApp):
             record=self.keeping.begin,
             jump=self.past.jump,
         )
-        self._read_names = names
         self._read_known = explain
         self.read_translated = translated
-        self._generation: MapRow | None = None
-        self.chosen_map: str | None = None
         # The clock of a recording stands still while somebody reads.
         self._flash_clock = clock if source.live else time.monotonic
         self._flash = ""
@@ -353,86 +342,15 @@ class ConsoleApp(MomentApp):
         """Have the runs of programs counted from now on, or no more."""
         self.sampler.count_runs(wanted=wanted)
 
-    def open_entries(self, row: MapRow) -> None:
-        """Show the entries of a CT map."""
-        self.chosen_map = row.key
-        self.show_view("entries")
-
     @property
     def looked_at(self) -> str:
         """One line naming the node or the files."""
         return self.source.title
 
-    @property
-    def ct_maps(self) -> list[MapRow]:
-        """The CT maps that can be shown, and the old generation that was asked for."""
-        node = self.sample.node
-        rows = [row for row in node.rows if row.is_conntrack] if node else []
-        rows.sort(key=lambda row: row.info.label)
-        return [*rows, self._generation] if self._generation else rows
-
-    @property
-    def ct_map(self) -> MapRow | None:
-        """The CT map shown: the one chosen, else the first."""
-        maps = self.ct_maps
-        return next((row for row in maps if row.key == self.chosen_map), maps[0] if maps else None)
-
-    def next_ct_map(self, by: int) -> None:
-        """Choose the neighbouring CT map."""
-        maps, now = self.ct_maps, self.ct_map
-        if now is not None:
-            place = [row.key for row in maps].index(now.key)
-            self.chosen_map = maps[(place + by) % len(maps)].key
-
-    def open_generation(self, name: str, generation: MapGeneration) -> None:
-        """Show the entries of a map that has lost its pin, or of one that has it."""
-        row = next((row for row in self.ct_maps if row.info.id == generation.map.id), None)
-        if row is None:
-            row = MapRow(generation.map, None, group=group_of(name))
-            if not is_conntrack(replace(generation.map, pin=PurePath(name))):
-                self.flash(f"{name} is no conntrack map: its entries are not shown here")
-                return
-            self._generation = row
-        self.open_entries(row)
-
     def open_filtered(self, text: str) -> None:
         """Show the entries that a filter lets through."""
         self.filter_text = text
         self.show_view("entries")
-
-    def toggle_names(self) -> None:
-        """Show names, or numbers again."""
-        if self.names is not None:
-            self.names = None
-            self.show_sample()
-        elif self._read_names is None:
-            self.flash("nobody here knows names")
-        else:
-            self.flash("reading names …")
-            self._fetch_names(self._read_names, show=True)
-
-    def learn_names(self) -> bool:
-        """See `ctconsole.ui.console.Console`."""
-        if self._read_names is not None:
-            self._fetch_names(self._read_names, show=False)
-        return self._read_names is not None
-
-    @work(thread=True, exclusive=True, group="names", exit_on_error=False)
-    def _fetch_names(self, read: Callable[[], tuple[Names, Sequence[str]]], *, show: bool) -> None:
-        try:
-            names, warnings = read()
-        except (CtconsoleError, OSError) as error:
-            self.call_from_thread(self.flash, str(error))
-        else:
-            self.call_from_thread(self._named, names, warnings, show=show)
-
-    def _named(self, names: Names, warnings: Sequence[str], *, show: bool) -> None:
-        self.known_names = names
-        if show:
-            self.names = names
-        known = f"{plural(len(names.endpoints), 'name')} known"
-        self.flash("; ".join((known, *warnings)))
-        self.show_sample()
 
     def action_show_view(self, view: str) -> None:
         """See `show_view`."""

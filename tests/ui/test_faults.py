@@ -38,7 +38,7 @@ class Broken:
 @pytest.mark.parametrize(
     "broken",
     [
-        Broken("_count", top, "tops_of", "3"),
+        Broken("_count", top, "talkers", "3"),
         Broken("_arrange", entries, "arrange", "2"),
         Broken("_judge", forecast, "forecast", "2f"),
     ],

@@ -199,7 +199,7 @@ async def test_a_node_in_trouble_from_the_start_is_no_crash(
 
 @pytest.mark.key("app.help", "help.close")
 async def test_help_lists_the_bindings_of_the_view(console: ConsoleApp) -> None:
-    async with console.run_test(size=(120, 50)) as pilot:
+    async with console.run_test(size=(120, 70)) as pilot:
         await first_sample(pilot)
         await pilot.press("question_mark")
         await pilot.pause()
