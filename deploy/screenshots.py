@@ -1,7 +1,8 @@
 """Draw the pictures under ``screenshots/``: the same characters on every machine.
 
 Every view and dialogue in the theme of the start, and the overview in every other theme; with
-``--all`` every one in every theme, below ``screenshots/THEME/``.
+``--all`` every one in every theme, below ``screenshots/THEME/``. Beside them ``tests/ui/snapshots``
+is written anew, which tests hold the console against.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from ctconsole.paths import themes  # noqa: E402 - found through the path set above
 from ctconsole.ui.themes import DEFAULT_THEME  # noqa: E402
 from tests.support.scenes import SCENES, in_utc, picture, prepared, shown  # noqa: E402
+from tests.support.snapshots import FOLDER, SIZES, taken  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +56,10 @@ def main(arguments: Sequence[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(asyncio.run(draw(scene, theme, name)), encoding="utf-8")
             print(path.relative_to(ROOT))
+        for size in SIZES:
+            for name, text in asyncio.run(taken(size)).items():
+                (FOLDER / name).write_text(text, encoding="utf-8")
+                print((FOLDER / name).relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from textual.widgets import Input, Static
 
+from ctconsole.kernel.procstat import ThreadUse
 from ctconsole.keytable import BY_ID, VIEW_NAMES
+from ctconsole.observe.nodecard import CostMeter, OwnCost
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.confirm import ConfirmScreen
+from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support import split_brain
 from tests.support.ct_tables import elsewhere
@@ -35,13 +38,14 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.observe.sampler import Sample
 
 Steps: TypeAlias = "Callable[[Pilot[None]], Awaitable[None]]"
 
 BEATS: Final = 64
 INTERVAL: Final = 2.0
 COST: Final = 0.038
-"""What a sample is said to have cost: the only thing on screen that is measured."""
+"""Seconds that a sample is said to have cost."""
 
 
 class Clock:
@@ -53,6 +57,15 @@ class Clock:
     def __call__(self) -> float:
         """Seconds since the epoch."""
         return self.now
+
+
+class StillMeter(CostMeter):
+    """A console that costs the same on every machine."""
+
+    def look(self) -> OwnCost:
+        """What it is said to cost."""
+        threads = (ThreadUse("MainThread", 9.5), ThreadUse("sampler", 4.2))
+        return OwnCost(2114, 0.021, 13.7, 81 << 20, threads)
 
 
 @contextmanager
@@ -90,6 +103,12 @@ def prepared(*, split: bool = False, entries: int = 500_000) -> ConsoleApp:
         clock=clock,
         translated=lambda: {14: elsewhere(source.table(CT4).key_rows[::40])},
     )
+    taken = app.sampler.sample
+
+    def still() -> Sample:
+        return replace(taken(), cost_seconds=COST, cpu_seconds=COST)
+
+    app.sampler.sample = still  # type: ignore[method-assign] # only what is measured differs
     finals = {path: source.rows[path].entries or 0 for path in (CT4, CT_ANY4)}
     for beat in range(BEATS):
         clock.now += INTERVAL
@@ -212,7 +231,9 @@ async def shown(pilot: Pilot[None], scene: str) -> None:
 async def steady(pilot: Pilot[None]) -> None:
     """Let nothing be seen that is measured, or said only for a while."""
     app = console_of(pilot)
-    app.sample = replace(app.sample, cost_seconds=COST)
+    if isinstance(app.screen, NodeScreen):
+        app.screen._meter = StillMeter()
+        app.screen.show_sample(app.sample)
     app.flash("")
     for field in app.screen.query(Input):
         field.cursor_blink = False

@@ -1,20 +1,58 @@
-"""The pictures: there is one of every view and dialogue, and their numbers agree."""
+"""The console looks as it did: every view and dialogue, in every theme, at two sizes.
+
+Where it is to look otherwise from now on: ``make screenshots``, and look at what has changed.
+"""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from ctconsole.keytable import SCENES as PLACES
 from ctconsole.keytable import VIEW_NAMES
-from tests.support.scenes import SCENES
+from tests.support.scenes import SCENES, in_utc, picture, prepared, shown
+from tests.support.snapshots import FOLDER, SIZES, difference, name_of, taken
 
-PICTURES = Path(__file__).parents[2] / "screenshots"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PICTURES = FOLDER.parents[2] / "screenshots"
+DRAWN = (120, 36)
 
 WITHOUT = {"explain", "ask", "sequel"}
-"""Dialogues of one line, and those that show what a node answers or what came after a change."""
+"""Dialogues that have a scene by another name, or show what a node answers or what came after."""
 
 SHOWN_BY = {"dialogue": "recreate", "pick": "sort", "details": "entry", "affected": "resize-list"}
+
+
+@pytest.mark.timeout(900)  # some twenty scenes, the smaller ones in five themes each
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_every_view_and_dialogue_looks_as_it_did(size: tuple[int, int]) -> None:
+    with in_utc():
+        found = await taken(size)
+    told = {
+        name: difference((FOLDER / name).read_text(encoding="utf-8"), text)
+        for name, text in found.items()
+    }
+    changed = [f"{name}\n{text}" for name, text in told.items() if text]
+    assert not changed, "\n\n".join((*changed, "make screenshots draws them anew"))
+
+
+async def test_the_pictures_are_of_this_console() -> None:
+    drawn = 0
+    with in_utc():
+        for scene in ("overview", "resize", "help"):
+            app = prepared()
+            async with app.run_test(size=DRAWN) as pilot:
+                await shown(pilot, scene)
+                path = PICTURES / f"{scene}.svg"
+                assert path.read_text(encoding="utf-8") == picture(app, scene), (
+                    f"{path.name} is out of date: make screenshots"
+                )
+                drawn += 1
+    assert drawn
 
 
 def test_there_is_a_scene_for_every_view_and_dialogue() -> None:
@@ -23,8 +61,11 @@ def test_there_is_a_scene_for_every_view_and_dialogue() -> None:
     assert set(VIEW_NAMES) <= SCENES.keys()
 
 
-def test_there_is_a_picture_of_every_scene() -> None:
-    assert {path.stem for path in PICTURES.glob("*.svg")} >= SCENES.keys()
+def test_no_snapshot_and_no_picture_is_of_nothing() -> None:
+    names = {name_of(scene, size) for scene in SCENES for size in SIZES}
+    assert {path.name for path in FOLDER.glob("*")} == names
+    scenes = {path.stem.partition("-")[0] for path in PICTURES.glob("*.svg")}
+    assert scenes <= {scene.partition("-")[0] for scene in SCENES} | {"split"}
 
 
 def numbers(path: Path, words: str) -> set[int]:
@@ -40,3 +81,12 @@ def test_the_numbers_of_the_pictures_agree() -> None:
     assert alive <= numbers(PICTURES / "top.svg", "alive")
     established = numbers(PICTURES / "recreate.svg", "established")
     assert established <= numbers(PICTURES / "top.svg", "established")
+
+
+def test_a_difference_is_told_by_line_and_by_theme() -> None:
+    before = "a\nb\n-- colours, line by line --\nnight  111 222\n"
+    assert difference(before, before) == ""
+    assert difference(before, before.replace("b\n", "c\n")) == "line 2\n- b\n+ c"
+    assert (
+        difference(before, before.replace("222", "333")) == "night: other colours in the lines [2]"
+    )

@@ -1,0 +1,86 @@
+"""What every view and dialogue looks like, in a form that is small and says what has changed.
+
+A snapshot is the text of the screen, and for each theme a check of each line's colours. So another
+word is seen in the text, and another colour by its theme and line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from ctconsole.paths import themes
+from ctconsole.ui.themes import DEFAULT_THEME
+from tests.support.scenes import SCENES, prepared, shown, steady
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.pilot import Pilot
+    from textual.strip import Strip
+
+FOLDER: Final = Path(__file__).parents[1] / "ui" / "snapshots"
+
+SIZES: Final = ((80, 24), (160, 48))
+"""Terminals; in the first every theme is looked at, in the others that of the start."""
+
+THEMES: Final = sorted(path.stem for path in themes().glob("*.toml"))
+
+ENTRIES: Final = 4000
+"""Entries of a table: enough for a screen."""
+
+
+def name_of(scene: str, size: tuple[int, int]) -> str:
+    """The file of a scene in a terminal of a size."""
+    return f"{scene}-{size[0]}x{size[1]}.txt"
+
+
+async def taken(size: tuple[int, int]) -> dict[str, str]:
+    """The snapshots of all scenes in a terminal of a size, by the name of their file."""
+    found = {}
+    for scene in SCENES:
+        app = prepared(entries=ENTRIES)
+        async with app.run_test(size=size) as pilot:
+            await shown(pilot, scene)
+            themes_seen = THEMES if size == SIZES[0] else [DEFAULT_THEME]
+            found[name_of(scene, size)] = await _of(pilot, themes_seen)
+    return found
+
+
+async def _of(pilot: Pilot[None], themes_seen: Sequence[str]) -> str:
+    """The text on screen, and for each theme the check of each line's colours."""
+    lines, checks = [], []
+    for theme in themes_seen:
+        pilot.app.theme = theme
+        await steady(pilot)
+        strips = pilot.app.screen._compositor.render_strips()
+        lines = [strip.text.rstrip() for strip in strips]
+        checks.append(f"{theme:<6} {' '.join(map(_check, strips))}")
+    return "\n".join((*lines, "-- colours, line by line --", *checks, ""))
+
+
+def _check(strip: Strip) -> str:
+    """A check of the colours of a line, whatever its pieces."""
+    styles = [str(one.style) for one in strip for _ in one.text]
+    return f"{crc32(chr(10).join(styles).encode()) & 0xFFF:03x}"
+
+
+def difference(before: str, now: str) -> str:
+    """What differs between two snapshots, for a person; empty where nothing does."""
+    told = []
+    for number, (old, new) in enumerate(
+        zip(before.splitlines(), now.splitlines(), strict=False), 1
+    ):
+        if old == new:
+            continue
+        theme, *checks = new.split(" ")
+        if theme in THEMES and len(checks) > 1:
+            pairs = zip(old.split()[1:], new.split()[1:], strict=False)
+            lines = [line for line, (one, other) in enumerate(pairs, 1) if one != other]
+            told.append(f"{theme}: other colours in the lines {lines}")
+        else:
+            told += [f"line {number}", f"- {old}", f"+ {new}"]
+    if len(before.splitlines()) != len(now.splitlines()):
+        told.append("another number of lines")
+    return "\n".join(told)
