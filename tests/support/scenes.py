@@ -7,7 +7,6 @@ another picture is another console. The pictures under ``screenshots/`` and the 
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import pytest
 from textual.widgets import Input, Static
 
 from ctconsole.kernel.procstat import ThreadUse
@@ -70,18 +70,16 @@ class StillMeter(CostMeter):
 
 @contextmanager
 def in_utc() -> Iterator[None]:
-    """Times of day as they are in Greenwich, wherever this runs."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "UTC"
-    time.tzset()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TZ"]
-        else:
-            os.environ["TZ"] = before
+    """Times of day as they are in Greenwich, and colours, wherever this runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        patch.delenv("NO_COLOR", raising=False)
         time.tzset()
+        try:
+            yield
+        finally:
+            patch.undo()
+            time.tzset()
 
 
 def prepared(*, split: bool = False, entries: int = 500_000) -> ConsoleApp:
