@@ -24,37 +24,9 @@
  */
 #include "move.h"
 
-#define MAX_HEAD 64 /* bytes of a node before its key */
-
 /* Nodes of a run at the most; bpf_loop refuses more than 8 million (BPF_MAX_LOOPS), and where
  * it is inlined it says so by a number that is not negative. */
 #define MAX_NODES (1U << 20)
-
-struct hlist_nulls_node {
-	struct hlist_nulls_node *next, **pprev;
-} __attribute__((preserve_access_index));
-
-struct htab_elem___linked {
-	struct hlist_nulls_node hash_node;
-	__u32 hash;
-} __attribute__((preserve_access_index));
-
-struct bpf_htab {
-	void *elems;
-	__u32 elem_size;
-} __attribute__((preserve_access_index));
-
-#define KEY_AT bpf_core_field_offset(struct htab_elem, key)
-#define TYPE_AT                                              \
-	(bpf_core_field_offset(struct htab_elem, lru_node) + \
-	 bpf_core_field_offset(struct bpf_lru_node, type))
-#define REF_AT                                               \
-	(bpf_core_field_offset(struct htab_elem, lru_node) + \
-	 bpf_core_field_offset(struct bpf_lru_node, ref))
-#define LINKED_AT                                                      \
-	(bpf_core_field_offset(struct htab_elem___linked, hash_node) + \
-	 bpf_core_field_offset(struct hlist_nulls_node, pprev))
-#define HASH_AT bpf_core_field_offset(struct htab_elem___linked, hash)
 
 /* Where a pass is, and the node it looks at. */
 struct walk {

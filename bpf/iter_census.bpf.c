@@ -20,63 +20,15 @@
 #include <bpf/bpf_core_read.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "htab.h"
 
-#define NODES	 (1U << 17) /* of one call: some ten milliseconds */
-#define MAX_HEAD 64	    /* bytes of a node before its key */
-#define MAX_KEY	 40	    /* rounded up */
-#define VALUE	 56
-
-/* The kernel's own structs, reduced to what is read here; libbpf fixes the offsets. */
-struct bpf_map {
-	enum bpf_map_type map_type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-	__u32 id;
-} __attribute__((preserve_access_index));
-
-struct bpf_htab {
-	struct bpf_map map;
-	void *elems;
-	__u32 elem_size;
-} __attribute__((preserve_access_index));
-
-struct bpf_lru_node {
-	__u8 type;
-} __attribute__((preserve_access_index));
-
-struct htab_elem {
-	struct bpf_lru_node lru_node;
-	__u32 hash;
-	char key[0];
-} __attribute__((preserve_access_index));
-
-struct hlist_nulls_node {
-	struct hlist_nulls_node *next, **pprev;
-} __attribute__((preserve_access_index));
-
-struct htab_elem___linked {
-	struct hlist_nulls_node hash_node;
-} __attribute__((preserve_access_index));
+#define NODES	(1U << 17) /* of one call: some ten milliseconds */
+#define MAX_KEY 40	   /* rounded up */
+#define VALUE	56
 
 struct bpf_iter__bpf_map {
 	struct bpf_map *map;
 } __attribute__((preserve_access_index));
-
-/* Lists of nodes that are in no map (kernel/bpf/bpf_lru_list.h). */
-enum {
-	LRU_LIST_FREE = 2,
-	LRU_LOCAL_LIST_FREE = 3,
-};
-
-#define KEY_AT bpf_core_field_offset(struct htab_elem, key)
-#define TYPE_AT                                              \
-	(bpf_core_field_offset(struct htab_elem, lru_node) + \
-	 bpf_core_field_offset(struct bpf_lru_node, type))
-#define HASH_AT bpf_core_field_offset(struct htab_elem, hash)
-#define LINKED_AT                                                      \
-	(bpf_core_field_offset(struct htab_elem___linked, hash_node) + \
-	 bpf_core_field_offset(struct hlist_nulls_node, pprev))
 
 /* The key's last two bytes, and the value's fields that are the same in every layout. */
 enum tuple_flag {

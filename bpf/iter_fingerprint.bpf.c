@@ -15,24 +15,12 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include "htab.h"
 
 #define PAGE	   4096
 #define PAGE_LONGS (PAGE / 8)
 #define PAGES	   2048 /* of one call: 8 MB, a few milliseconds */
 #define FACTOR	   0x9e3779b97f4a7c15ULL
-
-/* The kernel's own structs, reduced to what is read here; libbpf fixes the offsets. */
-struct bpf_map {
-	enum bpf_map_type map_type;
-	__u32 max_entries;
-	__u32 id;
-} __attribute__((preserve_access_index));
-
-struct bpf_htab {
-	struct bpf_map map;
-	void *elems;
-	__u32 elem_size;
-} __attribute__((preserve_access_index));
 
 struct bpf_iter__bpf_map {
 	struct bpf_map *map;

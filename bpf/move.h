@@ -19,6 +19,7 @@
 #include <bpf/bpf_core_read.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "htab.h"
 
 #define MAX_KEY	  64
 #define MAX_VALUE 128
@@ -94,25 +95,6 @@ struct move_result {
 struct move_state {
 	struct move_pass pass;
 	struct move_result result;
-};
-
-struct bpf_lru_node {
-	__u16 cpu;
-	__u8 type;
-	__u8 ref;
-} __attribute__((preserve_access_index));
-
-struct htab_elem {
-	struct bpf_lru_node lru_node;
-	char key[0];
-} __attribute__((preserve_access_index));
-
-/* Lists of nodes (kernel/bpf/bpf_lru_list.h). */
-enum lru_list {
-	LRU_LIST_ACTIVE, /* in use when the kernel last looked */
-	LRU_LIST_INACTIVE,
-	LRU_LIST_FREE,
-	LRU_LOCAL_LIST_FREE,
 };
 
 const volatile struct move_layout layout = {};

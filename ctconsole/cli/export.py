@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import GivenPath, Seconds, bpf_root_option, for_option
+from ctconsole.cli.options import GivenPath, bpf_root_option, for_option, interval_option
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,14 +46,7 @@ _SUFFIX = ".prom"
     metavar="FILE.prom",
     help="Write the metrics into this file after each sample, for node_exporter.",
 )
-@click.option(
-    "--interval",
-    type=Seconds(min=1.0),
-    default=15.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time between two samples.",
-)
+@interval_option("samples", default=15.0, least=1.0)
 @for_option
 @bpf_root_option
 @click.option(

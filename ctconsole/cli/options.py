@@ -263,12 +263,14 @@ def for_option(function: _F) -> _F:
     )(function)
 
 
-def interval_option(between: str) -> Callable[[_F], _F]:
+def interval_option(
+    between: str, *, default: float = 2.0, least: float = 0.1
+) -> Callable[[_F], _F]:
     """``--interval SECONDS`` between two of what is taken again and again."""
     return click.option(
         "--interval",
-        type=Seconds(min=0.1),
-        default=2.0,
+        type=Seconds(min=least),
+        default=default,
         show_default=True,
         metavar="SECONDS",
         help=f"Time between two {between}.",

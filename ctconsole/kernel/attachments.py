@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
@@ -21,7 +20,7 @@ from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.interfaces import on_interfaces
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import ProgramType
-from ctconsole.kernel.syscall import F_RDONLY, Cmd, InfoAttr, LinkInfoStruct, bpf
+from ctconsole.kernel.syscall import F_RDONLY, Cmd, LinkInfoStruct, read_info
 from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
@@ -169,8 +168,7 @@ def links() -> Iterator[Attachment]:
             continue
         try:
             info = LinkInfoStruct()
-            attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
-            bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"link {number}")
+            read_info(fd, info, f"link {number}")
         finally:
             os.close(fd)
         found = link_attachment(info)

@@ -12,7 +12,7 @@ import struct
 from typing import Final
 
 from ctconsole.errors import BpfError
-from ctconsole.kernel.syscall import BtfInfoStruct, Cmd, IdAttr, InfoAttr, bpf
+from ctconsole.kernel.syscall import BtfInfoStruct, Cmd, IdAttr, bpf, read_info
 
 _HEADER: Final = struct.Struct("<HBBIIIII")
 _TYPE: Final = struct.Struct("<III")
@@ -75,8 +75,7 @@ def _info(fd: int, blob: ctypes.Array[ctypes.c_char] | None) -> BtfInfoStruct:
     info = BtfInfoStruct()
     if blob is not None:
         info.btf, info.btf_size = ctypes.addressof(blob), len(blob)
-    attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
-    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"BTF fd {fd}")
+    read_info(fd, info, f"BTF fd {fd}")
     return info
 
 

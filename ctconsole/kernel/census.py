@@ -69,15 +69,11 @@ class CensusTaker(MapIterator):
             state["id"], state["now"] = self._info.id, at.stamp
             state["soon"] = soon(at.stamp, at.hertz)
             known, self._seen = self._seen, False
-            while (answer := self.asked(state)) is not None:
-                if answer["done"][0] == answer["nodes"][0] > 0:
-                    self._seen = True
-                    return _census(answer, at.taken_at, time.thread_time() - began, known=known)
-                if answer["error"][0] or answer["done"][0] == state["done"][0]:
-                    return None
-                # What it is asked to begin with is where it has come to.
-                state = answer
-            return None
+            answer = self.walked(state, "nodes")
+            if answer is None:
+                return None
+            self._seen = True
+            return _census(answer, at.taken_at, time.thread_time() - began, known=known)
 
 
 def _census(answer: npt.NDArray[Any], taken_at: float, cost: float, *, known: bool) -> Census:

@@ -38,15 +38,8 @@ class Fingerprints(MapIterator):
         with self._lock:
             state = np.zeros(1, STATE)
             state["id"] = number
-            answer = self.asked(state)
-            while answer is not None:
-                if answer["done"][0] == answer["size"][0] > 0:
-                    return int(answer["hash"][0])
-                if answer["error"][0] or answer["done"][0] == state["done"][0]:
-                    return None
-                # What it is asked to begin with is where it has come to.
-                state, answer = answer, self.asked(answer)
-            return None
+            answer = self.walked(state, "size")
+            return None if answer is None else int(answer["hash"][0])
 
 
 def open_fingerprints() -> Fingerprints | None:

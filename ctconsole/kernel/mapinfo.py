@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import NoMapError
-from ctconsole.kernel.syscall import Cmd, InfoAttr, MapInfoStruct, bpf
+from ctconsole.kernel.syscall import Cmd, MapInfoStruct, read_info
 from ctconsole.model.spec import MapInfo, MapType
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def map_info(fd: int, pin: PurePath | None = None, *, memory: bool = True) -> Ma
     subject = str(pin) if pin else f"fd {fd}"
     memlock = _memlock(fd, subject) if memory else None
     raw = MapInfoStruct()
-    attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
-    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)
+    read_info(fd, raw, subject)
     return MapInfo(
         id=raw.id,
         name=raw.name.decode("ascii", "replace"),

@@ -62,6 +62,25 @@ class MapIterator(Handle):
             return None
         return np.frombuffer(self._memory[: self._state.itemsize], self._state).copy()
 
+    def walked(self, state: npt.NDArray[Any], whole: str) -> npt.NDArray[Any] | None:
+        """The state once as much was looked at as there is, in as many runs as that takes.
+
+        None where the map is not there, or cannot be read to its end.
+
+        Args:
+            state: one record with ``done`` and ``error``, to begin with.
+            whole: the field that says how much there is.
+        """
+        answer = self.asked(state)
+        while answer is not None:
+            if answer["done"][0] == answer[whole][0] > 0:
+                return answer
+            if answer["error"][0] or answer["done"][0] == state["done"][0]:
+                return None
+            # What it is asked to begin with is where it has come to.
+            state, answer = answer, self.asked(answer)
+        return None
+
     @property
     def is_open(self) -> bool:
         """Whether the iterator is loaded."""

@@ -21,12 +21,12 @@ from ctconsole.kernel.syscall import (
     Cmd,
     ElemAttr,
     IdAttr,
-    InfoAttr,
     MapCreateAttr,
     MapTypesStruct,
     bpf,
     call,
     object_name,
+    read_info,
     retrying,
 )
 
@@ -86,9 +86,8 @@ def create(gate: Gate, spec: MapSpec, like: BpfMap | None = None) -> BpfMap:
 def _create_typed(attr: MapCreateAttr, like: BpfMap, subject: str) -> int | None:
     """Create a map with the types of another one; None where that has none or they do not do."""
     raw = MapTypesStruct()
-    info = InfoAttr(bpf_fd=like.fd, info_len=ctypes.sizeof(raw), info=ctypes.addressof(raw))
     try:
-        bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, info, like.subject)
+        read_info(like.fd, raw, like.subject)
         if not raw.btf_id:
             return None
         types = bpf(Cmd.BPF_BTF_GET_FD_BY_ID, IdAttr(id=raw.btf_id), f"types of {like.subject}")

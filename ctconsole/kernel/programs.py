@@ -18,12 +18,12 @@ from ctconsole.kernel.syscall import (
     NAME_LENGTH,
     Cmd,
     EnableStatsAttr,
-    InfoAttr,
     ProgInfoStruct,
     ProgLoadAttr,
     TestRunAttr,
     bpf,
     object_name,
+    read_info,
     retrying,
 )
 
@@ -126,8 +126,7 @@ def program_info(fd: int) -> ProgramInfo:
         id_array = (ctypes.c_uint32 * max(room, 1))()
         if room:
             info.map_ids = ctypes.addressof(id_array)
-        attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
-        bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"program fd {fd}")
+        read_info(fd, info, f"program fd {fd}")
         if info.nr_map_ids <= room:
             break
         room = info.nr_map_ids
@@ -290,8 +289,7 @@ def all_programs_now() -> dict[int, tuple[int, int]]:
             continue
         try:
             info = ProgInfoStruct()
-            attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
-            bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, f"program {number}")
+            read_info(fd, info, f"program {number}")
         finally:
             os.close(fd)
         found[number] = (info.run_cnt, info.run_time_ns)

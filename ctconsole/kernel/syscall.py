@@ -365,6 +365,15 @@ def retrying(cmd: Cmd, attr: ctypes.Structure) -> int:
     return result
 
 
+def read_info(fd: int, info: ctypes.Structure, subject: str) -> None:
+    """Have the kernel write what it says of a map, program, link or types into ``info``.
+
+    What ``info`` holds before is what is asked for besides. Raises what `bpf` does.
+    """
+    attr = InfoAttr(bpf_fd=fd, info_len=ctypes.sizeof(info), info=ctypes.addressof(info))
+    bpf(Cmd.BPF_OBJ_GET_INFO_BY_FD, attr, subject)
+
+
 def address(buffer: ctypes.Array[ctypes.c_char]) -> int:
     """The address of a ctypes buffer as the kernel's ``__aligned_u64``."""
     return ctypes.addressof(buffer)
