@@ -14,7 +14,8 @@ from ctconsole.cli.options import (
     written_agent_option,
 )
 from ctconsole.cli.plans import print_plan
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:

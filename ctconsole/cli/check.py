@@ -11,7 +11,8 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.map.naming import is_meant, maps_argument
 from ctconsole.cli.options import bpf_root_option, from_dump_option, state_dir_option
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.model.text.safe import cell
 

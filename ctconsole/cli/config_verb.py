@@ -8,8 +8,9 @@ import click
 
 from ctconsole.cli.common import message, print_columns
 from ctconsole.cli.options import GivenPath
+from ctconsole.cli.printing import print_json
 from ctconsole.cli.settling import known_columns
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.shown import json_option
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,8 @@ import click
 
 from ctconsole.cli.common import print_columns
 from ctconsole.cli.filters import fields_of
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 
 
 class _Manual(click.Group):

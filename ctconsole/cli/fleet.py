@@ -8,7 +8,8 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.options import GivenPath
-from ctconsole.cli.shown import filtered_rows_options, show_rows
+from ctconsole.cli.printing import show_rows
+from ctconsole.cli.shown import filtered_rows_options
 from ctconsole.errors import UsageError
 from ctconsole.model.listing.rows import ColumnForm, RowColumn
 

@@ -8,7 +8,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.place import told_place
-from ctconsole.cli.shown import print_json
+from ctconsole.cli.printing import print_json
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:

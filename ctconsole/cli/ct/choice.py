@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.cli.map.naming import MapsMeant
-from ctconsole.cli.shown import table_lines, terminal_width
+from ctconsole.cli.printing import table_lines
+from ctconsole.cli.shown import terminal_width
 from ctconsole.model.listing.rows import ColumnForm, RowColumn, TableCell, no_such
 from ctconsole.model.text.safe import cell
 

@@ -17,7 +17,8 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
-from ctconsole.cli.shown import json_option, print_json, watch_option
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option, watch_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,9 @@ from ctconsole.cli.options import (
     now_option,
     over_option,
 )
+from ctconsole.cli.printing import print_json
 from ctconsole.cli.progress import wait
-from ctconsole.cli.shown import json_option, print_json, watch_option
+from ctconsole.cli.shown import json_option, watch_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.options import lab_option
-from ctconsole.cli.shown import filtered_rows_options, json_option, print_json, show_rows
+from ctconsole.cli.printing import print_json, show_rows
+from ctconsole.cli.shown import filtered_rows_options, json_option
 from ctconsole.model.listing.rows import RowColumn
 
 if TYPE_CHECKING:

@@ -12,14 +12,8 @@ from ctconsole.cli.agent import parse_options
 from ctconsole.cli.common import message, styled
 from ctconsole.cli.lab import plane as lab_plane
 from ctconsole.cli.options import lab_option
-from ctconsole.cli.shown import (
-    filtered_rows_options,
-    how,
-    json_option,
-    long_json_option,
-    print_json,
-    show_rows,
-)
+from ctconsole.cli.printing import print_json, show_rows
+from ctconsole.cli.shown import filtered_rows_options, how, json_option, long_json_option
 from ctconsole.model.listing.rows import RowColumn
 from ctconsole.paths import GLOBALS
 

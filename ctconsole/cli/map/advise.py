@@ -18,7 +18,8 @@ from ctconsole.cli.options import (
     over_option,
     state_dir_option,
 )
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 

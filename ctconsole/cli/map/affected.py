@@ -10,7 +10,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.plans import NOTHING, print_plan, where_dict
-from ctconsole.cli.shown import print_json
+from ctconsole.cli.printing import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

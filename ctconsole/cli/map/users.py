@@ -9,7 +9,8 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.map.naming import MapWord, passing
 from ctconsole.cli.options import GivenPath, bpf_root_option, state_dir_option
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 

@@ -24,6 +24,7 @@ from ctconsole.cli.options import (
     written_root_option,
 )
 from ctconsole.cli.plans import print_plan, print_report
+from ctconsole.cli.printing import print_json, show_rows
 from ctconsole.cli.shown import (
     OUTPUT_HELP,
     OUTPUTS,
@@ -32,8 +33,6 @@ from ctconsole.cli.shown import (
     how,
     json_option,
     output_options,
-    print_json,
-    show_rows,
     terminal_width,
 )
 from ctconsole.errors import UsageError

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 
 
 @click.command("doctor")

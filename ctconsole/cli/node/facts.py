@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ctconsole.cli.options import bpf_root_option
-from ctconsole.cli.shown import json_option, print_json
+from ctconsole.cli.printing import print_json
+from ctconsole.cli.shown import json_option
 from ctconsole.paths import lab_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ctconsole.cli.shown import filtered_rows_options, show_rows
+from ctconsole.cli.printing import show_rows
+from ctconsole.cli.shown import filtered_rows_options
 from ctconsole.model.listing.rows import RowColumn
 
 

@@ -17,6 +17,7 @@ from ctconsole.cli.options import (
     layout_option,
     now_option,
 )
+from ctconsole.cli.printing import show_parts
 from ctconsole.cli.shown import (
     OUTPUT_HELP,
     OUTPUTS,
@@ -26,7 +27,6 @@ from ctconsole.cli.shown import (
     keep_filter,
     output_options,
     rows_filter_option,
-    show_parts,
     terminal_width,
 )
 from ctconsole.model.catalogue import is_called

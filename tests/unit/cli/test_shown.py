@@ -12,13 +12,8 @@ from click.testing import CliRunner
 
 from ctconsole.cli.common import is_coloured, with_common_options
 from ctconsole.cli.main import root
-from ctconsole.cli.shown import (
-    filtered_rows_options,
-    json_option,
-    print_json,
-    show_parts,
-    show_rows,
-)
+from ctconsole.cli.printing import print_json, show_parts, show_rows
+from ctconsole.cli.shown import filtered_rows_options, json_option
 from ctconsole.errors import FilterError, UsageError
 from tests.unit.cli.test_main import LEAVES
 
