@@ -73,14 +73,6 @@ class Tops:
     missed: int = 0
 
 
-def tops_of(table: CtTable, most: int = TOP) -> Tops:
-    """Find the largest of a whole table."""
-    tally = TopTally()
-    for part in table.parts():
-        tally.add(part)
-    return tally.tops(most)
-
-
 class TopTally:
     """Finds the largest of a table that comes in parts, in bounded memory.
 

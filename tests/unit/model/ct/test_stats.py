@@ -9,7 +9,7 @@ from ctconsole.model.ct import tops as tops_module
 from ctconsole.model.ct.layout import KEY4, IpProtocol, Layout, value_dtype
 from ctconsole.model.ct.stats import Kinds, StatsTally, stats_of
 from ctconsole.model.ct.table import CtTable, Direction
-from ctconsole.model.ct.tops import TopTally, tops_of
+from ctconsole.model.ct.tops import TOP, Tops, TopTally
 from ctconsole.model.spec import MapInfo, MapType
 from tests.support import captures
 from tests.support.ct_tables import NOW, Entry, ct_table
@@ -22,6 +22,13 @@ CLOSING = Entry(source="10.0.1.2:1", left=8, flags=0x11)
 EXPIRED = Entry(source="10.0.1.3:1", left=-5)
 UNANSWERED = Entry(source="10.0.1.4:1", left=55, flags=0, rx=None, tx=3)
 DNS_ASKED = Entry(source="10.0.1.5:1", protocol=IpProtocol.UDP, left=50, rx=None, tx=10)
+
+
+def tops_of(table: CtTable, most: int = TOP) -> Tops:
+    tally = TopTally()
+    for part in table.parts():
+        tally.add(part)
+    return tally.tops(most)
 
 
 def test_living_and_dead_are_counted_apart() -> None:
