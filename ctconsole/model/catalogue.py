@@ -340,3 +340,8 @@ def is_called(name: str, word: str) -> bool:
     return name == word or name in {
         f"{before}{word}{after}" for before in _BEFORE for after in _AFTER
     }
+
+
+def short_name(name: str) -> str:
+    """The short form by which a map is told: ``ct4`` for cilium_ct4_global."""
+    return name.removeprefix("cilium_").removesuffix("_global")

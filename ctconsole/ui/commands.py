@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.keytable import BY_ID, VIEW_NAMES
+from ctconsole.model.catalogue import is_called, short_name
 from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.settings.fields import BY_NAME, did_you_mean
 from ctconsole.ui.console import console_of
@@ -235,14 +236,15 @@ class Commands:
             UsageError: none, or several.
         """
         labels = {row.info.label: row for row in self._rows()}
-        short = {_short(label): row for label, row in labels.items()}
-        if text in labels or text in short:
-            return labels.get(text) or short[text]
-        found = [label for label in sorted(labels) if text and _short(label).startswith(text)]
-        if len(found) == 1:
-            return labels[found[0]]
+        called = [label for label in labels if is_called(label, text)]
+        begun = [label for label in sorted(labels) if text and short_name(label).startswith(text)]
+        found = called or begun
+        if text in labels or len(found) == 1:
+            return labels[text if text in labels else found[0]]
         told = f"that may be {', '.join(found)}" if found else f"there is no map {text}."
-        raise UsageError(f"{told} {did_you_mean(text, [*labels, *short])}".rstrip())
+        raise UsageError(
+            f"{told} {did_you_mean(text, [*labels, *map(short_name, labels)])}".rstrip()
+        )
 
     def _do_resize(self, rest: str) -> None:
         name, _, size = rest.partition(" ")
@@ -348,8 +350,3 @@ class Commands:
 def _is_command(key_id: str) -> bool:
     """Whether a key stands for something that can be typed; moving a cursor cannot."""
     return key_id in BY_ID and not key_id.startswith(("table.", "view."))
-
-
-def _short(label: str) -> str:
-    """A map's name as people say it: ``ct4`` for ``cilium_ct4_global``."""
-    return label.removeprefix("cilium_").removesuffix("_global")

@@ -90,7 +90,7 @@ async def test_changes_are_asked_for_in_words(console: ConsoleApp) -> None:
 async def test_one_goes_to_maps_and_views_and_sets_what_is_shown(console: ConsoleApp) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await first_sample(pilot)
-        await command(pilot, "go ct_any4")
+        await command(pilot, "go any4")
         assert console.current_mode == "entries"
         assert console.ct_map is not None
         assert console.ct_map.info.label == "cilium_ct_any4_global"

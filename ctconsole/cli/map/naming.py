@@ -138,11 +138,13 @@ def is_meant(word: str, row: Mapping[str, Any]) -> bool:
 
 def no_map(sentence: str, word: str, known: Iterable[str]) -> UsageError:
     """That there is no such map, and which may be meant."""
+    from ctconsole.model.catalogue import short_name
     from ctconsole.model.filter.rules import meant
 
     names = list(known)
-    short = [name.removeprefix("cilium_").removesuffix("_global") for name in names]
-    return UsageError(sentence, hint=meant(word, names + short) or "See ctconsole map list")
+    return UsageError(
+        sentence, hint=meant(word, [*names, *map(short_name, names)]) or "See ctconsole map list"
+    )
 
 
 def passing(word: str | None) -> Callable[[Path], bool]:
