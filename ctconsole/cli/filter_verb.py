@@ -63,11 +63,12 @@ def save(*, name: str, expr: str) -> None:
       ctconsole ct list --filter '@web state:syn'
     """
     from ctconsole.filterbook import FilterBook
+    from ctconsole.model.filter.asking import PLACES
     from ctconsole.model.filter.saving import checked
 
     book = FilterBook()
     saved = book.saved()
-    what = checked(name, expr, [fields_of(place) for place in ("entries", "events", "maps")], saved)
+    what = checked(name, expr, [fields_of(place) for place in PLACES], saved)
     book.save(name, expr)
     click.echo(f"@{name} is saved in {book.path}, for {what}")
 

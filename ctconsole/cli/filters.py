@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.query import Query
     from ctconsole.model.filter.events import EventFilter
     from ctconsole.model.filter.maps import MapFilter
+    from ctconsole.model.filter.nodes import NodeFilter
     from ctconsole.model.filter.rules import Fields
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -26,6 +27,7 @@ _EXAMPLES = {
     "entries": "'proto:tcp dport:443 state:syn idle<30s src:10.0.0.0/8 !dst:10.0.0.1 risk:breaks'",
     "events": "'level>=warning map:cilium_ct4_global age<1h or kind:map-*'",
     "maps": "'group:conntrack fill>80 or memory>10M'",
+    "nodes": "'fill>80% or split>0'",
 }
 
 
@@ -68,6 +70,10 @@ class _MapsOption(FilterOption):
     what = "maps"
 
 
+class _NodesOption(FilterOption):
+    what = "nodes"
+
+
 def _option(kind: type[FilterOption]) -> Callable[[_F], _F]:
     return click.option(
         "--filter",
@@ -94,16 +100,23 @@ def map_filter_option(function: _F) -> _F:
     return _option(_MapsOption)(function)
 
 
+def node_filter_option(function: _F) -> _F:
+    """The same for the nodes of a fleet."""
+    return _option(_NodesOption)(function)
+
+
 def fields_of(what: str) -> Fields[Any]:
-    """What can be asked of entries, events or maps."""
+    """What can be asked of entries, events, maps or nodes."""
     from ctconsole.model.ct.query import entry_fields
     from ctconsole.model.filter.events import event_fields
     from ctconsole.model.filter.maps import map_fields
+    from ctconsole.model.filter.nodes import node_fields
 
     places: Mapping[str, Callable[[], Fields[Any]]] = {
         "entries": entry_fields,
         "events": event_fields,
         "maps": map_fields,
+        "nodes": node_fields,
     }
     return places[what]()
 
@@ -162,3 +175,16 @@ def maps_where(where: str | None) -> MapFilter | None:
     from ctconsole.model.filter.maps import parse_maps
 
     return parse_maps(where, saved_filters(where))
+
+
+def nodes_where(where: str | None) -> NodeFilter | None:
+    """The filter for nodes that was given; without one nothing is loaded.
+
+    Raises:
+        FilterError: it cannot be meant.
+    """
+    if not where:
+        return None
+    from ctconsole.model.filter.nodes import parse_nodes
+
+    return parse_nodes(where, saved_filters(where))

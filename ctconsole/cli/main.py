@@ -23,7 +23,7 @@ _VERBS: Final = {
     "export": ("export", "Export the maps as metrics for Prometheus."),
     "explain": ("node.explain", "Answer what operators ask, with figures and what is not known."),
     "filter": ("filter_verb", "Tell how filters are written, and save them under names."),
-    "fleet": ("fleet", "Show many nodes at once, as a Prometheus knows them."),
+    "fleet": ("fleet.verbs", "Show many nodes at once, as a Prometheus knows them."),
     "guard": ("node.guard", "Carry tables over that an agent re-creates."),
     "ipcache": ("records.lists", "List the identities of addresses."),
     "lab": ("lab.verbs", "Build, use and remove the embedded lab node."),

@@ -1,35 +1,15 @@
-"""The nodes of a fleet, one row each, from a handful of queries however many there are."""
+"""What is known of each node of a fleet, and of all of them together."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from ctconsole.fleet.prometheus import PrometheusClient, Series
-
-_FILL: Final = "ctconsole_map_entries{%s} / ctconsole_map_capacity_entries{%s}"
-
-QUERIES: Final = {
-    "up": 'max by (instance) (up{job=~".*ctconsole.*",%s})',
-    "fill": f"topk by (instance) (1, {_FILL})",
-    "full_in": (
-        "min by (instance) ((ctconsole_map_capacity_entries{%s} - ctconsole_map_entries{%s})"
-        " / (deriv(ctconsole_map_entries{%s}[30m]) > 0))"
-    ),
-    "entries": "sum by (instance) (ctconsole_ct_entries{%s})",
-    "living": 'sum by (instance) (ctconsole_ct_entries{state!="expired",%s})',
-    "evicted": "sum by (instance) (increase(ctconsole_ct_evicted_entries_total{%s}[1h]))",
-    "refused": "sum by (instance) (increase(ctconsole_ct_insert_failures_total{%s}[1h]))",
-    "lost": "sum by (instance) (increase(ctconsole_map_recreation_lost_entries_total{%s}[1h]))",
-    "split": "sum by (instance) (ctconsole_map_split_brain{%s})",
-    "age": "time() - (ctconsole_sample_timestamp_seconds{%s} > 0)",
-    "agent_up_for": "time() - ctconsole_agent_start_timestamp_seconds{%s}",
-    "release": "ctconsole_agent_info{%s}",
-}
-"""By the field of `FleetNode` that takes the answer; ``%s`` is the selector of nodes."""
+    from ctconsole.fleet.prometheus import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +31,9 @@ class FleetNode:
         age: seconds since its last sample.
         agent_up_for: seconds since its agent started.
         release: of its agent.
+        alerts: alerts of ours that fire; None where Prometheus has no such rules.
+        firing: their names.
+        fills: of each map, by its name.
     """
 
     node: str
@@ -67,45 +50,125 @@ class FleetNode:
     age: float | None = None
     agent_up_for: float | None = None
     release: str | None = None
+    alerts: int | None = None
+    firing: tuple[str, ...] = ()
+    fills: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """For JSON, without `fills`."""
+        told = asdict(self)
+        del told["fills"]
+        return told | {"firing": list(self.firing)}
 
 
-_WHOLE: Final = frozenset({"entries", "living", "evicted", "refused", "lost", "split"})
+WHOLE: Final = frozenset({"entries", "living", "evicted", "refused", "lost", "split"})
+"""Fields that are whole numbers."""
 
 
-def fleet_nodes(prometheus: PrometheusClient, nodes: str = ".*") -> list[FleetNode]:
-    """Every node whose exporter Prometheus knows, the fullest first.
+@dataclass(frozen=True, slots=True)
+class FleetTotals:
+    """A fleet in a few numbers; of what is known of its nodes.
+
+    Attributes:
+        nodes: whose exporter Prometheus knows.
+        down: those of them whose exporter does not answer.
+        high: nodes whose fullest map is at or above the threshold for high, not for full.
+        full: nodes whose fullest map is at or above that for full.
+        entries: in their conntrack tables.
+        living: those of them whose lifetime is not over.
+        evicted: thrown out in the last hour.
+        refused: in the last hour.
+        lost: with re-created maps in the last hour.
+        lossy: nodes that lost some.
+        split: pins that no program uses.
+        alerts: that fire; None where Prometheus has no rules of ours.
+    """
+
+    nodes: int
+    down: int
+    high: int
+    full: int
+    entries: int
+    living: int
+    evicted: int
+    refused: int
+    lost: int
+    lossy: int
+    split: int
+    alerts: int | None
+
+
+def totals(nodes: Sequence[FleetNode], warn: float, crit: float) -> FleetTotals:
+    """All of them together.
 
     Args:
-        prometheus: who knows them.
-        nodes: a regular expression of Prometheus' for their ``instance``.
-
-    Raises:
-        CtconsoleError: it does not answer, or refuses the expression.
+        nodes: of the fleet.
+        warn: the fill (0 to 1) from which on a map is high.
+        crit: the fill from which on it is full.
     """
-    quoted = nodes.replace("\\", "\\\\").replace('"', '\\"')
-    selector = f'instance=~"{quoted}"'
+
+    def add(name: str) -> int:
+        return sum(getattr(one, name) or 0 for one in nodes)
+
+    fills = [one.fill for one in nodes if one.fill is not None]
+    known = [one.alerts for one in nodes if one.alerts is not None]
+    return FleetTotals(
+        nodes=len(nodes),
+        down=sum(one.up is False for one in nodes),
+        high=sum(warn <= fill < crit for fill in fills),
+        full=sum(fill >= crit for fill in fills),
+        lossy=sum(bool(one.lost) for one in nodes),
+        alerts=sum(known) if known or not nodes else None,
+        **{name: add(name) for name in sorted(WHOLE)},
+    )
+
+
+def worst_first(nodes: Iterable[FleetNode]) -> list[FleetNode]:
+    """Those that do not answer, then the fullest, then those of which nothing is known."""
+    return sorted(
+        nodes, key=lambda one: (one.up is not False, one.fill is None, -(one.fill or 0.0), one.node)
+    )
+
+
+def joined(answers: Mapping[str, Iterable[Series]], *, ruled: bool) -> list[FleetNode]:
+    """The nodes that answers tell of, the fullest first.
+
+    Args:
+        answers: series by the field they are for; ``fill`` has one for each map, ``alerts`` one
+            for each name of an alert.
+        ruled: whether alerts would be there if any fired.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for field, query in QUERIES.items():
-        _take(found, field, prometheus.query(query.replace("%s", selector)))
-    every = [FleetNode(node, **told) for node, told in found.items()]
+    for name, series in answers.items():
+        for labels, value in series:
+            told = found.setdefault(labels.get("instance", ""), {})
+            if math.isfinite(value):
+                # Of a map whose capacity is 0 there is no fill, say.
+                _take(told, name, labels, value)
+    every = [_node(node, told, ruled=ruled) for node, told in found.items()]
     return sorted(every, key=lambda one: (one.fill is not None, one.fill or 0.0), reverse=True)
 
 
-def _take(found: dict[str, dict[str, Any]], field: str, series: Iterable[Series]) -> None:
-    for labels, value in series:
-        told = found.setdefault(labels.get("instance", ""), {})
-        match field:
-            case "up":
-                told[field] = value > 0
-            case "release":
-                told[field] = labels.get("release")
-            case "fill":
-                told |= {"fill": value, "fullest": labels.get("map_name")}
-            case _ if field in _WHOLE:
-                told[field] = round(value)
-            case _:
-                told[field] = value
+def _take(told: dict[str, Any], name: str, labels: Mapping[str, str], value: float) -> None:
+    if name == "up":
+        told[name] = value > 0
+    elif name == "release":
+        told[name] = labels.get("release")
+    elif name == "fill":
+        told.setdefault("fills", {})[labels.get("map_name", "")] = value
+    elif name == "alerts":
+        told[name] = told.get(name, 0) + round(value)
+        told.setdefault("firing", []).append(labels.get("alertname", ""))
+    else:
+        told[name] = round(value) if name in WHOLE else value
+
+
+def _node(node: str, told: dict[str, Any], *, ruled: bool) -> FleetNode:
+    fills: dict[str, float] = told.get("fills", {})
+    fullest = max(fills, key=lambda name: fills[name], default=None)
+    if ruled:
+        told.setdefault("alerts", 0)
+    told["firing"] = tuple(sorted(told.get("firing", ())))
+    if fullest is not None:
+        told |= {"fullest": fullest, "fill": fills[fullest]}
+    return FleetNode(node, **told)

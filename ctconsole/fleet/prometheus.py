@@ -6,23 +6,34 @@ import base64
 import http.client
 import json
 import math
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.fleet.access import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from email.message import Message
+
+_Found = TypeVar("_Found")
 
 _PATIENCE: Final = 15.0
-"""Seconds for one answer."""
+"""Seconds for one answer, from the first byte to the last."""
 
 _LARGEST: Final = 64 << 20
-"""Bytes of an answer; that of a thousand nodes has some hundred thousand."""
+"""Bytes of an answer; that of twenty maps on each of a thousand nodes has some four million."""
+
+_PIECE: Final = 1 << 18
 
 _SCHEMES: Final = ("http", "https")
+
+_SAID: Final = 400
+"""Letters of what a Prometheus says in its own words."""
 
 
 class Series(NamedTuple):
@@ -32,18 +43,61 @@ class Series(NamedTuple):
     value: float
 
 
+class History(NamedTuple):
+    """One series over time: seconds since the Unix epoch and a number each, oldest first."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class Answer(NamedTuple):
+    """What an instant query found, and what it warns of, e.g. that parts are missing."""
+
+    series: list[Series]
+    warnings: tuple[str, ...] = ()
+
+
+class Histories(NamedTuple):
+    """The same of a query over time."""
+
+    series: list[History]
+    warnings: tuple[str, ...] = ()
+
+
+class _Refusing(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: what is shown to one server must not be shown to another."""
+
+    def redirect_request(  # noqa: PLR0917 - urllib's own
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> None:
+        """See urllib."""
+        del req, fp, code, msg, headers, newurl
+
+
 class PrometheusClient:
     """Asks one Prometheus, or what speaks as one does (Thanos, Mimir, VictoriaMetrics).
+
+    Safe from any thread.
 
     Args:
         url: its address; a name and a password may stand in it, and a path.
         token: sent as a bearer token; empty sends none.
+        access: what else is shown to it.
 
     Raises:
         UsageError: the address is none.
+
+    Attributes:
+        url: the address without a password.
     """
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, token: str = "", access: Access | None = None) -> None:
         try:
             parts = urllib.parse.urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -54,6 +108,7 @@ class PrometheusClient:
         place = f"[{host}]" if ":" in host else host
         place += f":{port}" if port else ""
         self.url = f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+        self._access = access or Access()
         self._headers = {"User-Agent": "ctconsole", "Accept": "application/json"}
         if parts.username is not None:
             name, password = (
@@ -63,6 +118,10 @@ class PrometheusClient:
             self._headers["Authorization"] = f"Basic {told}"
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+        handlers: list[urllib.request.BaseHandler] = [_Refusing()]
+        if self._access.tls is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=self._access.tls))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def query(self, text: str) -> list[Series]:
         """What an instant query finds; series without a number are left out.
@@ -70,24 +129,69 @@ class PrometheusClient:
         Raises:
             CtconsoleError: it does not answer, or refuses.
         """
-        given = urllib.parse.urlencode({"query": text}).encode()
-        request = urllib.request.Request(  # noqa: S310 - its scheme was looked at
-            f"{self.url}/api/v1/query", data=given, headers=self._headers
-        )
+        return self.ask(text).series
+
+    def ask(self, text: str) -> Answer:
+        """The same, with what it warns of.
+
+        Raises:
+            CtconsoleError: see `query`.
+        """
+        found, warnings = self._found("query", "vector", _series, query=text)
+        return Answer([one for one in found if one is not None], warnings)
+
+    def query_range(self, text: str, start: float, end: float, step: float) -> Histories:
+        """What a query finds over time; moments without a number are left out.
+
+        Args:
+            text: the query.
+            start: seconds since the Unix epoch.
+            end: likewise.
+            step: seconds between two moments.
+
+        Raises:
+            CtconsoleError: see `query`.
+        """
+        given = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        return Histories(*self._found("query_range", "matrix", _history, query=text, **given))
+
+    def _found(
+        self, path: str, kind: str, reader: Callable[[Any], _Found], **given: str
+    ) -> tuple[list[_Found], tuple[str, ...]]:
+        content = self._content(path, given)
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310 - likewise
-                content = answer.read(_LARGEST + 1)
-        except urllib.error.HTTPError as error:
-            raise self._failed(_reason(error)) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self._failed(str(getattr(error, "reason", "") or error)) from error
-        if len(content) > _LARGEST:
-            raise self._failed("its answer is too large")
-        try:
-            every = [_series(one) for one in _results(json.loads(content))]
+            answer = json.loads(content)
+            if answer["status"] != "success" or answer["data"]["resultType"] != kind:
+                raise ValueError(answer["status"])  # noqa: TRY301 - told below
+            warnings = tuple(str(one)[:_SAID] for one in answer.get("warnings") or ())
+            return [reader(one) for one in answer["data"]["result"]], warnings
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise self._failed("its answer is none of Prometheus'") from error
-        return [one for one in every if one is not None]
+
+    def _content(self, path: str, given: Mapping[str, str]) -> bytes:
+        """The bytes of an answer."""
+        headers = dict(self._headers)
+        if shown := self._access.header():
+            headers["Authorization"] = shown
+        request = urllib.request.Request(  # noqa: S310 - its scheme was looked at
+            f"{self.url}/api/v1/{path}", urllib.parse.urlencode(given).encode(), headers
+        )
+        end = monotonic() + _PATIENCE
+        content = bytearray()
+        try:
+            with self._opener.open(request, timeout=_PATIENCE) as answer:
+                while piece := answer.read1(_PIECE):
+                    content += piece
+                    if len(content) > _LARGEST:
+                        raise self._failed("its answer is too large")
+                    if monotonic() > end:
+                        raise self._failed("its answer takes too long")
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._failed(_reason(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failed(str(getattr(error, "reason", "") or error)) from error
+        return bytes(content)
 
     def _failed(self, reason: str) -> CtconsoleError:
         return CtconsoleError(
@@ -95,26 +199,44 @@ class PrometheusClient:
         )
 
 
+def quoted(text: str) -> str:
+    """A text as it stands between the quotes of a query."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
 def _no_address(url: str) -> UsageError:
-    return UsageError(f"{url} is no address", hint="Write http://HOST:PORT")
+    # A password in it is nobody's business.
+    shown = re.sub(r"//[^/]*@", "//", url)
+    return UsageError(f"{shown} is no address", hint="Write http://HOST:PORT")
+
+
+_ELSEWHERE: Final = range(300, 400)
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
     """What it says of a refusal."""
+    if error.code in _ELSEWHERE:
+        place = str(error.headers.get("Location", ""))[:_SAID]
+        return f"{error.code}, it is elsewhere ({place}); name that address"
     try:
         said = json.loads(error.read(1 << 16))["error"]
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, http.client.HTTPException):
         said = error.reason
-    return f"{error.code}, {said}"
+    return f"{error.code}, {said}"[:_SAID]
 
 
-def _results(answer: Any) -> list[Any]:  # noqa: ANN401 - whatever came
-    if answer["status"] != "success" or answer["data"]["resultType"] != "vector":
-        raise ValueError(answer["status"])
-    return list(answer["data"]["result"])
+def _labels(one: Any) -> Mapping[str, str]:  # noqa: ANN401 - whatever came
+    return {str(name): str(value) for name, value in one["metric"].items()}
 
 
 def _series(one: Any) -> Series | None:  # noqa: ANN401 - likewise
-    labels = {str(name): str(value) for name, value in one["metric"].items()}
+    labels = _labels(one)
+    if "histogram" in one:
+        return None
     value = float(one["value"][1])
     return None if math.isnan(value) else Series(labels, value)
+
+
+def _history(one: Any) -> History:  # noqa: ANN401 - likewise
+    points = [(float(when), float(value)) for when, value in one.get("values", ())]
+    return History(_labels(one), tuple(point for point in points if math.isfinite(point[1])))

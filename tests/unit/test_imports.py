@@ -64,6 +64,7 @@ RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
     ("map", "advise", "--from-dump", "/nowhere"): {*SCREEN, "bcc", "structlog", "pyroute2"},
     ("map", "resize", "x", "1M", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("guard", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
+    ("fleet", "--prometheus", "http://127.0.0.1:1"): {*EVERYTHING, "prometheus_client"},
     ("layouts",): {*SCREEN, *KERNEL, *STORES},
     ("events", "--history", "/nowhere"): {*SCREEN, *KERNEL, "structlog", "numpy"},
 }

@@ -1,7 +1,8 @@
 """What a filter can ask for, in words: read for help without loading what reads rows.
 
 How each is read and held against rows is its rule: of entries in `model.ct.filters`, of events
-in `filter.events`, of maps in `filter.maps`. They take their words from here.
+in `filter.events`, of maps in `filter.maps`, of nodes in
+`filter.nodes`. They take their words from here.
 """
 
 from __future__ import annotations
@@ -96,7 +97,27 @@ MAPS: Final = _by_name(
 )
 """What maps are asked for."""
 
-PLACES: Final = MappingProxyType({"entries": ASKED, "events": EVENTS, "maps": MAPS})
+NODES: Final = _by_name(
+    Asked(("node",), "worker-1*", "its instance, as Prometheus calls it"),
+    Asked(("up",), "no", "whether its exporter answers"),
+    Asked(("map", "fullest"), "ct4_global", "its fullest map"),
+    Asked(("fill",), "80%", "percent of the fullest map's room that is taken", ">"),
+    Asked(("full_in",), "4h", "time until the first of its maps is full", "<"),
+    Asked(("entries",), "10k", "entries in its conntrack tables", ">"),
+    Asked(("living",), "10k", "those of them that have not expired", ">"),
+    Asked(("evicted",), "0", "living entries thrown out in the last hour", ">"),
+    Asked(("refused",), "0", "entries that could not be created in the last hour", ">"),
+    Asked(("lost",), "0", "entries lost with re-created maps in the last hour", ">"),
+    Asked(("split",), "0", "pins that no program uses", ">"),
+    Asked(("alerts",), "0", "alerts that fire", ">"),
+    Asked(("alert", "firing"), "*SplitBrain", "name of an alert that fires"),
+    Asked(("age",), "2m", "time since its last sample", ">"),
+    Asked(("agent_up_for",), "1h", "time since its agent started", "<"),
+    Asked(("release",), "1.18", "release of its agent"),
+)
+"""What the nodes of a fleet are asked for."""
+
+PLACES: Final = MappingProxyType({"entries": ASKED, "events": EVENTS, "maps": MAPS, "nodes": NODES})
 """What can be asked for, by what is filtered."""
 
 

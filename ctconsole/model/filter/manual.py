@@ -47,6 +47,7 @@ EXAMPLES: Final = (
     ("events", "kind:map-* time>01:36 !text:guard", "what became of maps since then"),
     ("maps", "group:conntrack fill>80", "tables that fill up"),
     ("maps", "memory>10M or type:*hash max>=512k", "what takes room"),
+    ("nodes", "fill>80% full_in<4h or split>0", "of a fleet, where somebody should look"),
 )
 """Whole filters: of what, the text, and what it is for."""
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.filter.syntax import Node
 
-FIELD: Final = re.compile(r"([A-Za-z][A-Za-z-]*)(<=|>=|!=|[:=<>])")
+FIELD: Final = re.compile(r"([A-Za-z][A-Za-z_-]*)(<=|>=|!=|[:=<>])")
 """The beginning of a term that names its field."""
 
 DEEPEST: Final = 64

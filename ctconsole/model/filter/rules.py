@@ -104,7 +104,7 @@ class Fields(Generic[_Rows]):
     """What can be asked for in one place.
 
     Attributes:
-        what: what is filtered there: ``entries``, ``events`` or ``maps``.
+        what: what is filtered there: ``entries``, ``events``, ``maps`` or ``nodes``.
         rules: in the order in which they are explained.
     """
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from ctconsole.cli.fleet import command
+from ctconsole.cli.fleet.verbs import command
 from ctconsole.exporter.page import page
 from ctconsole.exporter.server import Address, MetricsServer
-from ctconsole.fleet.nodes import fleet_nodes
+from ctconsole.fleet.looking import fleet_nodes
 from ctconsole.fleet.prometheus import PrometheusClient
 from tests.support.exported import whole_node
 from tests.support.prometheus import prometheus

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def answering(content: bytes, status: int = 200) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def answering(
+    content: bytes, status: int = 200, location: str = ""
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """The address of a server that answers so, and the headers that it was asked with."""
     asked: list[dict[str, str]] = []
 
@@ -28,6 +30,8 @@ def answering(content: bytes, status: int = 200) -> Iterator[tuple[str, list[dic
             asked.append({name.lower(): value for name, value in self.headers.items()})
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -79,6 +83,7 @@ def test_it_says_who_it_is() -> None:
         b"{}",
         b'{"status": "success"}',
         b'{"status": "success", "data": {"resultType": "matrix", "result": []}}',
+        b'{"status": "success", "warnings": 1, "data": {"resultType": "vector", "result": []}}',
         vector(1),
         vector({"metric": [], "value": [0, "1"]}),
         vector({"metric": {}, "value": [0]}),
@@ -102,6 +107,43 @@ def test_a_refusal_says_what_it_says() -> None:
     ):
         PrometheusClient(f"http://{place}").query("x")
     with answering(b"no", 503) as (place, _), pytest.raises(CtconsoleError, match="503, Service"):
+        PrometheusClient(f"http://{place}").query("x")
+
+
+def test_it_is_asked_over_time() -> None:
+    one = {"metric": {"a": "b"}, "values": [[1.5, "1"], [2.5, "NaN"], [3.5, "+Inf"], [4.5, "2"]]}
+    answer = {
+        "status": "success",
+        "warnings": ["a store is away"],
+        "data": {"resultType": "matrix", "result": [one]},
+    }
+    with answering(json.dumps(answer).encode()) as (place, _):
+        found, warnings = PrometheusClient(f"http://{place}").query_range("x", 1, 5, 1)
+    assert found == [({"a": "b"}, ((1.5, 1.0), (4.5, 2.0)))]
+    assert warnings == ("a store is away",)
+
+
+def test_what_is_no_number_but_a_histogram_is_left_out() -> None:
+    with answering(vector({"metric": {}, "histogram": [1.5, {"count": "1"}]})) as (place, _):
+        assert PrometheusClient(f"http://{place}").query("x") == []
+
+
+def test_it_is_not_followed_elsewhere_with_what_is_shown_to_it() -> None:
+    with (
+        answering(vector()) as (other, asked),
+        answering(b"", 302, f"http://{other}/login") as (place, _),
+        pytest.raises(CtconsoleError, match="it is elsewhere"),
+    ):
+        PrometheusClient(f"http://{place}", "token").query("x")
+    assert asked == []
+
+
+def test_an_answer_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "_PATIENCE", 1.0)
+    monkeypatch.setattr(prometheus, "_PIECE", 10)
+    moments = iter(range(100))
+    monkeypatch.setattr(prometheus, "monotonic", lambda: float(next(moments)))
+    with answering(b"x" * 100) as (place, _), pytest.raises(CtconsoleError, match="takes too long"):
         PrometheusClient(f"http://{place}").query("x")
 
 

@@ -1,0 +1,1 @@
+"""``ctconsole fleet`` and its verbs."""

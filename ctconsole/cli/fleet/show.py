@@ -1,0 +1,97 @@
+"""``ctconsole fleet show``: a line for each node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ctconsole.cli.common import message
+from ctconsole.cli.filters import node_filter_option, nodes_where
+from ctconsole.cli.fleet.asking import prometheus_options
+from ctconsole.cli.printing import show_rows
+from ctconsole.cli.shown import columns_by, rows_options
+from ctconsole.model.listing.rows import ColumnForm, RowColumn
+from ctconsole.model.text.safe import cell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ctconsole.fleet.nodes import FleetNode
+    from ctconsole.fleet.prometheus import PrometheusClient
+
+COLUMNS: Final = (
+    RowColumn("node", "NODE"),
+    RowColumn("up", "UP", rank=3),
+    RowColumn("fullest", "FULLEST", rank=1),
+    RowColumn("fill", "FILL", ColumnForm.SHARE),
+    RowColumn("full_in", "FULL IN", ColumnForm.SECONDS),
+    RowColumn("entries", "ENTRIES", ColumnForm.COUNT, rank=2),
+    RowColumn("living", "LIVING", ColumnForm.COUNT, rank=2),
+    RowColumn("evicted", "EVICTED/H", ColumnForm.COUNT),
+    RowColumn("refused", "REFUSED/H", ColumnForm.COUNT),
+    RowColumn("lost", "LOST/H", ColumnForm.COUNT),
+    RowColumn("split", "SPLIT", ColumnForm.COUNT),
+    RowColumn("alerts", "ALERTS", ColumnForm.COUNT, rank=2),
+    RowColumn("age", "SAMPLE", ColumnForm.SECONDS, rank=4),
+    RowColumn("agent_up_for", "AGENT UP", ColumnForm.SECONDS, rank=4),
+    RowColumn("release", "RELEASE", rank=5),
+)
+
+
+def _column_names() -> list[str]:
+    return [column.name for column in COLUMNS]
+
+
+@click.command("show")
+@prometheus_options
+@click.option(
+    "--nodes", default=".*", metavar="REGEX", help="Ask only for nodes whose instance is like this."
+)
+@node_filter_option
+@rows_options
+@columns_by(_column_names)
+def show(*, prometheus: PrometheusClient, nodes: str, where: str | None) -> int:
+    """Show every node whose exporter a Prometheus knows: how full, what it lost, how it is.
+
+    The fullest come first. What Prometheus does not know of a node is shown as -. The exit code is
+    1 where it knows none.
+
+    \b
+    Examples:
+      ctconsole fleet --prometheus http://prometheus:9090
+      ctconsole fleet --nodes 'worker-1.*' --sort full_in
+      ctconsole fleet --filter 'fill>80% or split>0' -o csv
+    """
+    from ctconsole.fleet.looking import FleetLooker
+
+    chosen = nodes_where(where)
+    look = FleetLooker(prometheus, nodes).look()
+    rows = [one.as_dict() for one in look.nodes]
+    if chosen is not None:
+        from ctconsole.model.filter.rows import Listed
+
+        passing = chosen.rows(Listed(rows)).tolist()
+        rows = [row for row, passes in zip(rows, passing, strict=True) if passes]
+    show_rows(rows, COLUMNS)
+    for told in (*look.missing, *look.warnings):
+        message(cell(told))
+    found = look.nodes
+    message(_total(found) if found else "Prometheus knows no node with an exporter of ctconsole's")
+    return 0 if found else 1
+
+
+def _total(nodes: Sequence[FleetNode]) -> str:
+    """All of them in a line."""
+    from ctconsole.fleet.nodes import totals
+    from ctconsole.model.units import count
+    from ctconsole.observe.alarms import CRIT, WARN
+
+    found = totals(nodes, WARN, CRIT)
+    alerts = "" if found.alerts is None else f", {count(found.alerts)} alerts"
+    return (
+        f"{count(found.nodes)} nodes, {found.down} of them do not answer; {count(found.entries)} "
+        f"entries, {count(found.living)} alive; in the last hour {count(found.evicted)} evicted, "
+        f"{count(found.refused)} refused, {count(found.lost)} lost; {found.split} split brains"
+        f"{alerts}"
+    )

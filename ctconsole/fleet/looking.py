@@ -1,0 +1,171 @@
+"""A look at a whole fleet: a handful of queries, however many nodes there are."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ctconsole.errors import CtconsoleError
+from ctconsole.fleet.nodes import FleetNode, joined
+from ctconsole.fleet.prometheus import Answer, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
+
+    from ctconsole.fleet.prometheus import PrometheusClient
+
+QUERIES: Final = {
+    "up": 'max by (instance) (up{job=~".*ctconsole.*",%s})',
+    "fill": "ctconsole_map_entries{%s} / ctconsole_map_capacity_entries{%s}",
+    "entries": "sum by (instance) (ctconsole_ct_entries{%s})",
+    "living": 'sum by (instance) (ctconsole_ct_entries{state!="expired",%s})',
+    "split": "sum by (instance) (ctconsole_map_split_brain{%s})",
+    "age": "max by (instance) (time() - (ctconsole_sample_timestamp_seconds{%s} > 0))",
+    "agent_up_for": "max by (instance) (time() - ctconsole_agent_start_timestamp_seconds{%s})",
+    "release": "max by (instance, release) (ctconsole_agent_info{%s})",
+    "alerts": (
+        'count by (instance, alertname) (ALERTS{alertstate="firing",alertname=~"Ctconsole.*",%s})'
+    ),
+}
+"""By the field of `FleetNode` that takes the answer; ``%s`` is the selector of nodes."""
+
+SLOW: Final = {
+    "full_in": (
+        "min by (instance) ((ctconsole_map_capacity_entries{%s} - ctconsole_map_entries{%s})"
+        " / (deriv(ctconsole_map_entries{%s}[30m]) > 0))"
+    ),
+    "evicted": "sum by (instance) (increase(ctconsole_ct_evicted_entries_total{%s}[1h]))",
+    "refused": "sum by (instance) (increase(ctconsole_ct_insert_failures_total{%s}[1h]))",
+    "lost": "sum by (instance) (increase(ctconsole_map_recreation_lost_entries_total{%s}[1h]))",
+}
+"""Those that look back over hours, and so cost a Prometheus most; the same form."""
+
+RULED: Final = {
+    "full_in": "min by (instance) (instance_map_name:ctconsole_map_entries:seconds_to_full{%s})",
+}
+"""The same where its own recording rules (``deploy/prometheus``) have done the work."""
+
+_UNRULED: Final = {name: query for name, query in SLOW.items() if name not in RULED}
+
+RULES: Final = "count(instance_map_name:ctconsole_map_entries:ratio{%s})"
+"""Finds something where they do."""
+
+_AT_ONCE: Final = 4
+"""Queries under way at once: a Prometheus answers 20 by default, and others ask it, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLook:
+    """What one look found.
+
+    Attributes:
+        nodes: the fullest first.
+        ruled: whether Prometheus has the rules of ``deploy/prometheus``: only then is it known
+            which alerts fire.
+        warnings: what Prometheus says of its answers.
+        missing: sentences on what it would not tell.
+        taken_at: when it was asked, seconds since the Unix epoch.
+        cost: seconds until all had answered.
+    """
+
+    nodes: tuple[FleetNode, ...]
+    ruled: bool
+    warnings: tuple[str, ...]
+    missing: tuple[str, ...]
+    taken_at: float
+    cost: float
+
+
+class FleetLooker:
+    """Looks again and again; not safe from several threads at once.
+
+    Args:
+        prometheus: who knows the nodes.
+        nodes: a regular expression of Prometheus' for their ``instance``.
+        slow_every: seconds for which the answers of `SLOW` are good.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        prometheus: PrometheusClient,
+        nodes: str = ".*",
+        *,
+        slow_every: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._prometheus = prometheus
+        self._selector = f'instance=~"{quoted(nodes)}"'
+        self._slow_every = slow_every
+        self._clock = clock
+        self._slow: Mapping[str, Answer | CtconsoleError] = {}
+        self._slow_at = 0.0
+
+    def look(self) -> FleetLook:
+        """Ask for everything.
+
+        Raises:
+            CtconsoleError: it does not answer, or refuses the expression for nodes.
+        """
+        begun, at = time.monotonic(), self._clock()
+        again = not self._slow or not 0 <= at - self._slow_at < self._slow_every
+        with ThreadPoolExecutor(_AT_ONCE, "prometheus") as pool:
+
+            def ask(queries: Mapping[str, str]) -> dict[str, Future[Answer]]:
+                return {name: pool.submit(self._ask, query) for name, query in queries.items()}
+
+            asked = ask(QUERIES)
+            rules = pool.submit(self._ask, RULES)
+            slow = ask(_UNRULED if again else {})
+            up = _answer(asked["up"])
+            if isinstance(up, CtconsoleError):
+                pool.shutdown(cancel_futures=True)
+                raise up
+            told = _answer(rules)
+            ruled = isinstance(told, Answer) and bool(told.series)
+            if ruled:
+                asked |= ask(RULED)
+            elif again:
+                slow |= ask({name: SLOW[name] for name in RULED})
+            found = {name: _answer(future) for name, future in asked.items()}
+            if again:
+                self._slow = {name: _answer(future) for name, future in slow.items()}
+                self._slow_at = at
+        found = {**self._slow, **found}
+        good = {name: one for name, one in found.items() if isinstance(one, Answer)}
+        bad = {name: one for name, one in found.items() if not isinstance(one, Answer)}
+        known = ruled and "alerts" in good
+        return FleetLook(
+            nodes=tuple(joined({name: one.series for name, one in good.items()}, ruled=known)),
+            ruled=ruled,
+            warnings=tuple(dict.fromkeys(text for one in good.values() for text in one.warnings)),
+            missing=tuple(f"{name} is not known: {error}" for name, error in bad.items()),
+            taken_at=at,
+            cost=time.monotonic() - begun,
+        )
+
+    def _ask(self, query: str) -> Answer:
+        return self._prometheus.ask(query.replace("%s", self._selector))
+
+
+def _answer(future: Future[Answer]) -> Answer | CtconsoleError:
+    try:
+        return future.result()
+    except CtconsoleError as error:
+        return error
+
+
+def fleet_nodes(prometheus: PrometheusClient, nodes: str = ".*") -> list[FleetNode]:
+    """Every node whose exporter Prometheus knows, the fullest first.
+
+    Args:
+        prometheus: who knows them.
+        nodes: a regular expression of Prometheus' for their ``instance``.
+
+    Raises:
+        CtconsoleError: it does not answer, or refuses the expression.
+    """
+    return list(FleetLooker(prometheus, nodes).look().nodes)
