@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.fleet.nodes import FleetNode, joined
-from ctconsole.fleet.prometheus import Answer, quoted
+from ctconsole.fleet.prometheus import Found, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +101,7 @@ class FleetLooker:
         self._selector = f'instance=~"{quoted(nodes)}"'
         self._slow_every = slow_every
         self._clock = clock
-        self._slow: Mapping[str, Answer | CtconsoleError] = {}
+        self._slow: Mapping[str, Found | CtconsoleError] = {}
         self._slow_at = 0.0
 
     def look(self) -> FleetLook:
@@ -114,7 +114,7 @@ class FleetLooker:
         again = not self._slow or not 0 <= at - self._slow_at < self._slow_every
         with ThreadPoolExecutor(_AT_ONCE, "prometheus") as pool:
 
-            def ask(queries: Mapping[str, str]) -> dict[str, Future[Answer]]:
+            def ask(queries: Mapping[str, str]) -> dict[str, Future[Found]]:
                 return {name: pool.submit(self._ask, query) for name, query in queries.items()}
 
             asked = ask(QUERIES)
@@ -125,7 +125,7 @@ class FleetLooker:
                 pool.shutdown(cancel_futures=True)
                 raise up
             told = _answer(rules)
-            ruled = isinstance(told, Answer) and bool(told.series)
+            ruled = isinstance(told, Found) and bool(told.series)
             if ruled:
                 asked |= ask(RULED)
             elif again:
@@ -135,8 +135,8 @@ class FleetLooker:
                 self._slow = {name: _answer(future) for name, future in slow.items()}
                 self._slow_at = at
         found = {**self._slow, **found}
-        good = {name: one for name, one in found.items() if isinstance(one, Answer)}
-        bad = {name: one for name, one in found.items() if not isinstance(one, Answer)}
+        good = {name: one for name, one in found.items() if isinstance(one, Found)}
+        bad = {name: one for name, one in found.items() if not isinstance(one, Found)}
         known = ruled and "alerts" in good
         return FleetLook(
             nodes=tuple(joined({name: one.series for name, one in good.items()}, ruled=known)),
@@ -147,11 +147,11 @@ class FleetLooker:
             cost=time.monotonic() - begun,
         )
 
-    def _ask(self, query: str) -> Answer:
+    def _ask(self, query: str) -> Found:
         return self._prometheus.ask(query.replace("%s", self._selector))
 
 
-def _answer(future: Future[Answer]) -> Answer | CtconsoleError:
+def _answer(future: Future[Found]) -> Found | CtconsoleError:
     try:
         return future.result()
     except CtconsoleError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from email.message import Message
 
-_Found = TypeVar("_Found")
+_Kind = TypeVar("_Kind")
 
 _PATIENCE: Final = 15.0
 """Seconds for one answer, from the first byte to the last."""
@@ -43,24 +43,24 @@ class Series(NamedTuple):
     value: float
 
 
-class History(NamedTuple):
+class SeriesOverTime(NamedTuple):
     """One series over time: seconds since the Unix epoch and a number each, oldest first."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
 
 
-class Answer(NamedTuple):
+class Found(NamedTuple):
     """What an instant query found, and what it warns of, e.g. that parts are missing."""
 
     series: list[Series]
     warnings: tuple[str, ...] = ()
 
 
-class Histories(NamedTuple):
+class FoundOverTime(NamedTuple):
     """The same of a query over time."""
 
-    series: list[History]
+    series: list[SeriesOverTime]
     warnings: tuple[str, ...] = ()
 
 
@@ -131,16 +131,16 @@ class PrometheusClient:
         """
         return self.ask(text).series
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> Found:
         """The same, with what it warns of.
 
         Raises:
             CtconsoleError: see `query`.
         """
         found, warnings = self._found("query", "vector", _series, query=text)
-        return Answer([one for one in found if one is not None], warnings)
+        return Found([one for one in found if one is not None], warnings)
 
-    def query_range(self, text: str, start: float, end: float, step: float) -> Histories:
+    def query_range(self, text: str, start: float, end: float, step: float) -> FoundOverTime:
         """What a query finds over time; moments without a number are left out.
 
         Args:
@@ -153,11 +153,11 @@ class PrometheusClient:
             CtconsoleError: see `query`.
         """
         given = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        return Histories(*self._found("query_range", "matrix", _history, query=text, **given))
+        return FoundOverTime(*self._found("query_range", "matrix", _history, query=text, **given))
 
     def _found(
-        self, path: str, kind: str, reader: Callable[[Any], _Found], **given: str
-    ) -> tuple[list[_Found], tuple[str, ...]]:
+        self, path: str, kind: str, reader: Callable[[Any], _Kind], **given: str
+    ) -> tuple[list[_Kind], tuple[str, ...]]:
         content = self._content(path, given)
         try:
             answer = json.loads(content)
@@ -237,6 +237,6 @@ def _series(one: Any) -> Series | None:  # noqa: ANN401 - likewise
     return None if math.isnan(value) else Series(labels, value)
 
 
-def _history(one: Any) -> History:  # noqa: ANN401 - likewise
+def _history(one: Any) -> SeriesOverTime:  # noqa: ANN401 - likewise
     points = [(float(when), float(value)) for when, value in one.get("values", ())]
-    return History(_labels(one), tuple(point for point in points if math.isfinite(point[1])))
+    return SeriesOverTime(_labels(one), tuple(point for point in points if math.isfinite(point[1])))
