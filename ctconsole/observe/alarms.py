@@ -47,7 +47,7 @@ def alarms(sample: Sample, warn: float = WARN, crit: float = CRIT) -> tuple[Alar
     """
     node = sample.node
     split = [
-        Alarm(Level.ERROR, f"{one.verdict} · 5 shows which", key)
+        Alarm(Level.ERROR, f"{one.verdict} · Datapath shows which", key)
         for key, one in standing(sample).items()
         if one.split
     ]

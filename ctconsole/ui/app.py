@@ -12,6 +12,7 @@ from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
@@ -28,7 +29,7 @@ from ctconsole.ui.exporting import Exporting
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.following import Following
 from ctconsole.ui.keeping import Keeping
-from ctconsole.ui.keys import bindings
+from ctconsole.ui.keys import bindings, keyed
 from ctconsole.ui.levels import settle
 from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path, PurePath
 
+    from textual import events
     from textual.driver import Driver
     from textual.screen import Screen
 
@@ -77,7 +79,7 @@ SCREENS = (
     MapsScreen,
     NodeScreen,
 )
-"""A screen for each of `VIEWS`."""
+"""A screen for each of `VIEW_NAMES`."""
 
 FLASH_SECONDS = 6.0
 
@@ -201,6 +203,23 @@ class ConsoleApp(ChosenMapApp):
     def get_key_display(self, binding: Binding) -> str:
         """As Textual's, but without the glyph for enter, which many fonts lack."""
         return "enter" if binding.key == "enter" else super().get_key_display(binding)
+
+    def keyed(self, text: str) -> str:
+        """See `ctconsole.ui.console.Console`."""
+        return keyed(text, self.choices.settings.keys, self._shown)
+
+    def _shown(self, key: str) -> str:
+        shown = self.get_key_display(Binding(key, ""))
+        # In a sentence a caret is read for what it is.
+        return shown.replace("^", "ctrl+", 1) if key.startswith("ctrl+") else shown
+
+    def on_key(self, event: events.Key) -> None:
+        """Say that a key does nothing, which else looks as if the console hung."""
+        typing = isinstance(self.focused, Input)
+        if not typing and event.key not in self.screen.active_bindings:
+            told = f"{self._shown(event.key)} does nothing here"
+            helps = "; {app.help} for the keys" if isinstance(self.screen, View) else ""
+            self.flash(told + self.keyed(helps))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette finds: all that commands can do, and Textual's own."""
@@ -382,7 +401,8 @@ class ConsoleApp(ChosenMapApp):
 
     def _every(self, seconds: float) -> str:
         if not self.source.live:
-            return "only a live node is sampled; + and - change the speed of a recording"
+            told = "only a live node is sampled; {time.faster} {time.slower} pace a recording"
+            return self.keyed(told)
         return f"a sample every {self.sampler.every(seconds):g} s"
 
     def action_export(self) -> None:

@@ -228,6 +228,10 @@ class Console(Protocol):
         """Why what a key does cannot be done here, in half a sentence; empty where it can."""
         ...
 
+    def keyed(self, text: str) -> str:
+        """A text that names keys, with those that are in force (see `ctconsole.ui.keys.keyed`)."""
+        ...
+
     def flash(self, text: str) -> None:
         """Say something in the status line for a few seconds."""
         ...

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.units import size
+from ctconsole.ui.console import console_of
 from ctconsole.ui.screens.ask import AskScreen
 
 if TYPE_CHECKING:
@@ -118,12 +119,13 @@ class Keeping:
         if self._begin is None:
             self._say("there is nothing here to record")
             return
+        ends = console_of(self._app).keyed("; {app.record} ends it")
         if self._recorder is not None:
-            self._say("one is under way; o ends it")
+            self._say(f"one is under way{ends}")
             return
         try:
             self._recorder = self._begin(Path(text).expanduser())
         except (CtconsoleError, OSError) as error:
             self._say(str(error))
         else:
-            self._say(f"recording into {text}; o ends it")
+            self._say(f"recording into {text}{ends}")

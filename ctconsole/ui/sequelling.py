@@ -8,6 +8,7 @@ from textual.worker import get_current_worker
 
 from ctconsole.model.ct.sequel import EntriesBefore
 from ctconsole.model.units import duration
+from ctconsole.ui.console import console_of
 from ctconsole.ui.newest import Newest
 from ctconsole.ui.screens.sequel import SequelScreen
 from ctconsole.ui.text import clean
@@ -146,7 +147,8 @@ class Sequelling:
             return head + "what came back is not known: the table was not read before"
         if self._seen is None:
             return head + ("not read since" if self._over else "reading …")
-        return f"{head}{self._seen[1].sentence} · L lists them"
+        listing = console_of(self._app).keyed(" · {map.sequel} lists them")
+        return f"{head}{self._seen[1].sentence}{listing}"
 
     def list(self) -> str:
         """See `ctconsole.ui.console.WatchesChange`."""

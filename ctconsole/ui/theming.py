@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.settings.fields import did_you_mean
+from ctconsole.ui.console import console_of
 from ctconsole.ui.themes import AUTO_THEME, DEFAULT_THEME, LOW_THEME, read_themes
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Theming:
             name = LOW_THEME if depth == "16" else DEFAULT_THEME
         if name not in self._app.available_themes:
             close = self._bad.get(name) or did_you_mean(name, self._app.available_themes)
-            self._say(f"there is no theme {name}; {close or 'ctrl+p lists them'}")
+            lists = console_of(self._app).keyed("{app.palette} lists them")
+            self._say(f"there is no theme {name}; {close or lists}")
             name = DEFAULT_THEME
         self._app.theme = name
 

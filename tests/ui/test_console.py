@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from ctconsole import loops
+from ctconsole.keytable import VIEW_NAMES
 from ctconsole.loops import LoopState
 from ctconsole.observe.sampler import Sample
 from ctconsole.ui.app import SCREENS, ConsoleApp
 from ctconsole.ui.screens.events import EventsScreen
-from ctconsole.ui.widgets.chrome import VIEWS, StatusBar
+from ctconsole.ui.widgets.chrome import StatusBar
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fakes import EPOCH, story
 from tests.support.pilots import text_of, until
@@ -40,6 +41,9 @@ class Timeline(App[None]):
         del view
         return ()
 
+    def keyed(self, text: str) -> str:
+        return text
+
     def refresh_status(self) -> None:
         return
 
@@ -62,8 +66,8 @@ def test_the_app_answers_all_that_a_screen_may_ask(console: ConsoleApp) -> None:
 
 
 def test_each_view_has_a_key_a_tab_and_a_screen() -> None:
-    assert [tab.view for tab in VIEWS] == [screen.VIEW for screen in SCREENS]
-    assert [tab.view for tab in VIEWS] == list(ConsoleApp.MODES)
+    assert list(VIEW_NAMES) == [screen.VIEW for screen in SCREENS]
+    assert list(VIEW_NAMES) == list(ConsoleApp.MODES)
 
 
 async def test_a_loop_in_trouble_is_shown_in_the_status_line(

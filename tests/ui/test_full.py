@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ctconsole.keytable import VIEW_NAMES
 from ctconsole.ui.app import ConsoleApp
-from ctconsole.ui.widgets.chrome import VIEWS
 from ctconsole.ui.widgets.fill_graph import FillGraph
 from tests.support.fakes import CT4, EPOCH, FakeSource, random_table
 from tests.support.pilots import alarms_of, first_sample, line_with, resample, screen_text, until
@@ -45,14 +45,14 @@ async def test_it_is_full_in_every_view(console: ConsoleApp, full: FakeSource) -
     clock = time.strftime("%H:%M", time.localtime(FULL_SINCE))
     async with console.run_test(size=(120, 40)) as pilot:
         await told(pilot)
-        for tab in VIEWS:
-            console.show_view(tab.view)
+        for view in VIEW_NAMES:
+            console.show_view(view)
             await until(pilot, lambda: "FULL" in alarms_of(pilot))
-            assert console.current_mode == tab.view
+            assert console.current_mode == view
             what = "evicts, live ones too"
             assert f"cilium_ct4_global is FULL: {what}, since {clock}" in alarms_of(pilot)
             assert "full in about" not in screen_text(pilot)
-            if tab.view in {"overview", "maps"}:
+            if view in {"overview", "maps"}:
                 assert "FULL" in line_with(pilot, "cilium_ct4_global ", "MiB")
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,9 @@ from textual.keys import Keys
 
 from ctconsole.keytable import BY_ID, KEYS, NEEDS, SCENES, VIEW_NAMES, Key, scene_keys
 from ctconsole.settings.keymap import for_textual, keymap
+from ctconsole.settings.read import UserSettings, settings_of
+from ctconsole.ui.app import ConsoleApp
+from ctconsole.ui.choices import Choices
 from ctconsole.ui.screens.affected import AffectedScreen
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.screens.details import Details
@@ -19,13 +25,15 @@ from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.pick import PickScreen
 from ctconsole.ui.widgets.key_footer import KeyFooter, Shown, fitting
 from ctconsole.ui.widgets.line_table import LineTable
+from tests.support.fakes import EPOCH, FakeSource
 from tests.support.pilots import first_sample, open_entries, screen_text, settle, status, until
 from tests.support.pressed import claimed
+from tests.support.scenes import shown
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from ctconsole.ui.app import ConsoleApp
+    from tests.support.fake_actions import FakeActions
 
 
 def test_every_key_has_a_test() -> None:
@@ -68,7 +76,7 @@ NAMES_OF_SIGNS = {
 }  # fmt: skip
 
 
-def shown(*ranks: int) -> list[Shown]:
+def ranked(*ranks: int) -> list[Shown]:
     """Keys of these ranks, each eight cells wide."""
     return [
         Shown(Key(f"x.{rank}", "x", "x", "words.", "", (), rank=rank), "x", "x") for rank in ranks
@@ -76,10 +84,10 @@ def shown(*ranks: int) -> list[Shown]:
 
 
 def test_the_footer_leaves_out_what_is_least_needed() -> None:
-    left, right = fitting(shown(30, 1, 20, 2, 10), 44)
+    left, right = fitting(ranked(30, 1, 20, 2, 10), 44)
     assert [one.key.rank for one in left] == [10, 20]
     assert [one.key.rank for one in right] == [2, 1]
-    left, right = fitting(shown(30, 1, 20, 2, 10), 19)
+    left, right = fitting(ranked(30, 1, 20, 2, 10), 19)
     assert [one.key.rank for one in right] == [1]
 
 
@@ -269,3 +277,102 @@ async def test_the_list_of_a_plan_goes_both_ways(console: ConsoleApp) -> None:
         await pilot.press("right", "left", "[", "]")
         await settle(pilot)
         assert screen_text(pilot) == before
+
+
+HINTS = {
+    "resize": ("l", "ctrl+r", "esc"),
+    "resize-list": ("←", "→", "tab", "enter", "esc"),
+    "recreate": ("ctrl+r", "esc"),
+    "forecast": ("l", "esc"),
+    "entry": ("esc",),
+    "map": ("esc",),
+    "help": ("esc",),
+    "sort": ("esc",),
+    "columns": ("space", "J", "K", "+", "-", "d", "esc"),
+    "jump": ("esc",),
+}
+"""The keys that each of these scenes names below its box."""
+
+NOT_MOVED = {"view", "app", "table", "map", "entries", "time"}
+"""Whose keys open those scenes."""
+
+
+def below(console: ConsoleApp) -> list[str]:
+    """The keys named below the box on screen."""
+    line = console.screen.query_one(".dialogue").border_subtitle
+    return [word for word in str(line).split() if word in OURS or not word.isalpha()]
+
+
+OURS = {
+    "ctrl+r",
+    "l",
+    "esc",
+    "tab",
+    "enter",
+    "space",
+    "J",
+    "K",
+    "d",
+    *(f"f{n}" for n in range(1, 25)),
+}
+
+
+@pytest.mark.parametrize("scene", HINTS)
+async def test_a_dialogue_names_the_keys_that_it_has(scene: str, console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await shown(pilot, scene)
+        assert [key for key in below(console) if key in HINTS[scene]] == list(HINTS[scene])
+
+
+@pytest.mark.parametrize("scene", HINTS)
+async def test_a_dialogue_names_the_keys_that_somebody_gave_it(
+    scene: str, source: FakeSource, actions: FakeActions
+) -> None:
+    moved = [key.id for key in KEYS if key.id.partition(".")[0] not in NOT_MOVED]
+    keys = {key_id: (f"f{place + 2}",) for place, key_id in enumerate(moved)}
+    if scene == "resize-list":
+        keys["resize.list"] = ("l",)
+    settings = replace(UserSettings(), keys=keys)
+    console = ConsoleApp(
+        source, actions, interval=3600, clock=lambda: EPOCH, choices=Choices(settings)
+    )
+    async with console.run_test(size=(120, 40)) as pilot:
+        await shown(pilot, scene)
+        line = str(console.screen.query_one(".dialogue").border_subtitle)
+        named = [word for word in line.split() if word in HINTS[scene]]
+        assert named == (["enter"] if scene == "resize-list" else [])
+        assert re.findall(r"\bf\d+", line)
+
+
+async def test_tabs_name_the_keys_of_the_views(source: FakeSource) -> None:
+    settings = settings_of('[keys]\n"view.maps" = "M"\n"view.node" = []\n', Path("config.toml"))
+    console = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, choices=Choices(settings))
+    async with console.run_test(size=(160, 40)) as pilot:
+        await first_sample(pilot)
+        title = screen_text(pilot).splitlines()[0]
+        assert "5 Datapath" in title
+        assert "M Maps" in title
+        assert "7 Node" not in title
+        assert "Node" in title
+
+
+async def test_a_key_that_does_nothing_says_so(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("Z")
+        assert status(pilot).flash == "Z does nothing here; ? for the keys"
+        await pilot.press("f12")
+        assert status(pilot).flash == "f12 does nothing here; ? for the keys"
+        console.flash("")
+        for bound in ("down", "g", "1"):
+            await pilot.press(bound)
+            assert status(pilot).flash == ""
+        await pilot.press("i", "Z")
+        assert status(pilot).flash == "Z does nothing here"
+
+
+async def test_nobody_who_types_is_told_of_keys(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("slash", "Z", "f12", "f9")
+        assert status(pilot).flash == ""

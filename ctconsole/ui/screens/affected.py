@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, fates
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.screens.details import EntryDetails
@@ -65,7 +66,10 @@ class AffectedScreen(TellsFaults, ModalScreen[None]):
         """Ways and classes with their numbers, the entries, and why the one at the cursor is so."""
         with Vertical(id="affected", classes="dialogue") as box:
             box.border_title = Text(clean(f"{self._plan.title}: entry by entry"))
-            box.border_subtitle = "← → way · tab class · enter opens · esc closes"
+            box.border_subtitle = console_of(self.app).keyed(
+                "{affected.way-before} {affected.way} way · {affected.class} class · "
+                "{table.select} opens · {affected.close} closes"
+            )
             yield Static(id="ways")
             yield LineTable(id="entries", empty="Reading …")
             yield Static(id="why", markup=False)

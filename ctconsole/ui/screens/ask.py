@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class AskScreen(ModalScreen[str | None]):
         """The line."""
         with Vertical(id="ask", classes="dialogue") as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "enter · esc"
+            box.border_subtitle = console_of(self.app).keyed("enter · {ask.close}")
             yield Input(self._value, placeholder=self._placeholder)
 
     @on(Input.Submitted)

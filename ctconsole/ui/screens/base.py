@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class View(TellsFaults, Screen[None]):
-    """One of the views of `VIEWS`: title, body, status line, keys."""
+    """One of the views of `VIEW_NAMES`: title, body, status line, keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
         (0, "-narrow"),
@@ -49,7 +49,7 @@ class View(TellsFaults, Screen[None]):
     BINDINGS = bindings("view")
 
     VIEW: ClassVar[str] = ""
-    """The mode's name, as in ``chrome.VIEWS``."""
+    """The mode's name, as in `VIEW_NAMES`."""
 
     @property
     def console(self) -> Console:
@@ -93,7 +93,8 @@ class View(TellsFaults, Screen[None]):
         """Show the entry that is followed, wherever it is by now."""
         followed = self.console.following.entry
         if followed is None:
-            self.console.flash("no entry is followed: F on one in Entries follows it")
+            told = "no entry is followed; {entries.follow} on one in Entries follows it"
+            self.console.flash(self.console.keyed(told))
         else:
             self.app.push_screen(EntryDetails(followed.last, followed.key, self.console.names))
 

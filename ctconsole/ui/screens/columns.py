@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.faults import TellsFaults
 
@@ -63,7 +64,11 @@ class ColumnsScreen(TellsFaults, ModalScreen[tuple[str, ...]]):
         """The list, the leftmost column first."""
         with Vertical(id="pick", classes="dialogue") as box:
             box.border_title = "Columns"
-            box.border_subtitle = "space shows · J K move · + - width · d default · esc"
+            box.border_subtitle = console_of(self.app).keyed(
+                "{columns.toggle} shows · {columns.right} {columns.left} move · "
+                "{columns.wider} {columns.narrower} width · {columns.default} default · "
+                "{columns.done}"
+            )
             yield OptionList()
 
     def on_mount(self) -> None:

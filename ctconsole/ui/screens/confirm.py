@@ -57,8 +57,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     """What the button says, and what it says while the act is done."""
     PLANNING: ClassVar[str]
     """What stands in the place of the costs until they are known."""
-    KEYS: ClassVar[str] = "ctrl+r plans again · esc cancels"
-    """Which keys do what, below the box."""
+    KEYS: ClassVar[str] = "{dialogue.plan} plans again · {dialogue.close} cancels"
+    """Which keys do what, below the box (see `ctconsole.ui.keys.keyed`)."""
     CAN_CANCEL: ClassVar[bool] = False
     """Whether the act can be cancelled while it is done; the error it raises says what is left."""
 
@@ -105,7 +105,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         """Fields, costs, confirmation, buttons."""
         with Vertical(id=self.BOX, classes="dialogue") as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = self.KEYS
+            box.border_subtitle = console_of(self.app).keyed(self.KEYS)
             with VerticalScroll(can_focus=False):
                 yield from self.fields()
                 yield Static(id="problem", markup=False)
@@ -264,7 +264,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     def _done(self, report: Report) -> None:
         self._busy = False
         self._report = report
-        console_of(self.app).sequel.changed()
+        console = console_of(self.app)
+        console.sequel.changed()
         self.refresh_dialogue()
         self.query_one("#confirm").display = False
         self.query_one("#outcome").set_class(bool(report.failure), "-failed")
@@ -272,9 +273,9 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         late = "It was too late to cancel.\n" if self._cancelled.is_set() else ""
         self._say("#outcome", late + report_text(report))
         self.query_one("#cancel", Button).label = "Close"
-        self.query_one(f"#{self.BOX}").border_subtitle = "esc closes"
+        self.query_one(f"#{self.BOX}").border_subtitle = console.keyed("{dialogue.close} closes")
         self.query_one("#cancel").focus()
-        console_of(self.app).hurry()
+        console.hurry()
 
     def complain(self, text: str) -> None:
         """Say why there is no plan; nothing where there is no reason."""

@@ -64,7 +64,7 @@ class Details(TellsFaults, ModalScreen[None]):
         """Facts that scroll where they do not fit."""
         with Vertical(id="details", classes="dialogue") as box:
             box.border_title = Text(clean(self._title))
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = console_of(self.app).keyed("{details.close} closes")
             with VerticalScroll():
                 yield Static(id="facts")
 
@@ -227,9 +227,11 @@ class EntryDetails(Details):
         known = replace(self._table.knowledge, translated=self._translated)
         table = self._table if self._translated is None else replace(self._table, knowledge=known)
         facts = entry_facts(table, self._key, self._names)
-        happened = console_of(self.app).following.facts(self._key)
+        console = console_of(self.app)
+        happened = console.following.facts(self._key)
         if happened:
-            happened = [("followed", "F ends that"), *happened, ("", "")]
+            ending = console.keyed("{entries.follow} ends that")
+            happened = [("followed", ending or "yes"), *happened, ("", "")]
         self.show(happened + (before or []) + (facts or [("gone", "not in the table any more")]))
 
     def action_follow(self) -> None:

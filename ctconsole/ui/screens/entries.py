@@ -187,7 +187,8 @@ class EntriesScreen(EntriesFiltered, SortableView):
         table = self.query_one(LineTable)
         held = table.held_key is not None
         if arrangement.query and not len(arrangement.order):
-            table.set_empty("No entry matches the filter; esc shows all again.")
+            told = "No entry matches the filter; {entries.all} shows all again."
+            table.set_empty(self.console.keyed(told))
         table.set_rows(CtRows(arrangement, self._with_names), at=arrangement.at)
         if held and arrangement.at is None and len(arrangement.order) and not arrangement.query:
             self.console.flash("the entry under the cursor is gone")

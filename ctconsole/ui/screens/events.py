@@ -36,7 +36,7 @@ _MAP = re.compile(r"(?<!\S)map:[\w-]+")
 """The terms that keys put into the filter."""
 
 _NEW = "Nothing has happened yet: restarts, new maps and recreations will stand here."
-_NOTHING = "No event matches the filter; esc shows all again."
+_NOTHING = "No event matches the filter; {entries.all} shows all again."
 
 
 class EventsScreen(FilteredView):
@@ -73,7 +73,7 @@ class EventsScreen(FilteredView):
         self._passed = len(events)
         self.query_one(FilterBar).count(len(events), self._whole)
         if table.rows is None or not rows.same_as(table.rows):
-            table.set_empty(_NOTHING if self._chosen else _NEW)
+            table.set_empty(self.console.keyed(_NOTHING) if self._chosen else _NEW)
             table.set_rows(rows)
         self._draw_behind()
 

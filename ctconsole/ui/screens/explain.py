@@ -13,6 +13,7 @@ from textual.widgets import Static
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.explain.answer import sentence
 from ctconsole.model.explain.questions import QUESTIONS
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.details import Details
 from ctconsole.ui.text import clean
@@ -40,7 +41,9 @@ class ExplainScreen(Details):
 
     def on_mount(self) -> None:
         """Say what is being done; the answers come from a worker."""
-        self.query_one("#details").border_subtitle = "ctrl+r looks again · esc closes"
+        self.query_one("#details").border_subtitle = console_of(self.app).keyed(
+            "{explain.again} looks again · {explain.close} closes"
+        )
         self.action_again()
 
     def show_sample(self, sample: Sample) -> None:

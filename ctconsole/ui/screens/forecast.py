@@ -54,7 +54,9 @@ class ForecastScreen(Details):
 
     def on_mount(self) -> None:
         """Say what is being done; the answer comes from a worker."""
-        self.query_one("#details").border_subtitle = "l lists those that break · esc closes"
+        self.query_one("#details").border_subtitle = console_of(self.app).keyed(
+            "{forecast.list} lists those that break · {forecast.close} closes"
+        )
         self.query_one("#facts", Static).update(Text("Judging every entry …", "dim"))
         self._judge(self._table)
 

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ctconsole.keytable import UNBOUND
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.legend import MARKS
 
@@ -99,7 +100,7 @@ class HelpScreen(ModalScreen[None]):
         wide = self.app.size.width >= _TWO_COLUMNS
         with Vertical(id="help", classes="dialogue -wide" if wide else "dialogue") as box:
             box.border_title = "Keys"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = console_of(self.app).keyed("{help.close} closes")
             with VerticalScroll():
                 with Horizontal(classes="help-columns"):
                     for column in _parted(blocks) if wide else [blocks]:

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
 
@@ -46,7 +47,7 @@ class PickScreen(ModalScreen[str | None]):
         width = max(len(choice.label) for choice in self._choices)
         with Vertical(id="pick", classes="dialogue") as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "enter chooses · esc"
+            box.border_subtitle = console_of(self.app).keyed("enter chooses · {pick.close}")
             yield OptionList(
                 *(
                     Option(

@@ -49,7 +49,9 @@ class _SizeScreen(ConfirmScreen):
     PLANNING: ClassVar[str] = "Reading the table …"
     CAN_CANCEL: ClassVar[bool] = True
     BINDINGS = bindings("resize")
-    KEYS: ClassVar[str] = "l lists the entries · ctrl+r plans again · esc cancels"
+    KEYS: ClassVar[str] = (
+        "{resize.list} lists the entries · {dialogue.plan} plans again · {dialogue.close} cancels"
+    )
 
     def __init__(self, row: MapRow, actions: Actions, title: str) -> None:
         super().__init__(actions, title)

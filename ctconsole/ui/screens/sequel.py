@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ctconsole.model.ct.sequel import SEQUEL_REASONS, Sequel
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.faults import TellsFaults
@@ -57,7 +58,9 @@ class SequelScreen(TellsFaults, ModalScreen[None]):
         """The classes with their numbers, the entries, and what is seen of one of them."""
         with Vertical(id="affected", classes="dialogue") as box:
             box.border_title = Text(clean(self._title))
-            box.border_subtitle = "tab class · enter opens it as it was · esc closes"
+            box.border_subtitle = console_of(self.app).keyed(
+                "{sequel.class} class · {table.select} opens it as it was · {sequel.close} closes"
+            )
             yield Static(id="ways")
             yield LineTable(id="entries")
             yield Static(id="why", markup=False)

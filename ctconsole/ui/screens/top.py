@@ -209,7 +209,7 @@ class TopScreen(EntriesFiltered):
     def _why_none(self, query: Query, passed: int) -> str:
         if not passed:
             return (
-                "No entry matches the filter; esc shows all again."
+                self.console.keyed("No entry matches the filter; {entries.all} shows all again.")
                 if query
                 else "The table is empty: no connection is tracked in it."
             )

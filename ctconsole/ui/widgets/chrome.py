@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.containers import Horizontal
@@ -12,24 +12,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ctconsole.keytable import BY_ID, VIEW_NAMES
+from ctconsole.ui.console import console_of
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.app import ComposeResult
-
-
-class Tab(NamedTuple):
-    """A view's key, its mode, and its name for a person."""
-
-    key: str
-    view: str
-    name: str
-
-
-VIEWS = tuple(Tab(BY_ID[f"view.{name}"].keys, name, name.capitalize()) for name in VIEW_NAMES)
-"""Every view; keys, tabs and the palette follow this table."""
 
 
 class ViewTab(Static):
@@ -42,9 +31,10 @@ class ViewTab(Static):
             super().__init__()
             self.view = view
 
-    def __init__(self, tab: Tab, *, active: bool) -> None:
-        super().__init__(f"{tab.key} {tab.name}", markup=False, classes="-active" if active else "")
-        self._view = tab.view
+    def __init__(self, view: str, key: str, *, active: bool) -> None:
+        told = f"{key} {BY_ID[f'view.{view}'].word}".lstrip()
+        super().__init__(told, markup=False, classes="-active" if active else "")
+        self._view = view
 
     def on_click(self) -> None:
         """Tell the app."""
@@ -63,8 +53,9 @@ class TitleBar(Horizontal):
         """Program name, source, one tab for each view."""
         yield Static("ctconsole", id="program", markup=False)
         yield Static(clean(self._title), id="source", markup=False)
-        for tab in VIEWS:
-            yield ViewTab(tab, active=tab.view == self._view)
+        for view in VIEW_NAMES:
+            key = console_of(self.app).keyed(f"{{view.{view}}}")
+            yield ViewTab(view, key, active=view == self._view)
 
     def show(self, title: str) -> None:
         """Say that this is looked at; more of it may be known by now."""
