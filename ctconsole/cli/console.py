@@ -188,7 +188,7 @@ def open_console(
         keep=settings.number("keep"),
         record=partial(_record, bpf_root, layout, interval),
         book=FilterBook(),
-        choices=Choices(settings, remember),
+        choices=Choices(settings, None if is_served() else remember),
         own_themes=themes_beside(settings),
     )
     if on_open is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
 from ctconsole.cli.settling import themes_beside
-from ctconsole.cli.streams import need_terminal
+from ctconsole.cli.streams import is_served, need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def open_offline(
         explain=lambda: known_of_files(paths, lambda _: None),
         read_only_hint="files are only read",
         book=FilterBook(),
-        choices=Choices(settings, remember),
+        choices=Choices(settings, None if is_served() else remember),
         own_themes=themes_beside(settings),
     )
     app.run()

@@ -38,7 +38,8 @@ _SUFFIX = ".prom"
     "web_config",
     type=GivenPath(),
     metavar="FILE",
-    help="A web configuration as Prometheus' exporters take it: TLS and basic authentication.",
+    help="A web configuration as Prometheus' exporters take it: TLS and basic authentication; "
+    "taken up anew when it or a certificate changes.",
 )
 @click.option(
     "--textfile",
@@ -82,23 +83,23 @@ def command(
     if textfile is not None and textfile.suffix != _SUFFIX:
         raise UsageError(f"{textfile} does not end in {_SUFFIX}", hint="node_exporter ignores it")
     from ctconsole.exporter.running import Exporter
-    from ctconsole.exporter.server import Address, MetricsServer
-    from ctconsole.exporter.webconfig import Doorkeeper, WebConfig
+    from ctconsole.exporter.server import MetricsServer
+    from ctconsole.web.address import Address
+    from ctconsole.web.door import Door
 
     address = Address.parse(listen or DEFAULT_ADDRESS) if listen or not textfile else None
-    web = WebConfig.read(web_config) if web_config else WebConfig(None, {})
-    allowed = Doorkeeper(web.users) if web.users else None
+    door = Door(web_config, _say) if web_config else None
+    locks = door.locks if door else ()
     with ended_by_signals() as ended, ExitStack() as opened:
         exporter = opened.enter_context(
-            Exporter(_sampler(bpf_root, state_dir), interval, _say, textfile=textfile)
+            Exporter(_sampler(bpf_root, state_dir), interval, _say, textfile=textfile, door=door)
         )
         if address is not None:
-            server = opened.enter_context(
-                MetricsServer(address, exporter.body, allowed=allowed, tls=web.tls)
-            )
+            server = opened.enter_context(MetricsServer(address, exporter.body, door))
             server.start()
-            message(f"Serving http{'s' * bool(web.tls)}://{server.address}/metrics; Ctrl-C ends")
-            if not web.users and not server.address.is_loopback:
+            scheme = "https" if "TLS" in locks else "http"
+            message(f"Serving {scheme}://{server.address}/metrics; Ctrl-C ends")
+            if "passwords" not in locks and not server.address.is_loopback:
                 message("Whoever reaches this port may read the metrics; --web-config asks who")
         exporter.start()
         exporter.wait(None if textfile and seconds is not None else 0.0)

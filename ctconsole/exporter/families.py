@@ -262,6 +262,16 @@ FAMILIES: Final = (
         "Memory of the exporter's process.",
         _node(lambda node: node.resident or None),
     ),
+    Family(
+        "web_config_last_reload_successful",
+        "Whether the web configuration and its certificates are in force as they are now.",
+        _node(lambda node: node.web_config_good),
+    ),
+    Family(
+        "web_config_last_reload_success_timestamp_seconds",
+        "When the web configuration in force was read.",
+        _node(lambda node: node.web_config_taken_at),
+    ),
     Family("build_info", "The version of ctconsole.", _build, ("version",)),
 )
 """Every metric, in the order in which they are written."""

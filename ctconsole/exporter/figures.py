@@ -92,6 +92,9 @@ class NodeFigures:
         agent_release: the release it says it is.
         agent_restarts: how often it was seen to start since the exporter began.
         insert_failures: entries the datapath could not create, by its own count.
+        web_config_good: whether the web configuration as it is now is in force; None where there
+            is none.
+        web_config_taken_at: when the one in force was read, seconds since the Unix epoch.
     """
 
     maps: tuple[MapFigures, ...] = ()
@@ -106,6 +109,8 @@ class NodeFigures:
     agent_release: str | None = None
     agent_restarts: int = 0
     insert_failures: int | None = None
+    web_config_good: bool | None = None
+    web_config_taken_at: float | None = None
 
 
 NOTHING: Final = NodeFigures()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ctconsole.exporter.figures import NOTHING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.exporter.figures import NodeFigures
     from ctconsole.exporter.sampling import NodeSampler
     from ctconsole.loops import LoopState
+    from ctconsole.web.door import Door
 
 _PATIENCE = 5.0
 """Seconds a sample under way gets when the exporter ends."""
@@ -38,6 +40,7 @@ class Exporter(Closing):
         interval: seconds between the starts of two samples.
         say: told a sentence when something goes wrong, and when it does so differently.
         textfile: written after each sample as well.
+        door: whose state is told in the figures.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class Exporter(Closing):
         say: Callable[[str], None],
         *,
         textfile: Path | None = None,
+        door: Door | None = None,
     ) -> None:
         self._sampler = sampler
         self._interval = interval
         self._say = say
         self._textfile = textfile
+        self._door = door
         self._told = 0
         self._lock = threading.Lock()
         self._figures = NOTHING
@@ -99,6 +104,10 @@ class Exporter(Closing):
         return max(0.0, began + self._interval - time.monotonic())
 
     def _take(self, figures: NodeFigures) -> None:
+        if self._door is not None:
+            self._door.look()
+            good, since = not self._door.problem, self._door.taken_at
+            figures = replace(figures, web_config_good=good, web_config_taken_at=since)
         with self._lock:
             self._figures = figures
             self._pages = {form: self._writer.page(figures, form) for form in self._pages}

@@ -7,16 +7,17 @@ import threading
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.errors import CtconsoleError
 from ctconsole.exporter.page import Exposition
 from ctconsole.handles import Closing
+from ctconsole.web.address import Address
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
+
+    from ctconsole.web.door import Door
 
 METRICS: Final = "/metrics"
 HEALTH: Final = "/-/healthy"
@@ -35,49 +36,13 @@ _LANDING: Final = b"""<!doctype html><title>ctconsole</title><h1>ctconsole expor
 """
 
 
-class Address(NamedTuple):
-    """Where to listen; an empty host is every interface."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it; of a name nobody knows."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """``127.0.0.1:9965``, ``[::1]:9965``, ``:9965``.
-
-        Raises:
-            UsageError: it is none of these.
-        """
-        host, colon, port = text.rpartition(":")
-        bracketed = host.startswith("[") and host.endswith("]")
-        largest = 65535
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > largest:
-            raise UsageError(f"{text} is no address", hint="Write HOST:PORT, e.g. 127.0.0.1:9965")
-        if ":" in host and not bracketed:
-            raise UsageError(f"{text} is no address", hint="Write an IPv6 host as [::1]:9965")
-        return cls(host[1:-1] if bracketed else host, int(port))
-
-
 class MetricsServer(Closing):
     """Listens from the moment it is made, and answers from `start` on. A context manager.
 
     Args:
         address: where; port 0 takes a free one.
         body: the newest page in a form; called in the threads of requests.
-        allowed: whether a request with these headers may have it; None lets everybody.
-        tls: speaks TLS with it; None speaks plainly.
+        door: who may have it, and over what; None speaks plainly with everybody.
 
     Raises:
         CtconsoleError: the address cannot be listened on.
@@ -87,15 +52,11 @@ class MetricsServer(Closing):
         self,
         address: Address,
         body: Callable[[Exposition], bytes],
-        *,
-        allowed: Callable[[Mapping[str, str]], bool] | None = None,
-        tls: ssl.SSLContext | None = None,
+        door: Door | None = None,
     ) -> None:
         self._thread: threading.Thread | None = None
-        wide = ":" in address.host or (not address.host and socket.has_dualstack_ipv6())
-        family = socket.AF_INET6 if wide else socket.AF_INET
         try:
-            self._server = _Server(family, address, body, allowed, tls)
+            self._server = _Server(address, body, door)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise CtconsoleError(
@@ -132,17 +93,11 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(
-        self,
-        family: socket.AddressFamily,
-        address: Address,
-        body: Callable[[Exposition], bytes],
-        allowed: Callable[[Mapping[str, str]], bool] | None,
-        tls: ssl.SSLContext | None,
+        self, address: Address, body: Callable[[Exposition], bytes], door: Door | None
     ) -> None:
-        self.address_family = family
+        self.address_family = address.family
         self.body = body
-        self.allowed = allowed
-        self._tls = tls
+        self.door = door
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         super().__init__(address, _Handler)
 
@@ -171,8 +126,9 @@ class _Server(ThreadingHTTPServer):
         """Serve one connection; TLS is agreed on here, so that nobody else waits for it."""
         try:
             request.settimeout(_PATIENCE)
-            if self._tls is not None:
-                request = self._tls.wrap_socket(request, server_side=True)
+            tls = self.door.tls() if self.door is not None else None
+            if tls is not None:
+                request = tls.wrap_socket(request, server_side=True)
             super().process_request_thread(request, client_address)
         except (OSError, ValueError):
             self.shutdown_request(request)
@@ -192,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if self.server.allowed is not None and not self.server.allowed(dict(self.headers.items())):
+        door = self.server.door
+        if door is not None and not door.lets_in(dict(self.headers.items())):
             self._refuse()
         elif path == METRICS:
             form = Exposition.accepted(self.headers.get("Accept", ""))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import CtconsoleError, MissingFeatureError, UsageError
 from ctconsole.private import write_private
+from ctconsole.ui.keeping import IN_BROWSER
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.widgets.ct_rows import CtRows
 from ctconsole.ui.widgets.line_table import LineTable
@@ -46,6 +47,9 @@ class Exporting:
         Args:
             view: the name of what is looked at.
         """
+        if self._app.is_web:
+            self._say(f"nothing was exported: {IN_BROWSER}")
+            return
         name = time.strftime(f"ctconsole-{view}-%Y%m%d-%H%M%S.csv")
         self._app.push_screen(
             AskScreen("Export into", _SUFFIXES, str(Path.cwd() / name)), self._named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ctconsole.errors import CtconsoleError
 from ctconsole.model.units import size
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.app import App
+
+
+IN_BROWSER: Final = "in a browser nothing is written on the node"
+"""What whoever looks from elsewhere is told: files of the node's user are none of theirs."""
 
 
 class Recorded(Protocol):
@@ -82,8 +86,8 @@ class Keeping:
 
     def toggle(self) -> None:
         """Ask for a file and begin, or end the one under way."""
-        if self._begin is None:
-            self._say("there is nothing here to record")
+        if self._nothing():
+            self._say(self._nothing())
         elif self._recorder is not None:
             self._end()
         else:
@@ -92,6 +96,12 @@ class Keeping:
                 AskScreen("Record into", "a file that is not there", str(Path.cwd() / name)),
                 self.begin,
             )
+
+    def _nothing(self) -> str:
+        """Why nothing can be recorded; empty where something can."""
+        if self._app.is_web:
+            return IN_BROWSER
+        return "" if self._begin else "there is nothing here to record"
 
     def end(self) -> str:
         """End what is under way, since the console does; a sentence, empty where nothing was."""
@@ -116,8 +126,8 @@ class Keeping:
         """Begin one into a file, unless one is under way."""
         if text is None:
             return
-        if self._begin is None:
-            self._say("there is nothing here to record")
+        if self._begin is None or self._nothing():
+            self._say(self._nothing())
             return
         ends = console_of(self._app).keyed("; {app.record} ends it")
         if self._recorder is not None:

@@ -41,4 +41,6 @@ def whole_node(*names: str) -> NodeFigures:
         agent_release="1.18.3",
         agent_restarts=1,
         insert_failures=2,
+        web_config_good=True,
+        web_config_taken_at=1.7e9,
     )

@@ -15,6 +15,7 @@ from textual.widgets import Input
 from ctconsole.errors import MissingFeatureError
 from ctconsole.private import write_private
 from ctconsole.ui.exporting import rendered
+from ctconsole.ui.keeping import IN_BROWSER
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.pilots import first_sample, open_entries, status, until
@@ -150,3 +151,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
     write_private(tmp_path / "a", [b"new"], over=True)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+async def test_in_a_browser_nothing_is_written_on_the_node(
+    console: ConsoleApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        monkeypatch.setattr(type(console), "is_web", True)
+        for key in ("e", "o"):
+            console.flash("")
+            await pilot.press(key)
+            await until(pilot, lambda: IN_BROWSER in status(pilot).flash)
+            assert not isinstance(console.screen, AskScreen)
+        console.flash("")
+        console.keeping.begin(str(tmp_path / "x.ctrec"))
+        assert IN_BROWSER in status(pilot).flash
+        assert console.keeping.told() == ""

@@ -32,6 +32,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.happening": {*EVERYTHING, "click"},
     "ctconsole.loops": {*EVERYTHING, "click"},
     "ctconsole.settings": {*EVERYTHING, "click"},
+    "ctconsole.web": {*EVERYTHING, "click"},
     "ctconsole.recorder": {*EVERYTHING, "click"},
     "ctconsole.history": {*SCREEN, *KERNEL, "structlog", "watchfiles", "numpy", "click"},
     "ctconsole.model": {*SCREEN, *KERNEL, *STORES, "click", "socket", "subprocess"},

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 
 from ctconsole.cli.fleet.verbs import command
 from ctconsole.exporter.page import page
-from ctconsole.exporter.server import Address, MetricsServer
+from ctconsole.exporter.server import MetricsServer
 from ctconsole.fleet.looking import fleet_nodes
 from ctconsole.fleet.prometheus import PrometheusClient
+from ctconsole.web.address import Address
 from tests.support.exported import whole_node
 from tests.support.prometheus import prometheus
 

@@ -12,10 +12,11 @@ import pytest
 from ctconsole.exporter.page import page
 from ctconsole.exporter.running import Exporter
 from ctconsole.exporter.sampling import NodeSampler
-from ctconsole.exporter.server import Address, MetricsServer
+from ctconsole.exporter.server import MetricsServer
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.paths import GLOBALS
+from ctconsole.web.address import Address
 from tests.support.ct_entries import CT4, ct4_rows
 from tests.support.exported import whole_node
 from tests.support.prometheus import Prometheus, prometheus

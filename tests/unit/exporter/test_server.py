@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.errors import CtconsoleError
 from ctconsole.exporter import server as serving
 from ctconsole.exporter.page import Exposition
-from ctconsole.exporter.server import Address, MetricsServer
+from ctconsole.exporter.server import MetricsServer
+from ctconsole.web.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,26 +131,6 @@ def test_a_body_that_fails_is_the_failure_of_one_request() -> None:
         with pytest.raises(OSError, match=r"closed|reset|without"):
             asked(server, "/metrics", Accept="application/openmetrics-text")
         assert asked(server, "/metrics")[2] == b"fine"
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:9965", Address("127.0.0.1", 9965)),
-        ("[::1]:1", Address("::1", 1)),
-        (":9965", Address("", 9965)),
-        ("localhost:0", Address("localhost", 0)),
-    ],
-)
-def test_an_address_is_read(text: str, address: Address) -> None:
-    assert Address.parse(text) == address
-    assert str(address) == text
-
-
-@pytest.mark.parametrize("text", ["", "9965", "x", "::1:9965", "h:", "h:99999", "h:-1", "h:\u0661"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no address"):
-        Address.parse(text)
 
 
 def test_every_interface_is_both_families() -> None:

@@ -7,14 +7,9 @@ found beside it. Anything else in it is refused: what is not carried out must no
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import secrets
 import ssl
-from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +17,8 @@ from ctconsole.errors import MissingFeatureError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    Stamp = tuple[int, int, int] | None
 
 _AUTH: Final = {
     "": ssl.CERT_NONE,
@@ -39,13 +35,7 @@ _TLS_KEYS: Final = {"cert_file", "key_file", "client_ca_file", "client_auth_type
 _LARGEST: Final = 1 << 20
 """Bytes; a web configuration has a few hundred."""
 
-_REMEMBERED: Final = 64
-"""Passwords that were right, of which it is remembered: bcrypt takes longer than a scrape."""
-
 _HASHES: Final = ("$2a$", "$2b$", "$2y$")
-
-_NOBODY: Final = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7FZKV/ElBRdgOIFa2UuVAGOQ2GoAjFy"
-"""What the password of a user that there is not is held against, so that it takes as long."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +45,12 @@ class WebConfig:
     Attributes:
         tls: the certificate and how it is used; None speaks plainly.
         users: bcrypt hashes by name; empty lets everybody.
+        files: those that it was read from, certificates among them, each as it was before that.
     """
 
     tls: ssl.SSLContext | None
     users: Mapping[str, str]
+    files: Mapping[Path, Stamp]
 
     @classmethod
     def read(cls, path: Path) -> WebConfig:
@@ -68,9 +60,10 @@ class WebConfig:
             UsageError: it cannot be read, or something in it is not understood.
             MissingFeatureError: the libraries for it are not installed.
         """
+        files = {path: stamp(path)}
         found = _mapping(_parsed(path), path, {"tls_server_config", "basic_auth_users"})
         told = found.get("tls_server_config")
-        tls = _tls(_mapping(told, path, _TLS_KEYS), path) if told else None
+        tls = _tls(_mapping(told, path, _TLS_KEYS), path, files) if told else None
         users = found.get("basic_auth_users") or {}
         if not isinstance(users, dict):
             raise UsageError(f"{path}: basic_auth_users is no list of names and bcrypt hashes")
@@ -80,55 +73,24 @@ class WebConfig:
                     f"{path}: the password of {name} is no bcrypt hash",
                     hint="Make one with: htpasswd -nB USER",
                 )
-        return cls(tls, MappingProxyType({str(name): one for name, one in users.items()}))
+        by_name = MappingProxyType({str(name): one for name, one in users.items()})
+        return cls(tls, by_name, files)
+
+    @property
+    def locks(self) -> frozenset[str]:
+        """What keeps others out, in words."""
+        asks = self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
+        has = {"TLS": self.tls, "passwords": self.users, "certificates of clients": asks}
+        return frozenset(word for word, there in has.items() if there)
 
 
-class Doorkeeper:
-    """Lets requests in by their ``Authorization`` header. Safe from any thread.
-
-    Args:
-        users: bcrypt hashes by name.
-    """
-
-    def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = users
-        self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
-
-    def __call__(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request with these headers is let in."""
-        told = next((text for name, text in headers.items() if name.lower() == _HEADER), "")
-        kind, _, encoded = told.partition(" ")
-        if kind.lower() != "basic":
-            return False
-        try:
-            text = base64.b64decode(encoded.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        name, colon, password = text.partition(b":")
-        return bool(colon) and self._is_right(name.decode("utf-8", "replace"), password)
-
-    def _is_right(self, name: str, password: bytes) -> bool:
-        import bcrypt
-
-        seen = hmac.new(self._key, name.encode() + b"\0" + password, hashlib.sha256).digest()
-        if seen in self._right:
-            return True
-        hashed = self._users.get(name, _NOBODY)
-        try:
-            right = bcrypt.checkpw(password, hashed.encode())
-        except ValueError:
-            # Longer than bcrypt takes, or a damaged hash.
-            return False
-        if not right or name not in self._users:
-            return False
-        self._right[seen] = None
-        while len(self._right) > _REMEMBERED:
-            self._right.popitem(last=False)
-        return True
-
-
-_HEADER: Final = "authorization"
+def stamp(path: Path) -> Stamp:
+    """What changes when a file does, or when a link leads to another one; None: it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _parsed(path: Path) -> object:
@@ -171,13 +133,15 @@ def _mapping(found: object, path: Path, known: set[str]) -> dict[str, Any]:
     return found
 
 
-def _tls(told: Mapping[str, Any], path: Path) -> ssl.SSLContext:
+def _tls(told: Mapping[str, Any], path: Path, read: dict[Path, Stamp]) -> ssl.SSLContext:
+    """What speaks TLS; the files it is made of are added to those that were read."""
     files = {}
     for name in ("cert_file", "key_file", "client_ca_file"):
         value = told.get(name)
         if value is None and name != "client_ca_file":
             raise UsageError(f"{path}: tls_server_config has no {name}")
         files[name] = str(path.parent / str(value)) if value else None
+    read |= {one: stamp(one) for one in map(Path, filter(None, files.values()))}
     auth, least = str(told.get("client_auth_type") or ""), str(told.get("min_version") or "TLS12")
     if auth not in _AUTH or least not in _VERSIONS:
         one, known = (auth, _AUTH) if auth not in _AUTH else (least, _VERSIONS)

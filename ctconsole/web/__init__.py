@@ -1,0 +1,1 @@
+"""What may be reached over a network: where it listens, and who is let in."""
