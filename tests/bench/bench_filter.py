@@ -26,6 +26,9 @@ FILTERS: Final = (
     "bytes>1M",
     "10.1.2.3 or dport:8000-9000",
     "(state:syn or !src:10.0.0.0/8) bytes>1M left<1h",
+    "src:10.1.0.0/16 or dst:10.2.0.0/16 or dport:443 or state:syn",
+    "state:unanswered",
+    "backend:3",
     "risk:breaks",
     "risk:at-risk dport:443",
 )

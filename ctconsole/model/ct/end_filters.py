@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ctconsole.model.filter.syntax import Compare, Value
 from ctconsole.model.text.addresses import address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -78,12 +79,7 @@ def pods() -> Rule:
             wanted = seen.addresses_called(value)
             if not len(wanted):
                 return all_rows(seen, found=False)
-            found = all_rows(seen, found=False)
-            for side in ("source", "destination"):
-                column = getattr(seen.table.ends, side)
-                items = np.ascontiguousarray(column).view(whole(column.shape[1])).reshape(-1)
-                found |= np.isin(items, wanted)
-            return found
+            return _at(seen.table, _BOTH, _ADDRESSES, lambda one: _among(one, wanted))
 
         return Test(holds, lacks)
 
@@ -128,10 +124,7 @@ def addresses(asked: Asked, *sides: str) -> Rule:
         def holds(seen: Seen) -> Bools:
             if seen.table.is_ipv6 is (len(wanted) == 4):  # noqa: PLR2004 - bytes of an IPv4 address
                 return all_rows(seen, found=False)
-            found = all_rows(seen, found=False)
-            for column in _addresses(seen.table, sides):
-                found |= _within(column, wanted, mask)
-            return found
+            return _at(seen.table, sides, _ADDRESSES, lambda one: _within(one, wanted, mask))
 
         return Test(holds)
 
@@ -157,18 +150,37 @@ def _within(
     return found
 
 
-def _addresses(table: CtTable, sides: tuple[str, ...]) -> list[npt.NDArray[np.uint8]]:
-    """The columns of one end, or of both: then which is which does not matter."""
-    if len(sides) > 1:
-        return [table.keys["saddr"], table.keys["daddr"]]
-    return [getattr(table.ends, side) for side in sides]
+def _among(column: npt.NDArray[np.uint8], wanted: npt.NDArray[Any]) -> Bools:
+    """Rows of addresses that are some of these."""
+    return np.isin(np.ascontiguousarray(column).view(whole(column.shape[1])).reshape(-1), wanted)
 
 
-def _ports(table: CtTable, sides: tuple[str, ...]) -> list[Numbers]:
-    """The same of ports."""
+_BOTH: Final = ("source", "destination")
+
+_ADDRESSES: Final = MappingProxyType(
+    {"source": ("saddr", "daddr"), "destination": ("daddr", "saddr")}
+)
+_PORTS: Final = MappingProxyType(
+    {"source_port": ("dport", "sport"), "destination_port": ("sport", "dport")}
+)
+"""Where an end stands in the key of a SERVICE entry, and of any other (see `Ends`)."""
+
+
+def _at(
+    table: CtTable,
+    sides: tuple[str, ...],
+    names: Mapping[str, tuple[str, str]],
+    test: Callable[[npt.NDArray[Any]], Bools],
+) -> Bools:
+    """Rows for which the test of what stands at one end holds, or at any of both.
+
+    Both columns are asked as they are: to make the one that is meant takes three times as long.
+    """
+    inverted, upright = names[sides[0]]
+    one, other = test(table.keys[inverted]), test(table.keys[upright])
     if len(sides) > 1:
-        return [table.keys["sport"], table.keys["dport"]]
-    return [getattr(table.ends, side) for side in sides]
+        return one | other
+    return (one & table.service) | (other & ~table.service)
 
 
 def ports(asked: Asked, *sides: str) -> Rule:
@@ -182,14 +194,13 @@ def ports(asked: Asked, *sides: str) -> Rule:
         if dash and (compare is not Compare.IS or last < first):
             raise UnmeantError(takes)
 
+        def stands(column: Numbers) -> Bools:
+            if dash:
+                return np.asarray((column >= first) & (column <= last))
+            return compare.holds(column, first)
+
         def holds(seen: Seen) -> Bools:
-            found = all_rows(seen, found=False)
-            for column in _ports(seen.table, sides):
-                if dash:
-                    found |= (column >= first) & (column <= last)
-                else:
-                    found |= compare.holds(column, first)
-            return found
+            return _at(seen.table, sides, _PORTS, stands)
 
         return Test(holds)
 

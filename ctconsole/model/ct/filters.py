@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.ct.layout import CtFlag
-from ctconsole.model.ct.risk import Change, Risk, judge, may_break
+from ctconsole.model.ct.risk import Change, Risk, breaking, judge
 from ctconsole.model.ct.seen import most_frequent
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
@@ -96,18 +95,16 @@ def protocols() -> Rule:
 
 
 _IN_STATE: Final[dict[State, Callable[[CtTable], Bools]]] = {
-    State.OPENING: lambda one: one.alive & ~one.closing & one.tcp & ~_seen_data(one),
-    State.ONE_WAY: lambda one: np.asarray(one.state == State.ONE_WAY),
+    State.OPENING: lambda one: one.alive & ~one.closing & one.tcp & ~one.spoken,
+    State.ONE_WAY: lambda one: (
+        one.alive & ~one.closing & ~one.established & (one.spoken | ~one.tcp)
+    ),
     State.ESTABLISHED: lambda one: one.established,
     State.HALF_CLOSED: lambda one: one.alive & one.closing & ~one.ending,
     State.CLOSING: lambda one: one.alive & one.ending,
     State.EXPIRED: lambda one: ~one.alive,
 }
 """What `CtTable.state` says, of one state alone: in less time than all of them take."""
-
-
-def _seen_data(table: CtTable) -> Bools:
-    return np.asarray((table.values["flags"] & CtFlag.SEEN_NON_SYN) != 0)
 
 
 def states() -> Rule:
@@ -121,7 +118,7 @@ def states() -> Rule:
         if word == ALIVE:
             return Test(lambda seen: seen.table.alive, needs_clock)
         if word == UNANSWERED:
-            return Test(lambda seen: np.isin(seen.table.state, [State.OPENING, State.ONE_WAY]))
+            return Test(lambda seen: np.asarray(seen.table.state <= State.ONE_WAY))
         code = known.get(word)
         if code is None:
             return None
@@ -196,13 +193,9 @@ def risks() -> Rule:
             return Test(lambda seen: ~seen.table.alive, _needs_bound)
 
         def holds(seen: Seen) -> Bools:
-            if code != Risk.BREAKS:
-                return np.asarray(judge(seen.table, Change.RECREATE).risk == code)
-            # Few may break, and to judge takes long.
-            found = may_break(seen.table)
-            rows = np.flatnonzero(found)
-            found[rows] = judge(seen.table.take(rows), Change.RECREATE).risk == code
-            return found
+            if code == Risk.BREAKS:
+                return breaking(seen.table, Change.RECREATE)
+            return np.asarray(judge(seen.table, Change.RECREATE).risk == code)
 
         return Test(holds)
 

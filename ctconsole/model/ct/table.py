@@ -95,6 +95,12 @@ _PART = 1 << 16
 _SOON = 60
 """Seconds; a connection that both sides have closed has ten."""
 
+_FLAGS = np.arange(256, dtype=np.uint8)
+_DIRECTIONS = np.where(
+    _FLAGS & TUPLE_F_SERVICE, np.uint8(Direction.SERVICE), _FLAGS & np.uint8(TUPLE_F_IN)
+)
+"""The `Direction` of an entry whose key has these flags."""
+
 
 class Ends:
     """Both ends of every entry, in the direction a person means; each column is made when asked.
@@ -134,8 +140,9 @@ class Ends:
         return np.where(self._inverted[:, np.newaxis], one, other).view(np.uint8)
 
     def _port(self, inverted: str, upright: str) -> npt.NDArray[np.uint16]:
-        one, other = self._keys[inverted], self._keys[upright]
-        return np.where(self._inverted, one, other).astype(np.uint16)
+        # Turned round when chosen: numpy is slow at choosing among numbers of another byte order.
+        one, other = (self._keys[name].view("=u2") for name in (inverted, upright))
+        return np.where(self._inverted, one, other).view(self._keys[inverted].dtype).astype("=u2")
 
 
 @dataclass(frozen=True)
@@ -280,9 +287,7 @@ class CtTable:
     @cached_property
     def direction(self) -> Bytes:
         """`Direction` codes."""
-        inward = (self.keys["flags"] & TUPLE_F_IN).astype(np.uint8)
-        inward[self.service] = Direction.SERVICE
-        return inward
+        return _DIRECTIONS.take(self.keys["flags"], mode="clip")
 
     @cached_property
     def alive(self) -> Bools:
@@ -293,16 +298,26 @@ class CtTable:
         return np.asarray(self.values["lifetime"] > self.now)
 
     @cached_property
+    def flags(self) -> npt.NDArray[np.uint16]:
+        """Bits of `CtFlag`; apart from the values, because they are looked at again and again."""
+        return np.ascontiguousarray(self.values["flags"])
+
+    @cached_property
     def closing(self) -> Bools:
         """A FIN or RST was seen in at least one direction."""
-        either = CtFlag.RX_CLOSING | CtFlag.TX_CLOSING
-        return np.asarray((self.values["flags"] & either) != 0)
+        either = np.uint16(CtFlag.RX_CLOSING | CtFlag.TX_CLOSING)
+        return np.asarray((self.flags & either) != 0)
+
+    @cached_property
+    def spoken(self) -> Bools:
+        """A packet was seen that is no SYN."""
+        return np.asarray((self.flags & np.uint16(CtFlag.SEEN_NON_SYN)) != 0)
 
     @cached_property
     def ending(self) -> Bools:
         """A FIN or RST was seen in both directions, or in one and its time is nearly over."""
-        both = CtFlag.RX_CLOSING | CtFlag.TX_CLOSING
-        closed = (self.values["flags"] & both) == both
+        both = np.uint16(CtFlag.RX_CLOSING | CtFlag.TX_CLOSING)
+        closed = (self.flags & both) == both
         if self.has_clock:
             closed |= self.closing & (self.remaining <= _SOON)
         return np.asarray(closed)
@@ -324,20 +339,23 @@ class CtTable:
 
         A SERVICE entry sees the client's packets only, so for TCP these decide alone.
         """
-        seen = (self.values["flags"] & CtFlag.SEEN_NON_SYN) != 0
-        opened = np.where(self.tcp, seen & (self.both_ways | self.service), self.both_ways)
+        opened = (self.both_ways & (self.spoken | ~self.tcp)) | (
+            self.spoken & self.service & self.tcp
+        )
         return np.asarray(self.alive & ~self.closing & opened)
 
     @cached_property
     def state(self) -> Bytes:
         """`State` codes."""
-        unanswered_syn = self.tcp & ((self.values["flags"] & CtFlag.SEEN_NON_SYN) == 0)
-        codes = np.full(len(self), State.ONE_WAY, np.uint8)
-        codes[unanswered_syn] = State.OPENING
-        codes[self.established] = State.ESTABLISHED
-        codes[self.closing] = State.HALF_CLOSED
-        codes[self.ending] = State.CLOSING
-        codes[~self.alive] = State.EXPIRED
+        codes = (self.spoken | ~self.tcp).view(np.uint8) * np.uint8(State.ONE_WAY)
+        # Of several the highest code counts; to choose by masks takes ten times as long.
+        for marked, code in (
+            (self.established, State.ESTABLISHED),
+            (self.closing, State.HALF_CLOSED),
+            (self.ending, State.CLOSING),
+            (~self.alive, State.EXPIRED),
+        ):
+            np.maximum(codes, marked.view(np.uint8) * np.uint8(code), out=codes)
         return codes
 
     @property
@@ -417,13 +435,14 @@ class CtTable:
         total = np.zeros(len(self), np.uint64)
         for name in (name for name in spec.counters if name.endswith(what)):
             column = self.values[name]
-            total += column if name in spec.service_counters else np.where(self.service, 0, column)
+            # A product: choosing by a mask takes three times as long.
+            total += column if name in spec.service_counters else column * ~self.service
         return total
 
     @cached_property
     def backend(self) -> Counts:
         """Backend ids of SERVICE entries, 0 elsewhere."""
-        return np.asarray(np.where(self.service, self.values["backend_id"], 0).astype(np.uint64))
+        return np.asarray((self.values["backend_id"] * self.service).astype(np.uint64))
 
     @cached_property
     def ends(self) -> Ends:

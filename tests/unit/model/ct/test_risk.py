@@ -14,9 +14,9 @@ from ctconsole.model.ct.risk import (
     Reason,
     Risk,
     RiskTally,
+    breaking,
     forecast,
     judge,
-    may_break,
 )
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
@@ -202,7 +202,8 @@ def test_layouts_are_judged_alike() -> None:
     assert list(old.risk) == list(new.risk) == [Risk.BREAKS, Risk.COMES_BACK]
 
 
-def test_all_that_breaks_is_among_what_may() -> None:
+@pytest.mark.parametrize("change", [Change.RECREATE, Change.FLUSH])
+def test_what_breaks_is_told_alone_as_it_is_among_everything(change: Change) -> None:
     random = np.random.default_rng(3)
     entries = [
         Entry(
@@ -216,7 +217,32 @@ def test_all_that_breaks_is_among_what_may() -> None:
     ]
     services = {1: ServiceFacts(3, sticky=False), 2: ServiceFacts(1, sticky=False)}
     table = replace(ct_table(*entries), knowledge=Knowledge(services=services))
-    breaks = judge(table, Change.RECREATE).risk == Risk.BREAKS
+    breaks = judge(table, change).risk == Risk.BREAKS
     assert breaks.any()
-    assert not (breaks & ~may_break(table)).any()
-    assert (Query.parse("risk:breaks").rows(table) == breaks).all()
+    assert (breaking(table, change) == breaks).all()
+    if change is Change.RECREATE:
+        assert (Query.parse("risk:breaks").rows(table) == breaks).all()
+
+
+def test_of_several_verdicts_the_worst_counts_and_the_first_rule_of_equally_bad_ones() -> None:
+    def random_service(flags: CtFlag = SEEN, left: int = 300) -> Entry:
+        return Entry(protocol=6, tuple_flags=4, rev_nat=1, flags=int(SEEN | flags), left=left)
+
+    table = replace(
+        ct_table(
+            random_service(),
+            random_service(CtFlag.DSR),
+            random_service(CtFlag.DSR, left=-1),
+            Entry(protocol=17, tuple_flags=1, flags=int(CtFlag.DSR | CtFlag.FROM_TUNNEL)),
+            Entry(protocol=17, tuple_flags=1, flags=int(CtFlag.PROXY_REDIRECT | CtFlag.NODE_PORT)),
+        ),
+        knowledge=Knowledge(services={1: ServiceFacts(3, sticky=False)}),
+    )
+    verdicts = judge(table, Change.RECREATE)
+    assert [Reason(code) for code in verdicts.reason] == [
+        Reason.RANDOM_BACKEND,
+        Reason.RANDOM_BACKEND,
+        Reason.EXPIRED,
+        Reason.DSR,
+        Reason.NODE_PORT,
+    ]
