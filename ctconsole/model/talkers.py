@@ -1,7 +1,8 @@
-"""Who a conntrack table is full of, by whatever entries can be put together by, and how it moves.
+"""Who has the most entries of a table, or moves most: found by groups, in little memory.
 
-Where `tops` finds the largest of any number of addresses in bounded memory, this counts one table
-that is looked at, with what came, went and flowed since the sample before.
+A table of a million may have a million groups, of which a screen has room for a few. So what the
+groups are ranked by is counted for a sixteenth of the hashes, or less, at a time, and everything
+else only of those that are shown.
 """
 
 from __future__ import annotations
@@ -12,38 +13,30 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.ct.keyhash import hash_rows
 from ctconsole.model.ct.table import State
-from ctconsole.model.ct.words import protocol_name
-from ctconsole.model.text.addresses import address_text, end_text
+from ctconsole.model.groupings import groups_of, told_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
     from ctconsole.model.ct.changes import Changes
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.groupings import Grouping
     from ctconsole.model.names import Names
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
     Numbers: TypeAlias = npt.NDArray[Any]
-    Groups: TypeAlias = npt.NDArray[np.intp]
+    Places: TypeAlias = npt.NDArray[np.intp]
     Hashes: TypeAlias = npt.NDArray[np.uint64]
-    Chosen: TypeAlias = tuple[Sequence[Numbers], Bools | None]
+    Passes: TypeAlias = Callable[[CtTable], Bools]
 
+_PART: Final = 1 << 16
+"""Rows, or groups, that are looked at at a time."""
 
-class Grouping(StrEnum):
-    """What entries are put together by; the value is what a person reads."""
-
-    SOURCE = "source"
-    ADDRESS = "destination address"
-    DESTINATION = "destination with port"
-    SERVICE = "service"
-    POD = "pod"
-    NAMESPACE = "namespace"
-    IDENTITY = "identity"
-    PROTOCOL = "protocol"
+_BITS: Final = 16
+"""Of a hash, by which rows that cannot be in any of some groups are told at once."""
 
 
 class Ranking(StrEnum):
@@ -110,18 +103,28 @@ class Moved(NamedTuple):
     changes: Changes
 
 
-class _Grouped(NamedTuple):
-    """Rows in groups.
+class _Rows(NamedTuple):
+    """The rows of a table by their group.
 
     Attributes:
-        of: the group of each row; -1 of one that is in none.
-        hashes: of what each group has in common, in ascending order.
-        rows: one row of each.
+        hashes: that of the group of each row.
+        inside: which rows are in one at all.
     """
 
-    of: Groups
     hashes: Hashes
-    rows: Groups
+    inside: Bools
+
+
+class _Weighed(NamedTuple):
+    """What groups are ranked by, beside their entries.
+
+    Attributes:
+        hashes: of groups, each as often as it may be.
+        weights: what each brings; None for one.
+    """
+
+    hashes: Hashes
+    weights: Numbers | None
 
 
 def talkers(
@@ -132,7 +135,7 @@ def talkers(
     *,
     names: Names | None = None,
     moved: Moved | None = None,
-    passes: Callable[[CtTable], Bools] | None = None,
+    passes: Passes | None = None,
 ) -> tuple[EntryGroup, ...]:
     """The largest groups, the first by the ranking first.
 
@@ -145,34 +148,23 @@ def talkers(
         moved: the sample before; None where there is none.
         passes: which rows of a table are looked at; None: all of them.
     """
-    grouped = _grouped(table, grouping, names, passes)
-    count = len(grouped.hashes)
-    if not count:
+    rows = _grouped(table, grouping, names, passes)
+    lost = _lost(table, moved, lambda part: _grouped(part, grouping, names, passes))
+    chosen = _largest(rows, _weighed(table, rows, lost, ranking, moved), most)
+    if not len(chosen):
         return ()
-    sums = _sums(table, grouped, count)
-    moves = _moves(table, grouped, count, moved) if moved is not None else {}
-    if moved is not None:
-        before = _grouped(moved.before, grouping, names, passes)
-        moves["evicted"] = _evicted(grouped, before, moved, table)
-    by = {
-        Ranking.ENTRIES: sums["entries"],
-        Ranking.NEW: moves.get("new"),
-        Ranking.PACKETS: moves.get("packets"),
-        Ranking.BYTES: moves.get("bytes"),
-        Ranking.EVICTED: moves.get("evicted"),
-    }[ranking]
-    by = sums["entries"] if by is None else by
-    order = np.lexsort((-sums["entries"], -by))[:most]
+    sought = _Sought(chosen)
+    sums, first = _sums(table, rows, sought)
+    moves = _moves(table, rows, sought, lost, moved) if moved is not None else {}
 
     def rate(name: str, group: int) -> float | None:
         rates = moves.get(name)
         return None if rates is None else float(rates[group])
 
-    told = _TOLD[grouping]
     return tuple(
         EntryGroup(
-            int(grouped.hashes[group]),
-            *told(table, int(grouped.rows[group]), names),
+            int(chosen[number]),
+            *told_of(table.take(slice(first[group], first[group] + 1)), grouping, names),
             entries=int(sums["entries"][group]),
             alive=int(sums["alive"][group]),
             unanswered=int(sums["unanswered"][group]),
@@ -182,249 +174,222 @@ def talkers(
             bytes=rate("bytes", group),
             evicted=rate("evicted", group),
         )
-        for group in order.tolist()
+        for number, group in enumerate(sought.places.tolist())
     )
-
-
-def _sums(table: CtTable, grouped: _Grouped, count: int) -> dict[str, Numbers]:
-    unanswered = (table.state == State.OPENING) | (table.state == State.ONE_WAY)
-    inside = grouped.of >= 0
-    return {
-        "entries": _counted(grouped.of, count),
-        "alive": _counted(grouped.of, count, table.alive),
-        "unanswered": _counted(grouped.of, count, unanswered),
-        "volume": np.bincount(
-            grouped.of[inside], weights=table.bytes[inside].astype(np.float64), minlength=count
-        ),
-    }
-
-
-def _moves(
-    table: CtTable, grouped: _Grouped, count: int, moved: Moved
-) -> dict[str, Numbers | None]:
-    """What came and flowed each second, by group."""
-    before, changes = moved
-    found: dict[str, Numbers | None] = {
-        "new": _counted(grouped.of, count, changes.new) / changes.seconds
-    }
-    older, newer = changes.kept
-    groups = grouped.of[newer]
-    inside = groups >= 0
-    for name in ("packets", "bytes"):
-        if not table.counted:
-            found[name] = None
-            continue
-        now = getattr(table, name)[newer].astype(np.float64)
-        was = getattr(before, name)[older].astype(np.float64)
-        # A counter that went back belongs to an entry that was made anew.
-        grown = np.where(now >= was, now - was, now)
-        found[name] = (
-            np.bincount(groups[inside], weights=grown[inside], minlength=count) / changes.seconds
-        )
-    return found
-
-
-def _evicted(grouped: _Grouped, before: _Grouped, moved: Moved, table: CtTable) -> Numbers | None:
-    """Who lost living entries each second; None where that is not known."""
-    if moved.changes.evicted is None:
-        return None
-    gone = moved.changes.gone & (moved.before.values["lifetime"] > table.now)
-    lost = _counted(before.of, len(before.hashes), gone)
-    found = np.zeros(len(grouped.hashes))
-    # One whose entries have all gone is no talker any more.
-    place = np.searchsorted(grouped.hashes, before.hashes).clip(max=len(found) - 1)
-    same = grouped.hashes[place] == before.hashes
-    found[place[same]] = lost[same] / moved.changes.seconds
-    return found
-
-
-def _counted(groups: Groups, count: int, chosen: Bools | None = None) -> Numbers:
-    inside = groups >= 0
-    if chosen is not None:
-        inside &= np.asarray(chosen, np.bool_)
-    return np.bincount(groups[inside], minlength=count)
 
 
 def _grouped(
-    table: CtTable,
-    grouping: Grouping,
-    names: Names | None,
-    passes: Callable[[CtTable], Bools] | None,
-) -> _Grouped:
+    table: CtTable, grouping: Grouping, names: Names | None, passes: Passes | None
+) -> _Rows:
     """Put the rows of a table together."""
-    columns, among = _COLUMNS[grouping](table, names)
-    if passes is not None:
-        among = passes(table) if among is None else among & passes(table)
-    rows = np.arange(len(table)) if among is None else np.flatnonzero(among)
-    of = np.full(len(table), -1, np.intp)
-    parts = [_as_bytes(column if among is None else column[rows]) for column in columns]
-    hashes, first, inverse = np.unique(
-        hash_rows(np.concatenate(parts, axis=1)), return_index=True, return_inverse=True
-    )
-    of[rows] = inverse.reshape(-1)
-    return _Grouped(of, hashes, rows[first])
+    hashes, inside = np.empty(len(table), np.uint64), np.ones(len(table), np.bool_)
+    for where, part in _parts(table):
+        hashes[where], among = groups_of(part, grouping, names)
+        if among is not None:
+            inside[where] &= among
+        if passes is not None:
+            inside[where] &= passes(part)
+    return _Rows(hashes, inside)
 
 
-def _as_bytes(column: Numbers) -> npt.NDArray[np.uint8]:
-    """A column as the bytes of each row."""
-    whole = np.ascontiguousarray(column)
-    width = whole.dtype.itemsize * int(np.prod(whole.shape[1:]))
-    return whole.view(np.uint8).reshape(len(whole), width)
+def _parts(table: CtTable) -> Iterator[tuple[slice, CtTable]]:
+    for start in range(0, len(table), _PART):
+        where = slice(start, start + _PART)
+        yield where, table.take(where)
 
 
-def _source(table: CtTable, names: Names | None) -> Chosen:
-    del names
-    return (table.ends.source,), None
+def _lost(
+    table: CtTable, moved: Moved | None, grouped: Callable[[CtTable], _Rows]
+) -> Hashes | None:
+    """The group of each entry that left although it was alive; None where that is not known."""
+    if moved is None or moved.changes.evicted is None:
+        return None
+    gone = np.flatnonzero(moved.changes.gone)
+    gone = gone[moved.before.values["lifetime"][gone] > table.now]
+    rows = grouped(moved.before.take(gone))
+    return rows.hashes[rows.inside]
 
 
-def _address(table: CtTable, names: Names | None) -> Chosen:
-    del names
-    return (table.ends.destination,), ~table.service
+def _weighed(
+    table: CtTable, rows: _Rows, lost: Hashes | None, ranking: Ranking, moved: Moved | None
+) -> _Weighed | None:
+    """What a ranking counts; None where it is by entries alone, or what it asks is not known."""
+    if ranking is Ranking.EVICTED and lost is not None:
+        return _Weighed(lost, None)
+    if moved is None:
+        return None
+    if ranking is Ranking.NEW:
+        return _Weighed(rows.hashes[moved.changes.new & rows.inside], None)
+    if ranking in {Ranking.PACKETS, Ranking.BYTES} and table.counted:
+        newer = moved.changes.kept.newer
+        weights = np.empty(len(newer), np.float64)
+        for where in _slices(len(newer)):
+            weights[where] = _grown(table, moved, where, _COUNTER[ranking])
+        inside = rows.inside[newer]
+        if inside.all():
+            return _Weighed(rows.hashes[newer], weights)
+        return _Weighed(rows.hashes[newer[inside]], weights[inside])
+    return None
 
 
-def _destination(table: CtTable, names: Names | None) -> Chosen:
-    del names
-    ends = table.ends
-    return (ends.destination, ends.destination_port, table.keys["nexthdr"]), ~table.service
+_COUNTER: Final = {Ranking.PACKETS: "packets", Ranking.BYTES: "bytes"}
 
 
-def _service(table: CtTable, names: Names | None) -> Chosen:
-    columns, _ = _destination(table, names)
-    return columns, table.service
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, start + _PART) for start in range(0, count, _PART))
 
 
-def _protocol(table: CtTable, names: Names | None) -> Chosen:
-    del names
-    return (table.keys["nexthdr"],), None
+def _grown(table: CtTable, moved: Moved, where: slice | Places, counter: str) -> Numbers:
+    """How much some of the entries that are in both samples have counted."""
+    older, newer = (rows[where] for rows in moved.changes.kept)
+    now = getattr(table.take(newer), counter).astype(np.float64)
+    was = getattr(moved.before.take(older), counter).astype(np.float64)
+    # A counter that went back belongs to an entry that was made anew.
+    return np.asarray(np.where(now >= was, now - was, now))
 
 
-def _identity(table: CtTable, names: Names | None) -> Chosen:
-    del names
-    return (table.values["src_sec_id"],), None
+def _largest(rows: _Rows, weighed: _Weighed | None, most: int) -> Hashes:
+    """The groups of which there is most, the first first."""
+    shares = max(1, -(-len(rows.hashes) // _PART))
+    bits = (shares - 1).bit_length()
+    found: list[tuple[Hashes, Numbers, Numbers]] = []
+    shares_weighed = None if weighed is None else _shares(weighed.hashes, bits)
+    for share in range(1 << bits):
+        hashes = _in_share(rows.hashes, share, bits, rows.inside)
+        if not len(hashes):
+            continue
+        groups, entries = _counted(hashes)
+        by: Numbers = entries
+        if weighed is not None:
+            by = _added(groups, weighed, np.flatnonzero(shares_weighed == share))
+        best = _best(by, entries, most)
+        found.append((groups[best], by[best], entries[best]))
+    if not found:
+        return np.zeros(0, np.uint64)
+    groups, by, entries = (np.concatenate(column) for column in zip(*found, strict=True))
+    return np.asarray(groups[np.lexsort((-entries, -by))[:most]])
 
 
-def _pod(table: CtTable, names: Names | None) -> Chosen:
-    return _called(table, names, lambda name: name)
+def _shares(hashes: Hashes, bits: int) -> npt.NDArray[np.uint16]:
+    """Which share of all hashes each is in: its first bits."""
+    found = np.zeros(len(hashes), np.uint16)
+    if bits:
+        for where in _slices(len(hashes)):
+            found[where] = hashes[where] >> np.uint64(64 - bits)
+    return found
 
 
-def _namespace(table: CtTable, names: Names | None) -> Chosen:
-    return _called(table, names, lambda name: name.partition("/")[0] if "/" in name else "")
+def _in_share(hashes: Hashes, share: int, bits: int, inside: Bools) -> Hashes:
+    """The hashes of one share."""
+    found = []
+    for where in _slices(len(hashes)):
+        part = hashes[where][inside[where]]
+        found.append(part[part >> np.uint64(64 - bits) == share] if bits else part)
+    return np.concatenate(found) if found else hashes
 
 
-def _called(table: CtTable, names: Names | None, part: Callable[[str], str]) -> Chosen:
-    """The name of whoever is at the source, and which rows have one."""
-    numbers, known = _numbers_of(table.ends.source, _pods(names), part)
-    return (numbers,), known
+def _counted(hashes: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """The different ones in ascending order, and how often each is there."""
+    hashes.sort()
+    starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
+    return hashes[starts], np.diff(starts, append=len(hashes))
 
 
-def _pods(names: Names | None) -> Mapping[bytes, str]:
-    return names.endpoints if names is not None else {}
+def _added(groups: Hashes, weighed: _Weighed, rows: Places) -> Numbers:
+    """What some of what is weighed brings to each group."""
+    found = np.zeros(len(groups))
+    for where in _slices(len(rows)):
+        hashes = weighed.hashes[rows[where]]
+        place = np.searchsorted(groups, hashes).clip(max=len(groups) - 1)
+        # One whose entries have all gone is no talker any more.
+        there = groups[place] == hashes
+        weights = None if weighed.weights is None else weighed.weights[rows[where]][there]
+        found += np.bincount(place[there], weights=weights, minlength=len(groups))
+    return found
 
 
-def _numbers_of(
-    addresses: Numbers, pods: Mapping[bytes, str], part: Callable[[str], str]
-) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """What each address is called, as bytes of one width; which are called anything."""
-    whole = np.ascontiguousarray(addresses).view(f"S{addresses.shape[1]}").reshape(-1)
-    unique, inverse = np.unique(whole, return_inverse=True)
-    width = addresses.shape[1]
-    called = [part(pods.get(one.ljust(width, b"\0"), "")) for one in unique.tolist()]
-    words = np.array([word.encode() or b"\0" for word in called] or [b"\0"])
-    known = np.array([bool(word) for word in called] or [False])
-    place = inverse.reshape(-1)
-    raw = words[place].view(np.uint8).reshape(len(place), words.dtype.itemsize)
-    return raw, known[place]
+def _best(by: Numbers, entries: Numbers, most: int) -> Places:
+    """The places of the largest by the one, then the other, in ascending order."""
+    above, level, missing = _cut(by, most)
+    if len(level) > missing:
+        more, alike, rest = _cut(entries[level], missing)
+        level = level[np.sort(np.concatenate((more, alike[:rest])))]
+    return np.sort(np.concatenate((above, level)))
 
 
-_COLUMNS: Final[Mapping[Grouping, Callable[[CtTable, Names | None], Chosen]]] = {
-    Grouping.SOURCE: _source,
-    Grouping.ADDRESS: _address,
-    Grouping.DESTINATION: _destination,
-    Grouping.SERVICE: _service,
-    Grouping.POD: _pod,
-    Grouping.NAMESPACE: _namespace,
-    Grouping.IDENTITY: _identity,
-    Grouping.PROTOCOL: _protocol,
-}
+def _cut(by: Numbers, most: int) -> tuple[Places, Places, int]:
+    """Those surely among the largest, those that are all as large, how many of these it takes."""
+    if len(by) <= most:
+        return np.arange(len(by)), np.zeros(0, np.intp), 0
+    least = np.partition(by, len(by) - most)[len(by) - most]
+    above = np.flatnonzero(by > least)
+    return above, np.flatnonzero(by == least), most - len(above)
 
 
-def _tell_source(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    address = table.ends.source[row].tobytes()
-    text = address_text(address)
-    return _with_name(text, address, names), f"src:{text}"
+class _Sought:
+    """Some groups, of which the rows are looked for.
+
+    Args:
+        chosen: the groups.
+
+    Attributes:
+        places: that of each chosen one in what is counted.
+    """
+
+    def __init__(self, chosen: Hashes) -> None:
+        self._known = np.sort(chosen)
+        self.places = np.searchsorted(self._known, chosen)
+        self._may_be = np.zeros(1 << _BITS, np.bool_)
+        self._may_be[(chosen >> np.uint64(64 - _BITS)).astype(np.intp)] = True
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def rows(self, hashes: Hashes, inside: Bools | None = None) -> tuple[Places, Places]:
+        """The rows that are in one of the groups, and the place of its group."""
+        may_be = self._may_be[(hashes >> np.uint64(64 - _BITS)).astype(np.intp)]
+        rows = np.flatnonzero(may_be if inside is None else may_be & inside)
+        place = np.searchsorted(self._known, hashes[rows]).clip(max=len(self) - 1)
+        there = self._known[place] == hashes[rows]
+        return rows[there], place[there]
+
+    def count(self, places: Places, weights: Numbers | None = None) -> Numbers:
+        """How much is in each group."""
+        return np.bincount(places, weights=weights, minlength=len(self))
 
 
-def _tell_address(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    address = table.ends.destination[row].tobytes()
-    text = address_text(address)
-    return _with_name(text, address, names), f"dst:{text} !dir:svc"
+def _sums(
+    table: CtTable, rows: _Rows, sought: _Sought
+) -> tuple[dict[str, Numbers], npt.NDArray[np.intp]]:
+    """What the entries of each group are, and one row of each."""
+    sums = {name: np.zeros(len(sought)) for name in ("entries", "alive", "unanswered", "volume")}
+    first = np.full(len(sought), len(table), np.intp)
+    for where, part in _parts(table):
+        among, places = sought.rows(rows.hashes[where], rows.inside[where])
+        some = part if len(among) == len(part) else part.take(among)
+        sums["entries"] += sought.count(places)
+        sums["alive"] += sought.count(places[some.alive])
+        sums["unanswered"] += sought.count(places[some.state <= State.ONE_WAY])
+        sums["volume"] += sought.count(places, some.bytes.astype(np.float64))
+        np.minimum.at(first, places, where.start + among)
+    return sums, first
 
 
-def _tell_destination(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    return _end_told(table, row, names, "!dir:svc")
-
-
-def _tell_service(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    who, query = _end_told(table, row, None, "dir:svc")
-    name = names.service(int(table.values["rev_nat_index"][row])) if names is not None else ""
-    return f"{who}  {name}".rstrip(), query
-
-
-def _end_told(table: CtTable, row: int, names: Names | None, where: str) -> tuple[str, str]:
-    ends, protocol = table.ends, int(table.keys["nexthdr"][row])
-    address, port = ends.destination[row].tobytes(), int(ends.destination_port[row])
-    who = f"{protocol_name(protocol)} {end_text(address, port)}"
-    query = f"dst:{address_text(address)} dport:{port} proto:{protocol} {where}"
-    return _with_name(who, address, names), query
-
-
-def _with_name(text: str, address: bytes, names: Names | None) -> str:
-    name = _pods(names).get(address, "")
-    return f"{text}  {name}" if name else text
-
-
-def _tell_protocol(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    del names
-    number = int(table.keys["nexthdr"][row])
-    return protocol_name(number), f"proto:{number}"
-
-
-def _tell_identity(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    number = int(table.values["src_sec_id"][row])
-    name = names.identity(number) if names is not None else ""
-    return f"{number}  {name}".rstrip(), f"identity:{number}"
-
-
-def _tell_pod(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    address = table.ends.source[row].tobytes()
-    return _pods(names).get(address, ""), f"src:{address_text(address)}"
-
-
-def _tell_namespace(table: CtTable, row: int, names: Names | None) -> tuple[str, str]:
-    name = _pods(names).get(table.ends.source[row].tobytes(), "").partition("/")[0]
-    return name, f"pod:{name}/*"
-
-
-_TOLD: Final[Mapping[Grouping, Callable[[CtTable, int, Names | None], tuple[str, str]]]] = {
-    Grouping.SOURCE: _tell_source,
-    Grouping.ADDRESS: _tell_address,
-    Grouping.DESTINATION: _tell_destination,
-    Grouping.SERVICE: _tell_service,
-    Grouping.POD: _tell_pod,
-    Grouping.NAMESPACE: _tell_namespace,
-    Grouping.IDENTITY: _tell_identity,
-    Grouping.PROTOCOL: _tell_protocol,
-}
-
-
-def why_none(grouping: Grouping, names: Names | None) -> str:
-    """Why there is no group at all, where there are entries."""
-    if grouping in {Grouping.POD, Grouping.NAMESPACE}:
-        if names is None:
-            return "Names are not known, or not yet."
-        if not names.endpoints:
-            return "No names of pods are known here."
-        return "No entry comes from a pod whose name is known."
-    if grouping is Grouping.SERVICE:
-        return "No entry is for a service."
-    return "No entry is there."
+def _moves(
+    table: CtTable, rows: _Rows, sought: _Sought, lost: Hashes | None, moved: Moved
+) -> dict[str, Numbers]:
+    """What came, flowed and went each second, by group; what is not known is not there."""
+    changes = moved.changes
+    new = np.flatnonzero(changes.new & rows.inside)
+    found: dict[str, Numbers] = {"new": sought.count(sought.rows(rows.hashes[new])[1])}
+    if table.counted:
+        found |= {"packets": np.zeros(len(sought)), "bytes": np.zeros(len(sought))}
+        for where in _slices(len(changes.kept.newer)):
+            newer = changes.kept.newer[where]
+            among, places = sought.rows(rows.hashes[newer], rows.inside[newer])
+            for name in ("packets", "bytes"):
+                grown = _grown(table, moved, where.start + among, name)
+                found[name] += sought.count(places, grown)
+    if lost is not None:
+        found["evicted"] = sought.count(sought.rows(lost)[1])
+    return {name: counted / changes.seconds for name, counted in found.items()}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ctconsole.model.groupings import Grouping
 from ctconsole.model.names import Names
-from ctconsole.model.talkers import Grouping, Ranking
+from ctconsole.model.talkers import Ranking
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.top_rows import TopRows

@@ -13,10 +13,11 @@ from textual.worker import get_current_worker
 from ctconsole.errors import FilterError
 from ctconsole.model.ct.query import entry_fields
 from ctconsole.model.ct.seen import Seen
-from ctconsole.model.ct.stats import stats_of
+from ctconsole.model.ct.stats import StatsTally
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.ct.words import DIRECTION_NAMES, protocol_name
-from ctconsole.model.talkers import Grouping, Moved, Ranking, talkers, why_none
+from ctconsole.model.groupings import Grouping, why_none
+from ctconsole.model.talkers import Moved, Ranking, talkers
 from ctconsole.model.units import duration, percent
 from ctconsole.observe.alarms import full_of
 from ctconsole.ui.keys import bindings
@@ -149,14 +150,26 @@ class TopScreen(EntriesFiltered):
 
     def _count_now(self, table: CtTable, query: Query) -> None:
         try:
-            part = table.take(query.rows(table)) if query else table
+            passed, stats = self._numbers_of(table, query)
             lines = self._lines(table, query)
         except FilterError as error:
             self.refused(error)
             return
-        stats = stats_of(part) if query else self.console.sample.stats.get(self._key)
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show, table, query, len(part), lines, stats)
+            self.app.call_from_thread(self._show, table, query, passed, lines, stats)
+
+    def _numbers_of(self, table: CtTable, query: Query) -> tuple[int, Stats | None]:
+        """How many entries pass, and what they are; called in a worker."""
+        if not query:
+            return len(table), self.console.sample.stats.get(self._key)
+        passed, tally = 0, StatsTally()
+        tally.know_clock(table)
+        # In parts: what passes may be as large as the table.
+        for part in table.parts():
+            some = part.take(query.rows(part))
+            tally.add(some)
+            passed += len(some)
+        return passed, tally.stats()
 
     def _lines(self, table: CtTable, query: Query) -> list[TopLine]:
         """The largest of each kind asked for; called in a worker."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctconsole.model.talkers import EntryGroup, Grouping, Ranking
+from ctconsole.model.groupings import Grouping
+from ctconsole.model.talkers import EntryGroup, Ranking
 from ctconsole.model.units import percent, short_count, short_size
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +14,15 @@ import pytest
 from ctconsole.model.ct.changes import KeyedTable, changes_between
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.table import State
+from ctconsole.model.groupings import Grouping, why_none
 from ctconsole.model.names import Names
-from ctconsole.model.talkers import EntryGroup, Grouping, Moved, Ranking, talkers, why_none
+from ctconsole.model.talkers import EntryGroup, Moved, Ranking, talkers
 from tests.support.fakes import CT4, EPOCH, FakeSource, random_table
 
 if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
 
+MB = 1_000_000
 POD = bytes((10, 244, 1, 17))
 NAMES = Names(endpoints={POD: "shop/web", bytes((10, 244, 1, 40)): "shop/api"})
 
@@ -38,6 +42,10 @@ def later(table: CtTable) -> tuple[CtTable, Moved]:
     changes = changes_between(KeyedTable(table), KeyedTable(newer))
     assert changes
     return newer, Moved(table, changes)
+
+
+def packed(who: str) -> bytes:
+    return ip_address(who).packed
 
 
 def by_key(found: tuple[EntryGroup, ...]) -> dict[str, EntryGroup]:
@@ -66,6 +74,35 @@ def test_every_entry_is_in_one_group_of_sources() -> None:
     counts = Counter(map(bytes, table.ends.source.tolist()))
     assert sorted(one.entries for one in found) == sorted(counts.values())
     assert len({one.key for one in found}) == len(found)
+
+
+def test_the_largest_of_many_are_found_in_parts_and_in_little_memory() -> None:
+    table = random_table(FakeSource().rows[CT4].info, 150_000)
+    sources = table.ends.source
+    counts = Counter(map(bytes, sources.tolist()))
+    fresh = table.take(slice(None))
+    tracemalloc.start()
+    try:
+        found = talkers(fresh, Grouping.SOURCE, Ranking.ENTRIES, 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    largest = sorted(counts.values(), reverse=True)[:100]
+    assert [one.entries for one in found] == largest
+    assert all(one.entries == counts[packed(one.who)] for one in found)
+    assert peak < 8 * MB  # 8 bytes a row, and parts
+    # What is made of a whole table would live as long as it does.
+    assert set(vars(fresh)) == {one.name for one in fields(fresh)}
+
+
+def test_groups_as_large_are_ordered_by_entries_and_then_always_alike() -> None:
+    newer, moved = later(whole())
+    some, more = (
+        talkers(newer, Grouping.DESTINATION, Ranking.NEW, most, moved=moved) for most in (5, 3000)
+    )
+    assert some == more[:5]
+    ranks = [(one.rank(Ranking.NEW), one.entries) for one in more]
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_what_moves_is_counted_by_group() -> None:
