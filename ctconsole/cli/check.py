@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ctconsole.model.fullness import Thresholds
+
 
 class CheckState(IntEnum):
     """Exit codes that monitoring knows (Monitoring Plugins Development Guidelines)."""
@@ -91,24 +93,75 @@ class CheckedMap:
         return f"{cell(self.row['name'])}={entries};{warns};{critical};0;{most}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Percent from which maps are a warning, and critical.
+
+    Attributes:
+        warns: of most maps.
+        critical: of most maps.
+        asked: those of the command line, which go before what is settled of single maps.
+        thresholds: what is settled.
+    """
+
+    warns: float
+    critical: float
+    asked: tuple[float | None, float | None]
+    thresholds: Thresholds
+
+    @classmethod
+    def settled(cls, warns: float | None, critical: float | None) -> _Bounds:
+        """What the command line asks for, else the configuration file, else ours."""
+        from ctconsole.settings.read import read_settings
+
+        settings = read_settings()
+        for problem in settings.problems:
+            message(f"ctconsole: {problem}")
+        given = settings.given
+        found = settings.thresholds
+        settled = (
+            100 * found.warn if "thresholds.warn" in given else 80.0,
+            100 * found.crit if "thresholds.crit" in given else 95.0,
+        )
+        return cls(
+            settled[0] if warns is None else warns,
+            settled[1] if critical is None else critical,
+            (warns, critical),
+            found,
+        )
+
+    def of(self, name: str) -> tuple[float, float]:
+        """Those of the map of this name."""
+        own = self.thresholds.own_of(name)
+        if own is None:
+            return self.warns, self.critical
+        warns, critical = (
+            100 * bound if asked is None else asked
+            for bound, asked in zip(own, self.asked, strict=True)
+        )
+        # What is asked for stays; the other one gives way.
+        return (
+            (warns, max(warns, critical))
+            if self.asked[1] is None
+            else (min(warns, critical), critical)
+        )
+
+
 @click.command(name="check")
 @maps_argument
 @click.option(
     "--full",
     "warns",
     type=Percent(),
-    default="80%",
-    show_default=True,
     metavar="PERCENT",
-    help="Warn from this fill on.",
+    help="Warn from this fill on.  [default: as settled, else 80%]",
 )
 @click.option(
     "--critical",
     type=Percent(),
-    default="95%",
-    show_default=True,
     metavar="PERCENT",
-    help="Critical from this fill on, and where a full table throws entries out.",
+    help="Critical from this fill on, and where a full table throws entries out.  "
+    "[default: as settled, else 95%]",
 )
 @from_dump_option
 @state_dir_option
@@ -117,8 +170,8 @@ class CheckedMap:
 def command(
     *,
     maps: tuple[str, ...],
-    warns: float,
-    critical: float,
+    warns: float | None,
+    critical: float | None,
     dumps: tuple[Path, ...],
     state_dir: Path | None,
     bpf_root: Path,
@@ -127,7 +180,9 @@ def command(
     """Say in one line whether tables are full; the exit code is for Nagios and its like.
 
     0 ok, 1 warning, 2 critical, 3 not known: there is no such map, or it cannot be read. Behind
-    the bar stand the figures of each map. Without MAP: connection tracking and NAT.
+    the bar stand the figures of each map. Without MAP: connection tracking and NAT. Where no
+    option says from which fill on, [thresholds] of the configuration file does, also for single
+    maps.
 
     \b
     Examples:
@@ -135,7 +190,8 @@ def command(
       ctconsole check ct4 any4 --full 70% --critical 90%
       ctconsole check --from-dump cilium-sysdump.zip
     """
-    if critical < warns:
+    bounds = _Bounds.settled(warns, critical)
+    if bounds.critical < bounds.warns and (warns is not None or critical is not None):
         raise click.UsageError("--critical is below --full, where it would never be a warning.")
     try:
         rows = _rows(maps, dumps, bpf_root, state_dir)
@@ -145,12 +201,14 @@ def command(
         else:
             click.echo(f"{CheckState.UNKNOWN.name}: {error}")
         return CheckState.UNKNOWN
-    found = [_checked(row, warns, critical) for row in rows]
+    found = [_checked(row, *bounds.of(row["name"])) for row in rows]
     state = max((one.state for one in found), key=_WORST.index)
     worst = sorted(found, key=lambda one: _WORST.index(one.state), reverse=True)
     if as_json:
         told = [{**_known(one.row), "state": one.state.name, "text": one.text} for one in worst]
-        print_json({"state": state.name, "full": warns, "critical": critical, "maps": told})
+        print_json(
+            {"state": state.name, "full": bounds.warns, "critical": bounds.critical, "maps": told}
+        )
     else:
         figures = " ".join(one.figures for one in worst if one.figures)
         bar = f" | {figures}" if figures else ""

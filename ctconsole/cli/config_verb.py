@@ -78,6 +78,11 @@ def _print_fields(settings: UserSettings, *, as_json: bool) -> None:
     values = {**settings.values}
     values |= {f"columns.{view}": columns for view, columns in settings.columns.items()}
     values |= {f"sort.{view}": column for view, column in settings.sort.items()}
+    values |= {
+        f"thresholds.{name}.{which}": bound
+        for name, both in settings.own_thresholds.items()
+        for which, bound in zip(("warn", "crit"), both, strict=True)
+    }
     values |= {f"keys.{key}": keys for key, keys in settings.keys.items()}
     if as_json:
         print_json(

@@ -193,7 +193,8 @@ def open_console(
     )
     if on_open is not None:
         on_open(app.leave)
-    with actions or nullcontext(), watching(bpf_root, history, foreign=agent is None):
+    watched = watching(bpf_root, history, settings.thresholds, foreign=agent is None)
+    with actions or nullcontext(), watched:
         if on_open is not None:
             app.run()
             return app.return_code or 0

@@ -10,7 +10,7 @@ from ctconsole.kernel.counts import count_maps, open_counter
 from ctconsole.kernel.cpus import possible_cpus
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.loops import Loop
-from ctconsole.model.fullness import FullWatch
+from ctconsole.model.fullness import DEFAULT_THRESHOLDS, FullWatch
 from ctconsole.model.sizing import counted_pins
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.kernel.counts import ElementCounter
     from ctconsole.loops import LoopState
     from ctconsole.model.event import Event
+    from ctconsole.model.fullness import Thresholds
     from ctconsole.model.spec import MapInfo
 
 EVERY: Final = 60.0
@@ -44,6 +45,7 @@ class Counting:
         record: takes an event of each table that becomes full, and of one that is so no more.
         on_failure: see `Loop`.
         told: what earlier such loops have told of tables that are full.
+        thresholds: see `FullWatch`.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Counting:
         record: Callable[[Iterable[Event]], None],
         on_failure: Callable[[LoopState], None],
         told: Iterable[Event] = (),
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
     ) -> None:
         self._folder = folder
         self._store = store
         self._record = record
-        self._watch = FullWatch(told)
+        self._watch = FullWatch(told, thresholds)
         self._counter: ElementCounter | None = None
         self._counter_tried = False
         self._stored = -EVERY

@@ -8,20 +8,57 @@ growth says again and again that it will be full in a few seconds. It is full fr
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.model.catalogue import is_called
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.memory import room
-from ctconsole.model.units import count, duration
+from ctconsole.model.units import count, duration, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ctconsole.model.fill import Trend
     from ctconsole.model.spec import MapInfo
 
 _DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which fill on (0 to 1) a map is worth a look, and in trouble.
+
+    Attributes:
+        warn: worth a look.
+        crit: in trouble.
+        own: both of single maps, by a name of the map or the short form of one.
+    """
+
+    warn: float = 0.70
+    crit: float = 0.90
+    own: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, name: str) -> tuple[float, float]:
+        """Both of the map of this name."""
+        return self.own_of(name) or (self.warn, self.crit)
+
+    def own_of(self, name: str) -> tuple[float, float] | None:
+        """Both where the map has its own; None where it has those of all maps."""
+        if name in self.own or not self.own:
+            return self.own.get(name)
+        return next((two for word, two in self.own.items() if is_called(name, word)), None)
+
+    def level(self, name: str, fill: float) -> Level:
+        """What a fill means for the map of this name: ERROR, WARNING or INFO."""
+        warn, crit = self.of(name)
+        if fill >= crit:
+            return Level.ERROR
+        return Level.WARNING if fill >= warn else Level.INFO
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
 
 
 def is_full(info: MapInfo, entries: int, cpus: int) -> bool:
@@ -106,11 +143,18 @@ def fullness(
 class FullWatch:
     """Makes an event of each table that becomes full, and of each that is so no more.
 
+    Of a table that has thresholds of its own it makes one, too, when it passes the upper of them.
+
     Args:
         told: events of before, oldest first; what they tell is not told again.
+        thresholds: those that are settled.
     """
 
-    def __init__(self, told: Iterable[Event] = ()) -> None:
+    def __init__(
+        self, told: Iterable[Event] = (), thresholds: Thresholds = DEFAULT_THRESHOLDS
+    ) -> None:
+        self._thresholds = thresholds
+        self._high: dict[str, bool] = {}
         self._since: dict[str, tuple[int, float]] = {}
         for event in told:
             number = event.fields.get("id")
@@ -140,8 +184,26 @@ class FullWatch:
                 events.append(_became(when, info, entries))
             elif not full and number == info.id:
                 events.append(_ended(when, info, entries, since))
+            elif not full:
+                events += self._passed(when, info, entries)
         self._since = found
         return tuple(events)
+
+    def _passed(self, when: float, info: MapInfo, entries: int) -> Iterable[Event]:
+        """That a table has passed the threshold that is its own, either way."""
+        own = self._thresholds.own_of(info.label)
+        if own is None or not info.max_entries:
+            return
+        fill, pin = entries / info.max_entries, str(info.pin)
+        before, self._high[pin] = self._high.get(pin, False), fill >= own[1]
+        if before != self._high[pin]:
+            level = Level.WARNING if self._high[pin] else Level.INFO
+            is_now = "reached" if self._high[pin] else "is below"
+            message = (
+                f"{info.label} {is_now} the {percent(own[1])} settled for it, {percent(fill)} full"
+            )
+            fields = {"entries": entries, "max_entries": info.max_entries, "id": info.id}
+            yield Event(when, EventKind.MAP_FULL, "observe", pin, message, level, fields)
 
 
 def _became(when: float, info: MapInfo, entries: int) -> Event:

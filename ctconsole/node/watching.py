@@ -6,16 +6,24 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
+from ctconsole.model.fullness import DEFAULT_THRESHOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ctconsole.model.fullness import Thresholds
     from ctconsole.observe.watcher import Watcher
 
 
 @contextmanager
-def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher | None]:
+def watching(
+    bpf_root: Path,
+    file: Path,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    *,
+    foreign: bool,
+) -> Iterator[Watcher | None]:
     """Write what happens on a foreign node into a history for as long as the block runs.
 
     An agent of ours writes its own history, so its node is not watched a second time. Where the
@@ -24,6 +32,7 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
     Args:
         bpf_root: the bpffs looked at.
         file: the history the console shows.
+        thresholds: those that are settled; see `FullWatch`.
         foreign: whether no agent of ours looks after the maps.
 
     Yields:
@@ -51,7 +60,12 @@ def watching(bpf_root: Path, file: Path, *, foreign: bool) -> Iterator[Watcher |
         with suppress(CtconsoleError):
             told = [event for _, event in history.read(kinds=[EventKind.MAP_FULL])]
         counting = Counting(
-            find_globals(bpf_root), history.append_fills, record, record.trouble, told
+            find_globals(bpf_root),
+            history.append_fills,
+            record,
+            record.trouble,
+            told,
+            thresholds=thresholds,
         )
         watcher.start(patience=0)
         counting.start()

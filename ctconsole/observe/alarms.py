@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ctconsole.model.advice import Advice, AdviceVerdict, Watched, advise
 from ctconsole.model.event import Level
-from ctconsole.model.fullness import Fullness, fullness
+from ctconsole.model.fullness import DEFAULT_THRESHOLDS, Fullness, Thresholds, fullness
 from ctconsole.model.units import count, duration, percent
 from ctconsole.observe.sampler import standing
 
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
-
-WARN: Final = 0.70
-"""How full a table may be before it is told of."""
-
-CRIT: Final = 0.90
-"""How full a table may be before it is told of loudly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +33,7 @@ class Alarm:
     key: str = ""
 
 
-def alarms(sample: Sample, warn: float = WARN, crit: float = CRIT) -> tuple[Alarm, ...]:
+def alarms(sample: Sample, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Alarm, ...]:
     """All that needs a look, the worst first.
 
     Pins that do not show what the node does; then full tables, then those that fill up, the
@@ -51,19 +45,19 @@ def alarms(sample: Sample, warn: float = WARN, crit: float = CRIT) -> tuple[Alar
         for key, one in standing(sample).items()
         if one.split
     ]
-    filled = [] if node is None else list(_filled(sample, node.rows, warn, crit))
+    filled = [] if node is None else list(_filled(sample, node.rows, thresholds))
     return (*split, *filled, *_not_shown(node.passed_over if node else ()))
 
 
-def _filled(sample: Sample, rows: Sequence[MapRow], warn: float, crit: float) -> Iterator[Alarm]:
+def _filled(sample: Sample, rows: Sequence[MapRow], thresholds: Thresholds) -> Iterator[Alarm]:
     found = [row for row in rows if row.fill is not None and row.info.type.is_hash]
     told = [(full_of(sample, row), row) for row in found]
     for full, row in sorted(told, key=lambda one: (one[0] is None, -(one[1].fill or 0))):
         fill = row.fill or 0.0
-        if full is None and fill < warn:
+        level = Level.ERROR if full is not None else thresholds.level(row.info.label, fill)
+        if level is Level.INFO:
             continue
         state = f"{full.text}" if full is not None else f"{percent(fill)} full"
-        level = Level.ERROR if full is not None or fill >= crit else Level.WARNING
         more = prospect(advice_of(sample, row))
         yield Alarm(level, f"{row.name} is {state}{more}", row.key)
 

@@ -156,6 +156,10 @@ OPEN_SECTIONS: Final = {
     'entries = ["protocol", "source:40", "destination", "state"]',
     "sort": "What a view is sorted by when it is opened; a - before the name: largest first.\n"
     'overview = "-fill"',
+    "thresholds": "A map that has its own, by its name or the short form of it (ct4); the field\n"
+    "that it does not name is that of all maps. Alarms, bars, check and map list go by them.\n"
+    '[thresholds."cilium_ct4_global"]\n'
+    "crit = 70",
     "keys": "Keys by the name of what they do, which ctconsole config --keys lists; several in\n"
     "a list; [] for none. Two that clash are told, and none of them changes.\n"
     '"map.resize" = ["z", "f5"]',

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ctconsole.model.fullness import Thresholds
 from ctconsole.paths import config_home
 from ctconsole.settings.fields import BY_NAME, FIELDS, OPEN_SECTIONS, did_you_mean, names
 from ctconsole.settings.keymap import keymap, keys_from, must_have_a_key, unknown_id
@@ -28,6 +29,9 @@ LARGEST: Final = 1 << 20
 
 _WIDEST: Final = 500
 """Cells of a column."""
+
+_BOUNDS: Final = ("warn", "crit")
+"""What a map's own section below thresholds may have."""
 
 _SECTIONS: Final = {name.partition(".")[0] for name in BY_NAME if "." in name} | set(OPEN_SECTIONS)
 
@@ -62,6 +66,7 @@ class UserSettings:
         columns: the columns of a view, from left to right.
         sort: what a view is sorted by; a ``-`` before it: largest first.
         keys: keys that differ from the table's, by id.
+        own_thresholds: warn and crit of single maps, by their name.
         problems: what is wrong in the file; such fields have their default.
         path: the file that was read; None where there is none.
         text: what stands in it.
@@ -74,6 +79,7 @@ class UserSettings:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sort: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own_thresholds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     problems: tuple[SettingProblem, ...] = ()
     path: Path | None = None
     text: str = ""
@@ -88,6 +94,12 @@ class UserSettings:
         found = self.values[name]
         assert isinstance(found, float)  # noqa: S101 - the table says so
         return found
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From which fill on maps are worth a look, and in trouble."""
+        warn, crit = self.number("thresholds.warn"), self.number("thresholds.crit")
+        return Thresholds(warn, crit, self.own_thresholds)
 
     def switch(self, name: str) -> bool:
         """A field that is on or off."""
@@ -192,6 +204,7 @@ class _Reading:
         self._columns: dict[str, tuple[str, ...]] = {}
         self._sort: dict[str, str] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._bounds: dict[str, dict[str, float]] = {}
         self._given: set[str] = set()
         self._problems: list[SettingProblem] = []
 
@@ -208,6 +221,10 @@ class _Reading:
             self._complain("thresholds.warn", "must not be above thresholds.crit")
             for name in ("thresholds.warn", "thresholds.crit"):
                 self._values[name] = BY_NAME[name].default
+        for name, found in [*self._bounds.items()]:
+            if len(found) > 1 and found["warn"] > found["crit"]:
+                self._complain(f"thresholds.{name}.warn", "must not be above its crit")
+                del self._bounds[name]
 
     def _value(self, name: str) -> float:
         value = self._values[name]
@@ -224,6 +241,9 @@ class _Reading:
                 self._columns[inner] = self._chosen(inner, names(value))
             elif section == "sort":
                 self._sort[inner] = self._sorting(inner, value)
+            elif section == "thresholds" and isinstance(value, dict):
+                self._own(inner, value)
+                return
             else:
                 _refuse(name)
         except ValueError as error:
@@ -237,6 +257,28 @@ class _Reading:
         if told:
             raise ValueError(told)
         self._keys[key_id] = keys
+
+    def _own(self, name: str, fields: Mapping[str, object]) -> None:
+        """What is settled of one map's fill."""
+        for inner, value in fields.items():
+            path = f"thresholds.{name}.{inner}"
+            try:
+                if f"thresholds.{inner}" not in BY_NAME:
+                    told = did_you_mean(inner, _BOUNDS) or "A map has warn and crit."
+                    raise ValueError(f"is no field. {told}")  # noqa: TRY301 - told as the reader's
+                found = BY_NAME[f"thresholds.{inner}"].read(value)
+            except ValueError as error:
+                self._complain(path, str(error))
+            else:
+                assert isinstance(found, float)  # noqa: S101 - the table says so
+                self._bounds.setdefault(name, {})[inner] = found
+                self._given.add(path)
+
+    def _both(self, found: Mapping[str, float]) -> tuple[float, float]:
+        """Warn and crit of a map; the one that is not given is that of all maps, if it fits."""
+        warn, crit = self._value("thresholds.warn"), self._value("thresholds.crit")
+        warn, crit = found.get("warn", warn), found.get("crit", crit)
+        return (warn, max(warn, crit)) if "warn" in found else (min(warn, crit), crit)
 
     def _view(self, view: str) -> Mapping[str, bool]:
         if self._known and view not in self._known:
@@ -267,7 +309,9 @@ class _Reading:
         return value
 
     def _complain(self, name: str, told: str) -> None:
-        self._problems.append(SettingProblem(self._path, line_of(self._text, name), name, told))
+        # What stands in a table that is written in one line has the line of that.
+        line = line_of(self._text, name) or line_of(self._text, name.rpartition(".")[0])
+        self._problems.append(SettingProblem(self._path, line, name, told))
 
     def result(self) -> UserSettings:
         keys, clashing = keymap(str(self._values["keys.preset"]), self._keys)
@@ -279,6 +323,9 @@ class _Reading:
             columns=MappingProxyType(self._columns),
             sort=MappingProxyType(self._sort),
             keys=MappingProxyType(dict(keys)),
+            own_thresholds=MappingProxyType(
+                {name: self._both(found) for name, found in self._bounds.items()}
+            ),
             problems=tuple(sorted(self._problems, key=lambda one: one.line)),
             path=self._path,
             text=self._text,

@@ -149,6 +149,7 @@ def manual() -> str:
     """Every field with its default and what it means, as a file that changes nothing."""
     parts = ["# Every field with its default. Take the # away and change what you like.\n"]
     section = ""
+    last = {field.name.rpartition(".")[0]: field for field in FIELDS}
     for field in FIELDS:
         here, _, inner = field.name.rpartition(".")
         if here != section:
@@ -156,7 +157,7 @@ def manual() -> str:
             parts.append(f"[{section}]\n")
         about = "".join(f"# {line}\n" for line in field.about.splitlines())
         parts.append(f"{about}# {inner or field.name} = {field.written}\n")
-        if here in OPEN_SECTIONS:
+        if here in OPEN_SECTIONS and field is last[here]:
             parts.append(_open(OPEN_SECTIONS[here]))
     parts += [
         f"[{section}]\n{_open(about)}"

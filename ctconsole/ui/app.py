@@ -159,7 +159,7 @@ class ConsoleApp(ChosenMapApp):
         settings = self.choices.settings
         self._filters += filters_for(settings.value("color"), ascii_only=settings.switch("ascii"))
         self.set_keymap(for_textual(settings.keys))
-        settle(settings.number("thresholds.warn"), settings.number("thresholds.crit"))
+        settle(settings.thresholds)
         self.filter_text = self.recorded = ""
         self.filters = Filters(book)
         self.intents = Dialogues(self, actions, read_only_hint)

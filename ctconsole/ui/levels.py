@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ctconsole.model.ct.risk import Risk
 from ctconsole.model.event import Level
-from ctconsole.observe.alarms import CRIT, WARN
+from ctconsole.model.fullness import DEFAULT_THRESHOLDS, Thresholds
 
 RISK_WORDS = {
     Risk.BREAKS: (Risk.BREAKS.word, "fill-crit"),
@@ -45,38 +45,36 @@ TONES = {
 """How an alarm of a level looks."""
 
 
-_settled = [WARN, CRIT]
+_settled = [DEFAULT_THRESHOLDS]
 
 
-def settle(warn: float, crit: float) -> None:
-    """Take these fills (0 to 1) for high and for full from now on, in the whole console."""
-    _settled[:] = [warn, crit]
+def settle(thresholds: Thresholds) -> None:
+    """Take these fills for high and for full from now on, in the whole console."""
+    _settled[:] = [thresholds]
 
 
-def thresholds() -> tuple[float, float]:
-    """The fills (0 to 1) from which on a map is high, and full."""
-    return _settled[0], _settled[1]
+def thresholds() -> Thresholds:
+    """From which fill on maps are high, and full."""
+    return _settled[0]
 
 
-def level_of(fill: float) -> Tone:
-    """The level of a fill ratio (0 to 1)."""
-    warn, crit = thresholds()
-    if fill >= crit:
-        return Tone.CRIT
-    return Tone.WARN if fill >= warn else Tone.OK
+def level_of(fill: float, name: str = "") -> Tone:
+    """The level of a fill ratio (0 to 1), for the map of this name or for any."""
+    return TONES[thresholds().level(name, fill)]
 
 
 ALIVE, DEAD, TRACK = "━", "╍", "─"
 """What a bar is drawn with: told apart by shape, so that no colour is needed to read it."""
 
 
-def bar(fill: float, width: int, dead: float = 0.0) -> tuple[tuple[str, str], ...]:
+def bar(fill: float, width: int, dead: float = 0.0, name: str = "") -> tuple[tuple[str, str], ...]:
     """A bar of ``width`` cells: the living part, the dead part, and the track.
 
     Args:
         fill: entries over maximum, 0 to 1.
         width: in terminal cells.
         dead: the share of the entries that has expired, 0 to 1.
+        name: of the map, which may have thresholds of its own.
 
     Returns:
         Pieces, each with the name of its style; the living part in steps of half a cell.
@@ -91,7 +89,7 @@ def bar(fill: float, width: int, dead: float = 0.0) -> tuple[tuple[str, str], ..
         gone = max(1, gone)
     alive = full - gone
     half = "╸" if halves % 2 and not gone else ""
-    level = level_of(fill).value
+    level = level_of(fill, name).value
     return (
         (ALIVE * (alive - len(half)) + half, level),
         (DEAD * gone, "expired"),

@@ -14,11 +14,13 @@ from rich.style import Style
 
 import ctconsole
 from ctconsole.errors import FormatError
+from ctconsole.observe.alarms import alarms
 from ctconsole.paths import themes as themes_dir
 from ctconsole.settings.read import settings_of
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.appearance import GLYPHS, READABLE, contrast, plain, reduced
 from ctconsole.ui.choices import Choices
+from ctconsole.ui.levels import thresholds
 from ctconsole.ui.themes import read_theme, read_themes
 from ctconsole.ui.widgets.chrome import StatusBar
 from ctconsole.ui.widgets.line_table import LineTable
@@ -175,6 +177,19 @@ async def test_thresholds_are_those_that_are_settled() -> None:
         lines = screen_text(pilot).splitlines()
         any4 = next(x for x in lines if x.strip().startswith("cilium_ct_any4_global"))
         assert "▲ 14%" in " ".join(any4.split())
+    async with opened("").run_test() as pilot:
+        await first_sample(pilot)
+
+
+async def test_a_map_may_have_thresholds_of_its_own() -> None:
+    console = opened('[thresholds."cilium_ct_any4_global"]\ncrit = 12\n')
+    async with console.run_test(size=(160, 40)) as pilot:
+        await first_sample(pilot)
+        lines = screen_text(pilot).splitlines()
+        any4 = next(x for x in lines if x.strip().startswith("cilium_ct_any4_global"))
+        assert "▲ 14%" in " ".join(any4.split())
+        told = [alarm.text for alarm in alarms(console.sample, thresholds())]
+        assert any(text.startswith("cilium_ct_any4_global is 14% full") for text in told)
     async with opened("").run_test() as pilot:
         await first_sample(pilot)
 

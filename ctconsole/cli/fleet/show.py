@@ -84,10 +84,10 @@ def show(*, prometheus: PrometheusClient, nodes: str, where: str | None) -> int:
 def _total(nodes: Sequence[FleetNode]) -> str:
     """All of them in a line."""
     from ctconsole.fleet.nodes import totals
+    from ctconsole.model.fullness import DEFAULT_THRESHOLDS
     from ctconsole.model.units import count
-    from ctconsole.observe.alarms import CRIT, WARN
 
-    found = totals(nodes, WARN, CRIT)
+    found = totals(nodes, DEFAULT_THRESHOLDS.warn, DEFAULT_THRESHOLDS.crit)
     alerts = "" if found.alerts is None else f", {count(found.alerts)} alerts"
     return (
         f"{count(found.nodes)} nodes, {found.down} of them do not answer; {count(found.entries)} "

@@ -263,13 +263,15 @@ def _fill(row: Mapping[str, Any]) -> str:
     return "FULL" if row["full"] else share(row["entries"], row["max_entries"])
 
 
-_LEVELS: Final = ((0.9, "crit"), (0.7, "warn"))
-"""From which fill on a map stands out."""
-
-
 def _fill_tone(row: Mapping[str, Any]) -> str:
+    """How a fill stands out: by the thresholds that are settled."""
+    from ctconsole.settings.read import read_settings
+
+    known = click.get_current_context().meta
+    settled = known.get("thresholds") or known.setdefault("thresholds", read_settings().thresholds)
+    warn, crit = settled.of(row["name"])
     fill = row["fill"] or 0.0
-    return next((tone for least, tone in _LEVELS if fill >= least), "")
+    return "crit" if fill >= crit else "warn" if fill >= warn else ""
 
 
 _COLUMNS: Final[tuple[RowColumn, ...]] = (

@@ -287,7 +287,7 @@ def _numbers(row: MapRow, stats: Stats | None, sample: Sample) -> Text:
     if row.fill is not None:
         full = full_of(sample, row)
         told = f"{percent(row.fill)} of {row.info.max_entries:,}" if full is None else full.text
-        tone = Tone.CRIT if full is not None else level_of(row.fill)
+        tone = Tone.CRIT if full is not None else level_of(row.fill, row.info.label)
         text.append(f"  {tone.glyph.strip()}{told}", "bold" if tone is Tone.CRIT else "")
     if stats is None:
         return text.append("  reading …", "dim")

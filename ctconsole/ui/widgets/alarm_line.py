@@ -40,7 +40,7 @@ class AlarmLine(Widget):
         self._calm = calm
         self._sample: Sample | None = None
         self._lines: tuple[tuple[str, Tone], ...] = ()
-        self._fills: tuple[tuple[str, float], ...] = ()
+        self._fills: tuple[tuple[str, float, str], ...] = ()
         self.display = False
 
     def show(self, sample: Sample) -> None:
@@ -48,13 +48,17 @@ class AlarmLine(Widget):
         if sample is self._sample:
             return
         self._sample = sample
-        told = alarms(sample, *thresholds())
+        told = alarms(sample, thresholds())
         lines = [(f"▲ {clean(one.text)}", TONES[one.level]) for one in told[: self._most]]
         if len(told) > self._most:
             text, tone = lines[-1]
             lines[-1] = f"{text} · {len(told) - self._most} more", tone
         rows = sample.node.rows if sample.node and self._calm and not lines else ()
-        fills = [(row.name, row.fill) for row in rows if row.fill and row.info.type.is_hash]
+        fills = [
+            (row.name, row.fill, row.info.label)
+            for row in rows
+            if row.fill and row.info.type.is_hash
+        ]
         self._lines = tuple(lines)
         self._fills = tuple(sorted(fills, key=lambda one: -one[1])[:_NAMED])
         self.display = bool(self._lines or self._fills)
@@ -68,8 +72,10 @@ class AlarmLine(Widget):
             style = self.get_component_rich_style(f"alarm-line--{tone}", partial=True)
             text.append(("\n" if place else "") + line, style)
         quiet = self.get_component_rich_style("alarm-line--quiet", partial=True)
-        for place, (name, fill) in enumerate(self._fills):
-            style = self.get_component_rich_style(f"alarm-line--{level_of(fill)}", partial=True)
+        for place, (name, fill, label) in enumerate(self._fills):
+            style = self.get_component_rich_style(
+                f"alarm-line--{level_of(fill, label)}", partial=True
+            )
             text.append(" · " if place else "fill ", quiet)
             text.append(f"{clean(name.removeprefix('cilium_'))} ", quiet)
             text.append(percent(fill), style)

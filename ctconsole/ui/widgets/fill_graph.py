@@ -126,7 +126,7 @@ class FillGraph(Widget):
         counts = in_columns(self._trend, self._trend[-1][0], self.span, max(1, width - _SCALE))
         scale = self._scale(counts)
         segments = [Segment(self._label(scale, rows, y), self._style("quiet"))]
-        maximum = self._row.info.max_entries
+        maximum, label = self._row.info.max_entries, self._row.info.label
         marked = self._marked(len(counts), self._marks) if y == rows else set()
         meant = set() if self._at is None else self._marked(len(counts), (self._at,))
         for place, count in enumerate(counts):
@@ -138,7 +138,7 @@ class FillGraph(Widget):
             if count:
                 eighths = max(1, eighths)
             part = max(0, min(8, eighths - (rows - y) * 8))
-            level = level_of((count or 0) / maximum if maximum else 0.0)
+            level = level_of((count or 0) / maximum if maximum else 0.0, label)
             segments.append(Segment(_BLOCKS[part], self._style(level)))
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 

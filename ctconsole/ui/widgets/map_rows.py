@@ -196,7 +196,8 @@ class MapRows:
         said = _use_cell(usage, width) if usage and usage.older and not found.programs else None
         if said is None and found.is_idle:
             said = _idle_cell(width, known=usage is not None)
-        return said or fill_cell(found.fill, width, gone, full=self._fullness(found) is not None)
+        full, name = self._fullness(found) is not None, found.info.label
+        return said or fill_cell(found.fill, width, gone, full=full, name=name)
 
     def _fullness(self, row: MapRow) -> Fullness | None:
         if row.key not in self._full:
@@ -292,7 +293,9 @@ def _use_cell(usage: MapUsage, width: int) -> Cell:
     return ((next((text for text in told if len(text) <= width), told[-1]), "warn"),)
 
 
-def fill_cell(fill: float | None, width: int, dead: float = 0.0, *, full: bool = False) -> Cell:
+def fill_cell(
+    fill: float | None, width: int, dead: float = 0.0, *, full: bool = False, name: str = ""
+) -> Cell:
     """A bar with glyph and percentage; a dash for a map without a count.
 
     Args:
@@ -300,10 +303,11 @@ def fill_cell(fill: float | None, width: int, dead: float = 0.0, *, full: bool =
         width: of the cell.
         dead: the share of the entries that has expired, 0 to 1; drawn apart.
         full: whether it takes nothing more, which it does a little below its maximum.
+        name: of the map.
     """
     if fill is None:
         return (("-", "dim"),)
-    level = level_of(fill)
+    level = level_of(fill, name)
     style = level.value if fill > 0 else "dim"
     said = "FULL" if full else f"{percent(fill):>4}"
-    return (*bar(fill, max(4, width - _BAR_TEXT), dead), (f" {level.glyph}{said}", style))
+    return (*bar(fill, max(4, width - _BAR_TEXT), dead, name), (f" {level.glyph}{said}", style))

@@ -16,6 +16,7 @@ from tests.support.captures import CAPTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -119,3 +120,47 @@ def test_a_dump_is_checked_too() -> None:
     done = CliRunner().invoke(root, ["check", "--from-dump", str(CT4)], standalone_mode=False)
     assert done.return_value == CheckState.UNKNOWN
     assert done.stdout == "UNKNOWN: cilium_ct4_global not known\n", "a dump tells no maximum"
+
+
+@pytest.fixture
+def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """What a person has settled."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = tmp_path / "ctconsole" / "config.toml"
+    path.parent.mkdir()
+    return lambda text: void(path.write_text(text))
+
+
+def void(_: object) -> None:
+    """Nothing."""
+
+
+def test_a_map_is_held_against_its_own_thresholds(
+    node: Callable[..., Callable[..., Result]], settled: Callable[[str], None]
+) -> None:
+    settled("[thresholds.ct4]\nwarn = 30\ncrit = 40\n")
+    checked = node(table("ct4_global", 450), table("ct_any4_global", 450))
+    done = checked()
+    assert done.return_value == CheckState.CRITICAL
+    assert "cilium_ct4_global=450;300;400;0;1000" in done.stdout
+    assert "cilium_ct_any4_global=450;800;950;0;1000" in done.stdout
+    assert checked("--full", "50%", "--critical", "60%").return_value == CheckState.OK
+    assert "ct4_global=450;500;500;" in checked("--full", "50%").stdout
+
+
+def test_what_is_settled_of_all_maps_counts_where_nothing_is_asked_for(
+    node: Callable[..., Callable[..., Result]], settled: Callable[[str], None]
+) -> None:
+    settled("[thresholds]\nwarn = 40\n")
+    checked = node(table("ct4_global", 450))
+    assert checked().return_value == CheckState.WARNING
+    assert checked("--full", "50%").return_value == CheckState.OK
+
+
+def test_bad_thresholds_are_told_and_do_not_count(
+    node: Callable[..., Callable[..., Result]], settled: Callable[[str], None]
+) -> None:
+    settled("[thresholds.ct4]\nfull = 30\n")
+    done = node(table("ct4_global", 450))()
+    assert done.return_value == CheckState.OK
+    assert "config.toml:2: thresholds.ct4.full is no field. A map has warn and crit." in done.stderr

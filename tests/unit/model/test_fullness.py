@@ -9,7 +9,7 @@ from pathlib import PurePath
 import pytest
 
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.fullness import FullWatch, fullness, is_full
+from ctconsole.model.fullness import FullWatch, Thresholds, fullness, is_full
 from ctconsole.model.spec import MapInfo, MapType
 
 NAME = "cilium_ct4_global"
@@ -94,3 +94,29 @@ def test_what_was_told_before_is_not_told_again_of_the_same_map() -> None:
     assert len(FullWatch(told).look(NOON + 60, [(other, 524_150)], CPUS)) == 1
     ended = FullWatch(told).look(NOON + 60, [(LRU, 5)], CPUS)
     assert len(FullWatch((*told, *ended)).look(NOON + 90, [(LRU, 524_150)], CPUS)) == 1
+
+
+def test_a_table_with_thresholds_of_its_own_tells_when_it_passes_the_upper_one() -> None:
+    other = replace(LRU, id=8, name="cilium_ct_any4_global", pin=PurePath("/bpf/any4"))
+    watch = FullWatch((), Thresholds(own={"ct4": (0.5, 0.7)}))
+
+    def look(entries: int) -> list[tuple[Level, str]]:
+        events = watch.look(NOON, [(LRU, entries), (other, entries)], CPUS)
+        return [(event.level, event.message) for event in events]
+
+    assert look(300_000) == []
+    assert look(400_000) == [
+        (Level.WARNING, "cilium_ct4_global reached the 70% settled for it, 76% full")
+    ]
+    assert look(410_000) == []
+    assert look(300_000) == [
+        (Level.INFO, "cilium_ct4_global is below the 70% settled for it, 57% full")
+    ]
+
+
+@pytest.mark.parametrize("word", ["cilium_ct4_global", "ct4", "ct4_global"])
+def test_a_map_is_held_against_thresholds_by_each_of_its_names(word: str) -> None:
+    thresholds = Thresholds(own={word: (0.2, 0.3)})
+    assert thresholds.level(NAME, 0.25) is Level.WARNING
+    assert thresholds.level(NAME, 0.3) is Level.ERROR
+    assert thresholds.level("cilium_ct6_global", 0.3) is Level.INFO

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ctconsole.model.ct.turnover import Turnover
 from ctconsole.model.event import Level
+from ctconsole.model.fullness import Thresholds
 from ctconsole.observe.alarms import advice_of, alarms, full_of
 from ctconsole.observe.sampler import Sample
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
@@ -64,3 +65,11 @@ def test_the_fullest_comes_first_and_none_is_kept_back() -> None:
         "cilium_snat_v4_external",
     ]
     assert alarms(Sample()) == ()
+
+
+def test_a_map_with_thresholds_of_its_own_is_told_of_by_those() -> None:
+    found = sample({0.0: 200_000})
+    assert alarms(found) == ()
+    [alarm] = alarms(found, Thresholds(own={"ct4": (0.2, 0.3)}))
+    assert alarm.level is Level.ERROR
+    assert "cilium_ct4_global is 38% full" in alarm.text

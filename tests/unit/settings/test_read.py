@@ -185,3 +185,51 @@ def test_the_examples_of_the_manual_can_be_taken() -> None:
 def test_a_field_is_found_on_its_line() -> None:
     text = '# x\na = 1\n[b]\n"c.d" = """\ne = 2\n"""\n[b.f]\ng=1\n'
     assert [line_of(text, name) for name in ("a", "b", "b.c.d", "b.f.g", "z")] == [2, 3, 4, 8, 0]
+
+
+def test_a_map_may_have_thresholds_of_its_own() -> None:
+    found = read(
+        "[thresholds]\nwarn = 60\n"
+        '[thresholds."cilium_ct4_global"]\ncrit = 75\n'
+        '[thresholds.any4]\nwarn = "95%"\n'
+        "[thresholds.lxc]\ncrit = 50\n"
+    )
+    assert found.problems == ()
+    thresholds = found.thresholds
+    assert thresholds.of("cilium_ct4_global") == (0.6, 0.75)
+    assert thresholds.of("cilium_ct_any4_global") == (0.95, 0.95), (
+        "warn is asked for, crit gives way"
+    )
+    assert thresholds.of("cilium_lxc") == (0.5, 0.5)
+    assert thresholds.of("cilium_ct6_global") == (0.6, 0.9)
+    assert "thresholds.cilium_ct4_global.crit" in found.given
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            '[thresholds."cilium_ct4_global"]\nfull = 70',
+            "2: thresholds.cilium_ct4_global.full is no field. A map has warn and crit.",
+        ),
+        ("[thresholds.ct4]\nwran = 70", "2: thresholds.ct4.wran is no field. Did you mean warn?"),
+        (
+            "[thresholds]\nct4 = { crit = 0 }",
+            '2: thresholds.ct4.crit must be a percentage from 1 to 100, e.g. 70 or "70%"',
+        ),
+        (
+            "[thresholds.ct4]\nwarn = 80\ncrit = 70",
+            "2: thresholds.ct4.warn must not be above its crit",
+        ),
+    ],
+)
+def test_bad_thresholds_of_a_map_are_refused_with_their_place(text: str, line: str) -> None:
+    assert told(text) == [line]
+    assert read(text).thresholds.of("cilium_ct4_global") == (0.7, 0.9)
+
+
+def test_the_manual_tells_of_thresholds_of_one_map_and_its_example_is_one() -> None:
+    lines = manual().splitlines()
+    begin = lines.index('# [thresholds."cilium_ct4_global"]')
+    example = "\n".join(line.removeprefix("# ") for line in lines[begin : begin + 2])
+    assert read(example).thresholds.of("cilium_ct4_global") == (0.7, 0.7)
