@@ -87,14 +87,18 @@ class Agent:
         self._jobs = Jobs()
         self._collector = Collector(gate, settings.bpf_root, record, self.stopping)
 
-    def start_up(self, tell: Callable[[int, int, str], None] = lambda *_: None) -> None:
-        """Run the start-up sequence.
+    def start_up(
+        self, tell: Callable[[int, int, str], None] = lambda *_: None, *, losing: bool = False
+    ) -> None:
+        """Run the start-up sequence; its settings are kept for the next start when it is begun.
 
         Args:
             tell: gets how many endpoints of how many are done, and what comes now.
+            losing: whether maps that are not as wished may be made anew with entries in them.
 
         Raises:
             EndedEarlyError: it was told to stop meanwhile.
+            AgentError: entries would be lost; no map was changed, and no setting.
             CtconsoleError: see `startup.run_daemon`.
         """
 
@@ -110,6 +114,10 @@ class Agent:
             if not resize.is_due:
                 let_go_of_pending(self._gate, self.settings.bpf_root / GLOBALS)
             config = self._read_config(self.settings)
+            if not losing:
+                endpoints = load_endpoints(self.settings.state_dir)
+                startup.require_kept(config, self.settings.bpf_root, endpoints)
+            StateDir(self.settings.state_dir).save_settings(self.settings)
             began = time.perf_counter()
             self.plane.load()
             started = startup.run_daemon(

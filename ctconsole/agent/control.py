@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ctconsole import private
 from ctconsole.agent import wire
 from ctconsole.agent.options import change_options
-from ctconsole.agent.state import AgentSettings, StateDir, agent_of
+from ctconsole.agent.state import AgentSettings, StateDir, agent_of, load_endpoints
 from ctconsole.agent.ticket import AgentTicket
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.loops import LoopState
@@ -83,16 +83,33 @@ class AgentStatus:
     loops: tuple[LoopState, ...] = ()
 
 
-def start(settings: AgentSettings) -> AgentStatus:
+def start(settings: AgentSettings, *, losing: bool = False) -> AgentStatus:
     """Start an agent in a process of its own and wait until it is ready.
 
     It belongs to no terminal and no caller; what it says goes to ``agent.log``. However long the
     start takes, only silence ends the wait for it.
 
+    Args:
+        settings: how to start it.
+        losing: start it also where maps are not as its options say and entries of them would be
+            lost.
+
     Raises:
         ConfigError: an option out of its range; nothing was started.
         BusyError: somebody else changes the maps; nothing was started.
         AgentError: an agent runs already, or the start-up failed; carries its sentence.
+    """
+    require_none(settings)
+    with _changing(settings, "starts an agent") as lock:
+        return _start(settings, StateDir(settings.state_dir), lock, losing=losing)
+
+
+def require_none(settings: AgentSettings) -> None:
+    """See that an agent can be started with these settings because none runs.
+
+    Raises:
+        ConfigError: an option out of its range.
+        AgentError: one runs already.
     """
     settings.read_config()
     state = StateDir(settings.state_dir)
@@ -102,12 +119,12 @@ def start(settings: AgentSettings) -> AgentStatus:
             f"An agent (process {pid}) already runs on {state.root}",
             hint="Restart it, or give another --state-dir",
         )
-    with _changing(settings, "starts an agent") as lock:
-        return _start(settings, state, lock)
 
 
-def _start(settings: AgentSettings, state: StateDir, lock: Changing | None) -> AgentStatus:
-    outcome = _spawn(settings, state, lock)
+def _start(
+    settings: AgentSettings, state: StateDir, lock: Changing | None, *, losing: bool
+) -> AgentStatus:
+    outcome = _spawn(settings, state, lock, losing=losing)
     if outcome.get("ready"):
         return status(settings)
     if outcome.get("config"):
@@ -167,7 +184,9 @@ def stop_for_good(settings: AgentSettings) -> None:
     stop(settings)
 
 
-def restart(settings: AgentSettings, changes: Mapping[str, str] | None = None) -> AgentStatus:
+def restart(
+    settings: AgentSettings, changes: Mapping[str, str] | None = None, *, losing: bool = True
+) -> AgentStatus:
     """Stop the agent if it runs and start it with these settings; see `start` and `stop`.
 
     The configuration is checked before the old agent is stopped. If the agent then does not
@@ -177,14 +196,18 @@ def restart(settings: AgentSettings, changes: Mapping[str, str] | None = None) -
         settings: how to start it.
         changes: options that are to have other values, where each is set: in the config folder,
             or among the settings.
+        losing: restart it also where entries would be lost; else it is refused before the agent
+            is stopped (AgentError).
     """
     with _changing(settings, "restarts the agent") as lock:
         state = StateDir(settings.state_dir)
+        if not losing:
+            _require_kept(replace(settings, options={**settings.options, **(changes or {})}))
         before = _pinned_ids(settings)
         change = change_options(settings, changes or {})
         try:
             stop(settings)
-            return _start(change.settings, state, lock)
+            return _start(change.settings, state, lock, losing=True)
         except (CtconsoleError, KeyboardInterrupt) as error:
             said = _put_back(change, state, before)
             if said and isinstance(error, AgentError):
@@ -208,6 +231,14 @@ def _put_back(change: OptionChange, state: StateDir, before: Mapping[str, int]) 
         return f"Its options stay changed, because {', '.join(anew)} were re-created by then"
     change.undo()
     return "Its options are as they were before"
+
+
+def _require_kept(settings: AgentSettings) -> None:
+    """See that a start with these settings loses no entry; see `_pinned_ids`."""
+    from ctconsole.agent.startup import require_kept
+
+    config, _ = settings.read_config()
+    require_kept(config, settings.bpf_root, load_endpoints(settings.state_dir))
 
 
 def _pinned_ids(settings: AgentSettings) -> dict[str, int]:
@@ -305,7 +336,9 @@ def policy(settings: AgentSettings) -> PolicyFacts:
     return PolicyFacts(unless("enforce_ingress"), unless("enforce_egress"))
 
 
-def _spawn(settings: AgentSettings, state: StateDir, lock: Changing | None) -> Mapping[str, Any]:
+def _spawn(
+    settings: AgentSettings, state: StateDir, lock: Changing | None, *, losing: bool
+) -> Mapping[str, Any]:
     """Start the process; the last line it sent through its pipe, empty where it sent none."""
     try:
         private.make_folder(state.root)
@@ -327,6 +360,7 @@ def _spawn(settings: AgentSettings, state: StateDir, lock: Changing | None) -> M
                     *(sys.executable, "-m", "ctconsole", "agent", "run", "--detach"),
                     *("--ready-fd", str(told), "--settings", settings.to_json()),
                     *(() if lock is None else ("--lock-fd", str(lock.fd))),
+                    *(("--yes",) if losing else ()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

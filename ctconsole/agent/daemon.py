@@ -35,6 +35,7 @@ def run(
     ready_fd: int | None = None,
     lock_fd: int | None = None,
     detach: bool = False,
+    losing: bool = False,
 ) -> None:
     """Be the agent until SIGTERM, SIGINT or a stop request; in the foreground or detached.
 
@@ -45,6 +46,7 @@ def run(
         lock_fd: the lock of whoever changes maps, which the starter hands over; without it the
             agent takes it itself.
         detach: leave the caller's process and session first.
+        losing: begin also where entries are lost with maps that are not as the options say.
 
     Raises:
         AgentError: another agent runs on the state folder.
@@ -56,13 +58,13 @@ def run(
         os._exit(0)
     tell = Teller(ready_fd)
     try:
-        _run(settings, tell, lock_fd)
+        _run(settings, tell, lock_fd, losing=losing)
     except BaseException as error:
         tell({"error": told(error), "config": isinstance(error, ConfigError)})
         raise
 
 
-def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
+def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None, *, losing: bool) -> None:
     gate = Gate.open()
     state = StateDir(settings.state_dir)
     make_folder(state.root)
@@ -71,7 +73,7 @@ def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
         with History(state.history) as history:
             agent = Agent(settings, gate, history)
             try:
-                _live(agent, history, state, tell, lock_fd)
+                _live(agent, history, state, tell, lock_fd, losing=losing)
             except EndedEarlyError as error:
                 tell({"error": told(error)})
             except BaseException as error:
@@ -83,7 +85,13 @@ def _run(settings: AgentSettings, tell: Teller, lock_fd: int | None) -> None:
 
 
 def _live(
-    agent: Agent, history: History, state: StateDir, tell: Teller, lock_fd: int | None
+    agent: Agent,
+    history: History,
+    state: StateDir,
+    tell: Teller,
+    lock_fd: int | None,
+    *,
+    losing: bool,
 ) -> None:
     """Start up, serve and work until told to stop."""
     settings = agent.settings
@@ -93,11 +101,10 @@ def _live(
     with ExitStack() as stack:
         root, what = settings.bpf_root, "starts an agent"
         with adopt(lock_fd, root, what) if lock_fd is not None else changing(root, what):
-            state.save_settings(settings)
             server = Server(state.socket, agent.handlers(), agent.streams(), agent.trouble)
             stack.callback(agent.close)
             stack.callback(server.close)
-            agent.start_up(tell.progress)
+            agent.start_up(tell.progress, losing=losing)
         told = [event for _, event in history.read(kinds=[EventKind.MAP_FULL])]
         counting = Counting(root / GLOBALS, history.append_fills, agent.record, agent.trouble, told)
         stack.callback(counting.stop)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ctconsole.agent.uplink import find_uplink, masquerade
-from ctconsole.errors import DatapathError, MissingFeatureError
+from ctconsole.errors import AgentError, DatapathError, MissingFeatureError
 from ctconsole.happening import happened
 from ctconsole.kernel import iproute
 from ctconsole.kernel.bpffs import pinned_maps
@@ -25,7 +25,9 @@ from ctconsole.kernel.mounts import is_bpffs
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.init_map_info import MapAttributes, MapKind, init_map_info
 from ctconsole.manager.init_maps import InitReport, init_maps
+from ctconsole.manager.restart import at_stake
 from ctconsole.model.event import Event, EventKind, Level
+from ctconsole.model.units import count
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
@@ -103,6 +105,23 @@ def run_daemon(
     step(len(ready), len(ready), "uplink")
     masquerade(gate, config, maps.paths, record, lambda: step(len(ready), len(ready), "uplink"))
     return Started(map_info, maps, tuple(ready))
+
+
+def require_kept(config: AgentConfig, bpf_root: Path, endpoints: Sequence[Endpoint]) -> None:
+    """See that every map which has entries is as the configuration wishes.
+
+    Raises:
+        AgentError: one is not, and would be made anew; says how many entries would be lost.
+        BpfError: a map cannot be looked at.
+    """
+    lost = at_stake(config, bpf_root, endpoints)
+    if lost:
+        maps = ", ".join(f"{count(number)} of {name}" for name, number in lost.items())
+        raise AgentError(
+            f"Entries would be lost with maps that are not as the options say: {maps}",
+            hint="ctconsole agent start, with the same options, says what that costs and what "
+            "keeps them; --yes does it",
+        )
 
 
 def restore(endpoints: Sequence[Endpoint], record: Record) -> list[Endpoint]:

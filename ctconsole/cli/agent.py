@@ -13,7 +13,7 @@ from ctconsole.cli.options import (
     read_agent_option,
     written_agent_option,
 )
-from ctconsole.cli.plans import print_plan
+from ctconsole.cli.plans import is_confirmed
 from ctconsole.cli.printing import print_json
 from ctconsole.cli.shown import json_option
 from ctconsole.errors import AgentError, UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.control import AgentStatus
     from ctconsole.agent.state import AgentSettings
+    from ctconsole.manager.restart import RestartReport
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -101,39 +102,65 @@ def command() -> None:
     """
 
 
+_yes_option = click.option(
+    "--yes",
+    is_flag=True,
+    help="Do it even where entries are lost; without this it tells what would be, and a terminal "
+    "is asked.",
+)
+
+
 @command.command()
 @_settings_options
 @named_agent_option
+@_yes_option
 @json_option
-def start(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's values
+def start(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
     """Start the agent and wait until it is ready.
 
     Settings not given are those of the last start on the same state folder.
+
+    Maps that are there and not as the options say are REMOVED WITH EVERY ENTRY IN THEM and made
+    again. Where entries would be lost it prints what that costs, and what would keep them, and has
+    the name of the map typed; without a terminal, or with --json, it starts nothing (exit code 1)
+    unless --yes is given.
 
     \b
     Examples:
       ctconsole agent start
       ctconsole agent start --config-dir mount/configmap --netns node1
       ctconsole agent start --option enable-ipv6=false --option conntrack-gc-interval=30s
+      ctconsole agent start --option bpf-ct-global-tcp-max=1048576 --yes
     """
-    from ctconsole.agent import control
+    from functools import partial
 
-    _show(control.start(settings_of(**given)), as_json=as_json)
+    from ctconsole.agent import control
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.node.acts import plan_begin, start_agent
+    from ctconsole.node.reading import reading_of_node
+
+    changes = parse_options(given["options"])
+    settings = settings_of(**given)
+    control.require_none(settings)
+    plan = plan_begin(settings, changes, partial(reading_of_node, settings.bpf_root))
+    if not is_confirmed(plan, yes=yes, as_json=as_json):
+        return 1
+    _tell(*start_agent(Gate.open(), settings, plan, losing=yes), as_json=as_json)
+    return 0
 
 
 @command.command()
 @_settings_options
 @written_agent_option
-@click.option(
-    "--yes", is_flag=True, help="Do it even where maps are re-created; without this they are named."
-)
+@_yes_option
 @json_option
 def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
     """Stop the agent if it runs, and start it with the settings it had.
 
-    Maps whose properties changed are REMOVED WITH EVERY ENTRY IN THEM and made again. Where that
-    would happen it prints what it costs and changes nothing (exit code 1), unless --yes is given.
-    Where `ctconsole map resize` would give them these sizes and keep the entries, it says so.
+    Maps whose properties changed are REMOVED WITH EVERY ENTRY IN THEM and made again. Where entries
+    would be lost it prints what that costs, and what would keep them, and has the name of the map
+    typed; without a terminal, or with --json, it changes nothing (exit code 1) unless --yes is
+    given.
 
     \b
     Examples:
@@ -150,10 +177,18 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
     changes = parse_options(given["options"])
     settings = settings_of(**given)
     plan = plan_restart(settings, changes, partial(reading_of_node, settings.bpf_root))
-    if plan.maps and not yes:
-        print_plan(plan, as_json=as_json)
+    if not is_confirmed(plan, yes=yes, as_json=as_json):
         return 1
-    report, after = restart_agent(Gate.open(), settings, {}, plan)
+    _tell(*restart_agent(Gate.open(), settings, {}, plan, losing=yes), as_json=as_json)
+    return 0
+
+
+def _tell(report: RestartReport, after: AgentStatus, *, as_json: bool) -> None:
+    """Print the agent that runs now, and what became of the maps.
+
+    Raises:
+        AgentError: a program never runs.
+    """
     if report.lost:
         message(f"{report.lost:,} entries were lost with the maps that were re-created")
     _show(after, as_json=as_json)
@@ -161,7 +196,6 @@ def restart(*, yes: bool, as_json: bool, **given: Any) -> int:  # noqa: ANN401 -
         message(row.text)
     if report.failure:
         raise AgentError(report.failure)
-    return 0
 
 
 @command.command()
@@ -202,13 +236,18 @@ def stop(state_dir: Path | None) -> None:
 @click.option("--ready-fd", type=int)
 @click.option("--lock-fd", type=int)
 @click.option("--detach", is_flag=True)
-def run(text: str, ready_fd: int | None, lock_fd: int | None, detach: bool) -> None:
-    """Be the agent, in the foreground unless told to detach."""
+@click.option("--yes", is_flag=True)
+def run(text: str, ready_fd: int | None, lock_fd: int | None, detach: bool, yes: bool) -> None:
+    """Be the agent, in the foreground unless told to detach.
+
+    Where entries would be lost with maps that are not as the options say it ends at once, unless
+    --yes is given.
+    """
     from ctconsole.agent import daemon
     from ctconsole.agent.state import AgentSettings
 
     settings = AgentSettings.from_json(text)
-    daemon.run(settings, ready_fd=ready_fd, lock_fd=lock_fd, detach=detach)
+    daemon.run(settings, ready_fd=ready_fd, lock_fd=lock_fd, detach=detach, losing=yes)
 
 
 def _show(found: AgentStatus, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -30,17 +31,43 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
 
 def print_plans(plans: Sequence[Plan], *, as_json: bool) -> None:
     """Print several plans; as JSON they are a list."""
-    from ctconsole.model.listing.plans import plan_dict, plan_lines
+    from ctconsole.model.listing.plans import plan_dict
 
     if as_json:
         print_json([{**plan_dict(plan), **where_dict()} for plan in plans])
     else:
-        for plan in plans:
-            for line in plan_lines(plan):
-                click.echo(line)
-        if place := told_place():
-            click.echo(f"{'node':<12}{cell(place[0].told)} ({place[1]})")
+        _print_lines(plans)
     message(NOTHING)
+
+
+def _print_lines(plans: Sequence[Plan]) -> None:
+    from ctconsole.model.listing.plans import plan_lines
+
+    for plan in plans:
+        for line in plan_lines(plan):
+            click.echo(line)
+    if place := told_place():
+        click.echo(f"{'node':<12}{cell(place[0].told)} ({place[1]})")
+
+
+def is_confirmed(plan: Plan, *, yes: bool, as_json: bool) -> bool:
+    """Whether a plan may be carried out; if it loses anything it is printed before.
+
+    On a terminal its name has to be typed. Elsewhere, and where a program reads the plan, only
+    ``yes`` confirms.
+    """
+    if yes or not plan.data_loss:
+        return True
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print_plan(plan, as_json=as_json)
+        return False
+    _print_lines([plan])
+    question = f"Type {plan.confirm_name} to do it all the same, or nothing to leave it"
+    typed = click.prompt(question, default="", show_default=False, err=True)
+    if typed.strip() == plan.confirm_name:
+        return True
+    message("Nothing was changed")
+    return False
 
 
 def where_dict() -> dict[str, object]:

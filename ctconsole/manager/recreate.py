@@ -283,7 +283,7 @@ def plan_replacement(
         established = int((table.established & table.alive).sum())
         verdicts = tuple(judge(table, Change.RECREATE).reasons())
     else:
-        entries = live.count() if info.type in RECREATABLE else 0
+        entries = entries_in(live)
     free = free_memory()
     return RecreatePlan(
         path=path,
@@ -365,6 +365,11 @@ def recreate(gate: Gate, plan: RecreatePlan, switch: Switch | None = None) -> Re
             back=back,
             running=running,
         )
+
+
+def entries_in(live: BpfMap) -> int:
+    """Entries that go with a map; 0 of one whose entries are nothing without its programs."""
+    return live.count() if live.info.type in RECREATABLE else 0
 
 
 _MOST_LOOKUPS: Final = 10_000

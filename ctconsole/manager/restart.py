@@ -1,4 +1,4 @@
-"""What a start of the agent would re-create, told before anybody restarts it.
+"""What a start of the agent would re-create, told before anybody starts or restarts it.
 
 The start itself compares every map it wants with what is pinned (`init_maps`); the same wishes
 are compared here, so that each option's effect is told for every map it reaches: both IP
@@ -16,7 +16,7 @@ from ctconsole.errors import CtconsoleError, GoneError
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import first_inside, pinned_id
 from ctconsole.manager.init_maps import wishes
-from ctconsole.manager.recreate import came_back, plan_replacement
+from ctconsole.manager.recreate import came_back, entries_in, plan_replacement
 from ctconsole.manager.running import Running
 from ctconsole.model.plan import Memory, Row, outcome_rows
 from ctconsole.model.spec import Difference, MapType, differences
@@ -24,7 +24,7 @@ from ctconsole.model.units import count
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -46,16 +46,23 @@ class Lossless:
         names: the maps that get another size, the one to be named first.
         max_entries: the size of the first.
         fits: whether each has a place for every entry.
+        start: options, each with its value, that an agent has to be started with first, because
+            programs use these maps and nobody else would move them; none where it has not.
     """
 
     names: tuple[str, ...]
     max_entries: int
     fits: bool = True
+    start: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """What does it."""
-        return f"ctconsole map resize {self.names[0]} {self.max_entries}"
+        resize = f"ctconsole map resize {self.names[0]} {self.max_entries}"
+        if not self.start:
+            return resize
+        options = " ".join(f"--option {option}" for option in self.start)
+        return f"ctconsole agent start {options} && {resize}"
 
     @property
     def sentence(self) -> str:
@@ -66,7 +73,7 @@ class Lossless:
 
 @dataclass(frozen=True, slots=True)
 class RestartPlan:
-    """What restarting the agent would change and cost; a `ctconsole.model.plan.Plan`.
+    """What starting or restarting the agent changes and costs; a `ctconsole.model.plan.Plan`.
 
     Attributes:
         agent: its state folder.
@@ -75,17 +82,19 @@ class RestartPlan:
             they are.
         lossless: resizes that would give some of these maps the same sizes with all that is in
             them.
+        is_start: whether none runs yet, and one is to be started.
     """
 
     agent: Path
     changes: Mapping[str, str]
     maps: tuple[RecreatePlan, ...]
     lossless: tuple[Lossless, ...] = ()
+    is_start: bool = False
 
     @property
     def title(self) -> str:
         """Which agent."""
-        return f"Restart the agent on {self.agent}"
+        return f"{'Start' if self.is_start else 'Restart'} the agent on {self.agent}"
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -324,28 +333,43 @@ def plan_restart(
         BpfError: a map cannot be looked at.
     """
     found = []
-    for managed in wishes(config, root / GLOBALS, endpoints):
-        one = None if managed.non_persistent else _remade(managed, reading)
-        if one is not None:
-            found.append(one)
+    for managed, live, differing in _remade(config, root, endpoints):
+        plan = plan_replacement(live, managed.path, managed.wish, reading)
+        found.append(replace(plan, differences=differing))
     return RestartPlan(agent, changes, tuple(found))
 
 
-def _remade(managed: ManagedMap, reading: Callable[[], Reading]) -> RecreatePlan | None:
-    """The plan for a pinned map that is not as wished; None where it may stay."""
-    try:
-        live = BpfMap.open(managed.path)
-    except GoneError:
-        return None
-    with live:
-        wish = managed.wish
-        # As `obj_check` does: its programs would go with its last pin.
-        if live.info.type is MapType.PROG_ARRAY:
-            return None
-        found = differences(live.info, wish) or _inner(live, managed)
-        if not found:
-            return None
-        return replace(plan_replacement(live, managed.path, wish, reading), differences=found)
+def at_stake(config: AgentConfig, root: Path, endpoints: Sequence[Endpoint]) -> dict[str, int]:
+    """How many entries a start with this configuration would lose, by pin name, where any.
+
+    They are counted and not read; see `plan_restart` for the rest.
+
+    Raises:
+        BpfError: a map cannot be looked at.
+    """
+    maps = _remade(config, root, endpoints)
+    found = {managed.path.name: entries_in(live) for managed, live, _ in maps}
+    return {name: entries for name, entries in found.items() if entries}
+
+
+def _remade(
+    config: AgentConfig, root: Path, endpoints: Sequence[Endpoint]
+) -> Iterator[tuple[ManagedMap, BpfMap, tuple[Difference, ...]]]:
+    """The pinned maps that are not as wished, open, and in what they differ."""
+    for managed in wishes(config, root / GLOBALS, endpoints):
+        if managed.non_persistent:
+            continue
+        try:
+            live = BpfMap.open(managed.path)
+        except GoneError:
+            continue
+        with live:
+            # As `obj_check` does: its programs would go with its last pin.
+            if live.info.type is MapType.PROG_ARRAY:
+                continue
+            differing = differences(live.info, managed.wish) or _inner(live, managed)
+            if differing:
+                yield managed, live, differing
 
 
 def _inner(live: BpfMap, managed: ManagedMap) -> tuple[Difference, ...]:

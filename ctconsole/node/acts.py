@@ -11,21 +11,22 @@ from ctconsole.agent import control
 from ctconsole.agent.options import change_options
 from ctconsole.agent.state import StateDir, load_endpoints
 from ctconsole.agent.ticket import AgentTicket
-from ctconsole.errors import CtconsoleError
+from ctconsole.errors import CtconsoleError, MissingFeatureError
 from ctconsole.history import History
 from ctconsole.manager.bpfmap import pinned_id
 from ctconsole.manager.changing import changing
 from ctconsole.manager.interrupts import Interrupts
 from ctconsole.manager.recreate import RecreateReport, plan_recreate, recreate
-from ctconsole.manager.restart import Aftermath, Lossless, RestartReport
+from ctconsole.manager.resize.journal import journal_of
+from ctconsole.manager.restart import Aftermath, RestartPlan, RestartReport
 from ctconsole.manager.restart import plan_restart as plan_start
 from ctconsole.manager.running import Running, watch
 from ctconsole.model.catalogue import option_of, twins_of
 from ctconsole.node.flushing import flush
-from ctconsole.node.resizing import sized_with
+from ctconsole.node.lossless import lossless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ctconsole.agent.control import AgentStatus
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
     from ctconsole.manager.recreate import RecreatePlan
     from ctconsole.manager.resize.report import ResizeReport
-    from ctconsole.manager.restart import RestartPlan
     from ctconsole.model.ct.reading import Reading
     from ctconsole.node.flush_plan import FlushPlan, FlushProgress, FlushReport
 
@@ -152,6 +152,8 @@ def restart_agent(
     settings: AgentSettings,
     changes: Mapping[str, str],
     plan: RestartPlan | None = None,
+    *,
+    losing: bool = False,
 ) -> tuple[RestartReport, AgentStatus]:
     """Restart our agent, with other options where wished; see `ctconsole.agent.control.restart`.
 
@@ -161,22 +163,59 @@ def restart_agent(
         gate: the write gate.
         settings: how it is started.
         changes: options that are set where they were before.
-        plan: of `plan_restart`, if there is one: what it forecast is told beside what became of it.
+        plan: of `plan_restart`, if there is one: what it forecast is told beside what became of
+            it, and a restart that would lose entries is refused where it had none.
+        losing: do it also then.
 
     Returns:
         What became of its maps, as far as the agents before and after told, and what the new one
         tells of itself.
+
+    Raises:
+        CtconsoleError: see `ctconsole.agent.control.restart`.
     """
-    before = control.status(settings)
-    with Aftermath(plan.maps if plan else ()) as aftermath:
+    before = control.status(settings).maps
+    losing = losing or plan is None or bool(plan.data_loss)
+    begin = partial(control.restart, settings, changes, losing=losing)
+    return _begin(gate, begin, before, plan.maps if plan else ())
+
+
+def start_agent(
+    gate: Gate, settings: AgentSettings, plan: RestartPlan, *, losing: bool = False
+) -> tuple[RestartReport, AgentStatus]:
+    """Start our agent as planned; see `ctconsole.agent.control.start`.
+
+    Args:
+        gate: the write gate.
+        settings: how it is started.
+        plan: of `plan_begin`; a start that would lose entries is refused where it had none.
+        losing: do it also then.
+
+    Returns:
+        As `restart_agent`.
+
+    Raises:
+        CtconsoleError: see `ctconsole.agent.control.start`.
+    """
+    before = {one.path.name: one.info.id for one in plan.maps}
+    begin = partial(control.start, settings, losing=losing or bool(plan.data_loss))
+    return _begin(gate, begin, before, plan.maps)
+
+
+def _begin(
+    gate: Gate,
+    begin: Callable[[], AgentStatus],
+    before: Mapping[str, int],
+    maps: Sequence[RecreatePlan],
+) -> tuple[RestartReport, AgentStatus]:
+    """Begin with an agent and see what becomes of the maps; ``before`` has their ids by name."""
+    with Aftermath(maps) as aftermath:
         started = time.monotonic()
-        after = control.restart(settings, changes)
+        after = begin()
         seconds = time.monotonic() - started
         aftermath.look()
     renewed = {
-        name: number
-        for name, number in after.maps.items()
-        if before.maps.get(name, number) != number
+        name: number for name, number in after.maps.items() if before.get(name, number) != number
     }
     # Some maps are made anew at every start, and programs that use no other are not watched.
     sized = [number for name, number in renewed.items() if option_of(name)]
@@ -184,7 +223,7 @@ def restart_agent(
         pid=after.pid,
         seconds=seconds,
         renewed=renewed,
-        known=bool(before.maps and after.maps),
+        known=bool(before and after.maps),
         running=watch(gate, sized) if sized else Running(),
         lost=aftermath.lost,
         verdicts=aftermath.verdicts,
@@ -206,34 +245,34 @@ def plan_restart(
     Raises:
         ConfigError: the agent cannot run with them.
     """
-    config, _ = replace(settings, options={**settings.options, **changes}).read_config()
-    endpoints = load_endpoints(settings.state_dir)
+    changed = replace(settings, options={**settings.options, **changes})
+    config, _ = changed.read_config()
     plan = plan_start(
         settings.state_dir,
         config,
         settings.bpf_root,
-        endpoints,
+        load_endpoints(settings.state_dir),
         changes=changes,
         reading=reading,
     )
-    return replace(plan, lossless=tuple(_lossless(plan)))
+    return replace(plan, lossless=tuple(lossless(plan, changed)))
 
 
-def _lossless(plan: RestartPlan) -> Iterator[Lossless]:
-    """Resizes that keep what a restart would lose; none where no agent runs that could do them."""
-    folder = StateDir(plan.agent)
-    running = folder.load_settings() if folder.running_pid() is not None else None
-    left = {one.path: one for one in plan.maps if option_of(one.path.name)}
-    # Tables that follow others in size come with those whose option is changed.
-    for path in sorted(left, key=lambda path: option_of(path.name) not in plan.changes):
-        if running is None or path not in left:
-            continue
-        size = left[path].wish.max_entries
-        together = sized_with(running, {str(option_of(path.name)): str(size)})
-        kept = [left.pop(one) for one in (path, *together) if one in left and one in together]
-        if any(one.entries for one in kept):
-            fits = all(one.entries <= one.wish.max_entries for one in kept)
-            yield Lossless(tuple(one.path.name for one in kept), size, fits)
+def plan_begin(
+    settings: AgentSettings, changes: Mapping[str, str], reading: Callable[[], Reading]
+) -> RestartPlan:
+    """The same where no agent runs and one is to be started.
+
+    What a killed resize left is ended by the start itself before it looks at the maps. So
+    nothing is known of them here where there is such a thing, and the start looks again.
+    """
+    try:
+        is_due = journal_of(settings.bpf_root).read() is not None
+    except (MissingFeatureError, OSError):
+        is_due = False
+    if is_due:
+        return RestartPlan(settings.state_dir, changes, (), is_start=True)
+    return replace(plan_restart(settings, changes, reading), is_start=True)
 
 
 def record(state_dir: Path, report: _R) -> _R:

@@ -54,12 +54,21 @@ def interrupted(said: str, *argv: str, seconds: float = 60.0) -> tuple[int, str]
     Returns:
         Its exit code, and all that the terminal showed.
     """
+    return _pressed(said, b"\x03", *argv, seconds=seconds)
+
+
+def typed_to(said: str, text: str, *argv: str, seconds: float = 120.0) -> tuple[int, str]:
+    """Type a line in a terminal as soon as a command says something; as `interrupted`."""
+    return _pressed(said, f"{text}\r".encode(), *argv, seconds=seconds)
+
+
+def _pressed(said: str, keys: bytes, *argv: str, seconds: float) -> tuple[int, str]:
     shown, end = "", time.monotonic() + seconds
     with console(*argv) as (process, ours):
         while said not in shown and time.monotonic() < end:
             shown += read(ours).decode("utf-8", "replace")
             time.sleep(0.005)
-        os.write(ours, b"\x03")
+        os.write(ours, keys)
         while process.poll() is None and time.monotonic() < end:
             shown += read(ours).decode("utf-8", "replace")
             time.sleep(0.005)

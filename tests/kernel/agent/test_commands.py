@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ctconsole.agent import control
+from ctconsole.agent.state import StateDir
 from ctconsole.cli import agent
 from ctconsole.cli.map import verbs as maps
 from ctconsole.cli.node import events
@@ -16,9 +18,11 @@ from ctconsole.errors import AgentError, CtconsoleError, ReadOnlyError, UsageErr
 from ctconsole.kernel import mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.manager.restart import RestartPlan
 from ctconsole.manager.running import ENOUGH, HookRuns, Running
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
+from tests.support.terminals import typed_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,6 +191,91 @@ def test_a_restart_that_would_recreate_maps_wants_yes(root: str, settings: Agent
     assert "0 of 50 entries are back by now" in done.stderr
     assert "lost" not in same.stderr
     assert control.status(settings).config["bpf-ct-global-tcp-max"] == "4096"
+
+
+WISH = ("--option", "bpf-ct-global-tcp-max=4096")
+
+
+def test_a_start_that_would_lose_entries_wants_yes(root: str, settings: AgentSettings) -> None:
+    del root
+    where = ("--state-dir", str(settings.state_dir))
+    kept = StateDir(settings.state_dir).settings_file
+    control.stop(settings)
+    before = kept.read_text()
+    done = run(agent.command, "start", *where, *WISH)
+    assert done.return_value == 1
+    assert done.stdout.startswith(f"Start the agent on {settings.state_dir}: one map is re-created")
+    assert "cilium_ct4_global: 2,048 -> 4,096 entries; lost: 50 entries, 50 alive" in done.stdout
+    # No program uses the map, so that it can be resized before there is an agent.
+    resize = "ctconsole map resize cilium_ct4_global 4096"
+    assert f"{resize} carries the entries over: of cilium_ct4_global\n" in done.stdout
+    assert "Give --yes" in done.stderr
+    told = as_json(agent.command, "start", *where, *WISH)
+    assert (told["entries"], told["lossless"][0]["command"]) == (50, resize)
+    assert sum(one["entries"] for one in told["verdicts"]) == 50
+    assert not control.status(settings).running
+    assert kept.read_text() == before
+    done = run(agent.command, "start", *where, *WISH, "--yes")
+    assert (done.return_value, done.stdout[:15]) == (0, "ready, process ")
+    assert "50 entries were lost with the maps that were re-created" in done.stderr
+    assert "0 of 50 entries are back by now" in done.stderr
+    assert control.status(settings).config["bpf-ct-global-tcp-max"] == "4096"
+
+
+def test_a_start_that_loses_no_entry_asks_nothing(root: str, settings: AgentSettings) -> None:
+    where = ("--state-dir", str(settings.state_dir))
+    control.stop(settings)
+    # What is in the table is not what these options are about.
+    same = run(agent.command, "start", *where, "--option", "bpf-ct-global-any-max=2048")
+    assert (same.stdout[:15], same.stderr) == ("ready, process ", "")
+    found = {row["name"]: row for row in as_json(maps.command, "list", "--bpf-root", root)}
+    assert found["cilium_ct4_global"]["entries"] == 50
+    assert found["cilium_ct_any4_global"]["max_entries"] == 2048
+    with pytest.raises(AgentError, match="already runs"):
+        run(agent.command, "start", *where, *WISH)
+
+
+@pytest.mark.parametrize(("typed", "code"), [("cilium_ct4", 1), ("cilium_ct4_global", 0)])
+def test_a_terminal_is_asked_for_the_name(
+    root: str, settings: AgentSettings, typed: str, code: int
+) -> None:
+    del root
+    control.stop(settings)
+    words = ("agent", "start", "--state-dir", str(settings.state_dir), *WISH)
+    ended, shown = typed_to("to leave it: ", typed, *words)
+    assert ended == code
+    assert "cilium_ct4_global: 2,048 -> 4,096 entries; lost: 50 entries" in shown
+    assert "Type cilium_ct4_global to do it all the same" in shown
+    assert ("Nothing was changed" in shown) == bool(code)
+    assert control.status(settings).running == (not code)
+
+
+def test_an_agent_begins_on_no_map_that_it_would_empty_unless_it_was_told(
+    root: str, settings: AgentSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del root
+    larger = replace(settings, options={"bpf-ct-global-tcp-max": "4096"})
+    pid = control.status(settings).pid
+    kept = StateDir(settings.state_dir).settings_file.read_text()
+    lost = "Entries would be lost .*: 50 of cilium_ct4_global"
+    with pytest.raises(AgentError, match=lost):
+        control.restart(larger, losing=False)
+    assert control.status(settings).pid == pid
+    control.stop(settings)
+    with pytest.raises(AgentError, match=f"did not start: {lost}"):
+        control.start(larger)
+    with pytest.raises(AgentError, match=lost):
+        run(agent.command, "run", "--settings", larger.to_json())
+    assert StateDir(settings.state_dir).settings_file.read_text() == kept
+    # They have come since the plan was made.
+    monkeypatch.setattr(
+        "ctconsole.node.acts.plan_begin",
+        lambda *_: RestartPlan(settings.state_dir, {}, (), is_start=True),
+    )
+    words = ("start", "--state-dir", str(settings.state_dir), *WISH)
+    with pytest.raises(AgentError, match=lost):
+        run(agent.command, *words)
+    assert run(agent.command, *words, "--yes").return_value == 0
 
 
 def test_a_restart_whose_programs_never_run_is_a_failure(

@@ -14,14 +14,21 @@ from ctconsole.config import write_option
 from ctconsole.errors import AgentError, ConfigError, CtconsoleError
 from ctconsole.history import History
 from ctconsole.kernel import iproute, mapwrite
-from ctconsole.kernel.clock import ktime
+from ctconsole.kernel.clock import boot_id, ktime
 from ctconsole.kernel.maps import BpfMap, all_programs
 from ctconsole.manager.recreate import plan_recreate
+from ctconsole.manager.resize.journal import Entry, Moving, Stage, journal_of
 from ctconsole.manager.resize.plan import MapWish
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.event import EventKind
 from ctconsole.model.plane.endpoint import Endpoint
-from ctconsole.node.acts import agent_warnings, plan_restart, recreate_map, restart_agent
+from ctconsole.node.acts import (
+    agent_warnings,
+    plan_begin,
+    plan_restart,
+    recreate_map,
+    restart_agent,
+)
 from ctconsole.node.resizing import plan_resizing
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
@@ -190,8 +197,55 @@ def test_a_restart_plan_names_the_resizes_that_would_lose_nothing(
     smaller = plan_restart(dual, {"bpf-ct-global-any-max": "4096"}, lambda: PLAIN)
     assert (smaller.maps != (), smaller.lossless) == (True, ())
     control.stop(dual)
-    # Nobody would move the programs.
-    assert plan_restart(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN).lossless == ()
+    # The uplink's programs use the maps, so that an agent has to be there first.
+    [first] = plan_begin(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN).lossless
+    assert first == replace(one, start=("bpf-ct-global-tcp-max=2048",))
+
+
+def test_a_start_plan_names_how_an_agent_has_to_be_started_to_lose_nothing(
+    running: AgentSettings, gate: Gate
+) -> None:
+    with BpfMap.open(pin(running)) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
+    control.stop(running)
+    changes = {"bpf-ct-global-tcp-max": "4096", "bpf-ct-global-any-max": "4096"}
+    plan = plan_begin(replace(running, options=changes), changes, lambda: PLAIN)
+    assert (plan.data_loss, plan.confirm_name) == (50, "cilium_ct4_global")
+    # Programs use both tables, so that nobody but an agent can move them.
+    [one] = plan.lossless
+    assert one.start == ("bpf-ct-global-tcp-max=2048", "bpf-ct-global-any-max=1024")
+    assert one.command == (
+        "ctconsole agent start --option bpf-ct-global-tcp-max=2048 "
+        "--option bpf-ct-global-any-max=1024 && ctconsole map resize cilium_ct4_global 4096"
+    )
+    # That start loses nothing indeed, and the resize is what an agent on these sizes would do.
+    kept = replace(running, options=dict(option.split("=") for option in one.start))
+    assert plan_begin(kept, {}, lambda: PLAIN).maps == ()
+    control.start(kept)
+    named = plan_resizing(pin(kept), MapWish(one.max_entries), PLAIN, kept)
+    assert tuple(one.path.name for one in named.maps) == one.names
+
+
+def test_what_a_killed_resize_left_is_the_start_s_own_to_end(
+    settings: AgentSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path / "run"))
+    control.start(settings)
+    with BpfMap.open(pin(settings)) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
+        number = live.info.id
+    control.stop(settings)
+    changes = {"bpf-ct-global-tcp-max": "4096"}
+    # A resize died before it changed anything but the options.
+    larger = replace(settings, options=changes)
+    moving = Moving(str(pin(settings)), number, 0)
+    journal_of(settings.bpf_root).write(
+        Entry(Stage.SWITCH, boot_id(), 1, (moving,), before={"bpf-ct-global-tcp-max": "2048"})
+    )
+    assert plan_begin(larger, changes, lambda: PLAIN).maps == ()
+    control.start(larger)
+    with BpfMap.open(pin(settings)) as live:
+        assert (live.info.id, live.count()) == (number, 50)
 
 
 def test_a_restart_tells_what_had_been_forecast_and_what_is_back(
