@@ -65,14 +65,16 @@ APP: Final = (
         for number, name in enumerate(VIEW_NAMES, 1)
     ),
     Key("app.help", "question_mark,f1", "help", "Help", "Show these keys, and what the marks mean",
-        ("app",), rank=1),
-    Key("app.quit", "q", "quit", "Quit", "Leave the console", ("app",), rank=2),
+        ("app", "fleet-app"), rank=1),
+    Key("app.quit", "q", "quit", "Quit", "Leave the console", ("app", "fleet-app"), rank=2),
     Key("app.command", "colon", "command", "Command",
-        "Type what is to be done: resize ct4 512k, go ct6, filter @saved", ("app",), rank=35),
+        "Type what is to be done: resize ct4 512k, go ct6, filter @saved",
+        ("app", "fleet-app"), rank=35),
     Key("app.freeze", "space", "freeze", "Freeze",
         "Freeze the screen, and go on; sampling goes on behind it", ("app",), rank=30),
     Key("app.palette", "ctrl+p", "command_palette", "Palette",
-        "Find whatever can be done, a map or a view by a few letters of its name", ("app",),
+        "Find whatever can be done, a map or a view by a few letters of its name",
+        ("app", "fleet-app"),
         rank=40, priority=True),
     Key("app.explain", "w", "explain", "Why",
         "Answer what operators ask: how full, why, who, how big", ("app",), rank=45),
@@ -97,25 +99,26 @@ APP: Final = (
 """Everywhere but in dialogues."""
 
 TABLE: Final = (
-    Key("table.up", "up,k", "move(-1)", "Up", "Up", ("table",)),
-    Key("table.down", "down,j", "move(1)", "Down", "Down", ("table",)),
-    Key("table.page-up", "pageup,ctrl+b", "page(-1)", "Page up", "Page up", ("table",)),
-    Key("table.page-down", "pagedown,ctrl+f", "page(1)", "Page down", "Page down", ("table",)),
+    Key("table.up", "up,k", "move(-1)", "Up", "Up", ("table", "heat")),
+    Key("table.down", "down,j", "move(1)", "Down", "Down", ("table", "heat")),
+    Key("table.page-up", "pageup,ctrl+b", "page(-1)", "Page up", "Page up", ("table", "heat")),
+    Key("table.page-down", "pagedown,ctrl+f", "page(1)", "Page down", "Page down",
+        ("table", "heat")),
     Key("table.half-up", "", "page_half(-1)", "Half up", "Half a page up", ("table",)),
     Key("table.half-down", "", "page_half(1)", "Half down", "Half a page down", ("table",)),
     Key("table.first", "home,g", "jump(0)", "First row", "First row, and stay there",
-        ("table",)),
-    Key("table.last", "end,G", "jump(-1)", "Last row", "Last row", ("table",)),
+        ("table", "heat")),
+    Key("table.last", "end,G", "jump(-1)", "Last row", "Last row", ("table", "heat")),
     Key("table.left", "left", "sideways(-1)", "Left", "Scroll to the columns on the left",
-        ("view",)),
+        ("view", "fleet", "fleet-node", "heat")),
     Key("table.right", "right", "sideways(1)", "Right", "Scroll to the columns on the right",
-        ("view",)),
+        ("view", "fleet", "fleet-node", "heat")),
     Key("map.sequel", "L", "sequel", "What came back",
         "List what came back, broke or is away since the last change", ("view",)),
     Key("table.columns", "c", "columns", "Columns",
         "Choose the columns, their order and how wide they are", ("view",), rank=47),
-    Key("table.select", "enter", "select", "Open", "Open what is under the cursor", ("table",),
-        rank=10),
+    Key("table.select", "enter", "select", "Open", "Open what is under the cursor",
+        ("table", "heat"), rank=10),
 )  # fmt: skip
 """Where a table has the focus."""
 
@@ -128,7 +131,7 @@ MAPS: Final = (
     Key("map.info", "i", "info", "Info", "Everything about the map", ("overview",), rank=50),
     Key("map.span", "v", "widen", "Span",
         "Show more or less time in the graph: 10 minutes, 1, 6 or 24 hours",
-        ("overview", "events")),
+        ("overview", "events", "fleet-node")),
     Key("map.resize", "z", "resize", "Resize", "Give the map another size without a loss",
         ("overview",), rank=15, needs="gate"),
     Key("map.undo", "u", "undo", "Undo resize",
@@ -202,6 +205,15 @@ FILTER: Final = (
 )  # fmt: skip
 """While a filter is typed."""
 
+FLEET: Final = (
+    Key("fleet.look", "h", "next_look", "Heat map",
+        "Show the nodes as a heat map, as nodes and maps, as a table", ("fleet",), rank=14),
+    Key("fleet.again", "ctrl+r", "again", "Again", "Ask Prometheus at once",
+        ("fleet", "fleet-node"), rank=30),
+    Key("fleet.back", "escape", "back", "Back", "Back to all nodes", ("fleet-node",), rank=11),
+)  # fmt: skip
+"""Of a fleet, and of one node of it."""
+
 DIALOGUES: Final = (
     Key("dialogue.close", "escape", "close", "Close",
         "Leave; cancel what is done if it can be cancelled", ("dialogue",), rank=3),
@@ -263,7 +275,7 @@ DIALOGUES: Final = (
 )  # fmt: skip
 """In the boxes above a view."""
 
-KEYS: Final = (*APP, *TABLE, *MAPS, *ENTRIES, *FILTER, *DIALOGUES)
+KEYS: Final = (*APP, *TABLE, *MAPS, *ENTRIES, *FILTER, *FLEET, *DIALOGUES)
 """The table."""
 
 _EVERY: Final = ("table", "view", "app")
@@ -276,6 +288,8 @@ SCENES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "datapath": ("datapath", *_EVERY),
     "maps": ("maps", *_EVERY),
     "node": ("node", *_EVERY),
+    "fleet": ("fleet", "filtered", "sorted", "table", "heat", "fleet-app"),
+    "fleet-node": ("fleet-node", "table", "fleet-app"),
     "filter": ("filter",),
     "dialogue": ("dialogue",),
     "resize": ("resize", "dialogue"),

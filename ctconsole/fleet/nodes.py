@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
+
+from ctconsole.fleet.prometheus import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,8 +57,7 @@ class FleetNode:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without `fills`."""
-        told = asdict(self)
-        del told["fills"]
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fills"}
         return told | {"firing": list(self.firing)}
 
 
@@ -142,7 +142,7 @@ def joined(answers: Mapping[str, Iterable[Series]], *, ruled: bool) -> list[Flee
     for name, series in answers.items():
         for labels, value in series:
             told = found.setdefault(labels.get("instance", ""), {})
-            if math.isfinite(value):
+            if is_known(value):
                 # Of a map whose capacity is 0 there is no fill, say.
                 _take(told, name, labels, value)
     every = [_node(node, told, ruled=ruled) for node, told in found.items()]

@@ -199,6 +199,15 @@ class PrometheusClient:
         )
 
 
+_LARGEST_NUMBER: Final = 1 << 53
+"""Above it a float has lost its last digit, and no count of ours is there."""
+
+
+def is_known(value: float) -> bool:
+    """Whether a number says something: neither infinite nor beyond all that is counted."""
+    return abs(value) < _LARGEST_NUMBER
+
+
 def quoted(text: str) -> str:
     """A text as it stands between the quotes of a query."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -239,4 +248,4 @@ def _series(one: Any) -> Series | None:  # noqa: ANN401 - likewise
 
 def _history(one: Any) -> SeriesOverTime:  # noqa: ANN401 - likewise
     points = [(float(when), float(value)) for when, value in one.get("values", ())]
-    return SeriesOverTime(_labels(one), tuple(point for point in points if math.isfinite(point[1])))
+    return SeriesOverTime(_labels(one), tuple(point for point in points if is_known(point[1])))

@@ -29,7 +29,7 @@ from ctconsole.ui.exporting import Exporting
 from ctconsole.ui.filters import Filters
 from ctconsole.ui.following import Following
 from ctconsole.ui.keeping import Keeping
-from ctconsole.ui.keys import bindings, keyed
+from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import settle
 from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
@@ -45,7 +45,7 @@ from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.screens.overview import OverviewScreen
 from ctconsole.ui.screens.top import TopScreen
 from ctconsole.ui.sequelling import Sequelling
-from ctconsole.ui.themes import DEFAULT_THEME, VARIABLE_DEFAULTS
+from ctconsole.ui.themes import DEFAULT_THEME
 from ctconsole.ui.theming import Theming
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import Status, StatusBar, TitleBar, ViewTab
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePath
 
     from textual import events
-    from textual.driver import Driver
     from textual.screen import Screen
 
     from ctconsole.filterbook import FilterBook
@@ -184,34 +183,6 @@ class ConsoleApp(ChosenMapApp):
         self._flash_until = 0.0
         self._trouble: dict[str, str] = {}
         self._wanted_theme = theme
-        self._leaving = False
-        self._main_loop: asyncio.AbstractEventLoop | None = None
-
-    def get_driver_class(self) -> type[Driver]:
-        """Textual's choice, or ours in the place of its Linux driver."""
-        chosen = super().get_driver_class()
-        if chosen.__name__ != "LinuxDriver":
-            return chosen
-        from ctconsole.ui.terminal import LosableDriver
-
-        return LosableDriver
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own colours, for themes that do not name them."""
-        return VARIABLE_DEFAULTS
-
-    def get_key_display(self, binding: Binding) -> str:
-        """As Textual's, but without the glyph for enter, which many fonts lack."""
-        return "enter" if binding.key == "enter" else super().get_key_display(binding)
-
-    def keyed(self, text: str) -> str:
-        """See `ctconsole.ui.console.Console`."""
-        return keyed(text, self.choices.settings.keys, self._shown)
-
-    def _shown(self, key: str) -> str:
-        shown = self.get_key_display(Binding(key, ""))
-        # In a sentence a caret is read for what it is.
-        return shown.replace("^", "ctrl+", 1) if key.startswith("ctrl+") else shown
 
     def on_key(self, event: events.Key) -> None:
         """Say that a key does nothing, which else looks as if the console hung."""
@@ -244,13 +215,6 @@ class ConsoleApp(ChosenMapApp):
         self.set_interval(1.0, self.theming.follow)
         self.sampler.start()
 
-    @property
-    def depth(self) -> str:
-        """How many colours the terminal has, or is to be taken to have, as ``--color`` names it."""
-        told = self.choices.settings.value("color")
-        known = {"standard": "16", "256": "256"}
-        return known.get(self.console.color_system or "", "true") if told == "auto" else told
-
     def remember(self, only: str = "") -> str:
         """Write what was chosen into the configuration file (see `Choices.remember`).
 
@@ -271,13 +235,6 @@ class ConsoleApp(ChosenMapApp):
             with suppress(CtconsoleError):
                 self.remember()
         self.sampler.stop()
-
-    def leave(self) -> None:
-        """End the console; may be called from a signal handler or from another thread."""
-        self._leaving = True
-        loop = self._main_loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self.exit)
 
     def show_sample(self) -> None:
         """Show `sample` on every screen that shows samples."""

@@ -7,6 +7,7 @@ from typing import Final
 from ctconsole.model.ct.words import FLAGS
 from ctconsole.ui.levels import ALIVE, DEAD, RISK_WORDS, TRACK
 from ctconsole.ui.widgets.ct_rows import LEGEND
+from ctconsole.ui.widgets.heat_grid import LEGEND as HEAT
 
 MARKS: Final[tuple[tuple[str, str], ...]] = (
     ("▲", "high, full or in trouble; on a heading: sorted, ▼ the largest first"),
@@ -25,3 +26,12 @@ MARKS: Final[tuple[tuple[str, str], ...]] = (
     ("◂ ▸", "there are more columns to that side"),
 )
 """Marks and what they mean, in the order in which they are told."""
+
+FLEET_MARKS: Final[tuple[tuple[str, str], ...]] = (
+    ("▲", "high, full or in trouble; on a heading: sorted, ▼ the largest first"),
+    ("-", "not known"),
+    *HEAT,
+    ("age, cost", "since Prometheus was asked, and how long it took; coloured when late"),
+    ("◂ ▸", "there are more columns to that side"),
+)
+"""The same where a fleet is looked at."""

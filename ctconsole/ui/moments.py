@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import App
 from textual.message import Message
 
 from ctconsole.observe.recording.ring import Ring
@@ -13,6 +12,7 @@ from ctconsole.observe.sampler import Sample, Sampler
 from ctconsole.ui.past import Outlet, ReplayPast, meanwhile, past_of
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.screens.base import View
+from ctconsole.ui.surface import SurfaceApp
 from ctconsole.ui.widgets.time_bar import TimeBar
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ctconsole.observe.source import Source
 
 
-class MomentApp(App[None]):
+class MomentApp(SurfaceApp):
     """Takes samples, and chooses which one is shown.
 
     Args:

@@ -36,6 +36,11 @@ class Theming:
         """Themes that cannot be used, by the name of their file, and why."""
         return self._bad
 
+    @property
+    def names(self) -> list[str]:
+        """What can be taken."""
+        return sorted(self._app.available_themes)
+
     def load(self) -> None:
         """Register ours, and those of the folder."""
         self._register(None)

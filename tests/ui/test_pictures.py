@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 PICTURES = FOLDER.parents[2] / "screenshots"
 DRAWN = (120, 36)
 
-WITHOUT = {"explain", "ask", "sequel"}
-"""Dialogues that have a scene by another name, or show what a node answers or what came after."""
+WITHOUT = {"explain", "ask", "sequel", "fleet", "fleet-node"}
+"""Dialogues that have a scene by another name, or show what a node answers or what came after, and
+the views of a fleet, which are another app's."""
 
 SHOWN_BY = {"dialogue": "recreate", "pick": "sort", "details": "entry", "affected": "resize-list"}
 

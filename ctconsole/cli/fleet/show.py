@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import node_filter_option, nodes_where
 from ctconsole.cli.fleet.asking import prometheus_options
 from ctconsole.cli.printing import show_rows
-from ctconsole.cli.shown import columns_by, rows_options
+from ctconsole.cli.shown import columns_by, how, rows_options
 from ctconsole.model.listing.rows import ColumnForm, RowColumn
 from ctconsole.model.text.safe import cell
 
@@ -54,8 +56,10 @@ def _column_names() -> list[str]:
 def show(*, prometheus: PrometheusClient, nodes: str, where: str | None) -> int:
     """Show every node whose exporter a Prometheus knows: how full, what it lost, how it is.
 
-    The fullest come first. What Prometheus does not know of a node is shown as -. The exit code is
-    1 where it knows none.
+    On a terminal a console opens: h shows the nodes as a heat map, / filters, enter opens a node,
+    ? lists all keys. Into a pipe, and with -o, --limit, --columns, --raw or --watch, they are
+    listed. The fullest come first. What Prometheus does not know of a node is shown as -. The exit
+    code is 1 where it knows none.
 
     \b
     Examples:
@@ -66,6 +70,8 @@ def show(*, prometheus: PrometheusClient, nodes: str, where: str | None) -> int:
     from ctconsole.fleet.looking import FleetLooker
 
     chosen = nodes_where(where)
+    if _wants_console():
+        return _open(prometheus, nodes, where or "")
     look = FleetLooker(prometheus, nodes).look()
     rows = [one.as_dict() for one in look.nodes]
     if chosen is not None:
@@ -79,6 +85,39 @@ def show(*, prometheus: PrometheusClient, nodes: str, where: str | None) -> int:
     found = look.nodes
     message(_total(found) if found else "Prometheus knows no node with an exporter of ctconsole's")
     return 0 if found else 1
+
+
+def _wants_console() -> bool:
+    """Whether somebody sits there who asked for no list."""
+    context = click.get_current_context()
+    listed = ("output", "as_json", "most", "columns", "raw", "watch")
+    asked = any(
+        context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in listed
+    )
+    return not asked and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _open(prometheus: PrometheusClient, nodes: str, where: str) -> int:
+    """Show the console of the fleet until the person leaves it."""
+    from ctconsole.cli.settling import settled, themes_beside
+    from ctconsole.filterbook import FilterBook
+    from ctconsole.fleet.looking import FleetLooker
+    from ctconsole.settings.write import remember
+    from ctconsole.ui.choices import Choices
+    from ctconsole.ui.fleet_app import FleetApp
+
+    settings = settled()
+    app = FleetApp(
+        prometheus,
+        FleetLooker(prometheus, nodes),
+        filter_text=where,
+        sort=how().sort,
+        book=FilterBook(),
+        choices=Choices(settings, remember),
+        own_themes=themes_beside(settings),
+    )
+    app.run()
+    return app.return_code or 0
 
 
 def _total(nodes: Sequence[FleetNode]) -> str:

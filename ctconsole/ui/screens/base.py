@@ -127,12 +127,20 @@ class View(TellsFaults, Screen[None]):
             self.console.refresh_status()
 
 
-class SortableView(View):
-    """A view whose first table can be sorted: from a menu, by heading, or column by column."""
+class SortingScreen(Screen[None]):
+    """A screen whose first table can be sorted: from a menu, by heading, or column by column."""
 
     BINDINGS = bindings("sorted")
 
+    VIEW: ClassVar[str] = ""
+    """What is sorted, as the configuration calls it."""
+
     sorting: Sorting
+
+    @property
+    def console(self) -> Console:
+        """Whom to ask."""
+        return console_of(self.app)
 
     def on_mount(self) -> None:
         """Begin with the order that is settled."""
@@ -191,3 +199,7 @@ class SortableView(View):
     def _columns(self) -> list[Column]:
         rows = self.query(LineTable).first().rows
         return [column for column in rows.columns if column.sortable] if rows else []
+
+
+class SortableView(SortingScreen, View):
+    """A view whose first table can be sorted."""

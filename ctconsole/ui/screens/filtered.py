@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import on
+from textual.screen import Screen
 
 from ctconsole.errors import CtconsoleError, FilterError
 from ctconsole.model.ct.query import EVERYTHING, Query
 from ctconsole.model.filter.names import SIGN
+from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.screens.base import View
 from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.line_table import LineTable
 
+if TYPE_CHECKING:
+    from ctconsole.ui.console import Console
 
-class FilteredView(View):
+
+class FilteringScreen(Screen[None]):
     """Has a `FilterBar`, which leads to `filter_to`."""
 
     BINDINGS = bindings("filtered")
+
+    @property
+    def console(self) -> Console:
+        """Whom to ask."""
+        return console_of(self.app)
 
     @property
     def filter_text(self) -> str:
@@ -71,6 +83,10 @@ class FilteredView(View):
             self.console.flash(str(error))
         else:
             self.console.flash(f"saved as {SIGN}{name}")
+
+
+class FilteredView(FilteringScreen, View):
+    """A view whose rows are chosen by a filter."""
 
 
 class EntriesFiltered(FilteredView):

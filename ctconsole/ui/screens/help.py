@@ -27,6 +27,7 @@ _TITLES = {
     "map": "Map",
     "maps": "Maps",
     "entries": "Rows",
+    "fleet": "Fleet",
     "agent": "Agent",
     "time": "Time",
     "app": "Everywhere",
@@ -71,11 +72,11 @@ def _parted(blocks: Sequence[_Block]) -> list[Sequence[_Block]]:
     return [blocks[:cut], blocks[cut:]]
 
 
-def _marks() -> Table:
+def _marks(marks: Sequence[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(max_width=18)
     table.add_column(ratio=1)
-    for mark, meant in MARKS:
+    for mark, meant in marks:
         table.add_row(Text(mark, style="bold"), Text(meant))
     return table
 
@@ -85,8 +86,14 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS = bindings("help")
 
-    def __init__(self, bindings: Sequence[Binding], notes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        bindings: Sequence[Binding],
+        notes: Sequence[str],
+        marks: Sequence[tuple[str, str]] = MARKS,
+    ) -> None:
         super().__init__()
+        self._marked = marks
         self._active = bindings
         self._notes = notes
 
@@ -96,7 +103,7 @@ class HelpScreen(ModalScreen[None]):
             (len(lines) + _AROUND, _TITLES.get(section, section.title()), self._table(lines))
             for section, lines in help_sections(self._active).items()
         ]
-        blocks.append((len(MARKS) + _AROUND, "Marks", _marks()))
+        blocks.append((len(self._marked) + _AROUND, "Marks", _marks(self._marked)))
         wide = self.app.size.width >= _TWO_COLUMNS
         with Vertical(id="help", classes="dialogue -wide" if wide else "dialogue") as box:
             box.border_title = "Keys"

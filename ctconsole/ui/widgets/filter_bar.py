@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _EXAMPLES = {
     "entries": "proto:tcp dport:443 state:syn idle<30s !src:10.0.0.0/8",
     "events": "level>=warning kind:map-* age<10m",
+    "nodes": "fill>80% full_in<4h or split>0 or up:no",
 }
 
 
