@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.fleet.prometheus import is_known
+from ctconsole.model.event import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ctconsole.fleet.prometheus import Series
+    from ctconsole.model.fullness import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class FleetNode:
         return told | {"firing": list(self.firing)}
 
 
+PREFIX: Final = "cilium_"
+"""What the pins' names begin with, and the label ``map_name`` leaves out."""
+
 WHOLE: Final = frozenset({"entries", "living", "evicted", "refused", "lost", "split"})
 """Fields that are whole numbers."""
 
@@ -72,8 +77,8 @@ class FleetTotals:
     Attributes:
         nodes: whose exporter Prometheus knows.
         down: those of them whose exporter does not answer.
-        high: nodes whose fullest map is at or above the threshold for high, not for full.
-        full: nodes whose fullest map is at or above that for full.
+        high: nodes with a map at or above its threshold for high, and none for full.
+        full: nodes with a map at or above its threshold for full.
         entries: in their conntrack tables.
         living: those of them whose lifetime is not over.
         evicted: thrown out in the last hour.
@@ -98,25 +103,36 @@ class FleetTotals:
     alerts: int | None
 
 
-def totals(nodes: Sequence[FleetNode], warn: float, crit: float) -> FleetTotals:
+def map_level(name: str, fill: float, thresholds: Thresholds) -> Level:
+    """What a fill (0 to 1) means for the map of such a ``map_name``; see `Thresholds`."""
+    return thresholds.level(f"{PREFIX}{name}", fill)
+
+
+def node_level(node: FleetNode, thresholds: Thresholds) -> Level | None:
+    """The worst of its maps; None where nothing is known of them."""
+    found = {map_level(name, fill, thresholds) for name, fill in node.fills.items()}
+    ordered = (Level.ERROR, Level.WARNING, Level.INFO)
+    return next((level for level in ordered if level in found), None)
+
+
+def totals(nodes: Sequence[FleetNode], thresholds: Thresholds) -> FleetTotals:
     """All of them together.
 
     Args:
         nodes: of the fleet.
-        warn: the fill (0 to 1) from which on a map is high.
-        crit: the fill from which on it is full.
+        thresholds: from which fill on maps are high, and full.
     """
 
     def add(name: str) -> int:
         return sum(getattr(one, name) or 0 for one in nodes)
 
-    fills = [one.fill for one in nodes if one.fill is not None]
+    levels = [node_level(one, thresholds) for one in nodes]
     known = [one.alerts for one in nodes if one.alerts is not None]
     return FleetTotals(
         nodes=len(nodes),
         down=sum(one.up is False for one in nodes),
-        high=sum(warn <= fill < crit for fill in fills),
-        full=sum(fill >= crit for fill in fills),
+        high=levels.count(Level.WARNING),
+        full=levels.count(Level.ERROR),
         lossy=sum(bool(one.lost) for one in nodes),
         alerts=sum(known) if known or not nodes else None,
         **{name: add(name) for name in sorted(WHOLE)},

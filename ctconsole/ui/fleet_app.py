@@ -105,7 +105,7 @@ class FleetApp(SurfaceApp):
         settings = self.choices.settings
         self._filters += filters_for(settings.value("color"), ascii_only=settings.switch("ascii"))
         self.set_keymap(for_textual(settings.keys))
-        settle(settings.number("thresholds.warn"), settings.number("thresholds.crit"))
+        settle(settings.thresholds)
         self.filters = Filters(book)
         self.theming = Theming(self, own_themes, self.flash)
         self.follower = FleetFollower(looker, every, self._told, clock)

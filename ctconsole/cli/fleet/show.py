@@ -126,7 +126,7 @@ def _total(nodes: Sequence[FleetNode]) -> str:
     from ctconsole.model.fullness import DEFAULT_THRESHOLDS
     from ctconsole.model.units import count
 
-    found = totals(nodes, DEFAULT_THRESHOLDS.warn, DEFAULT_THRESHOLDS.crit)
+    found = totals(nodes, DEFAULT_THRESHOLDS)
     alerts = "" if found.alerts is None else f", {count(found.alerts)} alerts"
     return (
         f"{count(found.nodes)} nodes, {found.down} of them do not answer; {count(found.entries)} "

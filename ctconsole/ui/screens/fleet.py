@@ -253,7 +253,7 @@ class FleetScreen(TellsFaults, FilteringScreen, SortingScreen):
         self._focus()
 
     def _totals(self, look: FleetLook) -> Text:
-        found = totals(look.nodes, *thresholds())
+        found = totals(look.nodes, thresholds())
         text = Text()
         for words, variable in _said(found, ruled=look.ruled):
             style = self.app.theme_variables.get(variable, "") if variable else ""
@@ -265,7 +265,10 @@ class FleetScreen(TellsFaults, FilteringScreen, SortingScreen):
 
 def _said(found: FleetTotals, *, ruled: bool) -> list[tuple[str, str]]:
     """The totals in words, each with the theme's variable for its colour."""
-    warn, crit = thresholds()
+    from_fill = thresholds()
+    own = bool(from_fill.own)
+    high = "above thresholds for high" if own else f"above {percent(from_fill.warn)}"
+    full = "above thresholds for full" if own else f"above {percent(from_fill.crit)}"
 
     def bad(number: int, words: str, variable: str = "fill-crit") -> tuple[str, str]:
         return (f"▲ {number:,} {words}", variable) if number else (f"{number:,} {words}", "")
@@ -273,8 +276,8 @@ def _said(found: FleetTotals, *, ruled: bool) -> list[tuple[str, str]]:
     return [
         (plural(found.nodes, "node"), ""),
         bad(found.down, "down"),
-        bad(found.full, f"above {percent(crit)}"),
-        bad(found.high, f"above {percent(warn)}", "fill-warn"),
+        bad(found.full, full),
+        bad(found.high, high, "fill-warn"),
         (f"{found.entries:,} entries, {found.living:,} alive", ""),
         bad(found.alerts, "alerts fire")
         if found.alerts is not None
@@ -290,8 +293,8 @@ def _legend() -> Text:
     text = Text()
     for sign, meant in LEGEND:
         text.append("  " if text else "").append(sign, "bold").append(f" {meant}")
-    warn, crit = thresholds()
-    return text.append(f"  coloured from {percent(warn)} and from {percent(crit)} on")
+    found = thresholds()
+    return text.append(f"  coloured from {percent(found.warn)} and from {percent(found.crit)} on")
 
 
 def sentence_on(node: FleetNode) -> str:

@@ -77,7 +77,7 @@ class NodeMapRows:
             "trend": self._trend(one, widths.get("trend", 0)),
         }
         if one.fill is not None:
-            found["fill"] = fill_cell(one.fill, widths.get("fill", 0))
+            found["fill"] = fill_cell(one.fill, widths.get("fill", 0), one.name)
         for name in ("entries", "capacity", "living", "expired"):
             value = getattr(one, name)
             if value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ctconsole.fleet.nodes import PREFIX
 from ctconsole.model.units import duration, percent, short_count
 from ctconsole.ui.levels import bar, level_of
 from ctconsole.ui.text import clean
@@ -114,6 +115,8 @@ def _cell(node: FleetNode, name: str, width: int) -> Cell:
     value = getattr(node, name)
     if value is None:
         return UNKNOWN
+    if name == "fill":
+        return fill_cell(value, width, node.fullest or "")
     return _CELLS[name](value, width)
 
 
@@ -128,11 +131,11 @@ def state_cell(node: FleetNode) -> Cell:
     return (("up", "ok"),)
 
 
-def fill_cell(fill: float, width: int) -> Cell:
-    """A bar, the percent, and a sign where it is high."""
-    level = level_of(fill)
+def fill_cell(fill: float, width: int, name: str) -> Cell:
+    """A bar, the percent, and a sign where it is high for the map of such a ``map_name``."""
+    level = level_of(fill, f"{PREFIX}{name}")
     return (
-        *bar(fill, max(1, width - 7)),
+        *bar(fill, max(1, width - 7), name=f"{PREFIX}{name}"),
         (f" {percent(fill):>4}", level.value),
         (f" {level.glyph}", level.value),
     )
@@ -172,7 +175,6 @@ def in_short(seconds: float) -> str:
 
 
 _CELLS: Final[Mapping[str, Callable[[Any, int], Cell]]] = {
-    "fill": fill_cell,
     "fullest": lambda value, _: ((clean(value), ""),),
     "full_in": _full_in,
     "alerts": _bad("crit"),
@@ -226,12 +228,13 @@ class FillRows(_NodeRows):
         found: dict[str, Cell] = {"node": ((clean(node.node), "strong"),), "up": state_cell(node)}
         for column in widths:
             if column in self._maps:
-                found[column] = _share(node.fills.get(self._maps[column]))
+                found[column] = _share(self._maps[column], node)
         return found
 
 
-def _share(fill: float | None) -> Cell:
+def _share(name: str, node: FleetNode) -> Cell:
+    fill = node.fills.get(name)
     if fill is None:
         return UNKNOWN
-    level = level_of(fill)
+    level = level_of(fill, f"{PREFIX}{name}")
     return ((f"{level.glyph}{percent(fill):>4}", level.value),)

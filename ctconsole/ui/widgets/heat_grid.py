@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ctconsole.fleet.nodes import PREFIX
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import level_of
 
@@ -52,7 +53,7 @@ def sign_of(node: FleetNode) -> tuple[str, str]:
     if node.fill is None:
         return UNKNOWN + behind, "unknown"
     sign = FULL if node.fill >= _FULL else str(max(0, min(9, int(node.fill * 10))))
-    return sign + behind, level_of(node.fill).value
+    return sign + behind, level_of(node.fill, f"{PREFIX}{node.fullest}").value
 
 
 class HeatGrid(ScrollView, can_focus=True, inherit_bindings=False):
