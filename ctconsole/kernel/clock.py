@@ -110,18 +110,36 @@ def moment(clock: ClockSource) -> Moment:
     return Moment(ktime(), counted, clock.stamp_hertz, time.time())
 
 
-def measured_hertz(seconds: float = 0.1) -> int | None:
+def measured_hertz(seconds: float = 0.1, most: float = 2.0) -> int | None:
     """The kernel's HZ, by watching jiffies go by; None where it is none of the usual ones.
+
+    On a machine under load time passes between a look at the one clock and a look at the other.
+    So each look at the jiffies lies between two at the time, and where more than one of the usual
+    numbers fits between the rates that these allow, it is watched twice as long.
+
+    Args:
+        seconds: how long it is watched first.
+        most: the longest that one attempt watches.
 
     Raises:
         MissingFeatureError: the kernel does not tell its jiffies.
     """
-    before, started = jiffies(), time.monotonic()
+    while seconds <= most:
+        slowest, fastest = _rates(seconds)
+        fitting = [hertz for hertz in USUAL_HERTZ if slowest <= hertz <= fastest]
+        if not fitting[1:]:
+            return fitting[0] if fitting else None
+        seconds *= 2
+    return None
+
+
+def _rates(seconds: float) -> tuple[float, float]:
+    """The slowest and the fastest that jiffies may have gone by, a second."""
+    first, before, second = time.monotonic(), jiffies(), time.monotonic()
     time.sleep(seconds)
-    after, ended = jiffies(), time.monotonic()
-    rate = (after - before) / (ended - started)
-    nearest = min(USUAL_HERTZ, key=lambda hertz: abs(hertz - rate))
-    return nearest if abs(nearest - rate) <= nearest / 10 else None
+    third, after, fourth = time.monotonic(), jiffies(), time.monotonic()
+    passed = after - before
+    return (passed - 1) / (fourth - first), (passed + 1) / (third - second)
 
 
 def boot_id() -> str:

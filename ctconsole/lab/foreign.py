@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 READY = "Daemon initialization completed"
 
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 
 
 class ForeignAgent(Closing):

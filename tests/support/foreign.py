@@ -65,7 +65,7 @@ def foreign_node(
             yield ForeignNode(agent, left, right)
 
 
-def until(check: Callable[[], bool], seconds: float = 30.0) -> bool:
+def until(check: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Ask again and again until ``check`` says yes; False when the time is over."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -38,7 +38,7 @@ class Seen:
         return [event for event in list(self.events) if event.kind is kind]
 
     def story(self) -> Event:
-        assert until(lambda: bool(self.of(EventKind.STORY)), WINDOW + 10)
+        assert until(lambda: bool(self.of(EventKind.STORY)), WINDOW + 60)
         (story,) = self.of(EventKind.STORY)
         return story
 
