@@ -1,7 +1,10 @@
 """How fast work goes that may wait: with the CPU time that nobody else wants.
 
 Work is done in slices. Between two of them this tells how long to pause, so that the work takes
-what the machine's CPUs have idle, and a small share of them where they have nothing.
+what the machine's CPUs have idle, and a small share of them where they have nothing. The
+scheduler's own means do not replace that: SCHED_IDLE gets nothing at all where no CPU is idle, and
+to stay on the idlest CPU gains nothing beyond the noise of 20 % (50 windows each, beside a stream
+and beside requests, at load 25).
 """
 
 from __future__ import annotations
