@@ -143,7 +143,7 @@ def open_console(
     from ctconsole.node.actions import NodeActions
     from ctconsole.node.explaining import known_of_node
     from ctconsole.node.names import names_of_node
-    from ctconsole.node.owner import agent_of, own_process
+    from ctconsole.node.owner import agent_of, own_agent_at
     from ctconsole.node.reading import own_policy
     from ctconsole.node.watching import watching
     from ctconsole.observe.discovery import find_globals
@@ -167,7 +167,7 @@ def open_console(
         history,
         layout,
         policy=partial(own_policy, bpf_root),
-        own_agent=partial(own_process, bpf_root),
+        own_agent=own_agent_at,
     )
     actions = (
         None

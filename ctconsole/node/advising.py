@@ -94,10 +94,9 @@ def advise_node(
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.kernel.cpus import possible_cpus
     from ctconsole.kernel.memory import free_memory
-    from ctconsole.node.owner import agent_of
-    from ctconsole.observe.discovery import discover
+    from ctconsole.node.owner import agent_of, discover_node
 
-    facts = discover(root)
+    facts = discover_node(root)
     clock = facts.clock.value
     infos = [one for one in pinned_maps(root, lambda _: None).values() if _asked(one, names)]
     settings = agent_of(root / GLOBALS / "any", state_dir)

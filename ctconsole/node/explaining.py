@@ -61,13 +61,12 @@ def known_of_node(
     """
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.node.names import names_of_node
-    from ctconsole.node.owner import agent_of
-    from ctconsole.observe.discovery import discover
+    from ctconsole.node.owner import agent_of, discover_node
     from ctconsole.paths import GLOBALS
 
     settings = agent_of(root / GLOBALS / "any", state_dir)
     folder = state_dir or (settings.state_dir if settings else default_state_dir())
-    facts = discover(root)
+    facts = discover_node(root)
     contents = _contents(decoded((), 0, None, root, tell))
     tables = [
         table_known(one, contents.get(("", one.advice.watched.info.label)))

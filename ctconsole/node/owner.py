@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import state
 from ctconsole.agent.state import StateDir, agent_at
 from ctconsole.errors import AgentError, UsageError
-from ctconsole.observe.discovery import find_agent, find_globals
+from ctconsole.observe.discovery import OwnAgent, discover, find_agent, find_globals
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ctconsole.agent.state import AgentSettings
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.observe.discovery import NodeFacts
 
 
 def agent_of(path: Path, state_dir: Path | None = None) -> AgentSettings | None:
@@ -48,29 +49,28 @@ def named_agent(path: Path, state_dir: Path | None) -> AgentSettings | None:
 def who(bpf_root: Path) -> str:
     """Who looks after the maps below ``bpf_root``, in words."""
     folder = find_globals(bpf_root)
-    own = state.agent_of(folder / "any")
+    own = own_agent_at(folder)
     if own is not None:
         return own_agent(own)
     agent = find_agent(folder)
     return f"Cilium's agent, process {agent.process.pid}" if agent else "no agent runs"
 
 
-def own_layout(bpf_root: Path) -> Layout | None:
-    """What an agent of ours writes, where one looks after the maps below ``bpf_root``."""
-    from ctconsole.model.ct.layout import Layout
-
-    return Layout.V1_9 if state.agent_of(find_globals(bpf_root) / "any") is not None else None
+def discover_node(bpf_root: Path | None = None, *, layout: Layout | None = None) -> NodeFacts:
+    """What is known of a node, be its agent Cilium's or ours; see `discover`."""
+    return discover(bpf_root, layout=layout, own=own_agent_at)
 
 
-def own_agent(settings: AgentSettings) -> str:
+def own_agent_at(folder: Path) -> OwnAgent | None:
+    """The agent of ours that looks after a folder of pins, None where none does."""
+    settings = state.agent_of(folder / "any")
+    pid = StateDir(settings.state_dir).running_pid() if settings else None
+    return OwnAgent(pid, settings.state_dir) if settings and pid else None
+
+
+def own_agent(own: OwnAgent) -> str:
     """A running agent of ours, in words."""
-    return f"ctconsole's own agent, process {StateDir(settings.state_dir).running_pid()}"
-
-
-def own_process(bpf_root: Path) -> int | None:
-    """The process of the agent of ours that looks after the maps, None where none does."""
-    settings = state.agent_of(find_globals(bpf_root) / "any")
-    return StateDir(settings.state_dir).running_pid() if settings else None
+    return f"ctconsole's own agent, process {own.pid}"
 
 
 def is_foreign(bpf_root: Path) -> bool:

@@ -22,10 +22,10 @@ def reading_of_node(root: Path, layout: Layout | None = None) -> Reading:
         root: its bpffs.
         layout: what the operator says of the entries; None finds out.
     """
-    from ctconsole.observe.discovery import discover
+    from ctconsole.node.owner import discover_node
     from ctconsole.observe.reading import reading_of
 
-    return reading_of(discover(root, layout=layout), own_policy(root))
+    return reading_of(discover_node(root, layout=layout), own_policy(root))
 
 
 def with_translations(reading: Reading, root: Path) -> tuple[Reading, str]:

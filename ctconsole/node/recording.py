@@ -12,7 +12,7 @@ import ctconsole
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop, LoopState, sentence
 from ctconsole.model.units import size
-from ctconsole.node.owner import agent_of, own_process
+from ctconsole.node.owner import agent_of, own_agent_at
 from ctconsole.node.reading import own_policy
 from ctconsole.observe.live import LiveSource
 from ctconsole.observe.recording.hidden import HidingMoments
@@ -77,7 +77,7 @@ def source_of_node(bpf_root: Path, layout: Layout | None = None) -> LiveSource:
         history,
         layout,
         policy=partial(own_policy, bpf_root),
-        own_agent=partial(own_process, bpf_root),
+        own_agent=own_agent_at,
     )
 
 

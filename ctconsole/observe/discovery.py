@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from ctconsole.errors import AgentRefusedError, CtconsoleError, FormatError
 from ctconsole.kernel import procs
@@ -22,7 +22,7 @@ from ctconsole.observe import agentapi, agentflags, nodeclock
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS, run_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ctconsole.kernel.procs import Process
     from ctconsole.model.ct.layout import Layout
@@ -52,6 +52,8 @@ class Fact(Generic[T]):
 
 
 ASSUMED_CLOCK = Fact(KTIME, "assumed: what agents count by default", certain=False)
+OWN_RELEASE = Fact("ctconsole's own", "it writes what Cilium 1.9 does")
+OWN_CLOCK = Fact(KTIME, "what ctconsole's own agent counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,37 @@ class AgentProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAgent:
+    """An agent of ours in charge.
+
+    Attributes:
+        pid: its process.
+        state_dir: what it keeps is in there.
+    """
+
+    pid: int
+    state_dir: Path
+
+
+OwnAgentAt: TypeAlias = "Callable[[Path], OwnAgent | None]"
+"""Tells which agent of ours looks after a folder of pins; None where none does."""
+
+
+def nobodys(folder: Path) -> OwnAgent | None:
+    """No agent of ours looks after any folder."""
+    del folder
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
     """What is known of a node; made anew by `discover`, never changed.
 
     Attributes:
         bpf_root: the bpffs looked at.
         globals: the folder of pinned maps in it.
-        agent: the agent in charge of it, None where none runs.
+        agent: Cilium's agent in charge of it, None where none runs.
+        own: the agent of ours that is in charge, None where none is.
         version: the agent's release, None where nothing tells.
         options: its options by kebab-case name.
         options_origin: where they come from.
@@ -100,14 +126,21 @@ class NodeFacts:
     clock: Fact[ClockSource] = ASSUMED_CLOCK
     layout: Fact[Layout] | None = None
     notes: tuple[str, ...] = ()
+    own: OwnAgent | None = None
 
 
-def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> NodeFacts:
+def discover(
+    bpf_root: Path | None = None,
+    *,
+    layout: Layout | None = None,
+    own: OwnAgentAt = nobodys,
+) -> NodeFacts:
     """Look at the node once; takes milliseconds, or the API's patience where it hangs.
 
     Args:
         bpf_root: the bpffs; None takes the first mounted one that has Cilium's folder.
         layout: what the operator says; wins over everything.
+        own: asked where no agent of Cilium's is in charge.
     """
     root = bpf_root or find_root()
     folder = find_globals(root)
@@ -120,10 +153,12 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
         known.add_options(agent.flags, origin)
         _read_arguments(agent, known)
         _read_stored_options(agent, known)
-    clock = known.clock or _clock_of_entries(folder) or ASSUMED_CLOCK
+    ours = own(folder) if agent is None else None
+    counted = OWN_CLOCK if ours is not None else None
+    clock = known.clock or counted or _clock_of_entries(folder) or ASSUMED_CLOCK
     notes = [*known.notes, *_missing_maps(folder)]
-    if agent is None:
-        notes.append(no_agent(folder))
+    if agent is None and ours is None:
+        notes.append(f"No cilium-agent that uses {folder} is running")
     return NodeFacts(
         bpf_root=root,
         globals=folder,
@@ -132,14 +167,10 @@ def discover(bpf_root: Path | None = None, *, layout: Layout | None = None) -> N
         options=MappingProxyType(known.options),
         options_origin=", ".join(known.origins),
         clock=clock,
-        layout=_layout(layout, known.version),
+        layout=_layout(layout, known.version) or (_own_layout() if ours is not None else None),
         notes=tuple(notes),
+        own=ours,
     )
-
-
-def no_agent(folder: Path) -> str:
-    """That no agent of Cilium's is in charge of a folder of pins."""
-    return f"No cilium-agent that uses {folder} is running"
 
 
 def find_root() -> Path:
@@ -347,6 +378,12 @@ def _layout(override: Layout | None, version: Fact[str] | None) -> Fact[Layout] 
     certain, doubt = version.certain, doubt_of(version.value, layout)
     origin = f"Cilium {version.value}, from {version.origin}{doubt}"
     return Fact(layout, origin, certain=certain and not doubt)
+
+
+def _own_layout() -> Fact[Layout]:
+    from ctconsole.model.ct.layout import Layout
+
+    return Fact(Layout.V1_9, "what ctconsole's own agent writes")
 
 
 def doubt_of(version: str, layout: Layout) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ctconsole.errors import CtconsoleError
 from ctconsole.loops import Loop
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.observe.discovery import discover
+from ctconsole.observe.discovery import discover, nobodys
 from ctconsole.observe.reading import reading_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.knowledge import PolicyFacts
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.observe.discovery import NodeFacts
+    from ctconsole.observe.discovery import NodeFacts, OwnAgentAt
 
 
 class FactsKeeper:
@@ -30,6 +30,7 @@ class FactsKeeper:
         bpf_root: the bpffs; None finds it.
         layout: what the operator says.
         policy: tells where an agent that discovery does not know enforces policy.
+        own: see `discover`.
         interval: seconds between two discoveries.
     """
 
@@ -39,10 +40,12 @@ class FactsKeeper:
         *,
         layout: Layout | None = None,
         policy: Callable[[], PolicyFacts | None] = lambda: None,
+        own: OwnAgentAt = nobodys,
         interval: float = 30.0,
     ) -> None:
         self._root = bpf_root
         self._policy = policy
+        self._own = own
         self._layout = layout
         self._interval = interval
         self._latest: NodeFacts | None = None
@@ -81,7 +84,7 @@ class FactsKeeper:
         # A node in trouble is looked at again; what was known stays known.
         try:
             with suppress(CtconsoleError, OSError):
-                facts = discover(self._root, layout=self._layout)
+                facts = discover(self._root, layout=self._layout, own=self._own)
                 layout = facts.layout.value if facts.layout else None
                 self._reading = replace(self._reading, clock=facts.clock.value, layout=layout)
                 self._latest = facts

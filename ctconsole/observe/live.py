@@ -20,6 +20,7 @@ from ctconsole.model.raw import settled
 from ctconsole.model.spec import MapType
 from ctconsole.model.units import duration
 from ctconsole.observe.calls import tail_calls
+from ctconsole.observe.discovery import nobodys
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.inventory import Inventory
 from ctconsole.observe.nodecard import AgentMeter, facts_told
@@ -27,6 +28,7 @@ from ctconsole.observe.resting import RestingTables
 from ctconsole.observe.runs import RunMeter
 from ctconsole.observe.source import MapRow, NodeSnapshot
 from ctconsole.observe.usage import map_usage
+from ctconsole.paths import lab_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from ctconsole.model.runs import RunsSeen
     from ctconsole.model.spec import MapInfo
     from ctconsole.observe.calls import CallArray
-    from ctconsole.observe.discovery import NodeFacts
+    from ctconsole.observe.discovery import NodeFacts, OwnAgentAt
     from ctconsole.observe.usage import MapUsage
 
 _ASKED_BY_SLOT = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS})
@@ -76,7 +78,7 @@ class LiveSource:
         layout: of the CT values; None takes what the node's agent tells, else decides by the
             entries themselves.
         policy: see `FactsKeeper`.
-        own_agent: see `AgentMeter`.
+        own_agent: tells which agent of ours is in charge, see `discover`.
     """
 
     live = True
@@ -87,7 +89,7 @@ class LiveSource:
         history: Path | None = None,
         layout: Layout | None = None,
         policy: Callable[[], PolicyFacts | None] = lambda: None,
-        own_agent: Callable[[], int | None] = lambda: None,
+        own_agent: OwnAgentAt = nobodys,
     ) -> None:
         self._agent = AgentMeter(own_agent)
         self._runs = RunMeter()
@@ -97,7 +99,8 @@ class LiveSource:
         self._layout = layout
         self._guessed: Layout | None = None
         self._waited = False
-        self._facts = FactsKeeper(bpf_root, policy=policy)
+        self._facts = FactsKeeper(bpf_root, policy=policy, own=own_agent)
+        self._card: AgentCard | None = None
         self._inventory = Inventory()
         self._resting = RestingTables()
         self._counter: ElementCounter | None = None
@@ -108,17 +111,25 @@ class LiveSource:
     @property
     def title(self) -> str:
         """The node, its agent as far as one is known by now, and the bpffs looked at."""
-        facts = self._facts.latest
-        parts = [os.uname().nodename, str(self._root)]
-        if facts is not None and facts.version is not None and facts.agent is not None:
-            process = facts.agent.process
-            up = duration(max(0.0, time.time() - process.started))
-            about = f"pid {process.pid}, up {up}"
-            if not procs.is_same(process):
-                about = "its agent has ended"
-                self._look_again()
-            parts.insert(1, f"Cilium {facts.version.value} ({about})")
-        return " · ".join(parts)
+        lab = lab_of(self._root)
+        where = f"lab {lab}" if lab else str(self._root)
+        return f"{os.uname().nodename} · {self._in_charge()} · {where}"
+
+    def _in_charge(self) -> str:
+        """Which agent, in a few words."""
+        facts, card = self._facts.latest, self._card
+        if facts is None:
+            return "agent not known yet"
+        if facts.agent is None:
+            if card is not None and card.pid and card.started:
+                return f"own agent (pid {card.pid}, up {_up(card.started)})"
+            return "no agent" if facts.own is None else f"own agent (pid {facts.own.pid})"
+        release = f"Cilium {facts.version.value}" if facts.version else "Cilium, release not known"
+        process = facts.agent.process
+        if procs.is_same(process):
+            return f"{release} (pid {process.pid}, up {_up(process.started)})"
+        self._look_again()
+        return f"{release} (its agent has ended)"
 
     def _look_again(self) -> None:
         """Ask for the agent that may have come since, every few seconds."""
@@ -199,7 +210,13 @@ class LiveSource:
 
     def agent(self) -> AgentCard | None:
         """See `AgentMeter`."""
-        return self._agent.look(self.facts())
+        facts = self.facts()
+        self._card = card = self._agent.look(facts)
+        known = facts.own.pid if facts is not None and facts.own is not None else 0
+        if facts is not None and facts.agent is None and card is not None and card.pid != known:
+            # What is told of the node is to name the same agent.
+            self._look_again()
+        return card
 
     def facts_known(self) -> tuple[KnownFact, ...]:
         """See `facts_told`."""
@@ -279,6 +296,10 @@ class LiveSource:
             due = ended + max(_WALK_LEAST, _WALK_REST * (ended - started))
             self._walked[info.id] = (count, due)
         return count
+
+
+def _up(started: float) -> str:
+    return duration(max(0.0, time.time() - started))
 
 
 def _walkable(info: MapInfo) -> bool:

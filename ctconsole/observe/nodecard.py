@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ctconsole.kernel import procs
 from ctconsole.kernel.procstat import own_threads, process_use
 from ctconsole.model.nodecard import AgentCard, KnownFact
+from ctconsole.observe.discovery import OWN_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ctconsole.kernel.procstat import ThreadUse
-    from ctconsole.observe.discovery import Fact, NodeFacts
+    from ctconsole.observe.discovery import Fact, NodeFacts, OwnAgentAt
 
 _LOOK_AGAIN: Final = 5.0
 """Seconds between two searches for an agent of ours."""
@@ -27,14 +28,11 @@ class AgentMeter:
     """Looks at the agent in charge, again and again.
 
     Args:
-        own: the process of an agent of ours that looks after the maps, None where none does; may
-            take milliseconds.
+        own: see `discover`; may take milliseconds.
         clock: a clock in seconds.
     """
 
-    def __init__(
-        self, own: Callable[[], int | None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, own: OwnAgentAt, clock: Callable[[], float] = time.monotonic) -> None:
         self._own = own
         self._clock = clock
         self._due = 0.0
@@ -52,7 +50,8 @@ class AgentMeter:
         now = self._clock()
         if now >= self._due:
             self._due = now + _LOOK_AGAIN
-            self._own_pid = self._own()
+            own = self._own(facts.globals)
+            self._own_pid = own.pid if own is not None else None
         if self._own_pid is None:
             return AgentCard(why="no agent that uses these maps runs")
         return self._measured("ctconsole", "", self._own_pid, None)
@@ -84,12 +83,16 @@ def _told(facts: NodeFacts) -> Iterator[KnownFact]:
     yield KnownFact("kernel", os.uname().release, "uname")
     yield KnownFact("bpffs", str(facts.bpf_root), "looked at")
     yield KnownFact("maps", str(facts.globals), "where the pins are")
-    agent = facts.agent
+    agent, own = facts.agent, facts.own
+    if own is not None:
+        yield KnownFact("agent", f"ctconsole's own, process {own.pid}", "holds its state folder")
+        yield KnownFact("state folder", str(own.state_dir), "its settings name this bpffs")
     if agent is not None:
         where = "in a container" if agent.contained else "on the node"
         yield KnownFact("agent", f"process {agent.process.pid}", f"runs {where}")
         yield KnownFact("socket", str(agent.socket), "its options, else the usual place")
-    yield _fact("release", facts.version, "no agent tells it")
+    release = OWN_RELEASE if own is not None else facts.version
+    yield _fact("release", release, _no_release(facts))
     clock = facts.clock
     unit = f"jiffies of {clock.value.hertz} Hz" if clock.value.uses_jiffies else "seconds"
     yield KnownFact("clock", unit, clock.origin)
@@ -101,6 +104,11 @@ def _told(facts: NodeFacts) -> Iterator[KnownFact]:
         yield KnownFact("options", f"{len(facts.options)} in all", facts.options_origin)
     for note in facts.notes:
         yield KnownFact("note", note, "")
+
+
+def _no_release(facts: NodeFacts) -> str:
+    """Why the release is not known."""
+    return "no agent runs that tells it" if facts.agent is None else "the agent does not tell it"
 
 
 def _fact(name: str, fact: Fact[Any] | None, why_not: str) -> KnownFact:

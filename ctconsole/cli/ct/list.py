@@ -140,10 +140,6 @@ def list_entries(
             if pins is not None:
                 opened.callback(pins.close)
             facts = _known(bpf_root)
-            if layout is None and facts.agent is None:
-                from ctconsole.node.owner import own_layout
-
-                layout = own_layout(bpf_root)
             if layout is None and facts.layout is not None:
                 layout = facts.layout.value
                 detail(f"layout {layout}: {facts.layout.origin}")
@@ -210,9 +206,9 @@ def _check_whole(asked: How, maps: Sequence[str], *, with_names: bool) -> None:
 
 def _known(bpf_root: Path) -> NodeFacts:
     """What the node's agent tells; says so where its clock is not the usual one."""
-    from ctconsole.observe.discovery import discover
+    from ctconsole.node.owner import discover_node
 
-    facts = discover(bpf_root)
+    facts = discover_node(bpf_root)
     if facts.clock.value.uses_jiffies:
         detail(f"clock: jiffies of {facts.clock.value.hertz} Hz, from {facts.clock.origin}")
     return facts

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ctconsole.agent.state import AgentSettings
     from ctconsole.loops import LoopState
     from ctconsole.observe.discovery import Fact, NodeFacts
 
@@ -36,28 +35,27 @@ def command(bpf_root: Path, as_json: bool) -> None:
       ctconsole node
       ctconsole node --json | jq .options
     """
-    from ctconsole.agent.state import agent_of
-    from ctconsole.observe.discovery import discover
+    from ctconsole.node.owner import discover_node
 
-    facts = discover(bpf_root)
-    own = None if facts.agent else agent_of(facts.globals / "any")
-    threads = _own_loops(own)
+    facts = discover_node(bpf_root)
+    threads = _own_loops(facts)
     if as_json:
-        print_json({**_as_dict(facts, own), "loops": [state.as_dict() for state in threads]})
+        print_json({**_as_dict(facts), "loops": [state.as_dict() for state in threads]})
         return
-    for name, text in _lines(facts, own):
+    for name, text in _lines(facts):
         click.echo(f"{name:<9}{text}")
     for state in threads:
         if state.error:
             click.echo(f"{'trouble':<9}{state}")
 
 
-def _lines(facts: NodeFacts, own: AgentSettings | None) -> Iterator[tuple[str, str]]:
+def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     from ctconsole.node.owner import own_agent
+    from ctconsole.observe.discovery import OWN_RELEASE
 
     lab = lab_of(facts.globals)
     yield "maps", f"{facts.globals}, of the lab {lab}" if lab else str(facts.globals)
-    agent = facts.agent
+    agent, own = facts.agent, facts.own
     if own is not None:
         yield "agent", f"{own_agent(own)}, state folder {own.state_dir}"
     elif agent is None:
@@ -65,7 +63,7 @@ def _lines(facts: NodeFacts, own: AgentSettings | None) -> Iterator[tuple[str, s
     else:
         where = ", in a container" if agent.contained else ""
         yield "agent", f"process {agent.process.pid}{where}, socket {agent.socket}"
-    yield "release", _told(facts.version)
+    yield "release", _told(facts.version if own is None else OWN_RELEASE)
     clock = facts.clock
     unit = f"jiffies of {clock.value.hertz} Hz" if clock.value.uses_jiffies else "seconds"
     yield "clock", f"{unit} ({clock.origin})"
@@ -75,34 +73,29 @@ def _lines(facts: NodeFacts, own: AgentSettings | None) -> Iterator[tuple[str, s
             yield "option", f"{name}={facts.options[name]}"
     if facts.options:
         yield "", f"{len(facts.options)} options in all, from {facts.options_origin}"
-    for note in _notes(facts, own):
+    for note in facts.notes:
         yield "note", note
 
 
-def _notes(facts: NodeFacts, own: AgentSettings | None) -> list[str]:
-    """What is to be known; an agent of ours is one, though none of Cilium's."""
-    from ctconsole.observe.discovery import no_agent
-
-    return [note for note in facts.notes if own is None or note != no_agent(facts.globals)]
-
-
-def _own_loops(own: AgentSettings | None) -> tuple[LoopState, ...]:
+def _own_loops(facts: NodeFacts) -> tuple[LoopState, ...]:
     """How the threads of our own agent are doing, where one looks after these maps."""
-    if own is None:
+    if facts.own is None:
         return ()
     from ctconsole.agent.control import status
+    from ctconsole.agent.state import agent_at
 
-    return status(own).loops
+    settings = agent_at(facts.own.state_dir, facts.globals / "any")
+    return status(settings).loops if settings is not None else ()
 
 
 def _told(fact: Fact[Any] | None, otherwise: str = "not known") -> str:
     return f"{fact.value} ({fact.origin})" if fact else otherwise
 
 
-def _as_dict(facts: NodeFacts, own: AgentSettings | None) -> dict[str, Any]:
+def _as_dict(facts: NodeFacts) -> dict[str, Any]:
     from ctconsole.agent.state import StateDir
 
-    agent = facts.agent
+    agent, own = facts.agent, facts.own
     return {
         "bpf_root": str(facts.bpf_root),
         "lab": lab_of(facts.bpf_root) or None,
@@ -117,7 +110,7 @@ def _as_dict(facts: NodeFacts, own: AgentSettings | None) -> dict[str, Any]:
         },
         "own_agent": own
         and {
-            "pid": StateDir(own.state_dir).running_pid(),
+            "pid": own.pid,
             "state_dir": str(own.state_dir),
             "socket": str(StateDir(own.state_dir).socket),
         },
@@ -131,7 +124,7 @@ def _as_dict(facts: NodeFacts, own: AgentSettings | None) -> dict[str, Any]:
         "layout": _fact(facts.layout),
         "options": dict(facts.options),
         "options_origin": facts.options_origin,
-        "notes": _notes(facts, own),
+        "notes": list(facts.notes),
     }
 
 

@@ -206,13 +206,13 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
     """Everything that happens on a node from now on."""
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.history import History, Retention
+    from ctconsole.node.owner import discover_node
     from ctconsole.observe import tail
-    from ctconsole.observe.discovery import discover
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
 
     end = None if wanted.seconds is None else time.monotonic() + wanted.seconds
-    facts = discover(bpf_root)
+    facts = discover_node(bpf_root)
     message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
     path = wanted.history or StateDir(state_dir or default_state_dir()).history
     broken = threading.Event()
@@ -249,13 +249,11 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
 
 def _who(facts: NodeFacts) -> str:
     """Whose maps these are, for the first line."""
-    from ctconsole.agent.control import agent_of
     from ctconsole.node.owner import own_agent
 
     if facts.agent is not None:
         version = f"Cilium {facts.version.value}" if facts.version else "an unknown release"
         return f"process {facts.agent.process.pid}, {version}"
-    own = agent_of(facts.globals / "any")
-    if own is not None:
-        return f"{own_agent(own)}; it keeps its own history"
+    if facts.own is not None:
+        return f"{own_agent(facts.own)}; it keeps its own history"
     return "no agent runs"

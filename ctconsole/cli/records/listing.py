@@ -57,7 +57,8 @@ class Listing:
     def render(self, dumps: tuple[Path, ...], now: int, root: Path) -> Iterator[memoryview]:
         """The whole output, in chunks."""
         from ctconsole.node import records
-        from ctconsole.observe.discovery import Fact, discover
+        from ctconsole.node.owner import discover_node
+        from ctconsole.observe.discovery import Fact
 
         found: Iterable[Raw]
         told: Fact[Layout] | None = None
@@ -76,8 +77,8 @@ class Listing:
                 yield from self._with_printed(found, printed)
                 return
         else:
-            facts = discover(root)
-            self._layout = self._layout or _own_layout(root, facts)
+            facts = discover_node(root)
+            self._layout = self._layout or _own_layout(facts)
             if self._output.startswith("cilium"):
                 pins = records.pinned_infos(root)
                 self._settle_layout(facts.layout, pins, lambda: records.guess_of_pins(root))
@@ -301,8 +302,6 @@ class Listing:
         self.exit_code = 1
 
 
-def _own_layout(root: Path, facts: NodeFacts) -> Layout | None:
-    """What an agent of ours writes, where nothing else tells."""
-    from ctconsole.node.owner import own_layout
-
-    return None if facts.layout else own_layout(root)
+def _own_layout(facts: NodeFacts) -> Layout | None:
+    """What an agent of ours writes; what Cilium's does is known by the release alone."""
+    return facts.layout.value if facts.own is not None and facts.layout is not None else None

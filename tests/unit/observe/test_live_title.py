@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel.procs import find
-from ctconsole.observe.discovery import AgentProcess, Fact, NodeFacts
+from ctconsole.observe.discovery import AgentProcess, Fact, NodeFacts, OwnAgent
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.live import LiveSource
 
@@ -37,4 +38,27 @@ def test_the_title_shows_an_agent_only_while_its_process_lives(
             assert "Cilium 1.18.3 (its agent has ended)" in source.title
             assert str(running.pid) not in source.title.replace(str(tmp_path), "")
     assert len(asked) == 1
+    source.close()
+
+
+def test_the_title_names_an_agent_of_ours_or_says_that_none_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FactsKeeper, "start", lambda _: True)
+    monkeypatch.setattr(FactsKeeper, "hurry", lambda _: None)
+    known: list[NodeFacts | None] = [None]
+    monkeypatch.setattr(FactsKeeper, "latest", property(lambda _: known[0]))
+    there: list[OwnAgent | None] = [None]
+    source = LiveSource(tmp_path, own_agent=lambda _: there[0])
+    assert f" · agent not known yet · {tmp_path}" in source.title
+    known[0] = NodeFacts(tmp_path, tmp_path)
+    assert source.agent()
+    assert f" · no agent · {tmp_path}" in source.title
+    source.close()
+    there[0] = OwnAgent(os.getpid(), tmp_path)
+    monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
+    source = LiveSource(tmp_path / "labs" / "mine" / "bpf", own_agent=lambda _: there[0])
+    source.agent()
+    assert f" · own agent (pid {os.getpid()}, up " in source.title
+    assert source.title.endswith(" · lab mine")
     source.close()
