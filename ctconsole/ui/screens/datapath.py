@@ -1,4 +1,4 @@
-"""View 5: which programs use which map, and whether the pins show what the node does."""
+"""View 5: what is attached where, what it costs, and whether it uses the maps that are pinned."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from textual.widgets import Static
 from ctconsole.model.event import Level
 from ctconsole.observe.sampler import standing
 from ctconsole.ui.screens.base import View
-from ctconsole.ui.screens.details import CallDetails
+from ctconsole.ui.screens.programs import CallDetails, ProgramDetails
 from ctconsole.ui.text import clean, plural
+from ctconsole.ui.widgets.hook_rows import HookRows
 from ctconsole.ui.widgets.line_table import LineTable
-from ctconsole.ui.widgets.program_rows import ProgramRows
 from ctconsole.ui.widgets.usage_rows import UsageRows
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ CALM = "Every pinned map in use is the one the programs use."
 
 
 class DatapathScreen(View):
-    """Maps with their generations and users, and an alarm where they have come apart."""
+    """Interfaces with their programs, maps with their generations, and an alarm for their split."""
 
     VIEW = "datapath"
 
@@ -38,7 +38,7 @@ class DatapathScreen(View):
         yield Static(id="verdict", markup=False)
         yield LineTable(id="usage", empty="Not known yet which programs use which map.")
         yield Static(id="counted", markup=False)
-        yield LineTable(id="programs", empty="Not known yet which programs there are.")
+        yield LineTable(id="hooks", empty="Not known yet which programs there are.")
 
     def on_screen_resume(self) -> None:
         """Have runs counted while this view is on top, which costs the programs a little."""
@@ -60,7 +60,7 @@ class DatapathScreen(View):
         if sample.usage or table.rows is None:
             table.set_rows(UsageRows(sample.usage))
         self.query_one("#counted", Static).update(clean(sample.runs.why or _spent(sample.runs)))
-        self.query_one("#programs", LineTable).set_rows(ProgramRows(sample))
+        self.query_one("#hooks", LineTable).set_rows(HookRows(sample))
 
     def shown(self) -> str:
         """How many programs and maps."""
@@ -84,6 +84,13 @@ class DatapathScreen(View):
                 self.app.push_screen(CallDetails(array))
             else:
                 self.console.open_generation(one.path.name, generation)
+
+    @on(LineTable.Selected, "#hooks")
+    def _open_program(self, message: LineTable.Selected) -> None:
+        rows = message.table.rows
+        if isinstance(rows, HookRows) and len(rows):
+            line = rows.line(message.table.cursor)
+            self.app.push_screen(ProgramDetails(line.program, self.console.sample))
 
 
 def _spent(runs: RunsSeen) -> str:

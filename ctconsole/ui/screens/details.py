@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.names import Names
-    from ctconsole.observe.calls import CallArray
     from ctconsole.observe.sampler import Sample
     from ctconsole.observe.source import MapRow
     from ctconsole.observe.usage import MapUsage
@@ -139,40 +138,6 @@ def _used_by(row: MapRow, usage: MapUsage | None) -> str:
     if row.programs == 0 and usage is None:
         return "no program; whether one uses an older generation is not known yet"
     return use_of(row.programs) or "not known"
-
-
-class CallDetails(Details):
-    """Who calls whom through a program array."""
-
-    def __init__(self, array: CallArray) -> None:
-        super().__init__(array.path.name)
-        self._array = array
-
-    def on_mount(self) -> None:
-        """Show the array of the sample it was opened on."""
-        self.show(call_facts(self._array))
-
-    def show_sample(self, sample: Sample) -> None:
-        """Follow the pin: every generation of programs has an array of its own."""
-        found = next((one for one in sample.calls if one.path == self._array.path), None)
-        self.show(call_facts(found) if found else [("gone", "not pinned any more")])
-
-
-def call_facts(array: CallArray) -> Facts:
-    """The callers of an array with their hooks, then what stands in each of its places."""
-    callers = [
-        (f"caller {user.program.id}", f"{user.program.called}  {', '.join(user.where) or user.how}")
-        for user in array.callers
-    ]
-    callees = [
-        (f"place {one.index}", f"{one.prog_name or 'a program that has gone'} ({one.prog_id})")
-        for one in array.callees
-    ]
-    return [
-        *(callers or [("caller", "nobody calls through it")]),
-        ("", ""),
-        *(callees or [("places", "all empty")]),
-    ]
 
 
 class EntryDetails(Details):
