@@ -89,6 +89,11 @@ class RecreatePlan:
         return f"Re-create {self.path}"
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The pins of the maps whose entries it is about."""
+        return (self.path,)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """The sizes, what is lost, and who uses the map."""
         return (

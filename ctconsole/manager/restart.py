@@ -97,6 +97,11 @@ class RestartPlan:
         return f"{'Start' if self.is_start else 'Restart'} the agent on {self.agent}"
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The pins of the maps whose entries it is about."""
+        return tuple(one.path for one in self.maps)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """How many maps, the options, and a line for each map."""
         if not self.maps:

@@ -15,6 +15,7 @@ from ctconsole.model.units import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
 
     from ctconsole.model.event import Event
 
@@ -120,6 +121,11 @@ class Plan(Protocol):
     @property
     def title(self) -> str:
         """What is to be done, to what."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[PurePath]:
+        """The pins of the maps whose entries it is about."""
         ...
 
     @property

@@ -68,6 +68,11 @@ class FlushPlan:
         return self.path.name
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The pins of the maps whose entries it is about."""
+        return (self.path,)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """How many entries, and which."""
         rows = [Row("deleted", f"{count(self.chosen)} of {count(self.entries)} entries")]

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import ref
 
 from ctconsole.errors import CtconsoleError
@@ -21,7 +21,7 @@ from ctconsole.observe.survey import Survey, is_map
 from ctconsole.observe.trends import Trends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import PurePath
     from weakref import ReferenceType
 
@@ -55,6 +55,9 @@ _COURTESY = 1.0
 
 _TROUBLE = (CtconsoleError, OSError, MemoryError)
 """What becomes part of the sample; the next beat tries again."""
+
+Look: TypeAlias = "Callable[[CtTable | str], None]"
+"""Is given a table as it was just read, or why it could not be; in the sampler's thread."""
 
 _NOTHING: Mapping[str, Trend] = MappingProxyType({})
 _NO_STATS: Mapping[str, Stats] = MappingProxyType({})
@@ -166,6 +169,7 @@ class Sampler:
         self._trends = Trends()
         self._past_asked = False
         self._runs_wanted = False
+        self._looks: tuple[tuple[PurePath | int, Look], ...] = ()
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
         self._skipped = 0
         self._older: ReferenceType[CtTable] | None = None
@@ -203,6 +207,10 @@ class Sampler:
             self._watched = where
             if where is not None:
                 self._loop.hurry()
+
+    def also(self, looks: Sequence[tuple[PurePath | int, Look]]) -> None:
+        """Read these CT maps, too, from now on, and hand each to its look; nothing is kept."""
+        self._looks = tuple(looks)
 
     def every(self, seconds: float) -> float:
         """Sample so often, within bounds; the seconds between samples now."""
@@ -292,6 +300,7 @@ class Sampler:
         except _TROUBLE as error:
             errors.append(sentence(error))
             table = None
+        self._look_behind()
         try:
             self._survey.beat(node, watched, table)
         except _TROUBLE as error:
@@ -330,6 +339,19 @@ class Sampler:
             skipped=self._skipped,
             error=errors[0] if errors else "",
         )
+
+    def _look_behind(self) -> None:
+        """Read what is wanted of maps that are not watched, each once."""
+        looks = self._looks
+        for where in dict.fromkeys(one for one, _ in looks):
+            found: CtTable | str
+            try:
+                found = self._source.table(where)
+            except _TROUBLE as error:
+                found = sentence(error)
+            for place, look in looks:
+                if place == where:
+                    look(found)
 
     def learn_past(self) -> None:
         """Learn what was counted before this sampler began; asked once, behind the first sample."""

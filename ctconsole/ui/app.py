@@ -312,7 +312,13 @@ class ConsoleApp(ChosenMapApp):
     def _watch(self) -> None:
         """What a view wants to see comes before what is looked at behind it."""
         wishes = (self._wanted_map, self.sequel.pin, self.following.pin)
-        self.sampler.watch(next((one for one in wishes if one is not None), None))
+        watched = next((one for one in wishes if one is not None), None)
+        looks = self.sequel.looks
+        if self.following.pin is not None:
+            looks = (*looks, (self.following.pin, self.following.arrived))
+        # Each is read once: what is watched is seen as it is shown.
+        self.sampler.also([one for one in looks if one[0] != watched])
+        self.sampler.watch(watched)
 
     def count_runs(self, *, wanted: bool) -> None:
         """Have the runs of programs counted from now on, or no more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import PurePath
 
     import numpy as np
@@ -78,14 +78,26 @@ class WatchesChange(Protocol):
         ...
 
     def changing(
-        self, what: str, sample: Sample, rows: Callable[[CtTable], npt.NDArray[np.bool_] | None]
+        self,
+        what: str,
+        pins: Iterable[PurePath],
+        sample: Sample,
+        rows: Callable[[CtTable], npt.NDArray[np.bool_] | None],
     ) -> None:
         """The change begins.
 
         Args:
             what: it is, in a few words.
+            pins: of the maps whose entries it is about.
             sample: the newest.
-            rows: those that may be lost; None where nobody can say.
+            rows: of the map that was expected, those that may be lost; None where nobody can say.
+        """
+        ...
+
+    def read_before(self) -> None:
+        """Wait until it is known what is in every map of it, or not to be known.
+
+        Takes its time; for the worker that then makes the change.
         """
         ...
 

@@ -12,7 +12,7 @@ from ctconsole.model.ct.order import find_entry
 from ctconsole.model.ct.related import in_a_line
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.widgets.ct_rows import CtRows
-from tests.support.fakes import CT4
+from tests.support.fakes import CT4, CT_ANY4
 from tests.support.pilots import open_entries, resample, screen_text, settle, status, until
 
 if TYPE_CHECKING:
@@ -97,3 +97,50 @@ async def test_an_entry_is_followed_across_views_and_after_its_end(
         assert not followed(console)
         await pilot.press("F")
         assert "no entry is followed" in status(pilot).flash
+
+
+async def test_an_entry_is_followed_while_another_map_is_shown(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(140, 60)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("down", "F", "escape")
+        key = followed(console)
+        await pilot.press("full_stop")
+        await until(pilot, lambda: console.sample.watched == CT_ANY4)
+        table = source.tables[CT4]
+        row = find_entry(table, key)
+        assert row is not None
+        values = table.values.copy()
+        values["rx_bytes"][row] += 1_000_000
+        source.tables[CT4] = replace(table, values=values, taken_at=table.taken_at + 2)
+        await resample(pilot)
+        # In Top, as in Entries, it is the other map that is read for the screen.
+        await pilot.press("3", "F")
+        await settle(pilot)
+        assert console.sample.watched == CT_ANY4
+        told = dict(console.following.facts(key))
+        assert told["since followed"] == "977 KiB"
+        assert "977 KiB" in screen_text(pilot)
+        # It ends while the other map is shown, and the box that is open says so.
+        rest = table.take(np.arange(len(table)) != row)
+        source.tables[CT4] = replace(rest, taken_at=table.taken_at + 4)
+        await resample(pilot)
+        assert "not in the table any more; this is what was last seen" in screen_text(pilot)
+
+
+async def test_an_entry_whose_table_cannot_be_read_any_more_is_said_not_to_be_seen(
+    console: ConsoleApp, source: FakeSource
+) -> None:
+    async with console.run_test(size=(140, 60)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("down", "F", "escape", "full_stop")
+        await until(pilot, lambda: console.sample.watched == CT_ANY4)
+        row = source.rows.pop(CT4)
+        await resample(pilot)
+        assert "not seen from here on: " in str(console.following.facts(followed(console)))
+        source.rows[CT4] = row
+        table = source.tables[CT4]
+        source.tables[CT4] = replace(table, taken_at=table.taken_at + 9)
+        await resample(pilot)
+        assert "its table is read again" in str(console.following.facts(followed(console)))

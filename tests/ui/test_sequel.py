@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from ctconsole.errors import GoneError
+from ctconsole.manager.recreate import RecreatePlan
 from ctconsole.model.ct.layout import TcpFlag
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.details import EntryDetails
 from ctconsole.ui.screens.sequel import SequelScreen
 from tests.support.fake_actions import FakeActions
-from tests.support.fakes import CT4, EPOCH, FakeSource
+from tests.support.fakes import CT4, CT_ANY4, EPOCH, GLOBALS, FakeSource
 from tests.support.pilots import (
     first_sample,
     open_entries,
@@ -27,6 +30,8 @@ from tests.support.pilots import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from textual.pilot import Pilot
 
     from ctconsole.model.ct.table import CtTable
@@ -137,3 +142,80 @@ async def test_a_dialogue_that_was_left_leaves_nothing_behind() -> None:
         await until(pilot, lambda: node.console.sampler.watched is None)
         await pilot.press("L")
         assert status(pilot).flash == "nothing was changed from here yet"
+
+
+SNAT = GLOBALS / "cilium_snat_v4_external"
+
+
+class Together(RecreatePlan):
+    """Three maps at once, as a restart with another size re-creates them."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (Path(CT4), Path(CT_ANY4), Path(SNAT))
+
+
+def three_maps(node: Node) -> None:
+    plan_one = node.actions.plan_recreate
+
+    def plan(path: PurePath, max_entries: int) -> RecreatePlan:
+        one = plan_one(path, max_entries)
+        return Together(**{its.name: getattr(one, its.name) for its in fields(one)})
+
+    node.actions.plan_recreate = plan  # type: ignore[method-assign] # one more kind of plan
+
+
+@pytest.mark.key("sequel.next", "sequel.before")
+async def test_every_map_of_the_change_is_told_and_listed() -> None:
+    node = Node()
+    three_maps(node)
+    async with node.console.run_test(size=(300, 40)) as pilot:
+        await open_entries(pilot)
+        before = {pin: node.source.table(pin) for pin in (CT4, CT_ANY4)}
+        alive = {pin: int(table.alive.sum()) for pin, table in before.items()}
+        node.console.intents.recreate(node.source.rows[CT4])
+        await confirm(pilot, node)
+        await pilot.press("escape")
+        row = node.source.rows[SNAT]
+        node.source.rows[SNAT] = replace(row, entries=12)
+        node.source.tables[CT_ANY4] = replace(
+            before[CT_ANY4].take(slice(0, 50)), taken_at=node.time + 20
+        )
+        await node.later(pilot, 20, before[CT4].take(slice(0, 100)))
+        told = text_of(pilot, "SequelLine")
+        assert told.startswith("Recreate cilium_ct4_global, 20s after, 40s to go: 3 maps, ")
+        assert f"of {alive[CT4] + alive[CT_ANY4]:,} are there" in told
+        for pin in (CT4, CT_ANY4):
+            own = told.split(f"{pin.name}: ")[1]
+            assert f" of {alive[pin]:,} are there" in own.split(";")[0]
+        assert f"{SNAT.name}: {row.entries:,} entries before, 12 now, not compared" in told
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SequelScreen))
+        assert f"{CT4.name}, 1 of 2" in text_of(pilot, "#ways")
+        await pilot.press("]")
+        assert f"{CT_ANY4.name}, 2 of 2   all {len(before[CT_ANY4]):,}" in text_of(pilot, "#ways")
+        await pilot.press("[")
+        assert f"{CT4.name}, 1 of 2" in text_of(pilot, "#ways")
+
+
+async def test_a_map_of_the_change_that_cannot_be_read_is_said_not_to_be_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node()
+    three_maps(node)
+    read = node.source.table
+
+    def table(where: PurePath | int, before: CtTable | None = None) -> CtTable:
+        if where == CT_ANY4:
+            raise GoneError(2, "BPF_OBJ_GET", str(where))
+        return read(where, before)
+
+    async with node.console.run_test(size=(300, 40)) as pilot:
+        await open_entries(pilot)
+        monkeypatch.setattr(node.source, "table", table)
+        node.console.intents.recreate(node.source.rows[CT4])
+        await confirm(pilot, node)
+        await pilot.press("escape")
+        await node.later(pilot, 20)
+        told = text_of(pilot, "SequelLine").split(f"{CT_ANY4.name}: ")[1]
+        assert told.startswith("what came back is not known: ")

@@ -157,6 +157,11 @@ class ResizePlan:
         return f"{deed} {self.maps[0].path.name}"
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The pins of the maps whose entries it is about."""
+        return tuple(one.path for one in self.maps)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """Sizes, entries and room of each map, how long it takes, and the other ways."""
         found = [Row("sizes", self.maps[0].resizing)]

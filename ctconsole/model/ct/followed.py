@@ -43,7 +43,7 @@ class FollowedEntry:
         self.last = self._first = table.take(slice(row, row + 1))
         self.there = True
         self._table_id, self._at, self._gone_at = table.info.id, table.taken_at, 0.0
-        self._pace = ""
+        self._pace = self._missed = ""
         self._told: deque[tuple[float, str]] = deque(maxlen=KEPT)
         self._tell(f"followed from here on: {_STATES[int(self.last.state[0])]}")
 
@@ -57,6 +57,9 @@ class FollowedEntry:
         if table.info.label != self.last.info.label or table.taken_at <= self._at:
             return
         seconds, self._at = table.taken_at - self._at, table.taken_at
+        if self._missed:
+            self._missed = ""
+            self._tell("its table is read again")
         moved = table.info.id != self._table_id
         if moved:
             self._tell(
@@ -69,6 +72,12 @@ class FollowedEntry:
         elif self.there:
             self.there, self._gone_at, self._pace = False, table.taken_at, ""
             self._tell(self._why_gone(table, moved=moved))
+
+    def miss(self, why: str) -> None:
+        """Take note that its table could not be read; told once, until it can be again."""
+        if why != self._missed:
+            self._missed = why
+            self._tell(f"not seen from here on: {why}")
 
     def _why_gone(self, table: CtTable, *, moved: bool) -> str:
         if moved:

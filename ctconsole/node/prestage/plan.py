@@ -73,6 +73,11 @@ class PrestagePlan:
         return self.resize.title
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The pins of the maps whose entries it is about."""
+        return self.resize.paths
+
+    @property
     def rows(self) -> Sequence[Row]:
         """Those of the resize, then what concerns the agent."""
         return (*self.resize.rows, *self.agent_rows)

@@ -96,7 +96,9 @@ class View(TellsFaults, Screen[None]):
             told = "no entry is followed; {entries.follow} on one in Entries follows it"
             self.console.flash(self.console.keyed(told))
         else:
-            self.app.push_screen(EntryDetails(followed.last, followed.key, self.console.names))
+            around = self.console.following.around
+            table = followed.last if around is None else around
+            self.app.push_screen(EntryDetails(table, followed.key, self.console.names))
 
     def action_sequel(self) -> None:
         """List what came back of the last change, or say why not."""

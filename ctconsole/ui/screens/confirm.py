@@ -180,7 +180,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
             if self.CAN_CANCEL:
                 self.query_one("#cancel").focus()
             console = console_of(self.app)
-            console.sequel.changing(self._title, console.sample, self.at_stake)
+            paths = self._plan.paths
+            console.sequel.changing(self._title, paths, console.sample, self.at_stake)
             self._act(self._plan)
 
     @on(Button.Pressed, "#cancel")
@@ -234,6 +235,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
 
     @work(thread=True, exclusive=True, group="act", exit_on_error=False)
     def _act(self, plan: Plan) -> None:
+        console_of(self.app).sequel.read_before()
         try:
             report = self.actions.carry_out(plan, self._hear, self._cancelled.is_set)
         except (CtconsoleError, OSError) as error:

@@ -177,8 +177,8 @@ class EntryDetails(Details):
 
     def show_sample(self, sample: Sample) -> None:
         """Follow the entry while the box is open."""
-        table = sample.table
-        if table is None or table.info.label != self._table.info.label:
+        table = self._newest(sample)
+        if table is None:
             return
         if find_entry(table, self._key) is not None:
             self._table = table
@@ -187,6 +187,17 @@ class EntryDetails(Details):
             self._show(
                 [("gone", "not in the table any more; this is what was last seen"), ("", "")]
             )
+
+    def _newest(self, sample: Sample) -> CtTable | None:
+        """What tells of the entry by now; None where nothing does."""
+        following = console_of(self.app).following
+        entry = following.entry
+        if entry is not None and entry.key == self._key:
+            around = following.around
+            return around if entry.there or around is None else around.take(slice(0, 0))
+        table = sample.table
+        same = table is not None and table.info.label == self._table.info.label
+        return table if same else None
 
     def _show(self, before: Facts | None = None) -> None:
         known = replace(self._table.knowledge, translated=self._translated)

@@ -11,6 +11,7 @@ from ctconsole.model.plan import Memory, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
 
     from ctconsole.model.event import Event
     from ctconsole.model.plan import Plan, Report, Verdict
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @dataclass
 class Move:
     title: str = "Move the table"
+    paths: Sequence[PurePath] = ()
     rows: Sequence[Row] = (Row("to", "the garden"), Row("chairs", "4"))
     verdicts: Sequence[Verdict] = ((Risk.BREAKS, Reason.NODE_PORT, 1200),)
     memory: Memory | None = None
