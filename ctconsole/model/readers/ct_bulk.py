@@ -43,6 +43,19 @@ _REMAINING: Final = b" (remaining: ", b" sec(s))"
 _SINGLE: Final = b"=", b":", b"."
 _COLONS, _DOTS, _BLANKS = 2, 6, 5
 _OCTET: Final = 0xFF
+_EIGHT: Final = 8
+_TEN: Final = 10
+_BEFORE: Final = 3 * _EIGHT
+"""Bytes in front of the first line, into which the longest number at its begin would reach."""
+
+_ZEROS, _HIGH, _LOW, _SIX = (
+    np.uint64(int.from_bytes(bytes([byte] * _EIGHT))) for byte in (0x30, 0xF0, 0x0F, 6)
+)
+"""Eight digits 0; what all digits have in common; the rest; what is too much from ten on."""
+
+_PAIRS, _FOURS, _ALL = (np.uint64((_TEN**digits << 8 * digits) + 1) for digits in (1, 2, 4))
+_OF_PAIRS, _OF_FOURS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+"""Products that join neighbours, and where each of the joined numbers is."""
 
 
 class NotAlikeError(Exception):
@@ -75,7 +88,12 @@ class _Text:
 
     def __init__(self, text: bytes) -> None:
         # What is looked at behind the last line is there.
-        self._bytes = np.frombuffer(text + bytes(_LONGEST_FLAGS), np.uint8)
+        padded = np.frombuffer(bytes(_BEFORE) + text + bytes(_LONGEST_FLAGS), np.uint8)
+        self._bytes = padded[_BEFORE:]
+        # Eight bytes from each place on, so that one look takes in a short word.
+        self._eights: _Numbers = np.ndarray(
+            (len(padded) - _EIGHT + 1,), "<u8", buffer=padded, strides=(1,)
+        )
         ends = np.flatnonzero(self._bytes == ord("\n"))
         self._start = np.concatenate([[0], ends[:-1] + 1])
         self._end = ends - (self._bytes[ends - 1] == ord(" "))
@@ -205,8 +223,10 @@ class _Text:
     def _stands(self, places: _Places, text: bytes) -> None:
         """See that a text stands at each place."""
         _check(places >= 0)
-        for offset, byte in enumerate(text):
-            _check(self._bytes[places + offset] == byte)
+        for offset in range(0, len(text), _EIGHT):
+            part = text[offset : offset + _EIGHT]
+            there = self._eights[places + (_BEFORE + offset)]
+            _check(there & _first(len(part)) == np.uint64(int.from_bytes(part, "little")))
 
     def _words(self, span: _Span, longest: int, meant: Callable[[bytes], Any]) -> npt.NDArray[Any]:
         """What each line's word means, of which there are a few different ones."""
@@ -214,6 +234,11 @@ class _Text:
         _check(width >= 0)
         _check(width <= longest)
         most = max(1, int(width.max()))
+        if most <= _EIGHT:
+            short = self._eights[span.start + _BEFORE] & _FIRST[width]
+            some, where = np.unique(short, return_inverse=True)
+            read = [meant(word.to_bytes(_EIGHT, "little").rstrip(b"\0")) for word in some.tolist()]
+            return np.asarray(np.array(read)[where])
         letters = np.arange(most)
         cells = self._bytes[span.start[:, np.newaxis] + letters]
         cells = np.where(letters < width[:, np.newaxis], cells, 0).astype(np.uint8)
@@ -226,6 +251,8 @@ class _Text:
         width = span.end - span.start
         _check(width >= 1)
         _check(width <= most)
+        if base == _TEN:
+            return self._decimal(span.end, width)
         total = np.zeros(self._lines, np.uint64)
         least = int(width.min())
         for place in range(int(width.max())):
@@ -238,6 +265,35 @@ class _Text:
                 _check((digit < base) | ~there)
                 total = np.where(there, total * np.uint64(base) + digit, total)
         return total
+
+    def _decimal(self, end: _Places, width: _Places) -> _Numbers:
+        """The numbers that end there, eight digits at a time from the last ones on."""
+        total = self._eight_digits(end, np.minimum(width, _EIGHT))
+        for done in range(_EIGHT, int(width.max()), _EIGHT):
+            more = self._eight_digits(end - done, (width - done).clip(0, _EIGHT))
+            total = total + more * np.uint64(_TEN**done)
+        return total
+
+    def _eight_digits(self, end: _Places, width: _Places) -> _Numbers:
+        """The numbers of up to eight digits that end there."""
+        # What stands in front of a number is moved out; its last digit is the highest byte.
+        moved = ((_EIGHT - width) * 8).astype(np.uint64)
+        digits = self._eights[end + (_BEFORE - _EIGHT)] >> moved << moved
+        _check(digits & _HIGH == _ZEROS >> moved << moved)
+        digits = digits & _LOW
+        _check((digits + _SIX) & _HIGH == 0)
+        # Neighbours are joined: eight digits, four pairs, two fours, one number.
+        digits = digits * _PAIRS >> np.uint64(8) & _OF_PAIRS
+        digits = digits * _FOURS >> np.uint64(16) & _OF_FOURS
+        return digits * _ALL >> np.uint64(32)
+
+
+def _first(count: int) -> np.uint64:
+    """Bits of the first so many of eight bytes."""
+    return np.uint64((1 << 8 * count) - 1)
+
+
+_FIRST: Final = np.array([_first(count) for count in range(_EIGHT + 1)])
 
 
 def _check(holds: npt.NDArray[np.bool_]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,3 +117,24 @@ def test_blocks_of_any_size_are_the_same_text(monkeypatch: pytest.MonkeyPatch) -
     for size in (1000, 4096, 100_000):
         blocks = [text[at : at + size] for at in range(0, len(text), size)]
         assert same(read_ct_text(blocks, "x"), whole)
+
+
+@pytest.mark.parametrize(
+    "number", [0, 7, 99_999_999, 100_000_000, 2**53 + 1, 9_999_999_999_999_999_999]
+)
+def test_numbers_of_any_length_are_read_exactly(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = re.sub(rb" Bytes=[0-9]+", b" Bytes=%d" % number, listing(Layout.V1_18, 5))
+    [columns] = [found for shape in SHAPES if (found := alike(text, shape)) is not None]
+    assert columns.values["bytes"].tolist() == [number] * 5
+    assert same(read_ct_text([text], "x"), by_lines(text, monkeypatch))
+
+
+@pytest.mark.parametrize("byte", [b"/", b":", b" ", b"\xb5", b"\0", b"?", b"a"])
+@pytest.mark.parametrize("place", range(11))
+def test_a_byte_that_is_no_digit_is_seen_wherever_it_stands(byte: bytes, place: int) -> None:
+    digits = b"12345678901"
+    wrong = digits[:place] + byte + digits[place + 1 :]
+    text = re.sub(rb" Bytes=[0-9]+", lambda _: b" Bytes=" + wrong, listing(Layout.V1_18, 5))
+    assert not any(alike(text, shape) for shape in SHAPES)
