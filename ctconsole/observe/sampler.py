@@ -50,8 +50,11 @@ PATIENCE = 0.3
 _LOOK_AGAIN = 0.05
 """Seconds until it is looked again whether the table before the newest was let go of."""
 
-_COURTESY = 1.0
-"""Seconds that is waited for at most: who holds a picture holds its table."""
+_COURTESY = 3.0
+"""Seconds that is waited for at most: who holds a picture holds its table.
+
+To put a million entries together or in order takes a fraction of it, on a busy machine all of it.
+"""
 
 _TROUBLE = (CtconsoleError, OSError, MemoryError)
 """What becomes part of the sample; the next beat tries again."""
@@ -65,7 +68,7 @@ _NO_TIMES: Mapping[str, float] = MappingProxyType({})
 _NO_TURNOVERS: Mapping[str, Turnover] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Sample:
     """All that one beat of the sampler found.
 
@@ -116,6 +119,11 @@ class Sample:
     cpu_seconds: float = 0.0
     skipped: int = 0
     error: str = ""
+
+
+def without_entries(sample: Sample) -> Sample:
+    """The same without entries: who shows what was counted may hold it as long as it is shown."""
+    return replace(sample, table=None, changes=None)
 
 
 def standing(sample: Sample) -> dict[str, MapUsage]:

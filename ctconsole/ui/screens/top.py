@@ -144,6 +144,9 @@ class TopScreen(EntriesFiltered):
             if (table := self._work.wanted) is not None:
                 self._count_now(table, self.query_shown)
         finally:
+            if self.app.current_mode != self.VIEW:
+                # The view was left while this went on.
+                self._before = None
             # A worker that is cancelled belongs to a screen that is gone.
             if not get_current_worker().is_cancelled:
                 self.app.call_from_thread(self._work.ended)

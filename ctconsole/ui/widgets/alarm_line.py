@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
+from weakref import ref
 
 from rich.text import Text
 from textual.widget import Widget
@@ -13,6 +14,8 @@ from ctconsole.ui.levels import TONES, Tone, level_of, thresholds
 from ctconsole.ui.text import clean
 
 if TYPE_CHECKING:
+    from weakref import ReferenceType
+
     from ctconsole.observe.sampler import Sample
 
 _NAMED = 4
@@ -38,16 +41,17 @@ class AlarmLine(Widget):
         super().__init__()
         self._most = most
         self._calm = calm
-        self._sample: Sample | None = None
+        # Not the sample itself: it would live on, with its table, while another view is on top.
+        self._told: ReferenceType[Sample] | None = None
         self._lines: tuple[tuple[str, Tone], ...] = ()
         self._fills: tuple[tuple[str, float, str], ...] = ()
         self.display = False
 
     def show(self, sample: Sample) -> None:
         """Say what there is to say of this sample."""
-        if sample is self._sample:
+        if self._told is not None and self._told() is sample:
             return
-        self._sample = sample
+        self._told = ref(sample)
         told = alarms(sample, thresholds())
         lines = [(f"▲ {clean(one.text)}", TONES[one.level]) for one in told[: self._most]]
         if len(told) > self._most:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ctconsole.model.compared import compared
 from ctconsole.model.units import percent, short_size
 from ctconsole.observe.alarms import full_of
+from ctconsole.observe.sampler import without_entries
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.rows import Cell, Column
 
@@ -40,7 +41,7 @@ class CatalogueRows:
 
     def __init__(self, sample: Sample) -> None:
         rows = sample.node.rows if sample.node else ()
-        self._sample = sample
+        self._sample = without_entries(sample)
         self._live = {row.key: row for row in rows}
         self._rows = compared((row.key, row.info) for row in rows)
 

@@ -11,7 +11,7 @@ from ctconsole.model.catalogue import NOT_USED, Group
 from ctconsole.model.fill import in_columns
 from ctconsole.model.units import duration, percent, short_count, short_size
 from ctconsole.observe.alarms import advice_of, full_of
-from ctconsole.observe.sampler import standing
+from ctconsole.observe.sampler import standing, without_entries
 from ctconsole.ui.levels import bar, level_of
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.fill_graph import sparkline
@@ -87,7 +87,7 @@ class MapRows:
 
     def __init__(self, sample: Sample, sorting: Sorting) -> None:
         self._sorting = sorting
-        self._sample = sample
+        self._sample = without_entries(sample)
         self._usage = standing(sample)
         self._full: dict[str, Fullness | None] = {}
         self._advice: dict[str, Advice | None] = {}
