@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from ctconsole.cli.fleet.advise import advise
 from ctconsole.cli.fleet.show import show
 
 _OWN_OPTIONS: Final = {"-h", "--help"}
@@ -33,7 +34,9 @@ def command() -> None:
       ctconsole fleet --prometheus http://prometheus:9090
       ctconsole fleet --nodes 'worker-1.*' --sort full_in
       ctconsole fleet --filter 'fill>80% or split>0' -o csv
+      ctconsole fleet advise --by nodepool
     """
 
 
 command.add_command(show)
+command.add_command(advise)

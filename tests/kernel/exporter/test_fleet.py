@@ -16,6 +16,8 @@ from ctconsole.cli.fleet.verbs import command
 from ctconsole.exporter.page import page
 from ctconsole.exporter.server import MetricsServer
 from ctconsole.fleet.looking import fleet_nodes
+from ctconsole.fleet.onenode import look_at
+from ctconsole.fleet.pools import advise_pools
 from ctconsole.fleet.prometheus import PrometheusClient
 from ctconsole.web.address import Address
 from tests.support.exported import whole_node
@@ -89,3 +91,30 @@ def test_it_is_printed_sorted_and_chosen(fleet: tuple[str, list[str]]) -> None:
 def test_a_query_that_is_refused_is_one_sentence(fleet: tuple[str, list[str]]) -> None:
     told = CliRunner().invoke(command, ["--prometheus", fleet[0], "--nodes", "("])
     assert "error parsing regexp" in str(told.exception)
+
+
+def test_a_pool_is_advised_from_what_is_known(fleet: tuple[str, list[str]]) -> None:
+    url, (half, split, unknown, _) = fleet
+    found = advise_pools(PrometheusClient(url), window=3600.0)
+    [one] = found.pools
+    assert (one.pool, one.map, one.nodes, found.down) == ("524288", "ct4_global", 3, 1)
+    assert one.advice.watched.info.max_entries == 524_288
+    assert not one.living
+    assert any("Only" in text for text in one.unknown)
+    pools = advise_pools(PrometheusClient(url), window=3600.0, by="instance").pools
+    assert {one.pool: one.living for one in pools} == {half: True, split: True, unknown: False}
+    assert [
+        one.pool for one in advise_pools(PrometheusClient(url), window=3600.0, by="zone").pools
+    ] == [""]
+
+
+def test_one_node_is_told_down_to_its_maps(fleet: tuple[str, list[str]]) -> None:
+    url, (half, _, _, down) = fleet
+    found = look_at(PrometheusClient(url), half, 3600.0)
+    table = next(one for one in found.maps if one.name == "ct4_global")
+    assert (found.up, table.entries, table.capacity, table.fill) == (True, 262_144, 524_288, 0.5)
+    assert (table.memory, table.generation, table.next_start) == (71_304_064, 7, 262_144)
+    assert found.sampled_at is not None
+    assert found.agent_started == 1_699_990_000.25
+    gone = look_at(PrometheusClient(url), down, 3600.0)
+    assert (gone.up, gone.maps) == (False, ())
