@@ -15,6 +15,8 @@ fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
 
 packages=(python3 python3-venv python3-bpfcc clang libbpf1 libbpf-dev libelf1 iproute2)
 [ "$mode" = dev ] && packages+=(bpftool clang-format nginx-light openssl prometheus systemd tmux git ca-certificates)
+# A browser for the tests of `ctconsole serve`; any Chromium does.
+[ "$mode" != dev ] || command -v chromium >/dev/null || packages+=(chromium-headless-shell)
 extras='.'
 [ "$mode" = dev ] && extras='.[dev]'
 

@@ -6,18 +6,40 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ctconsole.errors import MissingFeatureError
+
 _FOLDER = Path("/sys/devices/system/cpu")
 
 
 @cache
 def possible_cpus() -> int:
-    """How many CPUs this machine may ever have: the width of a per-CPU value."""
-    return len(cpu_list((_FOLDER / "possible").read_text("ascii")))
+    """How many CPUs this machine may ever have: the width of a per-CPU value.
+
+    Raises:
+        MissingFeatureError: /sys does not tell, as in a chroot of which it is no part.
+    """
+    return len(_listed("possible"))
 
 
 def online_cpus() -> list[int]:
-    """The CPUs that are online now, ascending."""
-    return cpu_list((_FOLDER / "online").read_text("ascii"))
+    """The CPUs that are online now, ascending.
+
+    Raises:
+        MissingFeatureError: likewise.
+    """
+    return _listed("online")
+
+
+def _listed(name: str) -> list[int]:
+    path = _FOLDER / name
+    try:
+        return cpu_list(path.read_text("ascii"))
+    except OSError as error:
+        raise MissingFeatureError(
+            f"{path} cannot be read, and so it is not known how many CPUs there are: "
+            f"{error.strerror}",
+            hint="Mount sysfs at /sys",
+        ) from error
 
 
 def cpu_list(text: str) -> list[int]:

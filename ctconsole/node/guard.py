@@ -53,6 +53,9 @@ class Guard:
         gate: the write gate.
         folder: where the tables are pinned.
         reading: how their entries are read.
+
+    Raises:
+        DeniedError: nothing could be carried over here, for want of CAP_SYS_ADMIN.
     """
 
     def __init__(self, gate: Gate, folder: Path, reading: Reading) -> None:
@@ -64,6 +67,19 @@ class Guard:
         self._list_at = 0.0
         for _ in self.look():
             pass
+        self._need_ids()
+
+    def _need_ids(self) -> None:
+        """Find out now whether maps are to be had by their ids, as carrying over wants them.
+
+        Whoever could only look on must not believe that his tables are guarded.
+        """
+        try:
+            for _, live in self._held.values():
+                BpfMap.from_id(live.info.id).close()
+        except CtconsoleError:
+            self.__exit__()
+            raise
 
     @property
     def held(self) -> int:

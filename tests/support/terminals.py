@@ -14,17 +14,22 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @contextmanager
-def console(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """``ctconsole`` in a terminal of its own; hands out the process and our end."""
+def console(*argv: str, under: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """``ctconsole`` in a terminal of its own; hands out the process and our end.
+
+    Args:
+        argv: its command line.
+        under: a command that runs it.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")
     environment = {**os.environ, "TERM": "xterm-256color"}
     process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, "-m", "ctconsole", *argv],
+        ["setsid", "--ctty", *under, sys.executable, "-m", "ctconsole", *argv],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
