@@ -1,0 +1,43 @@
+"""What is known of resizes that can be undone, in its file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from ctconsole.errors import UsageError
+from ctconsole.kernel.clock import boot_id
+from ctconsole.manager.resize.undo import Before, Undoable, Undos, undoable
+from ctconsole.model.spec import MapFlag
+
+if TYPE_CHECKING:
+    from ctconsole.manager.resize.sides import Side
+
+PIN = Path("/sys/fs/bpf/tc/globals/cilium_ct4_global")
+
+
+def test_a_resize_before_the_machine_was_booted_cannot_be_undone_and_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    undos = Undos(tmp_path / "0-45.json")
+    # Ids begin anew then: another map may have the one that was noted.
+    earlier = Undoable("an earlier boot", time.time() + 60, (Before(str(PIN), 7, 4096, 0),))
+    undos.keep(earlier)
+    with pytest.raises(UsageError, match="not resized of late"):
+        undos.of(PIN)
+    other = Before(str(PIN.with_name("cilium_ct_any4_global")), 8, 4096, 0)
+    undos.keep(replace(earlier, boot=boot_id(), maps=(other,)))
+    assert "an earlier boot" not in undos.path.read_text()
+
+
+def test_what_undoes_a_resize_has_the_flags_of_the_old_map_and_the_id_of_the_new_one() -> None:
+    old = SimpleNamespace(info=SimpleNamespace(max_entries=4096, flags=MapFlag.NO_COMMON_LRU))
+    new = SimpleNamespace(info=SimpleNamespace(id=8))
+    side = cast("Side", SimpleNamespace(path=PIN, old=old, new=new))
+    [before] = undoable([side]).maps
+    assert before == Before(str(PIN), 8, 4096, MapFlag.NO_COMMON_LRU)
