@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ctconsole.model.ct.layout import LAYOUTS, Layout
+from ctconsole.model.ct.layout import Layout
 
 HELD: Final = "held against what the tool printed"
-READ: Final = "read from Cilium's sources"
 IN_PART: Final = "in part held against the tool, else read from sources"
 
 
@@ -22,17 +21,14 @@ class Release:
         lists: how the lists of the other maps are known.
         tells: what in a node's maps tells this release from its neighbours; where the bytes do
             not, how to settle it.
+        conntrack: how conntrack's listings are known.
     """
 
     layout: Layout
     releases: str
     lists: str
     tells: str
-
-    @property
-    def conntrack(self) -> str:
-        """How conntrack's listings are known."""
-        return HELD if LAYOUTS[self.layout].confirmed else READ
+    conntrack: str = HELD
 
 
 _CALLS: Final = "cilium_egresscall_policy"
@@ -40,9 +36,13 @@ _TO_1_16: Final = "as to 1.16: ask the agent"
 _ASK: Final = "entries as in 1.9: ask the agent, or --layout"
 
 
-def _from(known: str, patch: str) -> str:
-    """Earlier patches' ``ipcache list`` ends with a node's id, which is read but not printed."""
-    return f"{known}; ipcache as of {patch} and later"
+def _from(known: str, patch: str, lists: str = "ipcache") -> str:
+    """Earlier patches print some lists otherwise.
+
+    Their ``ipcache list`` ends with a node's id, which is read but not printed; their ``nat list``
+    has the age without "ago", reckoned in nanoseconds.
+    """
+    return f"{known}; {lists} as of {patch} and later"
 
 
 RELEASES: Final = (
@@ -56,17 +56,17 @@ RELEASES: Final = (
         f"lb backends_v2, cilium_egresscall_policy; {_ASK}",
     ),
     Release(
-        Layout.V1_13, "1.13", _from(READ, "1.13.6"), "lb backends_v3 and policy keys of 8 bytes"
+        Layout.V1_13, "1.13", _from(HELD, "1.13.6"), "lb backends_v3 and policy keys of 8 bytes"
     ),
     Release(
         Layout.V1_14,
         "1.14",
-        _from(READ, "1.14.1"),
+        _from(HELD, "1.14.6", "ipcache, nat"),
         "policy keys of 12 bytes, as to 1.16: ask the agent",
     ),
-    Release(Layout.V1_15, "1.15", READ, "SVC in the tool's text; maps as in 1.14: ask the agent"),
+    Release(Layout.V1_15, "1.15", HELD, "SVC in the tool's text; maps as in 1.14: ask the agent"),
     Release(Layout.V1_16, "1.16", HELD, "no received packets apart; cilium_lb_act"),
-    Release(Layout.V1_17, "1.17", READ, "cilium_policy_v2 with values of 24 bytes"),
+    Release(Layout.V1_17, "1.17", HELD, "cilium_policy_v2 with values of 24 bytes"),
     Release(Layout.V1_18, "1.18", HELD, "cilium_policy_v2 with values of 8 bytes"),
     Release(Layout.V1_19, "1.19", HELD, "cilium_policy_v2 with values of 12 bytes"),
     Release(Layout.V1_20, "1.20", HELD, "cilium_policy_v3; later releases are read as this one"),

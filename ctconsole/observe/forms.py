@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.model.catalogue import CATALOGUE, classify
+from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import VALUE_SIZE
 from ctconsole.model.raw import Raw
 from ctconsole.model.readers import documents, node_text
@@ -33,11 +33,11 @@ from ctconsole.model.readers.printed import read_printed
 from ctconsole.model.readers.printed_lists import LISTS
 from ctconsole.model.recording.frame import MAGIC
 from ctconsole.model.records import data as record_data
-from ctconsole.model.records.spec import RecordKind
 from ctconsole.model.records.table import is_known
-from ctconsole.model.spec import MapInfo, MapType
 from ctconsole.observe.cluster_forms import CLUSTER
 from ctconsole.observe.gathered import LARGEST_ANSWER, FileForm, place_of
+from ctconsole.observe.json_forms import JSON_LISTS, VERBS
+from ctconsole.observe.map_infos import info_of
 from ctconsole.observe.offline_nodes import is_debuginfo, is_show
 from ctconsole.observe.sections import Kind, Sections
 
@@ -68,17 +68,6 @@ _SHOWN: Final = re.compile(r"\s*\d{1,10}: [a-z][a-z_]{2,30}  (?:name \S{1,15}  )
 _CT_CSV: Final = re.compile(
     rb'"?map"?([,;\t])(?:"?node"?\1"?pod"?\1)?"?protocol"?\1"?direction"?\1"?related"?\1"?source"?\1'
 )
-_VERBS: Final = {
-    RecordKind.NAT: "nat list",
-    RecordKind.SERVICE: "lb list",
-    RecordKind.BACKEND: "lb list",
-    RecordKind.REVERSE_NAT: "lb list",
-    RecordKind.SOURCE_RANGE: "lb list",
-    RecordKind.POLICY: "policy list",
-    RecordKind.IPCACHE: "ipcache list",
-    RecordKind.ENDPOINT: "endpoint list",
-    RecordKind.METRICS: "metrics list",
-}
 LARGEST_TEXT: Final = 1 << 24
 """Bytes of a text about a node: an agent's metrics have some 500 kB."""
 
@@ -316,6 +305,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
         _ct_items(documents.stream),
         "ct list",
     ),
+    *JSON_LISTS,
     FileForm(
         "conntrack entries in YAML",
         lambda source: _CT_YAML.search(source.head) is not None,
@@ -329,7 +319,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
         "ct list",
     ),
     *(
-        FileForm(one.title, _holds(one), _printed(one), _VERBS[one.kind], Kind(one.begins))
+        FileForm(one.title, _holds(one), _printed(one), VERBS[one.kind], Kind(one.begins))
         for one in LISTS
     ),
     FileForm(
@@ -406,22 +396,6 @@ def _begins(source: FoundFile) -> str:
     text = source.head.decode("utf-8", "replace").strip()
     first = text.splitlines()[0][:_LONGEST_NAME] if text else ""
     return f"it begins with {first!r}" if first else "it is empty"
-
-
-def info_of(
-    path: str, label: str, key_size: int, value_size: int, whose: Whose | None = None
-) -> MapInfo:
-    """What the name and the sizes tell; the type from the catalogue, where it has one entry."""
-    types = {entry.type for entry in CATALOGUE if entry is classify(label)}
-    return MapInfo(
-        id=0,
-        name=map_name_of(label)[:15],
-        type=types.pop() if types else MapType.UNSPEC,
-        key_size=key_size,
-        value_size=value_size,
-        max_entries=0,
-        pin=place_of(path, whose) / label,
-    )
 
 
 def _sizes(label: str) -> tuple[int, int]:

@@ -363,13 +363,10 @@ class _Listing:
 
     def _settled(self, raws: Iterable[Raw]) -> Iterable[Raw]:
         """Each with the layout asked for, or its own, or the one that fits all of them best."""
-        from ctconsole.model.ct.layout import LAYOUTS
         from ctconsole.model.raw import settled
 
         asked = self._layout
         if asked is not None:
-            if not LAYOUTS[asked].confirmed:
-                message(f"layout {asked} was read from Cilium's sources, not tried on a map")
             return (one for raw in raws for one in settled([raw], asked))
         raws = list(raws)
         told = {raw.layout for raw in raws if raw.layout}

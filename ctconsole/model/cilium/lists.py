@@ -30,6 +30,13 @@ def protocol(number: int, layout: Layout) -> str:
     return LAYOUTS[layout].protocols.get(number, str(number))
 
 
+def cluster_of(record: Any, layout: Layout) -> int:  # noqa: ANN401 - a numpy record
+    """The cluster that a key or a value names, 0 where it has no such field; a byte up to 1.14."""
+    if "cluster_id" not in record.dtype.names:
+        return 0
+    return int(record["cluster_id"]) & (0xFFFF if since(layout, Layout.V1_15) else 0xFF)
+
+
 def endpoints(table: RecordTable, layout: Layout) -> dict[str, list[str]]:
     """``bpf endpoint list``: for each address one line about its endpoint."""
     found: dict[str, list[str]] = {}
@@ -53,7 +60,7 @@ def _endpoint_key(key: Any, layout: Layout) -> str:  # noqa: ANN401 - a numpy re
     raw = raw[:4] if family == ENDPOINT_KEY_IPV4 else raw
     host = address_text(raw, mapped=since(layout, Layout.V1_19))
     if since(layout, Layout.V1_14):
-        cluster = int(key["cluster_id"])
+        cluster = cluster_of(key, layout)
         return f"{host}@{cluster}:{key['key']}" if cluster else f"{host}:{key['key']}"
     return f"[{host}]:{key['key']}" if ":" in host else f"{host}:{key['key']}"
 

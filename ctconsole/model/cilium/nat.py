@@ -1,8 +1,8 @@
 """``cilium bpf nat list`` as Cilium's own tool prints it, columns at a time.
 
 Unlike conntrack's, NAT keys are printed as they are stored: source and destination stand where
-their names say. Up to 1.12 they print ``HostLocal=``, later ``NeedsCT=``; up to 1.14 the age as
-``3sec``, later as ``3sec ago``.
+their names say. Up to 1.12 they print ``HostLocal=``, later ``NeedsCT=``; up to 1.14.4 the age as
+``3sec``, later as ``3sec ago``. 1.14 is taken for its last patches.
 
 Sources: ``pkg/maps/nat/{nat,ipv4,ipv6}.go``, ``pkg/tuple/ipv4.go``, ``DumpWithCallback`` in
 ``pkg/bpf/map_linux.go``, and what the tools of 1.9, 1.12, 1.16 and 1.18 printed.
@@ -89,12 +89,12 @@ def _host_local(layout: Layout) -> str:
 def _age(table: RecordTable, layout: Layout) -> list[TextColumn]:
     """The age in seconds as the tool counts it, whatever the datapath wrote.
 
-    Up to 1.14 it takes for nanoseconds what the datapath writes in seconds, so that it shows about
-    the node's uptime, and subtracts without a sign; later ones subtract what is there, also where
-    that is no time of theirs.
+    Up to 1.13, and up to 1.14.4, it takes for nanoseconds what the datapath writes in seconds, so
+    that it shows about the node's uptime, and subtracts without a sign; later ones subtract what
+    is there, also where that is no time of theirs.
     """
     created = table.column("created")
-    if not since(layout, Layout.V1_15):
+    if not since(layout, Layout.V1_14):
         return [*decimal(np.uint64(table.now) - created // np.uint64(10**9)), literal(b"sec ")]
     seconds = age(table) if table.hertz else table.now - created.astype(np.int64)
     return [*signed(seconds), literal(b"sec ago ")]

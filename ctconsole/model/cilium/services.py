@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ctconsole.errors import UsageError
-from ctconsole.model.cilium.lists import protocol
+from ctconsole.model.cilium.lists import cluster_of, protocol
 from ctconsole.model.ct.layout import LAYOUTS, Layout, since
 from ctconsole.model.records.service_flags import ServiceFlag, flag_texts
 from ctconsole.model.records.spec import RecordKind
@@ -227,7 +227,8 @@ def _backend(key: Any, value: Any, layout: Layout) -> tuple[str, str]:  # noqa: 
     if "zone" not in value.dtype.names:
         return str(key["id"]), f"{proto}://{_host(raw, layout)}:{value['port']}"
     host = address_text(raw, mapped=True)
-    cluster = f"@{value['cluster_id']}" if value["cluster_id"] else ""
+    number = cluster_of(value, layout)
+    cluster = f"@{number}" if number else ""
     zone = "[]" if value["zone"] and since(layout, Layout.V1_16) else ""
     return str(key["id"]), f"{proto}://{host}{cluster}{zone}"
 

@@ -178,8 +178,6 @@ class LayoutSpec:
             ("buffer too small").
         mapped_ipv6: whether the lists print an IPv4 address inside an IPv6 one as
             ``::ffff:10.0.0.1``; the others print ``10.0.0.1``.
-        confirmed: whether the layout was held against what that version's own tool printed;
-            False where only its sources were read, and a listing then says so.
     """
 
     layout: Layout
@@ -195,7 +193,6 @@ class LayoutSpec:
     skips_missing_maps: bool
     any_value_size: bool = False
     mapped_ipv6: bool = False
-    confirmed: bool = True
 
     @property
     def known_flags(self) -> int:
@@ -305,7 +302,6 @@ _V1_15: Final = replace(
     json_repeats_key=False,
     skips_missing_maps=False,
     any_value_size=False,
-    confirmed=False,
 )
 """1.9's fields with the names of 1.15 (``pkg/maps/ctmap/types.go``): ``SVC``, the flags FromL7LB
 of 1.12 and FromTunnel of 1.14. 1.10 to 1.14 print the word ``service`` instead."""
@@ -318,7 +314,6 @@ _V1_13: Final = replace(
     layout=Layout.V1_13,
     flag_names=(*_FLAGS_1_9, "FromL7LB", "AuthRequired"),
     protocols=_PROTOCOLS_1_15,
-    confirmed=False,
 )
 """1.9 with one more protocol and the two flags that 1.13 names; FromTunnel is unknown to it. The
 last release whose tool reads maps by itself: missing and short ones do not end its listing."""
@@ -404,7 +399,7 @@ _V1_16: Final = replace(
 """1.18 with the interface at offset 40, which 1.18 reserves. Cilium's pull request 32563 put
 BackendID at the end of the line, behind IfIndex."""
 
-_V1_17: Final = replace(_V1_16, layout=Layout.V1_17, confirmed=False)
+_V1_17: Final = replace(_V1_16, layout=Layout.V1_17)
 """Conntrack's entries are those of 1.16; lists of services and policies differ."""
 
 _V1_19: Final = replace(

@@ -124,20 +124,25 @@ _FORMER_WORDS: Final[Mapping[int, tuple[Layout, str]]] = MappingProxyType(
 _FIRST: Final[Mapping[int, Layout]] = MappingProxyType(
     {
         11: Layout.V1_10,
-        **dict.fromkeys((12, 13, 14), Layout.V1_18),
+        **dict.fromkeys((12, 13), Layout.V1_17),
+        14: Layout.V1_18,
         15: Layout.V1_19,
         182: Layout.V1_11,
-        **dict.fromkeys((183, 184, 197), Layout.V1_12),
+        197: Layout.V1_11,
+        **dict.fromkeys((183, 184), Layout.V1_12),
         **dict.fromkeys((*range(185, 190), 194, 196), Layout.V1_13),
-        **dict.fromkeys(range(190, 194), Layout.V1_14),
-        **dict.fromkeys((195, *range(198, 204)), Layout.V1_15),
+        **dict.fromkeys((*range(190, 194), 202), Layout.V1_14),
+        **dict.fromkeys((195, 198, 199, 200, 201, 203), Layout.V1_15),
         204: Layout.V1_16,
         205: Layout.V1_18,
         206: Layout.V1_20,
     }
 )
-"""The releases that brought reasons; the others are as old as 1.9. Some are told by the last
-patches of a release before, too: 12 and 13 by 1.17.4, 197 by 1.11.20."""
+"""The releases that brought reasons, by their last patches; the others are as old as 1.9.
+
+Some came with a patch, and the tools of those before print a number: 12 and 13 with 1.17.4, 194 and
+196 after 1.13.0, 202 after 1.14.4, and 197 in the course of 1.11, 1.12, 1.13 and 1.14 each.
+"""
 
 _UNRELEASED: Final = frozenset({207})
 """Reasons of what will be 1.21."""

@@ -87,12 +87,17 @@ def _check(text: bytes, where: str) -> None:
         )
 
 
-def stream(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
+def stream(
+    blocks: Iterable[bytes], envelope: re.Pattern[str] | None = None
+) -> Iterator[Item | Told]:
     """The objects of lists or of streams of them, one by one, and the lines between that are none.
 
     Args:
         blocks: the text's bytes in order.
+        envelope: what stands before objects that lie in another one, which may be larger than an
+            object that is read at once; what it names comes as an object of its own.
     """
+    blank = _BETWEEN if envelope is None else _BETWEEN_ALL
     decoder = json.JSONDecoder()
     utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     text, position, number, offset = "", 0, 1, 0
@@ -102,10 +107,15 @@ def stream(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
         offset += position
         text, position = text[position:] + more, 0
         while True:
-            between = _BETWEEN.match(text, position)
+            between = blank.match(text, position)
             position = between.end() if between else position
             if position >= len(text):
                 break
+            opened = envelope.match(text, position) if envelope else None
+            if opened is not None:
+                yield opened.groupdict()
+                position = opened.end()
+                continue
             try:
                 value, position = _object(decoder, text, position)
             except (ValueError, RecursionError):
@@ -129,6 +139,7 @@ LARGEST_OBJECT: Final = 1 << 16
 """Characters within which an object must end."""
 
 _BETWEEN: Final = re.compile(r"[\s,\[\]\x1e]*")
+_BETWEEN_ALL: Final = re.compile(r"[\s,\[\]}\x1e]*")
 _OF_JSON: Final = re.compile(r"[{}\"\d\]\[-]")
 
 

@@ -10,7 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from ctconsole.model.whose import NOBODY, Whose
@@ -316,28 +316,54 @@ def whose_path(path: str) -> Whose:
     return Whose(pod=found[1]) if found else NOBODY
 
 
-_PREFIX: Final = re.compile(
-    r"(?:> ?)+"
-    r"|\[pod/[^\]\s]{1,200}\] "
-    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[0-9.:+-]{0,16}Z? (?:std(?:out|err) [FP] )?"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,120} [^\s:]{1,120}: "
-    r"|[^\s:]{0,400}(?:/|\.(?:md|txt|log|out|json))[^\s:]{0,400}[:-](?:\d{1,9}[:-])?"
-    r"|\d{1,9}:"
-    r"|[ \t]{0,8}\d{1,9}\t"
-)
+def _prefix(number: str) -> re.Pattern[str]:
+    """What may stand before a line, by what a line's number is there."""
+    return re.compile(
+        r"(?:> ?)+"
+        r"|\[pod/[^\]\s]{1,200}\] "
+        r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[0-9.:+-]{0,16}Z? (?:std(?:out|err) [FP] )?"
+        r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,120} [^\s:]{1,120}: "
+        rf"|[^\s:]{{0,400}}(?:/|\.(?:md|txt|log|out|json))[^\s:]{{0,400}}[:-](?:{number}[:-])?"
+        rf"|{number}:"
+        r"|[ \t]{0,8}\d{1,9}\t"
+    )
+
+
+_PREFIX: Final = _prefix(r"\d{1,9}")
+_UNNUMBERED: Final = _prefix(r"(?:\d{5,9}|\d{1,4}(?!:[0-9a-fA-F]{0,4}:))")
+"""The same where ``2001:db8::`` is an address and no line's number."""
+
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:^|[:-])\d{1,9}[:-]$")
+_NUMBER: Final = re.compile(rb"(?:[^\s:]{0,400}[/.][^\s:]{0,400}[:-])?(\d{1,9})[:-]")
 _MOST_PREFIXES: Final = 4
 
 
-def unprefixed(text: str) -> str:
+def are_numbered(block: bytes) -> bool:
+    """Whether all lines of a text, of which there are some, have their number before them."""
+    found = [_NUMBER.match(line) for line in block.splitlines() if line.strip()]
+    numbers = [int(one[1]) for one in found if one is not None]
+    climbing = all(before < after for before, after in pairwise(numbers))
+    return climbing and len(numbers) == len(found) > 1
+
+
+def unprefixed(text: str, *, numbered: bool = True) -> str:
     """A line without what grep, kubectl, a container's log, a journal or a mail put before it.
 
     Indentation is kept; quotes around the whole line are taken off.
+
+    Args:
+        text: the line.
+        numbered: whether a number that may as well begin an IPv6 address is the line's.
     """
+    prefix = _PREFIX if numbered else _UNNUMBERED
     for _ in range(_MOST_PREFIXES):
-        found = _PREFIX.match(text)
+        found = prefix.match(text)
         if not found:
             break
         text = text[found.end() :]
+        if _ENDS_IN_NUMBER.search(found[0]):
+            # A line has one number; what looks like another one is an address.
+            prefix = _UNNUMBERED
     return unquoted(text)
 
 

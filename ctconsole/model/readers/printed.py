@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.readers import lines as reading
@@ -58,8 +59,10 @@ def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list
         one: which list it is.
         source: the file's path, for messages.
     """
-    reader = _Reader(one)
-    for line in reading.lines(blocks):
+    blocks = iter(blocks)
+    first = next(blocks, b"")
+    reader = _Reader(one, numbered=reading.are_numbered(first))
+    for line in reading.lines(chain([first], blocks)):
         reader.line(line)
     return reader.finish(source)
 
@@ -69,10 +72,12 @@ class _Reader:
 
     Args:
         one: which list it is.
+        numbered: whether each line has its number before it.
     """
 
-    def __init__(self, one: PrintedList) -> None:
+    def __init__(self, one: PrintedList, *, numbered: bool) -> None:
         self._one = one
+        self._numbered = numbered
         self._rows: dict[Whose, list[Row]] = {}
         self._count = 0
         self._told: list[Told] = []
@@ -110,7 +115,7 @@ class _Reader:
 
     def _text(self, line: Line) -> str:
         """A line without what stands before it; a host's name only where the title has one."""
-        text = reading.unprefixed(line.text).rstrip()
+        text = reading.unprefixed(line.text, numbered=self._numbered).rstrip()
         found = _BY_HOST.match(text)
         if found is None:
             return text

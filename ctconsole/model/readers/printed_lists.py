@@ -119,6 +119,7 @@ LISTS: Final = (
             "slot",
             "backend_address",
             "backend_port",
+            "backend_cluster",
             "rev_nat",
             "flags",
             "remark",

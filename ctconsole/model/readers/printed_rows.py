@@ -63,7 +63,7 @@ def nat_row(text: str, _before: Row | None) -> Row | None:
 
 
 _POLICY: Final = re.compile(
-    r"^(Allow|Deny)\s+(Ingress|Egress|Unknown)\s+(\S(?:.*?\S)?)\s+"
+    r"^(Allow|Deny)\s+(Ingress|Egress|Unknown)\s+(\S(?:.*?\S)??)\s+"
     r"(ANY|[\d-]{1,11}/\w{1,8}|<[^>]{1,40}>|[\w-]{1,16})\s+(NONE|\d{1,5})(?:\s+([A-Za-z][\w-]*))?\s+(\d{1,20}|-)\s+(\d{1,20}|-)"
     r"(?:\s+(\d{1,3}))?(?:\s+\S.{0,80}?)?\s*$"
 )
@@ -79,13 +79,14 @@ def policy_row(text: str, before: Row | None) -> Row | None:
             before["labels"].append(more[1])
             return before
         return None
-    port, _, protocol = found[4].partition("/")
+    # Where a rule is for a protocol as a whole, that stands alone.
+    port, _, protocol = found[4].rpartition("/")
     return {
         "policy": found[1].lower(),
         "direction": found[2].lower(),
         "labels": [found[3]],
-        "port": None if port == "ANY" else port,
-        "protocol": protocol or None,
+        "port": port or None,
+        "protocol": None if found[4].startswith(("ANY", "<")) else protocol,
         "proxy_port": None if found[5] == "NONE" else int(found[5]),
         "auth_type": found[6],
         "bytes": number(found[7].strip("-")),

@@ -17,25 +17,32 @@ if TYPE_CHECKING:
     from ctconsole.model.readers.printed_rows import Row
 
 _FRONT: Final = (
-    r"(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9a-fA-F.]{7,15}|[0-9a-fA-F:]{2,45}?)):(\d{1,5})"
-    r"(?:/(TCP|UDP|SCTP|ANY))?(/i)?(@\d{1,5})?"
+    r"(?:\[(?P<six>[0-9a-fA-F:.]{2,45})\]|(?P<four>[0-9a-fA-F.]{7,15}|[0-9a-fA-F:]{2,45}?))"
+    r":(?P<port>\d{1,5})(?:/(?P<protocol>[A-Z]\w{1,7}|\d{1,3}))?(?P<scope>/i)?(?:@\d{1,5})?"
+)
+_BACK: Final = (
+    r"(?:\[(?P<back_six>[0-9a-fA-F:.]{2,45})(?:@(?P<six_cluster>\d{1,10}))?\]"
+    r"|(?P<back_four>[0-9a-fA-F.]{7,15}|[0-9a-fA-F:]{2,45}?)(?:@(?P<cluster>\d{1,10}))?)"
+    r":(?P<back_port>\d{1,5})(?:/(?:[A-Z]\w{1,7}|\d{1,3}))?(?:@\d{1,5})?"
 )
 _SERVICE: Final = re.compile(
-    rf"^(?:{_FRONT}(?: \((\d{{1,5}})\))?)?[ \t]*"
-    rf"(?:{_FRONT}|(?P<said>backend \d{{1,10}} not found))"
+    rf"^(?:{_FRONT}(?: \((?P<front_slot>\d{{1,5}})\))?)?[ \t]*"
+    rf"(?:{_BACK}|(?P<said>backend \d{{1,10}} not found))"
     r"[ \t]*(?:\((?P<revnat>\d{1,5})\))?(?:[ \t]+\((?P<slot>\d{1,5})\))?"
     r"(?:[ \t]+\[(?P<flags>[^\]]{0,200})\])?(?P<rest>.{0,80}?)[ \t]*$"
 )
+_ANOTHER: Final = re.compile(r"\d\.\d{1,3}\.\d|[0-9a-fA-F]::?[0-9a-fA-F]{0,4}:")
+"""An address behind a backend's own, which is not one that was read rightly."""
 
 
 def _front(found: re.Match[str], before: Row | None) -> Row:
     """The service of a row; one that names none goes on with that of the row before."""
-    if found[3]:
+    if found["port"]:
         return {
-            "address": found[1] or found[2],
-            "port": int(found[3]),
-            "protocol": found[4],
-            "scope": "internal" if found[5] else "external",
+            "address": found["six"] or found["four"],
+            "port": int(found["port"]),
+            "protocol": found["protocol"],
+            "scope": "internal" if found["scope"] else "external",
         }
     names = ("address", "port", "protocol", "scope")
     return {name: before[name] for name in names} if before else {}
@@ -44,14 +51,17 @@ def _front(found: re.Match[str], before: Row | None) -> Row:
 def service_row(text: str, before: Row | None) -> Row | None:
     """A service, or one of its backends with the service of the row before."""
     found = _SERVICE.match(text)
-    if found is None or (not found[3] and before is None):
+    if found is None or (not found["port"] and before is None):
+        return None
+    if _ANOTHER.search(found["rest"]):
         return None
     flags = found["flags"]
     return {
         **_front(found, before),
-        "slot": number(found["slot"] or found[7]),
-        "backend_address": found[8] or found[9],
-        "backend_port": number(found[10]),
+        "slot": number(found["slot"] or found["front_slot"]),
+        "backend_address": found["back_six"] or found["back_four"],
+        "backend_port": number(found["back_port"]),
+        "backend_cluster": number(found["six_cluster"] or found["cluster"]),
         "rev_nat": number(found["revnat"]),
         "flags": [one.strip() for one in flags.split(",")] if flags is not None else [],
         "remark": found["said"] or found["rest"].strip() or None,
@@ -111,11 +121,13 @@ _FRONTEND: Final = re.compile(
 def frontend_row(text: str, before: Row | None) -> Row | None:
     """A slot of a service by its backend's id."""
     found = _FRONTEND.match(text)
-    if found is None or (not found[3] and before is None):
+    if found is None or (not found["port"] and before is None):
         return None
+    # A first column that is empty stands for all that the line above has in it.
+    goes_on = before is not None and not found["port"]
     return {
         **_front(found, before),
-        "slot": number(found["slot"]),
+        "slot": before["slot"] if before is not None and goes_on else number(found["slot"]),
         "backend_id": int(found["backend"]),
         "backends": int(found["count"]),
         "quarantined": number(found["quarantined"]),

@@ -37,7 +37,7 @@ def _bytes(count: int) -> tuple[str, tuple[int]]:
 def nat_entry(address: int) -> np.dtype[np.void]:
     """``struct ipv4_nat_entry`` and ``ipv6_nat_entry`` (``bpf/lib/nat.h``).
 
-    ``created`` is the agent's clock (seconds, or jiffies / 256), though the tools up to 1.14 take
+    ``created`` is the agent's clock (seconds, or jiffies / 256), though the tools up to 1.14.4 take
     it for nanoseconds of CLOCK_MONOTONIC. ``needs_ct`` was called ``host_local`` up to 1.12.
     """
     return _struct(

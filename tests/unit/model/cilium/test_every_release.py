@@ -64,7 +64,7 @@ def test_nat(layout: Layout) -> None:
     told = {
         Layout.V1_9: f"{UDP}100sec HostLocal=1",
         Layout.V1_13: f"{UDP}100sec NeedsCT=1",
-        Layout.V1_15: f"{UDP}10sec ago NeedsCT=1",
+        Layout.V1_14: f"{UDP}10sec ago NeedsCT=1",
     }
     one = one_of("cilium_snat_v4_external", layout, NAT)
     assert b"".join(nat_text(one, layout)).decode() == of(layout, told) + "\n\n"
@@ -74,7 +74,7 @@ def test_nat(layout: Layout) -> None:
 def test_nat_from_the_future(layout: Layout) -> None:
     told = {
         Layout.V1_9: "Created=18446744073709551614sec ",
-        Layout.V1_15: "Created=-101999999900sec ago ",
+        Layout.V1_14: "Created=-101999999900sec ago ",
     }
     future = NAT | {"created": 102 * 10**9}
     one = one_of("cilium_snat_v4_external", layout, future)
@@ -138,6 +138,18 @@ def test_endpoints(layout: Layout) -> None:
     key = {Layout.V1_9: "[fd00::5]:0", Layout.V1_14: "fd00::5:0"}
     found = endpoints(one_of("cilium_lxc", layout, ENDPOINT), layout)
     assert found == {of(layout, key): [of(layout, told)]}
+
+
+@every_release
+def test_clusters_are_a_byte_up_to_1_14(layout: Layout) -> None:
+    endpoint = {"address": "fd00::5", "family": 2, "cluster_id": 511}
+    key = {Layout.V1_9: "[fd00::5]:0", Layout.V1_14: "fd00::5@255:0", Layout.V1_15: "fd00::5@511:0"}
+    assert list(endpoints(one_of("cilium_lxc", layout, endpoint), layout)) == [of(layout, key)]
+    if since(layout, Layout.V1_13):
+        backend = {"id": 6, "address": "10.5.5.15", "proto": 255, "cluster_id": 511}
+        one = one_of("cilium_lb4_backends_v3", layout, backend)
+        value = {Layout.V1_13: "255://10.5.5.15@255", Layout.V1_15: "255://10.5.5.15@511"}
+        assert services([one], layout, ServiceView.BACKENDS) == {"6": [of(layout, value)]}
 
 
 def test_the_first_patches_of_1_17_print_no_parents() -> None:

@@ -12,7 +12,7 @@ import pytest
 from ctconsole.model.cilium.ct_json import render_json
 from ctconsole.model.cilium.ct_text import render_text
 from ctconsole.model.ct.guess import guess_layout
-from ctconsole.model.ct.layout import KEY4, KEY6, LAYOUTS, Layout, value_dtype
+from ctconsole.model.ct.layout import KEY4, KEY6, Layout, value_dtype
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.spec import MapInfo, MapType
 
@@ -109,11 +109,6 @@ def test_1_19_json_shows_the_union_as_two_numbers() -> None:
     assert entry["Value"]["Union0"] == [2, 9]
     assert entry["Value"]["NatPort"] == 0x5000
     assert next(iter(entry["Value"])) == "Union0"
-
-
-@pytest.mark.parametrize("layout", [Layout.V1_13, Layout.V1_15, Layout.V1_17])
-def test_layouts_without_a_captured_output_say_so(layout: Layout) -> None:
-    assert not LAYOUTS[layout].confirmed
 
 
 def test_a_few_addresses_among_silent_entries_are_1_19() -> None:

@@ -92,3 +92,86 @@ def test_the_ipcache_of_every_patch_is_read(node: str) -> None:
     )
     assert [(row["identity"], row["tunnel_endpoint"]) for row in found.rows] == [(4, "10.1.0.2")]
     assert [one.sort for one in found.told] == [Sort.DAMAGE]
+
+
+RANGES = "SOURCE RANGE\n2001:db8::/32 (1)\n64:ff9b::/96 (2)\n10.0.0.0/8 (1)\n"
+
+
+def prefixes(text: str) -> list[object]:
+    return [row["prefix"] for row in read("the tool's list of source ranges", text)[0].rows]
+
+
+def test_an_address_that_begins_with_digits_is_no_number_of_a_line() -> None:
+    whole = ["2001:db8::/32", "64:ff9b::/96", "10.0.0.0/8"]
+    assert prefixes(RANGES) == whole
+    lines = RANGES.splitlines()
+    assert prefixes("".join(f"some/a.txt:{line}\n" for line in lines)) == whole
+    numbered = [f"{number}:{line}\n" for number, line in enumerate(lines, start=1)]
+    assert prefixes("".join(numbered)) == whole
+    assert prefixes("".join(numbered[1:3])) == whole[:2]
+    assert prefixes("".join(f"a.txt:{line}" for line in numbered)) == whole
+
+
+def test_a_backend_of_another_cluster_is_read_with_it() -> None:
+    [found] = read(
+        "the tool's list of services",
+        "SERVICE ADDRESS              BACKEND ADDRESS (REVNAT_ID) (SLOT)\n"
+        "10.96.0.12:80/TCP (1)        10.5.5.10:8080/TCP (1) (1)\n"
+        "10.96.0.40:5353/TCP (12)     10.5.5.12@3:8082/SCTP (506) (12)\n"
+        "[fd00:96::1f]:30000/UDP (1)  [fd00:5::c@3]:8082/SCTP (300) (1)\n",
+    )
+    assert not found.told
+    said = [(row["address"], row["backend_address"], row["backend_cluster"]) for row in found.rows]
+    assert said == [
+        ("10.96.0.12", "10.5.5.10", None),
+        ("10.96.0.40", "10.5.5.12", 3),
+        ("fd00:96::1f", "fd00:5::c", 3),
+    ]
+
+
+def test_a_row_of_services_that_is_not_understood_is_no_backend_of_the_row_before() -> None:
+    [found] = read(
+        "the tool's list of services",
+        "SERVICE ADDRESS              BACKEND ADDRESS (REVNAT_ID) (SLOT)\n"
+        "10.96.0.12:80/TCP (1)        10.5.5.10:8080/TCP (1) (1)\n"
+        "10.96.0.40:5353/TCP (12)     10.5.5.12%eth0:8082/SCTP (506) (12)\n",
+    )
+    assert len(found.rows) == 1
+    assert [one.sort for one in found.told] == [Sort.DAMAGE]
+
+
+def test_a_slot_that_stands_above_holds_for_the_rows_below_it() -> None:
+    [found] = read(
+        "the tool's list of services by slot",
+        "SERVICE ADDRESS             BACKEND ID\n"
+        "10.96.0.40:5353 (9)         5 0 (506) [0x40 0x0]\n"
+        "                            103 0 (517) [0x40 0x40]\n",
+    )
+    assert [(row["port"], row["slot"]) for row in found.rows] == [(5353, 9), (5353, 9)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("7", "TCP", "15001"), ("7", None, "TCP", 15001)),
+        (("0", "ANY", "NONE"), ("0", None, None, None)),
+        (("42", "80/ANY", "NONE"), ("42", "80", "ANY", None)),
+        (("10", "112", "NONE"), ("10", None, "112", None)),
+    ],
+)
+def test_a_rule_for_a_whole_protocol_is_read_by_its_columns(
+    cells: tuple[str, ...], said: tuple[object, ...]
+) -> None:
+    identity, port, proxy = cells
+    [found] = read(
+        "the tool's list of an endpoint's policy",
+        "POLICY   DIRECTION   IDENTITY   PORT/PROTO   PROXY PORT   AUTH TYPE   BYTES   PACKETS\n"
+        f"Allow    Ingress     {identity}          {port}          {proxy}         disabled"
+        "    63      9000      8\n",
+    )
+    [row] = found.rows
+    assert (row["labels"], row["port"], row["protocol"], row["proxy_port"]) == (
+        [said[0]],
+        *said[1:],
+    )
+    assert (row["auth_type"], row["bytes"], row["packets"]) == ("disabled", 63, 9000)
