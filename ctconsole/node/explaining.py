@@ -119,7 +119,8 @@ def known_of_files(
     texts, sources, others = _texts(paths)
     log = texts.log
     offline = read_offline(others)
-    if others and not offline.maps and not sources:
+    printed = _printed_drops(offline)
+    if others and not offline.maps and not sources and not printed:
         raise offline.without("a map", paths)
     for problem in offline.problems:
         tell(f"ctconsole: {problem}")
@@ -155,11 +156,15 @@ def known_of_files(
         gc_interval=log.gc_interval if log else None,
         gc_last=log.gc_last if log else 0.0,
         gc_deleted=log.gc_deleted if log else None,
-        drops=texts.drops or _printed_drops(offline),
+        drops=texts.drops or printed,
         pressure=texts.pressure,
         sizes=next(iter(texts.sizes.values())) if len(texts.sizes) == 1 else {},
         ratio=ratio,
-        sources=(*sources, *(f"{one.file}: {one.info.label}" for one in maps)),
+        sources=(
+            *sources,
+            *(f"{one.file}: {one.info.label}" for one in maps),
+            *(f"{one.source}: {one.title}" for one in offline.printed if not texts.drops),
+        ),
     )
     whose = {one.whose.name: one.whose for one in maps}
     return named(known, names_of_files(others)[0] if others else None, whose)
@@ -277,6 +282,7 @@ def _drops(root: Path, facts: NodeFacts) -> Mapping[tuple[str, str], int]:
 
 def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
     """What texts tell, what they are, and the paths that are something else or more."""
+    from ctconsole.model.readers.carried import with_metrics
     from ctconsole.model.readers.lines import plain
     from ctconsole.observe.archive import Walker
     from ctconsole.observe.forms import holds_entries
@@ -287,7 +293,7 @@ def _texts(paths: Sequence[Path]) -> tuple[TextFacts, list[str], list[Path]]:
     for path in paths:
         only_text = True
         for member in Walker(lambda _: True).members(path):
-            blocks = plain(member.blocks)
+            blocks = with_metrics(plain(member.blocks))
             head = b""
             for block in blocks:
                 head += block

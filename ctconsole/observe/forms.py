@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import VALUE_SIZE
 from ctconsole.model.raw import Raw
-from ctconsole.model.readers import documents, node_text
+from ctconsole.model.readers import documents, flows, node_text
 from ctconsole.model.readers.ct_items import read_ct_items
 from ctconsole.model.readers.ct_text import looks_like_ct_text, read_ct_text
 from ctconsole.model.readers.dump import read_dump
@@ -344,6 +344,10 @@ FORMS: Final[tuple[FileForm, ...]] = (
         Kind(node_text.is_metrics, by_node=True),
     ),
     *CLUSTER,
+    FileForm("Hubble's flows", _in_head(flows.is_flows), _passed, "explain"),
+    FileForm(
+        "what the tool's monitor saw, as JSON", _in_head(flows.is_monitor_json), _passed, "explain"
+    ),
     FileForm("an error", lambda source: tool_error(source.head) is not None, _tool_error),
     FileForm("an agent's log", _is_log, _passed, "watch --log", Kind(_never, b"level=")),
     FileForm("a map's fields", lambda source: is_decoded(source.head), _decoded),
@@ -377,7 +381,7 @@ def read(source: FoundFile, found: Gathered) -> None:
 
 def holds_entries(source: FoundFile) -> bool:
     """Whether a file begins as one that has the entries of maps in it."""
-    lists = {"map list", "metrics list", "watch --log", "replay", ""}
+    lists = {"map list", "metrics list", "watch --log", "explain", "replay", ""}
     return any(form.verb not in lists and form.told(source) for form in FORMS)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input
 
+from ctconsole.node.explaining_past import known_at
 from ctconsole.node.recording import NodeRecorder
 from ctconsole.observe.recording.moment import VERSION, Head
 from ctconsole.observe.recording.reader import Recording
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.pilot import Pilot
+
+    from ctconsole.model.explain.facts import Known
 
 
 class Node(FakeSource):
@@ -312,3 +315,27 @@ async def test_a_file_that_is_there_is_not_recorded_over(node: Node, tmp_path: P
         await settle(pilot)
         assert "never written over another file" in status(pilot).flash
         assert (tmp_path / "it.ctrec").read_text() == "mine"
+
+
+async def test_why_is_answered_of_the_moment_that_is_shown(replay: ReplaySource) -> None:
+    recording, asked = replay.recording, []
+
+    def known() -> Known:
+        asked.append(replay.player.position.time)
+        return known_at(recording, asked[-1])
+
+    console = ConsoleApp(
+        replay,
+        interval=3600,
+        clock=lambda: replay.player.position.time,
+        replay=replay,
+        explain=known,
+    )
+    async with console.run_test(size=(120, 60)) as pilot:
+        await first_sample(pilot)
+        replay.player.seek(EPOCH + 5)
+        await resample(pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: "Who fills them?" in screen_text(pilot))
+        assert asked == [EPOCH + 5]
+        assert "150" in screen_text(pilot)

@@ -89,7 +89,8 @@ def command(
     means, why a table was re-created, whether "Map insertion failed" is a full table, why
     counters are zero, and how big the tables should be. Each answer names what it rests on and
     what it does not know. Files may be maps and archives, an agent's log, the output of its
-    monitor, its metrics, and cilium status --verbose; or a recording, whose last moment counts.
+    monitor, its metrics, also as a Prometheus answers them, Hubble's flows, and cilium status
+    --verbose; or a recording, whose last moment counts.
 
     \b
     Questions: full, stays, who, expires, recreated, insertion, zero, size; all without one.

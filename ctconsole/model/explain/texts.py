@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ctconsole.model.ct.clock import ClockSource
 from ctconsole.model.explain.log import LogFacts
 from ctconsole.model.readers.agentlog import MATTERS
+from ctconsole.model.readers.flows import flow_drop, is_flows, is_monitor_json, monitor_drop
 from ctconsole.model.readers.lines import bundles, line_starts
 from ctconsole.model.readers.logline import parse_line
 
@@ -105,7 +106,8 @@ def _counters(line: str, facts: TextFacts) -> bool:
 
 def _pressure(line: str, facts: TextFacts) -> bool:
     if found := _PRESSURE.search(line):
-        facts.pressure[found[1]] = float(found[2])
+        # Of several agents the fullest counts: it is the one that is asked about.
+        facts.pressure[found[1]] = max(facts.pressure.get(found[1], 0.0), float(found[2]))
     return found is not None
 
 
@@ -113,6 +115,20 @@ def _drops(line: str, facts: TextFacts) -> bool:
     if found := _DROPS.search(line):
         facts.drops[found[1], ""] += int(float(found[2]))
     return found is not None
+
+
+def _flow(line: str, facts: TextFacts) -> bool:
+    return _counted_as(flow_drop(line), facts)
+
+
+def _seen(line: str, facts: TextFacts) -> bool:
+    return _counted_as(monitor_drop(line), facts)
+
+
+def _counted_as(reason: str | None, facts: TextFacts) -> bool:
+    if reason:
+        facts.drops[reason, ""] += 1
+    return reason is not None
 
 
 def _status(line: str, facts: TextFacts) -> bool:
@@ -172,6 +188,15 @@ TEXTS: Final = (
         _never,
         _status,
     ),
+    Text(
+        "Hubble's flows",
+        tuple(
+            re.compile(mark) for mark in (rb'drop_reason_desc"', rb'drop_reason"', rb"DROPPED \(")
+        ),
+        is_flows,
+        _flow,
+    ),
+    Text("what a monitor saw, as JSON", (re.compile(rb'type"'),), is_monitor_json, _seen),
     Text("what a monitor saw", (re.compile(rb"xx drop \("),), _never, _monitor),
     Text(
         "the tool's drop counters",

@@ -1,4 +1,4 @@
-"""Text as another program carries it: line by line in JSON, as a web page, with other line ends.
+"""Text as another program carries it: in JSON, as a web page, with other line ends.
 
 What is told here is told of a whole text by its beginning. What stands before a line, which may
 differ from line to line, is in `model.readers.lines`.
@@ -10,6 +10,7 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from ctconsole.model.readers import prometheus_api
 from ctconsole.model.readers.lines import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def uncarried(blocks: Iterable[bytes]) -> Iterator[bytes]:
         head += block
         if len(head) >= _HEAD:
             break
+    if prometheus_api.is_answer(head):
+        return _answer(head, blocks)
     whole = chain([head] if head else [], blocks)
     text = head.rstrip()
     if b"\n" not in text and b"\r" in text:
@@ -49,6 +52,28 @@ def uncarried(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if b"-&gt; " in head or _BLANK in head:
         return _plain(whole)
     return whole
+
+
+def with_metrics(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """A text as it is, but for what a Prometheus answered: that becomes its metrics' text."""
+    blocks = iter(blocks)
+    head = next(blocks, b"")
+    return _answer(head, blocks) if prometheus_api.is_answer(head) else chain([head], blocks)
+
+
+def _answer(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The metrics in what a Prometheus answered; the answer itself where it cannot be read."""
+    taken = [head]
+    size = len(head)
+    for block in blocks:
+        taken.append(block)
+        size += len(block)
+        if size > prometheus_api.LARGEST:
+            yield from chain(taken, blocks)
+            return
+    text = b"".join(taken)
+    metrics = prometheus_api.as_metrics(text)
+    yield text if metrics is None else metrics
 
 
 def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:

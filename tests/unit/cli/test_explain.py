@@ -162,3 +162,57 @@ def test_a_log_behind_a_listing_and_a_listing_behind_a_log(
         told = shown(capsys)
         assert "cilium_ct4_global holds 9 entries" in told
         assert told.count("from 260,580 to 263,725 entries") == 2
+
+
+FULL = "CT: Map insertion failed"
+DROPS = {
+    "metric": {"__name__": "cilium_drop_count_total", "reason": FULL},
+    "value": [1, "3"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "flows.json",
+            '{"flow":{"verdict":"FORWARDED"},"node_name":"a"}\n'
+            + '{"flow":{"verdict":"DROPPED","drop_reason":155},"node_name":"a"}\n' * 3,
+        ),
+        (
+            "monitor.json",
+            '{"cpu":"CPU 01:","type":"drop","reason":"CT: Map insertion failed"}\n' * 3,
+        ),
+        (
+            "metrics.json",
+            json.dumps([{"reason": FULL, "direction": "egress", "packets": 3, "bytes": 9}]),
+        ),
+        (
+            "answer.json",
+            json.dumps({"data": {"resultType": "vector", "result": [DROPS]}}),
+        ),
+    ],
+)
+def test_drops_are_counted_in_whatever_form_they_come(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    run("insertion", "--from-dump", str(tmp_path / name))
+    told = shown(capsys)
+    assert "3 drops, without the kernel's error" in told
+
+
+def test_of_several_agents_the_fullest_table_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = [
+        {
+            "metric": {"__name__": "cilium_bpf_map_pressure", "map_name": "ct4_global", "pod": pod},
+            "value": [1, share],
+        }
+        for pod, share in (("cilium-4zq7p", "0.97"), ("cilium-x7k2m", "0.4"))
+    ]
+    document = {"data": {"resultType": "vector", "result": series}}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    run("full", "--from-dump", str(tmp_path / "a.json"))
+    assert "ct4_global is 97.0% full" in shown(capsys)
