@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ctconsole.cli.common import print_columns
 from ctconsole.cli.filters import fields_of
-from ctconsole.cli.printing import print_json
-from ctconsole.cli.shown import json_option
+from ctconsole.cli.printing import show_rows
+from ctconsole.cli.shown import columns_by, filtered_rows_options, how
+from ctconsole.model.listing.rows import RowColumn
 
 
 class _Manual(click.Group):
@@ -29,8 +29,9 @@ def command() -> None:
 
 
 @command.command(name="list")
-@json_option
-def list_(*, as_json: bool) -> None:
+@filtered_rows_options
+@columns_by(lambda: ("name", "text"))
+def list_() -> None:
     """List the filters that were saved.
 
     \b
@@ -41,12 +42,11 @@ def list_(*, as_json: bool) -> None:
     from ctconsole.filterbook import FilterBook
 
     saved = FilterBook().saved()
-    if as_json:
-        print_json(dict(saved))
-    elif saved:
-        print_columns([(f"@{name}", text) for name, text in sorted(saved.items())])
-    else:
+    if not saved and not how().for_programs:
         click.echo("None is saved; see ctconsole filter save --help")
+        return
+    rows = [{"name": f"@{name}", "text": text} for name, text in sorted(saved.items())]
+    show_rows(rows, [RowColumn("name", "NAME"), RowColumn("text", "FILTER")], whole=dict(saved))
 
 
 @command.command()

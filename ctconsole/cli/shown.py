@@ -131,9 +131,36 @@ def long_json_option(function: _F) -> _F:
 
 
 def lines_option(function: _F) -> _F:
-    """``--output`` and ``--json`` of what comes one by one: an object on each line."""
-    text = "json and ndjson are the same here: one object on each line."
-    return output_options(("table", "json", "ndjson"), text)(_handing_json(function))
+    """``--output``, ``--json`` and ``--columns`` of what comes one by one, as the `How`.
+
+    See `ctconsole.cli.told.Teller`.
+    """
+
+    @wraps(function)
+    def run(*, columns: str | None, **given: Any) -> Any:  # noqa: ANN401 - any verb's
+        _keep(columns=_names(columns))
+        return function(**given)
+
+    text = (
+        "A line for each as it comes: table and wide for people; json and ndjson are the same "
+        "here, an object on each line; csv with a line of names first."
+    )
+    return output_options(text=text)(_COLUMNS(cast("_F", run)))
+
+
+def sort_option(function: _F) -> _F:
+    """``--sort``, as the `How`."""
+
+    @wraps(function)
+    def run(*, sort: str | None, **given: Any) -> Any:  # noqa: ANN401 - any verb's
+        _keep(sort=sort or "")
+        return function(**given)
+
+    return _SORT(cast("_F", run))
+
+
+def _names(columns: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (columns or "").split(",") if name.strip())
 
 
 def rows_options(function: _F) -> _F:
@@ -179,6 +206,21 @@ def _complete_columns(
     ]
 
 
+_COLUMNS: Final = click.option(
+    "--columns",
+    shell_complete=_complete_columns,
+    metavar="NAME,...",
+    help="Only these columns, in this order, in any output.",
+)
+
+_SORT: Final = click.option(
+    "--sort",
+    shell_complete=_complete_columns,
+    metavar="NAME",
+    help="By this column, numbers from the largest on; -NAME turns it round.",
+)
+
+
 def columns_by(names: Callable[[], Iterable[str]]) -> Callable[[_F], _F]:
     """Tell the shell which columns a verb has; stands below `choosing_options`."""
 
@@ -201,18 +243,12 @@ def choosing_options(function: _F) -> _F:
         raw: bool,
         **given: Any,  # noqa: ANN401 - any verb's
     ) -> Any:  # noqa: ANN401 - any verb's
-        names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
-        _keep(sort=sort or "", limit=most, columns=names, raw=raw)
+        _keep(sort=sort or "", limit=most, columns=_names(columns), raw=raw)
         return function(**given)
 
     for option in (
         click.option("--raw", is_flag=True, help="Numbers as they are, without units."),
-        click.option(
-            "--columns",
-            shell_complete=_complete_columns,
-            metavar="NAME,...",
-            help="Only these columns, in this order, in any output.",
-        ),
+        _COLUMNS,
         click.option(
             "--limit",
             "most",
@@ -220,12 +256,7 @@ def choosing_options(function: _F) -> _F:
             metavar="N",
             help="At most so many rows, of each map where a list has several.",
         ),
-        click.option(
-            "--sort",
-            shell_complete=_complete_columns,
-            metavar="NAME",
-            help="By this column, numbers from the largest on; -NAME turns it round.",
-        ),
+        _SORT,
     ):
         run = option(run)
     return watch_option(cast("_F", run))

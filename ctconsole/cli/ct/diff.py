@@ -9,6 +9,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import filter_option
+from ctconsole.cli.shown import how, output_options
 from ctconsole.errors import FormatError
 
 if TYPE_CHECKING:
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
 
     Render = Callable[[Iterable[CtTable]], Iterator[memoryview]]
 
-_OUTPUTS = ("table", "json", "ndjson", "csv")
 _SIGNS = (("new", "+"), ("gone", "-"), ("changed", "~"))
 
 
 @click.command("diff")
 @click.argument("older", metavar="A")
 @click.argument("newer", metavar="B")
-@click.option("--output", "-o", type=click.Choice(_OUTPUTS), default="table", show_default=True)
+@output_options()
 @click.option("--changed/--no-changed", default=True, help="Also entries whose values differ.")
 @filter_option
-def command(older: str, newer: str, output: str, changed: bool, where: str | None) -> int:
+def command(older: str, newer: str, changed: bool, where: str | None) -> int:
     """Say which connections are new in B, gone since A, or changed.
 
     A and B are dumps, sysdumps or recordings; of a recording FILE@MOMENT is that moment, and
@@ -61,7 +61,7 @@ def command(older: str, newer: str, output: str, changed: bool, where: str | Non
         for pair in ((before[name], after[name]) for name in common)
     ]
     shown = [pair for pair in _SIGNS if changed or pair[0] != "changed"]
-    for chunk in _rendered(found, output, shown, f"{before_name} -> {after_name}"):
+    for chunk in _rendered(found, how().output, shown, f"{before_name} -> {after_name}"):
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
     for trouble in troubles:
@@ -73,7 +73,7 @@ def command(older: str, newer: str, output: str, changed: bool, where: str | Non
 def _rendered(
     found: list[Differences], output: str, shown: list[tuple[str, str]], title: str
 ) -> Iterator[bytes]:
-    if output == "table":
+    if output in {"table", "wide"}:
         yield f"{title}\n".encode()
         for one in found:
             yield from _for_people(one, shown)

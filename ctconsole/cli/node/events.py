@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import click
 
 from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.options import GivenPath, read_history_option
-from ctconsole.cli.shown import lines_option
+from ctconsole.cli.shown import columns_by, how, lines_option, sort_option, watch_option
+from ctconsole.cli.told import Teller
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from ctconsole.model.event import Event, EventKind
     from ctconsole.model.filter.events import EventFilter
+
+EVENT_COLUMNS = ("id", "time", "kind", "level", "source", "subject", "message", "fields")
+"""The columns of events."""
 
 
 @click.command(name="events")
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
 @event_filter_option
 @click.option("--all", "everything", is_flag=True, help="Events of level debug too.")
 @lines_option
+@sort_option
+@watch_option
+@columns_by(lambda: EVENT_COLUMNS)
 def command(  # noqa: PLR0917 - click hands every option over
     state_dir: Path | None,
     file: Path | None,
@@ -50,14 +56,14 @@ def command(  # noqa: PLR0917 - click hands every option over
     kinds: tuple[str, ...],
     where: str | None,
     everything: bool,
-    as_json: bool,
 ) -> None:
-    """Show what happened to maps, programs and agent, oldest first.
+    """Show what happened to maps, programs and agent, oldest first, or in the order of --sort.
 
     \b
     Examples:
       ctconsole events -n 20
       ctconsole events --kind map-recreated --kind map-removed
+      ctconsole events --sort kind --columns time,kind,message -o csv
       ctconsole events --filter 'level>=warning age<1h or kind:map-*'
       ctconsole events --follow --json --state-dir /run/ctconsole/labs/lab/state
     """
@@ -65,18 +71,23 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.history import History
     from ctconsole.model.event import Level, as_it_happened
 
+    told = Teller(EVENT_COLUMNS)
+    _refuse_unending(follow=follow)
     path = file or StateDir(state_dir or default_state_dir()).history
     wanted, chosen = _kinds(kinds), events_where(where)
     with History(path, create=follow) as history:
-        newest = limit is not None and chosen is None
+        newest = limit is not None and chosen is None and not how().sort
         found = history.read(
             limit=limit if newest else None, kinds=wanted, newest=newest, debug=everything
         )
         last = found[-1][0] if found else 0
         found = [one for one, passes in zip(found, passing(chosen, found), strict=True) if passes]
-        shown_now = found if limit is None else found[-limit:]
-        for number, event in as_it_happened(shown_now):
-            print_event(event, as_json=as_json, number=number)
+        if how().sort:
+            shown_now = _sorted(found)[:limit]
+        else:
+            shown_now = list(as_it_happened(found if limit is None else found[-limit:]))
+        for number, event in shown_now:
+            print_event(event, told, number=number, at_once=False)
         if follow:
             for number, event in history.follow(last):
                 shown = everything or event.level is not Level.DEBUG
@@ -85,7 +96,29 @@ def command(  # noqa: PLR0917 - click hands every option over
                     and (wanted is None or event.kind in wanted)
                     and passing(chosen, [(number, event)])[0]
                 ):
-                    print_event(event, as_json=as_json, number=number)
+                    print_event(event, told, number=number)
+
+
+def _refuse_unending(*, follow: bool) -> None:
+    """Say what cannot be had of a list that has no end.
+
+    Raises:
+        click.UsageError: it was asked for.
+    """
+    again = click.get_current_context().params.get("watch") is not None
+    if follow and (how().sort or again):
+        raise click.UsageError("--follow goes on for ever, and excludes --sort and --watch.")
+
+
+def _sorted(found: Sequence[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """In the order that was asked for; those of one value as they happened."""
+    from ctconsole.model.event import as_it_happened
+    from ctconsole.model.listing.rows import columns_of, sorted_rows
+
+    known = dict(as_it_happened(found))
+    rows = [_as_dict(number, event) for number, event in known.items()]
+    in_order = sorted_rows(rows, columns_of(rows), how().sort) if rows else []
+    return [(row["id"], known[row["id"]]) for row in in_order]
 
 
 def passing(chosen: EventFilter | None, events: Sequence[tuple[int, Event]]) -> list[bool]:
@@ -117,11 +150,10 @@ def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
 
 
 def print_event(
-    event: Event, *, as_json: bool, number: int | None = None, at_once: bool = True
+    event: Event, told: Teller, *, number: int | None = None, at_once: bool = True
 ) -> None:
-    """One line on stdout: for a person, or as JSON with the event's number in the history."""
-    # Who follows through a pipe wants it now.
-    print(json.dumps(_as_dict(number, event)) if as_json else _line(event), flush=at_once)
+    """One line on stdout, as it was asked for; programs get its number in the history, too."""
+    told.tell(lambda: _line(event), lambda: _as_dict(number, event), at_once=at_once)
 
 
 def _as_dict(number: int | None, event: Event) -> dict[str, Any]:

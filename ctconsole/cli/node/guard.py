@@ -9,9 +9,10 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_options, open_gate
-from ctconsole.cli.node.events import print_event
+from ctconsole.cli.node.events import EVENT_COLUMNS, print_event
 from ctconsole.cli.options import for_option, layout_option, written_root_option
-from ctconsole.cli.shown import lines_option
+from ctconsole.cli.shown import columns_by, lines_option
+from ctconsole.cli.told import Teller
 from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ _ENDING: Final = 10.0
 @gate_options
 @for_option
 @lines_option
-def command(  # noqa: PLR0917 - click hands every option over
+@columns_by(lambda: EVENT_COLUMNS)
+def command(
     bpf_root: Path,
     layout: Layout | None,
     read_only: bool,
     allow_writes: bool,
     seconds: float | None,
-    as_json: bool,
 ) -> None:
     """Keep the entries of conntrack tables that an agent re-creates.
 
@@ -57,6 +58,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.node.resizing import end_cut_off
     from ctconsole.observe.discovery import find_globals
 
+    lines = Teller(EVENT_COLUMNS)
     gate = open_gate("Guarding", bpf_root, read_only=read_only, allow_writes=allow_writes)
     folder = find_globals(bpf_root)
     told = end_cut_off(gate, folder, message, _ENDING)
@@ -75,7 +77,7 @@ def command(  # noqa: PLR0917 - click hands every option over
         )
         while not heard.noted and (end is None or time.monotonic() < end):
             for event in guard.look():
-                print_event(event, as_json=as_json)
+                print_event(event, lines)
             time.sleep(PACE)
         for event in guard.close():
-            print_event(event, as_json=as_json)
+            print_event(event, lines)

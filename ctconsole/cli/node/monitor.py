@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,11 +13,12 @@ from ctconsole.cli.options import (
     bpf_root_option,
     state_dir_option,
 )
-from ctconsole.cli.shown import lines_option
+from ctconsole.cli.shown import columns_by, lines_option, rows_filter_option
+from ctconsole.cli.told import Teller
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ctconsole.model.packets.monitor import Notice
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     "connections and failed insertions; may be repeated.",
 )
 @click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="End after N records.")
+@rows_filter_option
 @lines_option
+@columns_by(lambda: _columns())  # noqa: PLW0108 - defined below
 @state_dir_option
 @bpf_root_option
 def command(
     types: tuple[str, ...],
     limit: int | None,
-    as_json: bool,
+    where: str | None,
     state_dir: Path | None,
     bpf_root: Path,
 ) -> None:
@@ -59,21 +61,23 @@ def command(
     Examples:
       ctconsole monitor --type drop
       ctconsole monitor --type ct --json | jq .summary.text
+      ctconsole monitor --filter 'type:drop dport:443' --columns src,dst,dport,reason
       ctconsole monitor --state-dir /run/ctconsole/labs/lab/state
     """
     from ctconsole.model.packets.monitor import MonitorKind, notices
 
     wanted = frozenset(MonitorKind(name) for name in types)
+    told, passes = Teller(_columns()), _passing(where)
     shown = lost = 0
     try:
         with _source(state_dir, bpf_root) as reads:
             for samples in reads:
                 if samples.lost:
                     lost += samples.lost
-                    _print_lost(samples.lost, as_json=as_json)
+                    _print_lost(samples.lost, told)
                 for notice in notices(samples):
-                    if notice.is_of(wanted):
-                        _print(notice, as_json=as_json)
+                    if notice.is_of(wanted) and passes(notice):
+                        _print(notice, told)
                         shown += 1
                     if limit and shown >= limit:
                         return
@@ -85,14 +89,41 @@ def command(
             message(f"{lost} records were lost")
 
 
-def _print(notice: Notice, *, as_json: bool) -> None:
-    from ctconsole.model.packets.monitor_text import as_dict, line
+def _columns() -> tuple[str, ...]:
+    from ctconsole.model.packets.monitor_text import EXAMPLE
 
-    print(json.dumps(as_dict(notice)) if as_json else line(notice))
+    return tuple(EXAMPLE)
 
 
-def _print_lost(count: int, *, as_json: bool) -> None:
-    print(json.dumps({"type": "lost", "count": count}) if as_json else f"!! {count} records lost")
+def _passing(where: str | None) -> Callable[[Notice], bool]:
+    """Whether a record passes a filter by the names of `EXAMPLE`.
+
+    Raises:
+        FilterError: it cannot be meant.
+    """
+    if not where:
+        return lambda _: True
+    from ctconsole.cli.filters import saved_filters
+    from ctconsole.model.filter.rows import Listed, parse_rows
+    from ctconsole.model.packets.monitor_text import EXAMPLE, as_row
+
+    chosen = parse_rows(where, [EXAMPLE], saved_filters(where))
+    return lambda notice: bool(chosen.rows(Listed([as_row(notice)]))[0])
+
+
+def _print(notice: Notice, told: Teller) -> None:
+    from ctconsole.model.packets.monitor_text import as_dict, as_row, line
+
+    told.tell(lambda: line(notice), lambda: as_dict(notice), lambda: as_row(notice), at_once=False)
+
+
+def _print_lost(count: int, told: Teller) -> None:
+    told.tell(
+        lambda: f"!! {count} records lost",
+        lambda: {"type": "lost", "count": count},
+        lambda: {"type": "lost"},
+        at_once=False,
+    )
 
 
 def _flush() -> None:

@@ -11,7 +11,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.filters import event_filter_option, events_where
-from ctconsole.cli.node.events import passing, print_event
+from ctconsole.cli.node.events import EVENT_COLUMNS, passing, print_event
 from ctconsole.cli.options import (
     GivenPath,
     Seconds,
@@ -19,7 +19,8 @@ from ctconsole.cli.options import (
     state_dir_option,
     watched_root_option,
 )
-from ctconsole.cli.shown import lines_option
+from ctconsole.cli.shown import columns_by, lines_option
+from ctconsole.cli.told import Teller
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 from ctconsole.errors import UsageError
 
@@ -89,7 +90,9 @@ _FIRST_LOOK = 10.0
 )
 @for_option
 @event_filter_option
+@click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="End after N events.")
 @lines_option
+@columns_by(lambda: EVENT_COLUMNS)
 def command(  # noqa: PLR0917 - click hands every option over
     bpf_root: Path,
     state_dir: Path | None,
@@ -102,7 +105,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     window: float,
     seconds: float | None,
     where: str | None,
-    as_json: bool,
+    limit: int | None,
 ) -> None:
     """Follow a node's agent, pins, programs and log; nothing on the node is changed.
 
@@ -122,9 +125,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     """
     if follow and log is None:
         raise click.UsageError("--follow is for --log; a node is followed in any case.")
-    wanted = _Wanted(
-        file, max_age, max_events, window, seconds, events_where(where), as_json=as_json
-    )
+    wanted = _Wanted(file, max_age, max_events, window, seconds, events_where(where), _Lines(limit))
     if log == "journal":
         agent_log, log = log, None
     if log is not None:
@@ -133,6 +134,24 @@ def command(  # noqa: PLR0917 - click hands every option over
         _tell_log(log, wanted, follow=follow)
         return
     _follow_node(bpf_root, state_dir, agent_log, wanted)
+
+
+class _Lines:
+    """Prints events, at most so many; `done` is set with the last of them."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._told = Teller(EVENT_COLUMNS)
+        self._left = limit
+        self.done = threading.Event()
+
+    def __call__(self, event: Event, *, at_once: bool) -> None:
+        if self.done.is_set():
+            return
+        print_event(event, self._told, at_once=at_once)
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                self.done.set()
 
 
 class _Wanted(NamedTuple):
@@ -144,12 +163,12 @@ class _Wanted(NamedTuple):
     window: float
     seconds: float | None
     chosen: EventFilter | None
-    as_json: bool
+    lines: _Lines
 
     def tell(self, event: Event, *, at_once: bool = True) -> None:
         """Print an event that passes the filter."""
         if passing(self.chosen, [(0, event)])[0]:
-            print_event(event, as_json=self.as_json, at_once=at_once)
+            self.lines(event, at_once=at_once)
 
 
 def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
@@ -178,7 +197,8 @@ def _tell_log(log: str, wanted: _Wanted, *, follow: bool) -> None:
                 elif history is not None:
                     history.append([event])
 
-        lines = lines_of(log, lambda: time.monotonic() >= end, follow=follow)
+        ended = wanted.lines.done.is_set
+        lines = lines_of(log, lambda: ended() or time.monotonic() >= end, follow=follow)
         failed = _failure_in(lambda: show(stories.tell(lines)))
         show(stories.finish())
     if not told and failed is None:
@@ -215,7 +235,7 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
     facts = discover_node(bpf_root)
     message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
     path = wanted.history or StateDir(state_dir or default_state_dir()).history
-    broken = threading.Event()
+    over = wanted.lines.done
     failures: list[OSError] = []
 
     def show(event: Event) -> None:
@@ -223,7 +243,7 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
             wanted.tell(event)
         except OSError as error:
             failures.append(error)
-            broken.set()
+            over.set()
 
     def left(most: float | None = None) -> float | None:
         """Seconds until the end, at most so many."""
@@ -238,7 +258,7 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
         watcher = Watcher(bpf_root, record, window=wanted.window, log=source, history=path)
         try:
             watcher.start(left(_FIRST_LOOK) or 0.0)
-            broken.wait(left())
+            over.wait(left())
         except KeyboardInterrupt:
             message("Ending; a story under way is told as far as it goes")
         finally:

@@ -167,6 +167,42 @@ def as_dict(notice: Notice) -> dict[str, Any]:
     }
 
 
+EXAMPLE: Final[dict[str, Any]] = {
+    "type": "drop", "reason": "Policy denied", "state": "new", "observationPoint": "to-endpoint",
+    "src": "10.0.0.1", "sport": 40_000, "dst": "10.0.0.2", "dport": 443, "protocol": "tcp",
+    "detail": "SYN", "bytes": 74, "source": 1955, "dstID": 1956, "srcLabel": 2, "dstLabel": 3,
+    "ifindex": 7, "cpu": 0, "ktime": 1, "mark": "0x1",
+}  # fmt: skip
+"""A record as `as_row` has it: which columns there are, and which of them are numbers."""
+
+
+def as_row(notice: Notice) -> dict[str, Any]:
+    """One record by the names of `EXAMPLE`; None where it does not tell."""
+    found, drop = summary(notice.packet), notice.type is Notify.DROP
+    sport, dport = found.ports or (None, None)
+    return {
+        "type": notice.type.name.lower(),
+        "reason": notice.reason if drop else None,
+        "state": None if drop else notice.state_name,
+        "observationPoint": None if drop else _point(notice.subtype),
+        "src": found.source or None,
+        "sport": sport,
+        "dst": found.destination or None,
+        "dport": dport,
+        "protocol": found.protocol or None,
+        "detail": found.detail or None,
+        "bytes": notice.length,
+        "source": notice.source,
+        "dstID": notice.dst_id,
+        "srcLabel": notice.src_label,
+        "dstLabel": notice.dst_label,
+        "ifindex": None if drop else notice.ifindex,
+        "cpu": notice.cpu,
+        "ktime": notice.time,
+        "mark": f"{notice.hash:#x}",
+    }
+
+
 def _point(number: int) -> str:
     return POINTS[Point(number)] if number <= max(Point) else str(number)
 
