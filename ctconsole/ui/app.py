@@ -167,6 +167,7 @@ class ConsoleApp(ChosenMapApp):
         self.sequel = Sequelling(self, clock, self._watch, self.refresh_status)
         self.keeping = Keeping(self, record, self.flash)
         self.theming = Theming(self, own_themes, self.flash)
+        self.exporting = Exporting(self, self.flash)
         self.commands = Commands(
             self,
             bad_themes=self.theming.bad,
@@ -174,6 +175,7 @@ class ConsoleApp(ChosenMapApp):
             pace=self._every,
             record=self.keeping.begin,
             jump=self.past.jump,
+            export=self.exporting.into,
         )
         self._read_known = explain
         self.read_translated = translated
@@ -371,7 +373,7 @@ class ConsoleApp(ChosenMapApp):
     def action_export(self) -> None:
         """Write the view's rows, or the screen, into a file."""
         if isinstance(self.screen, View):
-            Exporting(self, self.flash).ask(self.screen.VIEW)
+            self.exporting.ask(self.screen.VIEW)
 
     def action_explain(self) -> None:
         """Answer what operators ask, from what is at hand."""

@@ -61,6 +61,7 @@ COMMANDS: Final = (
     Command("jump", "MOMENT", "look at a moment: 3m ago, 01:36", "time.jump"),
     Command("rate", "SECONDS", "how often a live node is sampled: 5s"),
     Command("record", "[FILE]", "record into a file, or end that", "app.record"),
+    Command("export", "[FILE]", "write what is listed, or the screen, into a file", "app.export"),
     Command("theme", "THEME", "take other colours"),
     Command("remember", "[FIELD]", "write what was chosen into the configuration file"),
     Command("q", "", "leave the console", "app.quit"),
@@ -97,6 +98,7 @@ class Commands:
         pace: sets the seconds between two samples; says so, or why not.
         record: begins a recording into a file.
         jump: goes to a moment.
+        export: writes the view's rows, or the screen, into a file.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Commands:
         pace: Callable[[float], str],
         record: Callable[[str], None],
         jump: Callable[[str], None],
+        export: Callable[[str], None],
     ) -> None:
         self._app = app
         self._console = console_of(app)
@@ -116,6 +119,7 @@ class Commands:
         self._pace = pace
         self._record = record
         self._jump = jump
+        self._export = export
 
     def offers(self) -> Iterator[Offer]:
         """All that can be done from here, also what may not be, with the reason."""
@@ -332,6 +336,12 @@ class Commands:
             self._record(rest)
         else:
             self._press("app.record")
+
+    def _do_export(self, rest: str) -> None:
+        if rest:
+            self._export(rest)
+        else:
+            self._press("app.export")
 
     def _do_theme(self, rest: str) -> None:
         if rest not in self._app.available_themes:

@@ -52,11 +52,15 @@ class Exporting:
             return
         name = time.strftime(f"ctconsole-{view}-%Y%m%d-%H%M%S.csv")
         self._app.push_screen(
-            AskScreen("Export into", _SUFFIXES, str(Path.cwd() / name)), self._named
+            AskScreen("Export into", _SUFFIXES, str(Path.cwd() / name)), self.into
         )
 
-    def _named(self, text: str | None) -> None:
+    def into(self, text: str | None) -> None:
+        """Write into this file, whose suffix says what; None: nothing is wanted."""
         if text is None:
+            return
+        if self._app.is_web:
+            self._say(f"nothing was exported: {IN_BROWSER}")
             return
         path = Path(text).expanduser().absolute()
         if path.suffix not in {*_OF_ROWS, *_OF_SCREEN}:

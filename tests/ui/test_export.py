@@ -168,3 +168,31 @@ async def test_in_a_browser_nothing_is_written_on_the_node(
         console.keeping.begin(str(tmp_path / "x.ctrec"))
         assert IN_BROWSER in status(pilot).flash
         assert console.keeping.told() == ""
+        console.flash("")
+        console.commands.run(f"export {tmp_path / 'x.csv'}")
+        assert IN_BROWSER in status(pilot).flash
+        assert [*tmp_path.iterdir()] == []
+
+
+async def test_the_command_writes_into_the_file_it_names(
+    console: ConsoleApp, tmp_path: Path
+) -> None:
+    async with console.run_test(size=(160, 40)) as pilot:
+        await open_entries(pilot)
+        listed = pilot.app.screen.query_one(LineTable).rows
+        assert listed is not None
+        path = tmp_path / "entries.csv"
+        console.commands.run(f"export {path}")
+        await until(pilot, lambda: "exported" in status(pilot).flash)
+        assert status(pilot).flash == f"exported into {path}"
+        assert len(path.read_text().splitlines()) == len(listed) + 1
+        console.commands.run(f"export {tmp_path / 'screen.png'}")
+        assert "nothing was exported: screen.png ends in none of" in status(pilot).flash
+
+
+async def test_the_command_without_a_file_asks_for_one(console: ConsoleApp) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("colon", *"export", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
+        assert "ctconsole-overview-" in pilot.app.screen.query_one(Input).value
