@@ -2,7 +2,7 @@
 
 Every view and dialogue in the theme of the start, and the overview in every other theme; with
 ``--all`` every one in every theme, below ``screenshots/THEME/``. Beside them ``tests/ui/snapshots``
-is written anew, which tests hold the console against.
+is written anew, which tests hold the console against, and the seals that hold the pictures to them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from ctconsole.paths import themes  # noqa: E402 - found through the path set above
 from ctconsole.ui.themes import DEFAULT_THEME  # noqa: E402
 from tests.support.scenes import SCENES, in_utc, picture, prepared, shown  # noqa: E402
-from tests.support.snapshots import FOLDER, SIZES, taken  # noqa: E402
+from tests.support.snapshots import FOLDER, SEALS, SIZES, sealed, taken  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> None:
             for name, text in asyncio.run(taken(size)).items():
                 (FOLDER / name).write_text(text, encoding="utf-8")
                 print((FOLDER / name).relative_to(ROOT))
+    SEALS.write_text("".join(f"{line}\n" for line in sealed()), encoding="utf-8")
 
 
 if __name__ == "__main__":

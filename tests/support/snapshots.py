@@ -2,6 +2,10 @@
 
 A snapshot is the text of the screen, and for each theme a check of each line's colours. So another
 word is seen in the text, and another colour by its theme and line.
+
+A picture under ``screenshots/`` takes long to draw, so only few are drawn anew to be compared. Each
+is sealed instead: a check of the picture and of the snapshots of its scene as they were when it was
+drawn. Where the scene has come to look otherwise its snapshots have, too, and the seal is broken.
 """
 
 from __future__ import annotations
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
     from textual.strip import Strip
 
 FOLDER: Final = Path(__file__).parents[1] / "ui" / "snapshots"
+
+PICTURES: Final = Path(__file__).parents[2] / "screenshots"
+
+SEALS: Final = PICTURES / "seals.txt"
+"""A line for each picture: its name, its own check, and that of its scene's snapshots."""
 
 SIZES: Final = ((80, 24), (160, 48))
 """Terminals; in the first every theme is looked at, in the others that of the start."""
@@ -64,6 +73,24 @@ def _check(strip: Strip) -> str:
     """A check of the colours of a line, whatever its pieces."""
     styles = [str(one.style) for one in strip for _ in one.text]
     return f"{crc32(chr(10).join(styles).encode()) & 0xFFF:03x}"
+
+
+def scene_of(picture: str) -> str:
+    """The scene of a picture, whose name may have a theme behind it."""
+    if picture == "split-brain":
+        return "datapath"
+    return picture if picture in SCENES else picture.partition("-")[0]
+
+
+def sealed(folder: Path = PICTURES, snapshots: Path = FOLDER) -> list[str]:
+    """The lines of `SEALS` as they would be now."""
+    lines = []
+    for path in sorted(folder.glob("*.svg")):
+        scene = 0
+        for size in SIZES:
+            scene = crc32((snapshots / name_of(scene_of(path.stem), size)).read_bytes(), scene)
+        lines.append(f"{path.name:<20} {crc32(path.read_bytes()):08x} {scene:08x}")
+    return lines
 
 
 def difference(before: str, now: str) -> str:

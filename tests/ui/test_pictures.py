@@ -6,6 +6,7 @@ Where it is to look otherwise from now on: ``make screenshots``, and look at wha
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,21 @@ import pytest
 from ctconsole.keytable import SCENES as PLACES
 from ctconsole.keytable import VIEW_NAMES
 from tests.support.scenes import SCENES, in_utc, picture, prepared, shown
-from tests.support.snapshots import FOLDER, SIZES, difference, name_of, taken
+from tests.support.snapshots import (
+    FOLDER,
+    PICTURES,
+    SEALS,
+    SIZES,
+    difference,
+    name_of,
+    scene_of,
+    sealed,
+    taken,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PICTURES = FOLDER.parents[2] / "screenshots"
 DRAWN = (120, 36)
 
 WITHOUT = {"explain", "ask", "sequel", "fleet", "fleet-node"}
@@ -54,6 +64,29 @@ async def test_the_pictures_are_of_this_console() -> None:
                 )
                 drawn += 1
     assert drawn
+
+
+def test_every_picture_was_drawn_when_its_scene_looked_as_it_does() -> None:
+    stored = SEALS.read_text(encoding="utf-8").splitlines()
+    stale = [line.split()[0] for line in {*sealed()} ^ {*stored}]
+    assert not stale, f"{', '.join(sorted(set(stale)))}: make screenshots"
+    assert len(stored) == len(list(PICTURES.glob("*.svg")))
+
+
+def test_a_seal_is_broken_by_another_picture_and_by_another_look(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "snapshots")
+    (tmp_path / "overview.svg").write_text("<svg/>")
+    [seal] = sealed(tmp_path, tmp_path / "snapshots")
+    (tmp_path / "overview.svg").write_text("<svg />")
+    [drawn] = sealed(tmp_path, tmp_path / "snapshots")
+    snapshot = tmp_path / "snapshots" / name_of("overview", SIZES[1])
+    snapshot.write_text(snapshot.read_text() + "x")
+    [looked] = sealed(tmp_path, tmp_path / "snapshots")
+    assert len({seal, drawn, looked}) == 3
+
+
+def test_every_picture_is_of_a_scene() -> None:
+    assert {scene_of(path.stem) for path in PICTURES.glob("*.svg")} <= SCENES.keys()
 
 
 def test_there_is_a_scene_for_every_view_and_dialogue() -> None:

@@ -79,6 +79,10 @@ class OverviewScreen(SortableView):
             events.set_rows(recent)
         self._draw_graph()
 
+    def on_resize(self) -> None:
+        """What is told depends on the room there is, which Textual knows only after this."""
+        self.call_after_refresh(self.show_sample, self.console.sample)
+
     def shown(self) -> str:
         """Number of maps."""
         node = self.console.sample.node
