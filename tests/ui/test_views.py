@@ -278,3 +278,12 @@ def test_a_theme_that_cannot_be_used_names_its_file(tmp_path: Path) -> None:
     good, bad = read_themes(tmp_path)
     assert not good
     assert [path.name in str(error) for path, error in bad.items()] == [True, True]
+
+
+async def test_in_a_larger_terminal_the_agent_is_told_of_in_its_panel(console: ConsoleApp) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await first_sample(pilot)
+        recent = console.screen.query_one("#recent")
+        await until(pilot, lambda: "Last events ·" in str(recent.border_title))
+        await pilot.resize_terminal(160, 48)
+        await until(pilot, lambda: str(recent.border_title) == "Last events")
