@@ -133,7 +133,7 @@ def long_json_option(function: _F) -> _F:
 def lines_option(function: _F) -> _F:
     """``--output``, ``--json`` and ``--columns`` of what comes one by one, as the `How`.
 
-    See `ctconsole.cli.told.Teller`.
+    See `ctconsole.cli.told.LineTeller`.
     """
 
     @wraps(function)

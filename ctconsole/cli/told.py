@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _BETWEEN: Final = "  "
 
 
-class Teller:
+class LineTeller:
     """Prints a line of each row: for people, as an object, or as CSV with a line of names first.
 
     Args:

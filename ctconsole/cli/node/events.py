@@ -10,7 +10,7 @@ import click
 from ctconsole.cli.filters import event_filter_option, events_where
 from ctconsole.cli.options import GivenPath, read_history_option
 from ctconsole.cli.shown import columns_by, how, lines_option, sort_option, watch_option
-from ctconsole.cli.told import Teller
+from ctconsole.cli.told import LineTeller
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0917 - click hands every option over
     from ctconsole.history import History
     from ctconsole.model.event import Level, as_it_happened
 
-    told = Teller(EVENT_COLUMNS)
+    told = LineTeller(EVENT_COLUMNS)
     _refuse_unending(follow=follow)
     path = file or StateDir(state_dir or default_state_dir()).history
     wanted, chosen = _kinds(kinds), events_where(where)
@@ -150,7 +150,7 @@ def _kinds(names: Iterable[str]) -> frozenset[EventKind] | None:
 
 
 def print_event(
-    event: Event, told: Teller, *, number: int | None = None, at_once: bool = True
+    event: Event, told: LineTeller, *, number: int | None = None, at_once: bool = True
 ) -> None:
     """One line on stdout, as it was asked for; programs get its number in the history, too."""
     told.tell(lambda: _line(event), lambda: _as_dict(number, event), at_once=at_once)

@@ -12,7 +12,7 @@ from ctconsole.cli.gates import gate_options, open_gate
 from ctconsole.cli.node.events import EVENT_COLUMNS, print_event
 from ctconsole.cli.options import for_option, layout_option, written_root_option
 from ctconsole.cli.shown import columns_by, lines_option
-from ctconsole.cli.told import Teller
+from ctconsole.cli.told import LineTeller
 from ctconsole.errors import GoneError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def command(
     from ctconsole.node.resizing import end_cut_off
     from ctconsole.observe.discovery import find_globals
 
-    lines = Teller(EVENT_COLUMNS)
+    lines = LineTeller(EVENT_COLUMNS)
     gate = open_gate("Guarding", bpf_root, read_only=read_only, allow_writes=allow_writes)
     folder = find_globals(bpf_root)
     told = end_cut_off(gate, folder, message, _ENDING)

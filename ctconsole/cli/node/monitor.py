@@ -14,7 +14,7 @@ from ctconsole.cli.options import (
     state_dir_option,
 )
 from ctconsole.cli.shown import columns_by, lines_option, rows_filter_option
-from ctconsole.cli.told import Teller
+from ctconsole.cli.told import LineTeller
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(
     from ctconsole.model.packets.monitor import MonitorKind, notices
 
     wanted = frozenset(MonitorKind(name) for name in types)
-    told, passes = Teller(_columns()), _passing(where)
+    told, passes = LineTeller(_columns()), _passing(where)
     shown = lost = 0
     try:
         with _source(state_dir, bpf_root) as reads:
@@ -111,13 +111,13 @@ def _passing(where: str | None) -> Callable[[Notice], bool]:
     return lambda notice: bool(chosen.rows(Listed([as_row(notice)]))[0])
 
 
-def _print(notice: Notice, told: Teller) -> None:
+def _print(notice: Notice, told: LineTeller) -> None:
     from ctconsole.model.packets.monitor_text import as_dict, as_row, line
 
     told.tell(lambda: line(notice), lambda: as_dict(notice), lambda: as_row(notice), at_once=False)
 
 
-def _print_lost(count: int, told: Teller) -> None:
+def _print_lost(count: int, told: LineTeller) -> None:
     told.tell(
         lambda: f"!! {count} records lost",
         lambda: {"type": "lost", "count": count},

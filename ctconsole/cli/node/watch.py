@@ -20,7 +20,7 @@ from ctconsole.cli.options import (
     watched_root_option,
 )
 from ctconsole.cli.shown import columns_by, lines_option
-from ctconsole.cli.told import Teller
+from ctconsole.cli.told import LineTeller
 from ctconsole.config import HISTORY_MAX_AGE, HISTORY_MAX_EVENTS
 from ctconsole.errors import UsageError
 
@@ -140,7 +140,7 @@ class _Lines:
     """Prints events, at most so many; `done` is set with the last of them."""
 
     def __init__(self, limit: int | None) -> None:
-        self._told = Teller(EVENT_COLUMNS)
+        self._told = LineTeller(EVENT_COLUMNS)
         self._left = limit
         self.done = threading.Event()
 
