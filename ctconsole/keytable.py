@@ -83,7 +83,7 @@ APP: Final = (
     Key("app.export", "e", "export", "Export",
         "Write what is listed, or the screen, into a file", ("app",)),
     Key("time.back", "left_square_bracket", "step(-1)", "Step back",
-        "Look at the moment before; Freeze goes back to now", ("app",)),
+        "Look at the moment before; space goes back to now", ("app",)),
     Key("time.on", "right_square_bracket", "step(1)", "Step on", "Look at the moment after",
         ("app",)),
     Key("time.event-back", "left_curly_bracket", "step_event(-1)", "Event before",
