@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from ctconsole.paths import themes  # noqa: E402 - found through the path set above
 from ctconsole.ui.themes import DEFAULT_THEME  # noqa: E402
 from tests.support.scenes import SCENES, in_utc, picture, prepared, shown  # noqa: E402
-from tests.support.snapshots import FOLDER, SEALS, SIZES, sealed, taken  # noqa: E402
+from tests.support.snapshots import FOLDER, SEALS, sealed, taken  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,8 +56,8 @@ def main(arguments: Sequence[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(asyncio.run(draw(scene, theme, name)), encoding="utf-8")
             print(path.relative_to(ROOT))
-        for size in SIZES:
-            for name, text in asyncio.run(taken(size)).items():
+        for scene in SCENES:
+            for name, text in asyncio.run(taken(scene)).items():
                 (FOLDER / name).write_text(text, encoding="utf-8")
                 print((FOLDER / name).relative_to(ROOT))
     SEALS.write_text("".join(f"{line}\n" for line in sealed()), encoding="utf-8")

@@ -82,7 +82,10 @@ def _differs(info: MapInfo, entry: CatalogueEntry | None) -> tuple[str, ...]:
         ("max", info.max_entries, entry.max_entries),
     )
     return tuple(
-        f"{name} {live:,}, listed {listed:,}" if isinstance(live, int) and isinstance(listed, int)
+        # A list of entries does not tell how many there may be.
+        f"{name} not known, listed {listed:,}" if isinstance(listed, int) and not live
+        else f"{name} {live:,}, listed {listed:,}" if isinstance(live, int)
+        and isinstance(listed, int)
         else f"{name} {live}, listed {listed}"
         for name, live, listed in pairs
         if listed is not None and live != listed

@@ -16,6 +16,7 @@ from zlib import crc32
 
 from ctconsole.paths import themes
 from ctconsole.ui.themes import DEFAULT_THEME
+from tests.support.pilots import settle
 from tests.support.scenes import SCENES, prepared, shown, steady
 
 if TYPE_CHECKING:
@@ -45,15 +46,30 @@ def name_of(scene: str, size: tuple[int, int]) -> str:
     return f"{scene}-{size[0]}x{size[1]}.txt"
 
 
-async def taken(size: tuple[int, int]) -> dict[str, str]:
-    """The snapshots of all scenes in a terminal of a size, by the name of their file."""
+LAID_OUT_ONCE: Final = frozenset({"help", "columns"})
+"""Dialogues that are laid out for the terminal in which they are opened, and keep that."""
+
+
+async def taken(scene: str) -> dict[str, str]:
+    """The snapshots of a scene in terminals of all sizes, by the name of their file.
+
+    A terminal that gets another size looks as one that had it from the start, but for what is
+    `LAID_OUT_ONCE`; so a scene is gone to once.
+    """
+    first, *others = SIZES
     found = {}
-    for scene in SCENES:
-        app = prepared(entries=ENTRIES)
-        async with app.run_test(size=size) as pilot:
+    async with prepared(entries=ENTRIES).run_test(size=first) as pilot:
+        await shown(pilot, scene)
+        found[name_of(scene, first)] = await _of(pilot, THEMES)
+        for size in () if scene in LAID_OUT_ONCE else others:
+            await pilot.resize_terminal(*size)
+            await settle(pilot)
+            await steady(pilot)
+            found[name_of(scene, size)] = await _of(pilot, [DEFAULT_THEME])
+    for size in others if scene in LAID_OUT_ONCE else ():
+        async with prepared(entries=ENTRIES).run_test(size=size) as pilot:
             await shown(pilot, scene)
-            themes_seen = THEMES if size == SIZES[0] else [DEFAULT_THEME]
-            found[name_of(scene, size)] = await _of(pilot, themes_seen)
+            found[name_of(scene, size)] = await _of(pilot, [DEFAULT_THEME])
     return found
 
 

@@ -32,3 +32,12 @@ def test_a_map_nobody_lists_is_said_to_be_that() -> None:
     [one] = [one for one in compared([("a", info("of_nobody"))]) if one.key]
     assert (one.group, one.verdict) == (Group.OTHER, "not in the catalogue")
     assert compared([]) == []
+
+
+def test_a_maximum_that_nothing_tells_is_not_said_to_be_none() -> None:
+    [one] = [
+        one
+        for one in compared([("a", replace(info("cilium_ct4_global"), max_entries=0))])
+        if one.key
+    ]
+    assert one.verdict == "max not known, listed 524,288"
