@@ -20,6 +20,8 @@
     │   ├── AgentRefusedError   it answers, but not with what was asked for
     │   ├── RequestFailedError  ours answers that it will not, or could not
     │   └── EndedEarlyError     its work was told to end before it was done
+    ├── ClusterError            Kubernetes refuses, does not answer, or answers what is none
+    │   └── CutOffError         what runs in a pod was lost sight of; what it did is not known
     └── LabError                the embedded node could not be built or found
 
 Every command prints ``str(error)`` on stderr and exits with ``error.exit_code``.
@@ -202,6 +204,24 @@ class RequestFailedError(AgentError):
 
 class EndedEarlyError(AgentError):
     """Work was told to end before it was done; what it had done so far stays."""
+
+
+class ClusterError(CtconsoleError):
+    """Kubernetes refuses, does not answer, or answers what is no answer.
+
+    Args:
+        message: one sentence.
+        status: of its answer, as HTTP has it; 0 where none came.
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class CutOffError(ClusterError):
+    """The connection to what runs in a pod ended before that did; it may go on."""
 
 
 class LabError(CtconsoleError):

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 
 def tour(name: str) -> dict[str, str]:
     """Run one case as a person does; what was seen, by step."""
@@ -111,3 +113,21 @@ def test_pre_stage() -> None:
     assert "bpf-ct-global-tcp-max: 32768 -> 65536" in seen["the plan names setting and command"]
     assert seen["every entry is in the new table"] == "200 of 200"
     assert seen["who talks all the time misses nothing"].endswith(" 0 missing")
+
+
+# Three agents compile their programs, and the client of Kubernetes is loaded for each command.
+@pytest.mark.timeout(1500)
+def test_fleet() -> None:
+    seen = tour("fleet")
+    killed = seen["the run is killed while the second node is at work"]
+    assert killed.startswith("tables of 65536, ")
+    assert "bpf-ct-global-tcp-max is 65536" in killed
+    resumed = seen["resumed, it asks that node and goes on with the others"].splitlines()
+    assert len(resumed) == 3
+    assert (
+        "every node of this run has the size before again"
+        in seen[
+            "trouble on the second node keeps the third from being begun, and leads the first back"
+        ]
+    )
+    assert seen["every connection on every node goes on"].endswith("none missing")

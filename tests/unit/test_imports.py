@@ -17,7 +17,8 @@ import ctconsole
 SCREEN = {"textual", "rich"}
 KERNEL = {"pyroute2", "bcc", "psutil"}
 STORES = {"sqlite3", "structlog", "watchfiles"}
-EVERYTHING = {"numpy", *SCREEN, *KERNEL, *STORES}
+CLUSTER = {"kubernetes", "urllib3", "websocket", "yaml"}
+EVERYTHING = {"numpy", *SCREEN, *KERNEL, *STORES, *CLUSTER}
 
 MAY_NOT: dict[str, set[str]] = {
     "ctconsole.__main__": {*EVERYTHING, "click"},
@@ -44,7 +45,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.node": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
     "ctconsole.exporter": {*SCREEN, "bcc", "structlog", "watchfiles", "click"},
     "ctconsole.fleet": {*EVERYTHING, "click", "prometheus_client"},
-    "ctconsole.lab": {*SCREEN, "bcc", "click"},
+    "ctconsole.lab": {*SCREEN, *CLUSTER, "bcc", "click"},
     "ctconsole.cli": EVERYTHING - {"numpy"},
     "ctconsole.ui": {"bcc", "click", "pyroute2"},
 }
@@ -66,6 +67,7 @@ RUN_WITHOUT: dict[tuple[str, ...], set[str]] = {
     ("map", "resize", "x", "1M", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("guard", "--bpf-root", "/nowhere"): {*SCREEN, "bcc", "structlog"},
     ("fleet", "--prometheus", "http://127.0.0.1:1"): {*EVERYTHING, "prometheus_client"},
+    ("fleet", "resize", "--help"): EVERYTHING,
     ("layouts",): {*SCREEN, *KERNEL, *STORES},
     ("events", "--history", "/nowhere"): {*SCREEN, *KERNEL, "structlog", "numpy"},
 }

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from ctconsole.cli.fleet.advise import advise
+from ctconsole.cli.fleet.resize import resize
 from ctconsole.cli.fleet.show import show
 
 _OWN_OPTIONS: Final = {"-h", "--help"}
@@ -38,5 +39,6 @@ def command() -> None:
     """
 
 
+command.add_command(resize)
 command.add_command(show)
 command.add_command(advise)

@@ -10,10 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import UsageError
+from ctconsole.errors import BusyError, FormatError, MissingFeatureError, UsageError
 from ctconsole.kernel.maps import BpfMap, possible_cpus
 from ctconsole.kernel.memory import free_memory
 from ctconsole.kernel.passes import passes_memory
+from ctconsole.manager.changing import require_unchanged
+from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.look import Look
 from ctconsole.manager.resize.pace import NO_PAST
 from ctconsole.manager.users import users
@@ -138,6 +140,8 @@ class ResizePlan:
         warnings: sentences for whoever decides.
         undoes: whether it gives back the sizes that a resize has changed.
         advice: the size that the first map should have, in a sentence; empty where nobody asked.
+        changed_by: who changes maps there just now, in a sentence; empty where nobody does.
+        cut_off: whether a resize there was, so that whoever comes next ends it first.
     """
 
     maps: tuple[MapPlan, ...]
@@ -149,6 +153,8 @@ class ResizePlan:
     undoes: bool = False
     memory_limit: str = ""
     advice: str = ""
+    changed_by: str = ""
+    cut_off: bool = False
 
     @property
     def title(self) -> str:
@@ -232,6 +238,8 @@ class ResizePlan:
             "memory_free": self.memory.free,
             "memory_limit": self.memory_limit or None,
             "advice": self.advice or None,
+            "changed_by": self.changed_by or None,
+            "cut_off": self.cut_off,
             "ways": {
                 change.value: {
                     risk.name.lower(): number
@@ -286,6 +294,7 @@ def plan_resize(
     """
     maps = tuple(_plan_map(path, wish, reading) for path, wish in wishes.items())
     free = free_memory()
+    changed_by, cut_off = _under_way(next(iter(wishes)).parent)
     plan = ResizePlan(
         maps=maps,
         memory_free=free.free,
@@ -293,8 +302,22 @@ def plan_resize(
         estimate=(past or NO_PAST).estimate(sum(one.entries for one in maps)),
         users=users(*(one.info.id for one in maps)),
         clock=reading.clock,
+        changed_by=changed_by,
+        cut_off=cut_off,
     )
     return replace(plan, warnings=tuple(_warnings(plan)))
+
+
+def _under_way(folder: Path) -> tuple[str, bool]:
+    """Who changes maps there now, and whether a resize was cut off."""
+    try:
+        require_unchanged(folder)
+        return "", journal_of(folder).read() is not None
+    except BusyError as error:
+        return error.message, False
+    except (MissingFeatureError, FormatError, OSError):
+        # Where it cannot be journaled none was begun; a journal that is none is told by a resize.
+        return "", False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Kubernetes, as far as a rolling resize needs it, through its official client."""
