@@ -1,7 +1,7 @@
 """Compiles the CO-RE iterators (``bpf/*.bpf.c``) with clang into ``build/iterators``.
 
-Runs as hatch's build hook, which also packs the objects into a wheel, and as a script. Objects
-that are newer than their sources are kept.
+Runs as hatch's build hook, which also packs the objects into a wheel, with the manual page and what
+completes verbs in a shell, and as a script. Objects that are newer than their sources are kept.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # object, 
         build()
         if self.target_name == "wheel" and version == "standard":
             build_data["force_include"][str(OBJECTS)] = "ctconsole/_data/iterators"
+            build_data["shared_data"].update(_shell_files())
+
+
+def _shell_files() -> dict[str, str]:
+    """The manual page and what completes verbs, each with its place below a prefix."""
+    sys.path.insert(0, str(ROOT / "deploy"))
+    from shell_files import write
+
+    return write(ROOT / "build" / "shell")
 
 
 def build() -> list[Path]:

@@ -25,11 +25,16 @@ def command(ctx: click.Context, shell: str) -> None:
       ctconsole completion zsh > "${fpath[1]}/_ctconsole"
       ctconsole completion fish > ~/.config/fish/completions/ctconsole.fish
     """
+    click.echo(script(ctx.find_root().command, shell), nl=False)
+
+
+def script(root: click.Command, shell: str) -> str:
+    """The lines that make one of the shells complete a command tree."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101 - click has the three
-    complete = found(ctx.find_root().command, {}, "ctconsole", "_CTCONSOLE_COMPLETE")
+    complete = found(root, {}, "ctconsole", "_CTCONSOLE_COMPLETE")
     # What asks the shell for its version is left out: this one may not be installed here.
     text = complete.source_template % complete.source_vars()
-    click.echo(text.strip())
+    return f"{text.strip()}\n"

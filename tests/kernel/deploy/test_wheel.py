@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 
+PLACES = {
+    "bash": "share/bash-completion/completions/ctconsole",
+    "zsh": "share/zsh/site-functions/_ctconsole",
+    "fish": "share/fish/vendor_completions.d/ctconsole.fish",
+}
+
 
 def run(*argv: str | Path, cwd: Path) -> str:
     environment = {
@@ -82,6 +88,16 @@ def test_its_data_lies_in_it(installed: Path) -> None:
         assert packed.is_relative_to(installed.parent)
         names = {one.name for one in checkout.iterdir() if one.suffix != ".pending"}
         assert {one.name for one in packed.iterdir()} == names
+
+
+def test_it_brings_the_manual_page_and_what_completes_verbs(installed: Path) -> None:
+    prefix = installed.parent
+    program = str(installed / "ctconsole")
+    page = (prefix / "share/man/man1/ctconsole.1").read_text(encoding="utf-8")
+    assert page == run(program, "man", cwd=installed)
+    for shell, place in PLACES.items():
+        text = (prefix / place).read_text(encoding="utf-8")
+        assert text == run(program, "completion", shell, cwd=installed)
 
 
 def test_it_counts_with_the_iterators_in_it(gate: Gate, bpffs: Path, installed: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from click.shell_completion import ShellComplete
+from click.shell_completion import ShellComplete, shell_complete
 from click.testing import CliRunner
 
 from ctconsole.cli.main import root
@@ -97,3 +97,35 @@ def test_the_manual_page_has_no_faults() -> None:
     )
     assert done.stderr == ""
     assert "ctconsole ct list" in done.stdout.replace("\x1b[1m", "").replace("\x1b[0m", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "told"),
+    [
+        ("bash", "ctconsole map show --lab garden cilium_l", "plain,cilium_lxc"),
+        ("zsh", "ctconsole map show --lab garden cilium_l", "plain\ncilium_lxc\n_"),
+        ("fish", "ctconsole map show --lab garden cilium_l", "plain,cilium_lxc"),
+        ("bash", "ctconsole ct list --filter dpo", "plain,dport:"),
+        ("zsh", "ctconsole ct list --filter dpo", "plain\ndport:\n_"),
+        ("fish", "ctconsole ct list --filter dpo", "plain,dport:"),
+        ("fish", "ctconsole monitor --columns spo", "plain,sport"),
+        ("zsh", "ctconsole events --sort su", "plain\nsubject\n_"),
+    ],
+)
+def test_each_shell_is_told_names_in_its_own_form(
+    lab: str,
+    shell: str,
+    words: str,
+    told: str,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lab == "garden"
+    every = words.split()
+    monkeypatch.setenv("COMP_WORDS", words)
+    # How the scripts of click ask: fish hands the word itself over, the others its place.
+    monkeypatch.setenv("COMP_CWORD", every[-1] if shell == "fish" else str(len(every) - 1))
+    done = shell_complete(root, {}, "ctconsole", "_CTCONSOLE_COMPLETE", f"{shell}_complete")
+    assert done == 0
+    assert capsys.readouterr().out.strip() == told
