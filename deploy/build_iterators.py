@@ -49,8 +49,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # object, 
 
 def _shell_files() -> dict[str, str]:
     """The manual page and what completes verbs, each with its place below a prefix."""
-    sys.path.insert(0, str(ROOT / "deploy"))
-    from shell_files import write
+    sys.path.insert(0, str(ROOT))
+    from deploy.shell_files import write
 
     return write(ROOT / "build" / "shell")
 

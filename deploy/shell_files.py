@@ -6,11 +6,10 @@ The build hook packs them into a wheel, so that installing it below a prefix tha
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLACES: Final = {
     "bash": "share/bash-completion/completions/ctconsole",
@@ -23,13 +22,11 @@ PAGE: Final = "share/man/man1/ctconsole.1"
 
 
 def write(folder: Path) -> dict[str, str]:
-    """Write the files.
+    """Write the files; the checkout's package must be found on the path.
 
     Returns:
         Each file with its place below a prefix.
     """
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     from ctconsole.cli.completion import script
     from ctconsole.cli.main import root
     from ctconsole.cli.manpage import page
@@ -41,8 +38,3 @@ def write(folder: Path) -> dict[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return {str(folder / place): place for place in texts}
-
-
-if __name__ == "__main__":
-    for name in write(Path(sys.argv[1])):
-        print(name)
