@@ -31,7 +31,8 @@ def page(root: click.Command) -> Iterator[str]:
     """The page of a command tree, in the language of man(7)."""
     yield '.TH CTCONSOLE 1 "" "ctconsole" "User Commands"'
     yield ".SH NAME"
-    context = click.Context(root, info_name="ctconsole", max_content_width=_WIDE)
+    settings = {**root.context_settings, "max_content_width": _WIDE}
+    context = click.Context(root, info_name="ctconsole", **settings)
     first, *rest = _paragraphs(root)
     yield f"ctconsole \\- {_safe(first.rstrip('.'))}"
     yield ".SH SYNOPSIS"
