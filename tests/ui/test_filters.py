@@ -265,3 +265,24 @@ async def test_the_forecast_is_of_what_the_filter_lets_through(
         await pilot.press("l")
         await settle(pilot)
         assert console_of(pilot).filter_text == "risk:breaks in"
+
+
+async def test_enter_on_a_wrong_filter_stays_in_the_field_and_says_why(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        await pilot.press("slash", *"prto:tcp", "enter")
+        await settle(pilot)
+        assert bar(pilot).query_one(Input).has_focus
+        assert "Did you mean proto?" in hint(pilot)
+        # What follows is typed, and does nothing else.
+        await pilot.press("backspace", "o")
+        assert bar(pilot).text == "prto:tco"
+        await pilot.press(*["backspace"] * 8, *"state:", "enter")
+        await settle(pilot)
+        assert bar(pilot).query_one(Input).has_focus
+        assert "column" in hint(pilot), "also where it is only not ended yet"
+        await pilot.press(*"closing", "enter")
+        await until(pilot, lambda: console.screen.query_one(LineTable).has_focus)
+        assert console.filter_text == "state:closing"

@@ -66,6 +66,8 @@ class FilteringScreen(Screen[None]):
     def _filter_left(self, message: FilterBar.Left) -> None:
         if message.clear:
             self.filter_to("")
+        elif not self.query_one(FilterBar).end():
+            return
         self.query_one(LineTable).focus()
 
     @on(FilterBar.SaveAsked)

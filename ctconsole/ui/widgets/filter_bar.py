@@ -81,6 +81,7 @@ class FilterBar(Vertical):
         self._rows = rows
         self._wrong = _Wrong()
         self._bad = self._refused = False
+        self._error: FilterError | None = None
         self._offers: list[Completion] = []
         self._chosen = -1
         self._recalled = 0
@@ -134,13 +135,18 @@ class FilterBar(Vertical):
     def complain(self, error: FilterError | None) -> None:
         """Mark and say what is wrong with the filter; None takes it back."""
         hint = self.query_one("#filter-hint", Static)
-        self._bad, self._refused = error is not None, False
+        self._bad, self._refused, self._error = error is not None, False, error
         # What is only not ended yet is not told as wrong.
         if error is None or (self._offers and error.at + error.length >= len(error.text)):
             hint.remove_class("-wrong")
             self._mark(None)
             self._offer()
             return
+        self._blame(error)
+
+    def _blame(self, error: FilterError) -> None:
+        """Mark what is wrong, and say it below."""
+        hint = self.query_one("#filter-hint", Static)
         hint.add_class("-wrong")
         before = len(self.text) - len(self.text.lstrip()) if error.text != self.text else 0
         at = error.at + before
@@ -219,7 +225,19 @@ class FilterBar(Vertical):
     @on(Input.Submitted)
     def _entered(self, message: Input.Submitted) -> None:
         message.stop()
-        text = message.value.strip()
+        # Whoever shows the rows has heard of all that was typed when this is heard of.
+        self.post_message(self.Left(clear=False))
+
+    def end(self) -> bool:
+        """Leave the field with what is typed; stay in it where that is wrong, and say why.
+
+        Returns:
+            Whether it was left.
+        """
+        text = self.text.strip()
+        if text and self._error is not None and not self._refused:
+            self._blame(self._error)
+            return False
         self.display = bool(text)
         self.remove_class("-typing")
         if not self._bad:
@@ -227,7 +245,7 @@ class FilterBar(Vertical):
             if problem:
                 console_of(self.app).flash(problem)
             self.query_one("#filter-hint", Static).update("")
-        self.post_message(self.Left(clear=False))
+        return True
 
     def action_leave(self) -> None:
         """Clear the filter."""
