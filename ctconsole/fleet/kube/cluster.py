@@ -275,8 +275,9 @@ def _configuration(kubeconfig: Path | None, context: str) -> Configuration:
             config.load_kube_config(file, context or None, client_configuration=settings)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:
         where = f" of {file}" if file else ""
+        why = said(str(error).rstrip("."))
         raise UsageError(
-            f"The configuration{where} for Kubernetes cannot be used: {said(str(error))}",
+            f"The configuration{where} for Kubernetes cannot be used: {why}",
             hint="Name one with --kubeconfig and --context, as kubectl takes them",
         ) from error
     return settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from typing import TYPE_CHECKING
 
+from ctconsole.model.listing.rows import csv_writer
 from ctconsole.model.text.safe import cell, width
 from ctconsole.model.whose import called
 
@@ -55,7 +55,7 @@ def render_printed_csv(lists: Iterable[Printed]) -> Iterator[str]:
             found = _object(one, row)
             names = list(found)
             text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
+            writer = csv_writer(text)
             if names != headed:
                 headed = names
                 writer.writerow(names)

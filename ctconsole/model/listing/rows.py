@@ -19,7 +19,9 @@ from ctconsole.model.text.safe import width as width_of
 from ctconsole.model.units import count, duration, size
 
 if TYPE_CHECKING:
+    from _csv import Writer as CsvWriter
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TextIO
 
     Row: TypeAlias = Mapping[str, Any]
 
@@ -265,10 +267,30 @@ def _shortened(
     return found
 
 
+class _LineFeeds:
+    """What csv writes on, so that rows end with a line feed and a carriage return is quoted.
+
+    It quotes only what its own line ends are made of, and writes one row at a time.
+    """
+
+    END: Final = "\r\n"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        return self._stream.write(f"{row.removesuffix(self.END)}\n")
+
+
+def csv_writer(stream: TextIO) -> CsvWriter:
+    """A writer of lines of CSV, in which whatever breaks a line for somebody is quoted."""
+    return csv.writer(_LineFeeds(stream), lineterminator=_LineFeeds.END)
+
+
 def csv_text(rows: Iterable[Row], names: Sequence[str]) -> str:
     """CSV with a line of names; what is not known is empty, lists and objects are JSON."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv_writer(stream)
     writer.writerow(names)
     for row in rows:
         values = (row.get(name) for name in names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
@@ -86,6 +88,13 @@ def test_columns_nobody_described_are_told_by_the_rows() -> None:
         "ports": ("PORTS", ColumnForm.TEXT),
         "open": ("OPEN", ColumnForm.TEXT),
     }
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\nb", "a\r\n", "\r\n"])
+def test_csv_quotes_whatever_breaks_a_line(name: str) -> None:
+    text = csv_text([{"name": name, "bytes": 1}], ["name", "bytes"])
+    assert text == f'name,bytes\n"{name}",1\n'
+    assert list(csv.reader(io.StringIO(text, newline="")))[1] == [name, "1"]
 
 
 def test_csv_has_raw_values_and_joined_lists() -> None:
