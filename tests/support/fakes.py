@@ -200,7 +200,7 @@ class FakeSource:
     """
 
     live: bool = True
-    title: str = "node-1 · /sys/fs/bpf"
+    title: str = "node-1 · Cilium 1.9.5 (pid 2114, up 1m 1s) · /sys/fs/bpf"
     clock: Callable[[], float] = lambda: EPOCH
     most_entries: int = 4000
     rows: dict[PurePath, MapRow] = field(default_factory=dict)

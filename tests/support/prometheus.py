@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -13,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ctconsole.lab.prometheus import PATIENCE
+from ctconsole.lab.prometheus import prometheus as running
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-PATIENCE = 60.0
-"""Seconds for what comes at the next scrape or evaluation."""
 
 
 @dataclass(frozen=True)
@@ -70,30 +68,5 @@ def prometheus(
         "rule_files": [str(one.absolute()) for one in rules],
         "scrape_configs": jobs,
     }
-    # What is JSON is YAML.
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    log = folder / "log"
-    argv = [
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--web.listen-address=127.0.0.1:0",
-    ]
-    with log.open("wb") as told, subprocess.Popen(argv, stdout=told, stderr=told) as child:
-        try:
-            yield Prometheus(_address(log, child))
-        finally:
-            child.terminate()
-
-
-def _address(log: Path, child: subprocess.Popen[bytes]) -> str:
-    """Where it listens, once it is ready to be asked."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        said = log.read_text("utf-8", "replace")
-        found = re.search(r'msg="Listening on" address=(127\.0\.0\.1:\d+)', said)
-        if found and "Server is ready" in said:
-            return f"http://{found[1]}"
-        assert child.poll() is None, said
-        assert time.monotonic() < end, said
-        time.sleep(0.1)
+    with running(folder, config) as url:
+        yield Prometheus(url)

@@ -22,7 +22,7 @@ from ctconsole.ui.appearance import GLYPHS, READABLE, contrast, plain, reduced
 from ctconsole.ui.choices import Choices
 from ctconsole.ui.levels import thresholds
 from ctconsole.ui.themes import read_theme, read_themes
-from ctconsole.ui.widgets.chrome import StatusBar
+from ctconsole.ui.widgets.chrome import StatusBar, fitted
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fake_actions import FakeActions
 from tests.support.fakes import EPOCH, FakeSource
@@ -233,3 +233,10 @@ def test_a_folder_of_themes_takes_nobody_along(tmp_path: Path) -> None:
     assert not any(read_themes(tmp_path / "none"))
     with pytest.raises(FormatError, match=r"odd\.toml cannot be used: colour is no field"):
         read_theme(tmp_path / "odd.toml")
+
+
+def test_a_long_name_of_a_node_gives_way_to_the_agent_and_the_bpffs() -> None:
+    title = "ip-10-0-3-17.eu-central-1.compute.internal · no agent · /sys/fs/bpf"
+    assert fitted(title, len(title)) == title
+    assert fitted(title, 37) == "ip-10-0-3-1… · no agent · /sys/fs/bpf"
+    assert fitted(title, 10) == "ip-10-0… · no agent · /sys/fs/bpf"

@@ -102,7 +102,8 @@ async def test_they_fit_the_smallest_terminal(console: ConsoleApp, key: str) -> 
     async with console.run_test(size=(80, 24)) as pilot:
         await opened(pilot, key)
         lines = screen_text(pilot).splitlines()
-        assert "7 Node" in lines[0]
+        assert lines[0].strip().endswith("Cilium 1.9.5 (pid 2114, up 1m 1s) · /sys/fs/bpf")
+        assert "7 Node" in lines[1]
         assert "LIVE" in lines[-2]
         assert max(map(len, lines)) <= 80
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual.containers import Horizontal
+from textual.containers import Container, Horizontal
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
@@ -41,8 +41,35 @@ class ViewTab(Static):
         self.post_message(self.Clicked(self._view))
 
 
-class TitleBar(Horizontal):
-    """The program, what it looks at, and the views."""
+_LEAST_NAME = 8
+
+
+def fitted(title: str, width: int) -> str:
+    """A title in so many cells, if it can be: the name of the node, its first part, gives way.
+
+    Which bpffs and whose agent are meant stands behind that, and is what must not be missed.
+    """
+    name, dot, rest = title.partition(" · ")
+    over = len(title) - width
+    if over <= 0 or len(name) <= _LEAST_NAME:
+        return title
+    return f"{name[: max(_LEAST_NAME, len(name) - over) - 1]}…{dot}{rest}"
+
+
+class Source(Static):
+    """What is looked at, as far as there is room."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(id="source", markup=False)
+        self.title = title
+
+    def render(self) -> str:
+        """The title in one line."""
+        return fitted(clean(self.title), self.content_size.width)
+
+
+class TitleBar(Container):
+    """The program, what it looks at, and the views; two lines where one is too short."""
 
     def __init__(self, title: str, view: str) -> None:
         super().__init__()
@@ -51,17 +78,20 @@ class TitleBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Program name, source, one tab for each view."""
-        yield Static("ctconsole", id="program", markup=False)
-        yield Static(clean(self._title), id="source", markup=False)
-        for view in VIEW_NAMES:
-            key = console_of(self.app).keyed(f"{{view.{view}}}")
-            yield ViewTab(view, key, active=view == self._view)
+        with Horizontal(id="meant"):
+            yield Static("ctconsole", id="program", markup=False)
+            yield Source(self._title)
+        with Horizontal(id="tabs"):
+            for view in VIEW_NAMES:
+                key = console_of(self.app).keyed(f"{{view.{view}}}")
+                yield ViewTab(view, key, active=view == self._view)
 
     def show(self, title: str) -> None:
         """Say that this is looked at; more of it may be known by now."""
         if title != self._title:
-            self._title = title
-            self.query_one("#source", Static).update(clean(title))
+            source = self.query_one(Source)
+            self._title = source.title = title
+            source.refresh()
 
 
 @dataclass(frozen=True, slots=True)
