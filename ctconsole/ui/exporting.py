@@ -10,7 +10,7 @@ from ctconsole.errors import CtconsoleError, MissingFeatureError, UsageError
 from ctconsole.private import write_private
 from ctconsole.ui.keeping import IN_BROWSER
 from ctconsole.ui.screens.ask import AskScreen
-from ctconsole.ui.widgets.ct_rows import CtRows
+from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
 from ctconsole.ui.widgets.line_table import LineTable
 from ctconsole.ui.widgets.map_rows import MapRows
 
@@ -120,6 +120,8 @@ def rendered(rows: Rows | None, suffix: str) -> Iterable[bytes]:
         UsageError: there are none.
         MissingFeatureError: nothing here writes Parquet.
     """
+    if isinstance(rows, StillRows):
+        raise UsageError("The entries are still being sorted", hint="Export them in a moment")
     if rows is None:
         raise UsageError("Nothing is listed here", hint=f"Export the screen: {_OF_SCREEN[0]}")
     from ctconsole.model.listing import ct as listing

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from ctconsole.model.ct.order import find_entry, sort_rows
+from ctconsole.errors import UsageError
+from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
+from ctconsole.ui.exporting import rendered
 from ctconsole.ui.screens.entries import EntriesScreen
+from ctconsole.ui.widgets import ct_rows
 from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (
@@ -35,7 +39,7 @@ async def test_entries_show_both_ends_and_the_sums(console: ConsoleApp, source: 
         first = int(np.argmax(ct.bytes))
         ends = ct.ends
         source_text = ".".join(str(n) for n in ends.source[first]) + f":{ends.source_port[first]}"
-        assert source_text in screen_text(pilot).splitlines()[4]
+        assert source_text in screen_text(pilot).splitlines()[5]
         alive = int((ct.state == State.ESTABLISHED).sum())
         assert f"{alive:,} established" in text_of(pilot, "#summary")
         assert status(pilot).shown == "4,000 entries"
@@ -53,6 +57,31 @@ async def test_angle_keys_sort_by_the_neighbouring_column(console: ConsoleApp) -
         shown = table.rows.arrangement
         packets = shown.table.packets[shown.order]
         assert (np.diff(packets.astype(np.int64)) <= 0).all()
+
+
+async def test_the_first_rows_are_shown_while_the_order_is_still_made(
+    console: ConsoleApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def held_up(*given: Any, **named: Any) -> Sorted:  # noqa: ANN401 - as `sort_rows` takes them
+        found = sort_rows(*given, **named)
+        assert goes_on.wait(60)
+        return found
+
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        monkeypatch.setattr(ct_rows, "sort_rows", held_up)
+        await pilot.press("less_than_sign")
+        await until(pilot, lambda: isinstance(table.rows, StillRows))
+        first = screen_text(pilot).splitlines()[5:36]
+        assert table.rows
+        assert (len(table.rows), table.rows.sort) == (4000, ("packets", True))
+        with pytest.raises(UsageError, match="still being sorted"):
+            list(rendered(table.rows, ".csv"))
+        goes_on.set()
+        await until(pilot, lambda: isinstance(table.rows, CtRows))
+        assert screen_text(pilot).splitlines()[5:36] == first
 
 
 async def test_a_click_on_the_heading_sorts_and_a_second_one_reverses(

@@ -9,12 +9,17 @@ import numpy as np
 from ctconsole.model.ct.show import sortable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from ctconsole.model.ct.table import CtTable
 
     Order: TypeAlias = npt.NDArray[np.uint32]
     Numbers: TypeAlias = npt.NDArray[Any]
+
+FIRST = 256
+"""Rows that are told before an order is whole: more than a terminal has."""
 
 
 class Sorted(NamedTuple):
@@ -36,6 +41,7 @@ def sort_rows(
     descending: bool = False,
     before: Sorted | None = None,
     given: Numbers | None = None,
+    first: Callable[[Order], None] | None = None,
 ) -> Sorted:
     """Sort a table's rows; equal entries keep the order the kernel gave them.
 
@@ -45,6 +51,7 @@ def sort_rows(
         descending: the largest first.
         before: an order made by other numbers; it serves again where they are the same.
         given: the numbers to sort by, where the table alone does not tell; NaN is not known.
+        first: handed the `FIRST` rows of the order at once, while the whole is still to be made.
 
     Raises:
         KeyError: ``column`` is none of `show.sortable`.
@@ -52,9 +59,26 @@ def sort_rows(
     numbers = _numbers(table, column, descending=descending, given=given)
     if before is not None and _same(numbers, before.numbers):
         return Sorted(numbers, before.order)
+    if first is not None and len(table) > FIRST:
+        first(first_rows(numbers, FIRST))
     if len(numbers) == 1:
         return Sorted(numbers, np.argsort(numbers[0], kind="stable").astype(np.uint32))
     return Sorted(numbers, np.lexsort(numbers).astype(np.uint32))
+
+
+def first_rows(numbers: tuple[Numbers, ...], count: int) -> Order:
+    """The first so many rows of the order that these numbers make, without making it.
+
+    Exactly those: of rows that are equal the kernel's first ones come first, as in the whole order.
+    """
+    main = numbers[-1]
+    last = np.partition(main, count - 1)[count - 1]
+    below, level = np.flatnonzero(main < last), np.flatnonzero(main == last)
+    if len(numbers) == 1:
+        level = level[: count - len(below)]
+    rows = np.concatenate((below, level))
+    order = np.lexsort(tuple(part[rows] for part in numbers))
+    return rows[order[:count]].astype(np.uint32)
 
 
 def _numbers(

@@ -169,7 +169,16 @@ class EntriesScreen(EntriesFiltered, SortableView):
         rows = self.query_one(LineTable).rows
         before = rows.arrangement if isinstance(rows, CtRows) else None
         try:
-            arrangement = arrange(table, sorting, held, self.query_shown, changes, before=before)
+            arrangement = arrange(
+                table,
+                sorting,
+                held,
+                self.query_shown,
+                changes,
+                before=before,
+                # Who holds on to an entry looks at its surroundings, wherever that will be.
+                first=None if held else self._tell_first,
+            )
         except FilterError as error:
             # Not every table tells what the filter asks for.
             self.refused(error)
@@ -177,12 +186,25 @@ class EntriesScreen(EntriesFiltered, SortableView):
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement)
 
+    def _tell_first(self, arrangement: Arrangement, count: int) -> None:
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show_first, arrangement, count)
+
+    def _show_first(self, arrangement: Arrangement, count: int) -> None:
+        """Show the uppermost rows of an order that is still being made."""
+        table = self.query_one(LineTable)
+        if self._is_wanted(arrangement) and table.held_key is None and not table.scroll_offset.y:
+            rows = CtRows(arrangement, self._with_names)
+            seen = min(table.size.height, len(rows))
+            table.set_rows(rows.still(0, seen, table.cursor, count), at=table.cursor)
+
+    def _is_wanted(self, arrangement: Arrangement) -> bool:
+        """Whether it is of what is looked at, in the way that is asked for by now."""
+        made = (arrangement.sorting, arrangement.query)
+        return arrangement.table is self._arranged and made == (self.sorting, self.query_shown)
+
     def _show(self, arrangement: Arrangement) -> None:
-        wanted = (self.sorting, self.query_shown)
-        if arrangement.table is not self._arranged or wanted != (
-            arrangement.sorting,
-            arrangement.query,
-        ):
+        if not self._is_wanted(arrangement):
             return
         table = self.query_one(LineTable)
         held = table.held_key is not None
