@@ -31,10 +31,10 @@ STREAMS = {"watch": STREAMED, "monitor": STREAMED, "events": STREAMED | {"--sort
 
 REPORTS = {
     "agent restart", "agent start", "agent status", "check", "config", "ct delete", "ct flush",
-    "ct risk", "ct stats", "diff", "doctor", "explain", "lab endpoint add", "lab policy add",
-    "lab policy del", "lab policy import", "lab policy list", "lab service add", "lab tour",
-    "lab traffic", "lab up", "map advise", "map calls", "map recreate", "map resize", "map show",
-    "map users", "node",
+    "ct risk", "ct stats", "diff", "doctor", "explain", "fleet advise", "fleet resize",
+    "lab endpoint add", "lab policy add", "lab policy del", "lab policy import",
+    "lab policy list", "lab service add", "lab tour", "lab traffic", "lab up", "map advise",
+    "map calls", "map recreate", "map resize", "map show", "map users", "node",
 }  # fmt: skip
 """Verbs that tell one thing, or one document."""
 
@@ -45,13 +45,10 @@ SILENT = {
 }  # fmt: skip
 """Verbs that open something, write a file, pass something on, or say that it is done."""
 
-OF_A_FLEET = {"fleet resize"}
-"""Verbs of many nodes, each of which has its own console and its own answer."""
-
 LAB_OF_ANOTHER_KIND = {
     "agent run", "completion", "config", "diff", "filter drop", "filter list", "filter save",
-    "fleet show", "lab demo", "lab down", "lab list", "lab tour", "lab up", "layouts", "man",
-    "replay",
+    "fleet advise", "fleet resize", "fleet show", "lab demo", "lab down", "lab list", "lab tour",
+    "lab up", "layouts", "man", "replay",
 }  # fmt: skip
 """Verbs that look at no node, or name the lab as an argument."""
 
@@ -93,11 +90,11 @@ def outputs(verb: str) -> list[str]:
 
 
 def test_every_verb_is_of_one_kind() -> None:
-    kinds = [LISTS, STREAMS.keys(), REPORTS, SILENT, OF_A_FLEET]
+    kinds = [LISTS, STREAMS.keys(), REPORTS, SILENT]
     known = [name for kind in kinds for name in kind]
     assert len(known) == len(set(known))
     assert VERBS.keys() - set(known) == set()
-    assert set(known) - VERBS.keys() <= OF_A_FLEET
+    assert set(known) <= VERBS.keys()
 
 
 @pytest.mark.parametrize("verb", sorted(LISTS | STREAMS.keys() | REPORTS))
@@ -116,7 +113,7 @@ def test_what_comes_one_by_one_is_chosen_from(verb: str) -> None:
     assert options(verb) >= STREAMS[verb]
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS.keys() - LAB_OF_ANOTHER_KIND - OF_A_FLEET))
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - LAB_OF_ANOTHER_KIND))
 def test_a_lab_can_be_named(verb: str) -> None:
     assert "--lab" in options(verb)
 
