@@ -72,6 +72,12 @@ def default_signals() -> None:
             signal.signal(number, _nothing)
 
 
+def unblocked() -> list[str]:
+    """Let through what ends a process again; the names of what was not."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, ONCE_IGNORED)
+    return sorted(signal.Signals(number).name for number in before & set(ONCE_IGNORED))
+
+
 def _nothing(number: int, frame: FrameType | None) -> None:
     del number, frame
 
@@ -208,6 +214,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         _said.clear()
     if left:
         pytest.fail(f"The test leaves running: {'; '.join(left)}", pytrace=False)
+    if blocked := unblocked():
+        # Its children would inherit that, and neither Ctrl-C nor SIGTERM would end them.
+        pytest.fail(f"The test leaves signals blocked: {', '.join(blocked)}", pytrace=False)
     if nextitem is None or nextitem.path != item.path:
         outlived = _end_marked()
         if outlived:

@@ -72,6 +72,27 @@ def test_children_of_a_suite_under_nohup_end_by_the_usual_signals(tmp_path: Path
     assert "4 passed" in said
 
 
+def test_a_test_that_leaves_signals_blocked_fails_and_the_next_ones_children_end(
+    tmp_path: Path,
+) -> None:
+    said = run_suite(
+        tmp_path,
+        """
+        import signal, subprocess
+
+        def test_blocks():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+        def test_ends():
+            with subprocess.Popen(["sleep", "50"]) as child:
+                child.terminate()
+                assert child.wait(5) == -signal.SIGTERM
+        """,
+    )
+    assert "The test leaves signals blocked: SIGINT, SIGTERM" in said
+    assert "2 passed, 1 error" in said
+
+
 def test_a_failing_test_shows_what_its_commands_said(tmp_path: Path) -> None:
     said = run_suite(
         tmp_path,
