@@ -59,7 +59,7 @@ def up(
     """
     options = AgentConfig.from_options({**OPTIONS, **(config or {})}).as_options()
     clean_dead(say)
-    lab = folders.claim(name, server) if name else folders.claim_free(base, server)
+    lab = _claim(name, base, server)
     try:
         _build(lab, options, say)
         lab = replace(lab, owner=owner)
@@ -68,6 +68,26 @@ def up(
         down(lab)
         raise
     return lab
+
+
+def _claim(name: str | None, base: str, server: ServerKind) -> Lab:
+    """Take a name: its folder, which is this run directory's, and its namespace, the machine's.
+
+    Somebody with another run directory may be building one of that name: it stays untouched.
+    """
+    gate = Gate.open()
+    while True:
+        lab = folders.claim(name, server) if name else folders.claim_free(base, server)
+        ours = False
+        try:
+            ours = topology.claim(gate, lab.name)
+        finally:
+            if not ours:
+                folders.remove(lab.root)
+        if ours:
+            return lab
+        if name:
+            raise folders.TakenError(name)
 
 
 @contextmanager

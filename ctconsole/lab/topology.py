@@ -16,6 +16,7 @@ no ARP packet is needed. Every veth is made inside the namespaces it connects.
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -125,8 +126,26 @@ _NODE_SYSCTLS = {
 }
 
 
+def claim(gate: Gate, lab: str) -> bool:
+    """Make the node's namespace, whose name is the whole machine's; False where it is taken.
+
+    Of two that want it at once one gets it, and the other has nothing to take down.
+
+    Raises:
+        DeniedError: without CAP_SYS_ADMIN or CAP_NET_ADMIN.
+        BpfError: it cannot be made for another reason.
+    """
+    try:
+        netns.create(gate, namespace(lab, NODE))
+    except BpfError as error:
+        if error.errno == errno.EEXIST:
+            return False
+        raise
+    return True
+
+
 def build(gate: Gate, lab: str) -> list[Endpoint]:
-    """Make the namespaces and wire them up.
+    """Make the other namespaces of a lab that was claimed, and wire all up.
 
     Returns:
         the pods as the datapath sees them.
@@ -136,8 +155,9 @@ def build(gate: Gate, lab: str) -> list[Endpoint]:
         DeniedError: without CAP_SYS_ADMIN or CAP_NET_ADMIN.
     """
     names = {role: namespace(lab, role) for role in ROLES}
-    for name in names.values():
-        netns.create(gate, name)
+    for role, name in names.items():
+        if role != NODE:
+            netns.create(gate, name)
         _set_sysctls(gate, name, _SYSCTLS)
     _set_sysctls(gate, names[NODE], _NODE_SYSCTLS)
     _wire_nodes(gate, names)

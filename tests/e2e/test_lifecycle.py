@@ -94,6 +94,26 @@ def test_a_taken_name_is_refused_and_its_lab_stays() -> None:
         assert control.status(lab.settings).pid
 
 
+def test_a_lab_that_another_run_directory_was_quicker_to_make_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with up("raced") as lab, flows.connections(lab, 1) as clients:
+        really, first = folders._taken, [set[str]()]
+        with monkeypatch.context() as patch:
+            patch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path))
+            # What it saw a moment before the other one made its namespaces.
+            patch.setattr(folders, "_taken", lambda: first.pop() if first else really())
+            with pytest.raises(LabError, match="already"):
+                lifecycle.up(lab.name)
+            first.append(set())
+            another = lifecycle.up(base=lab.name)
+            assert another.name == f"{lab.name}-2"
+            lifecycle.down(another)
+            assert list((tmp_path / "labs").iterdir()) == []
+        assert control.status(lab.settings).pid
+        assert flows.talk(clients[0]).startswith(b"HTTP/1.1 200")
+
+
 def test_labs_that_start_together_get_different_names(run_dir: Path) -> None:
     base = f"same-{os.getpid()}"
     code = (
