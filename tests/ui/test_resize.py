@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.support.fake_actions import FakeActions
 
 NAME = "cilium_ct4_global"
-TALL = (120, 50)
+TALL = (120, 52)
 
 
 async def open_dialogue(
