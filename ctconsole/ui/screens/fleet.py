@@ -19,7 +19,7 @@ from ctconsole.ui.screens.base import SortingScreen
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.filtered import FilteringScreen
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.chrome import Source, StatusBar, TitleBar
+from ctconsole.ui.widgets.chrome import LookedAt, StatusBar, TitleBar
 from ctconsole.ui.widgets.ct_rows import Sorting
 from ctconsole.ui.widgets.filter_bar import FilterBar
 from ctconsole.ui.widgets.fleet_rows import FillRows, FleetRows, in_order
@@ -64,7 +64,7 @@ class FleetTitle(TitleBar):
     def compose(self) -> ComposeResult:
         """No views beside it."""
         yield Static("ctconsole", id="program", markup=False)
-        yield Source(self._title)
+        yield LookedAt(self._title)
 
 
 class FleetScreen(TellsFaults, FilteringScreen, SortingScreen):

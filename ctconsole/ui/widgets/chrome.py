@@ -56,7 +56,7 @@ def fitted(title: str, width: int) -> str:
     return f"{name[: max(_LEAST_NAME, len(name) - over) - 1]}…{dot}{rest}"
 
 
-class Source(Static):
+class LookedAt(Static):
     """What is looked at, as far as there is room."""
 
     def __init__(self, title: str) -> None:
@@ -80,7 +80,7 @@ class TitleBar(Container):
         """Program name, source, one tab for each view."""
         with Horizontal(id="meant"):
             yield Static("ctconsole", id="program", markup=False)
-            yield Source(self._title)
+            yield LookedAt(self._title)
         with Horizontal(id="tabs"):
             for view in VIEW_NAMES:
                 key = console_of(self.app).keyed(f"{{view.{view}}}")
@@ -89,7 +89,7 @@ class TitleBar(Container):
     def show(self, title: str) -> None:
         """Say that this is looked at; more of it may be known by now."""
         if title != self._title:
-            source = self.query_one(Source)
+            source = self.query_one(LookedAt)
             self._title = source.title = title
             source.refresh()
 
