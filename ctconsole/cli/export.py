@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import GivenPath, bpf_root_option, for_option, interval_option
+from ctconsole.cli.options import (
+    GivenPath,
+    bpf_root_option,
+    for_option,
+    interval_option,
+    web_config_option,
+)
 from ctconsole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,14 +39,7 @@ _SUFFIX = ".prom"
     help="Where to serve /metrics; port 0 takes a free one.  "
     f"[default: {DEFAULT_ADDRESS}, or nowhere with --textfile]",
 )
-@click.option(
-    "--web-config",
-    "web_config",
-    type=GivenPath(),
-    metavar="FILE",
-    help="A web configuration as Prometheus' exporters take it: TLS and basic authentication; "
-    "taken up anew when it or a certificate changes.",
-)
+@web_config_option
 @click.option(
     "--textfile",
     type=GivenPath(),

@@ -71,6 +71,17 @@ def restart_command_option(function: _F) -> _F:
     )(function)
 
 
+def web_config_option(function: _F) -> _F:
+    """``--web-config FILE``, handed over as a `Path` or None."""
+    return click.option(
+        "--web-config",
+        type=GivenPath(),
+        metavar="FILE",
+        help="A web configuration as Prometheus' exporters take it: TLS and basic authentication; "
+        "taken up anew when it or a certificate changes.",
+    )(function)
+
+
 def bpf_root_option(function: _F) -> _F:
     """``--bpf-root DIR`` and ``--lab NAME``: the node to read, handed over as ``bpf_root``.
 

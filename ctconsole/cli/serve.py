@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
-from ctconsole.cli.options import GivenPath, bpf_root_option, from_dump_option, state_dir_option
+from ctconsole.cli.options import (
+    bpf_root_option,
+    from_dump_option,
+    state_dir_option,
+    web_config_option,
+)
 from ctconsole.errors import MissingFeatureError, UsageError
 from ctconsole.web.address import Address
 
@@ -34,14 +39,7 @@ if TYPE_CHECKING:
     metavar="HOST:PORT",
     help="Another address to serve on; beyond the loopback with --web-config.",
 )
-@click.option(
-    "--web-config",
-    "web_config",
-    type=GivenPath(),
-    metavar="FILE",
-    help="A web configuration as Prometheus' exporters take it: TLS and basic authentication; "
-    "taken up anew when it or a certificate changes.",
-)
+@web_config_option
 @click.option(
     "--unprotected",
     is_flag=True,

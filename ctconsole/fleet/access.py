@@ -14,15 +14,16 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.errors import MissingFeatureError, UsageError
+from ctconsole.errors import UsageError
+from ctconsole.yamlfile import mapping, read_small, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_LARGEST: Final = 1 << 20
-"""Bytes of a configuration, a password or a token; they have a few hundred."""
+_WHAT: Final = "configuration"
 
+_KNOWN: Final = frozenset({"basic_auth", "authorization", "tls_config"})
 _BASIC: Final = frozenset({"username", "password", "password_file"})
 _BEARER: Final = frozenset({"type", "credentials", "credentials_file"})
 _TLS: Final = frozenset({"ca_file", "cert_file", "key_file", "insecure_skip_verify"})
@@ -65,7 +66,7 @@ class Access:
             UsageError: it cannot be read, or something in it is not understood.
             MissingFeatureError: there is no library for YAML.
         """
-        told = _mapping(_parsed(path), path, {"basic_auth", "authorization", "tls_config"})
+        told = _mapping(read_yaml(path, f"{_WHAT} for Prometheus"), path, _KNOWN)
         basic = _mapping(told.get("basic_auth"), path, _BASIC)
         bearer = _mapping(told.get("authorization"), path, _BEARER)
         tls = _mapping(told.get("tls_config"), path, _TLS)
@@ -91,7 +92,7 @@ class Access:
         """
         if not self.scheme:
             return ""
-        secret = self.secret if self.path is None else _read(self.path).strip()
+        secret = self.secret if self.path is None else read_small(self.path).strip()
         if self.scheme == "Basic":
             secret = base64.b64encode(f"{self.user}:{secret}".encode()).decode()
         if not secret.isascii() or not secret.isprintable() or not self.scheme.isalnum():
@@ -99,47 +100,8 @@ class Access:
         return f"{self.scheme} {secret}"
 
 
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise UsageError(f"{path} is too large")
-        return content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"{path} cannot be read: {said}") from error
-
-
-def _parsed(path: Path) -> object:
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise MissingFeatureError(
-            "A configuration for Prometheus needs yaml", hint="pip install 'ctconsole[web]'"
-        ) from error
-    text = _read(path)
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}" if place else ""
-        raise UsageError(f"{path}{where}: this is no YAML") from error
-
-
-def _mapping(found: object, path: Path, known: frozenset[str] | set[str]) -> Mapping[str, Any]:
-    """A mapping of these keys only."""
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is no configuration", hint=f"It has {', '.join(sorted(known))}")
-    unknown = sorted(str(key) for key in found if key not in known)
-    if unknown:
-        raise UsageError(
-            f"{path}: {', '.join(unknown)} is not known here",
-            hint=f"Known are {', '.join(sorted(known))}",
-        )
-    return found
+def _mapping(found: object, path: Path, known: frozenset[str]) -> Mapping[str, Any]:
+    return mapping(found, path, known, _WHAT)
 
 
 def _text(told: Mapping[str, Any], name: str, path: Path) -> str:

@@ -12,8 +12,6 @@ from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
-from textual.widgets import Input
-from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.errors import CtconsoleError
@@ -33,7 +31,6 @@ from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import settle
 from ctconsole.ui.palette import OFF, CommandProvider
 from ctconsole.ui.screens.base import View
-from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.datapath import DatapathScreen
 from ctconsole.ui.screens.details import Details
@@ -56,7 +53,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path, PurePath
 
-    from textual import events
     from textual.screen import Screen
 
     from ctconsole.filterbook import FilterBook
@@ -79,8 +75,6 @@ SCREENS = (
     NodeScreen,
 )
 """A screen for each of `VIEW_NAMES`."""
-
-FLASH_SECONDS = 6.0
 
 _LATE = 3.0
 """Intervals after which a newer sample should be there."""
@@ -181,18 +175,7 @@ class ConsoleApp(ChosenMapApp):
         self.read_translated = translated
         # The clock of a recording stands still while somebody reads.
         self._flash_clock = clock if source.live else time.monotonic
-        self._flash = ""
-        self._flash_until = 0.0
-        self._trouble: dict[str, str] = {}
         self._wanted_theme = theme
-
-    def on_key(self, event: events.Key) -> None:
-        """Say that a key does nothing, which else looks as if the console hung."""
-        typing = isinstance(self.focused, Input)
-        if not typing and event.key not in self.screen.active_bindings:
-            told = f"{self._shown(event.key)} does nothing here"
-            helps = "; {app.help} for the keys" if isinstance(self.screen, View) else ""
-            self.flash(told + self.keyed(helps))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette finds: all that commands can do, and Textual's own."""
@@ -274,7 +257,7 @@ class ConsoleApp(ChosenMapApp):
             cost=sample.cost_seconds,
             skipped=sample.skipped,
             shown=view.shown(),
-            flash=self._flash if self._flash_clock() < self._flash_until else "",
+            flash=self.flashed,
             error="; ".join(dict.fromkeys(filter(None, self._troubles()))),
         )
 
@@ -283,11 +266,6 @@ class ConsoleApp(ChosenMapApp):
         yield self.sampler.latest.error
         yield from map(str, loops.troubles())
         yield from self._trouble.values()
-
-    def flash(self, text: str) -> None:
-        """Say something in the status line for a few seconds."""
-        self._flash, self._flash_until = text, self._flash_clock() + FLASH_SECONDS
-        self.refresh_status()
 
     def columns(self, view: str) -> Sequence[str]:
         """See `ctconsole.ui.console.Console`."""
@@ -354,15 +332,7 @@ class ConsoleApp(ChosenMapApp):
     def action_command(self) -> None:
         """Ask for a command."""
         if isinstance(self.screen, View):
-            typed = self.filters.typed("commands")
-            self.push_screen(CommandScreen(self.commands, typed), self._commanded)
-
-    def _commanded(self, text: str | None) -> None:
-        if text is not None:
-            problem = self.filters.remember("commands", text)
-            self.commands.run(text)
-            if problem:
-                self.flash(problem)
+            self.ask_command(self.commands)
 
     def _every(self, seconds: float) -> str:
         if not self.source.live:
@@ -403,13 +373,3 @@ class ConsoleApp(ChosenMapApp):
     @on(ViewTab.Clicked)
     def _tab_clicked(self, message: ViewTab.Clicked) -> None:
         self.show_view(message.view)
-
-    @on(Worker.StateChanged)
-    def _worker_changed(self, message: Worker.StateChanged) -> None:
-        # A worker's failure is a fault of ours; it must be seen, and must not end the console.
-        name, error = message.worker.name, message.worker.error
-        if message.state is WorkerState.ERROR:
-            self._trouble[name] = f"internal error in {name}: {error!r}"
-            self.refresh_status()
-        elif message.state is WorkerState.SUCCESS and self._trouble.pop(name, ""):
-            self.refresh_status()

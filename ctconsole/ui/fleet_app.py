@@ -11,7 +11,6 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.message import Message
-from textual.worker import Worker, WorkerState
 
 from ctconsole import loops
 from ctconsole.fleet.following import FleetFollower
@@ -26,7 +25,6 @@ from ctconsole.ui.fleet_commands import FleetCommands
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.legend import FLEET_MARKS
 from ctconsole.ui.levels import settle
-from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.screens.fleet import FleetScreen
 from ctconsole.ui.screens.fleet_node import FleetNodeScreen
 from ctconsole.ui.screens.help import HelpScreen
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
     from ctconsole.fleet.onenode import NodeLook
     from ctconsole.fleet.prometheus import PrometheusClient
     from ctconsole.keytable import Key
-
-FLASH_SECONDS = 6.0
 
 _LATE = 3.0
 """Intervals after which a newer look should be there."""
@@ -112,9 +108,6 @@ class FleetApp(SurfaceApp):
         sorting = Sorting(sort.removeprefix("-"), descending=not sort.startswith("-"))
         self._fleet = FleetScreen(filter_text, sorting if sort else Sorting("fill"))
         self.commands = FleetCommands(self, self._fleet)
-        self._flash = ""
-        self._flash_until = 0.0
-        self._trouble: dict[str, str] = {}
 
     def get_default_screen(self) -> Screen[None]:
         """All nodes."""
@@ -176,11 +169,6 @@ class FleetApp(SurfaceApp):
         """Ask at once."""
         self.follower.hurry()
 
-    def flash(self, text: str) -> None:
-        """Say something in the status line for a few seconds."""
-        self._flash, self._flash_until = text, time.monotonic() + FLASH_SECONDS
-        self.refresh_status()
-
     def why_not(self, key: Key) -> str:
         """Nothing here needs a gate."""
         del key
@@ -205,7 +193,7 @@ class FleetApp(SurfaceApp):
             late=age is not None and age > _LATE * self.follower.every,
             cost=look.cost if look else 0.0,
             shown=screen.shown(),
-            flash=self._flash if time.monotonic() < self._flash_until else "",
+            flash=self.flashed,
             error="; ".join(dict.fromkeys(self._troubles(now))),
         )
 
@@ -225,13 +213,7 @@ class FleetApp(SurfaceApp):
     def action_command(self) -> None:
         """Ask for a command."""
         if isinstance(self.screen, FleetScreen):
-            typed = self.filters.typed("commands")
-            self.push_screen(CommandScreen(self.commands, typed), self._commanded)
-
-    def _commanded(self, text: str | None) -> None:
-        if text is not None:
-            self.filters.remember("commands", text)
-            self.commands.run(text)
+            self.ask_command(self.commands)
 
     def action_help(self) -> None:
         """Show the keys that are in force here."""
@@ -239,12 +221,3 @@ class FleetApp(SurfaceApp):
             active = [one.binding for one in self.screen.active_bindings.values()]
             notes = ["What is counted over an hour is asked for once a minute."]
             self.push_screen(HelpScreen(active, notes, FLEET_MARKS))
-
-    @on(Worker.StateChanged)
-    def _worker_changed(self, message: Worker.StateChanged) -> None:
-        name, error = message.worker.name, message.worker.error
-        if message.state is WorkerState.ERROR:
-            self._trouble[name] = f"internal error in {name}: {error!r}"
-            self.refresh_status()
-        elif message.state is WorkerState.SUCCESS and self._trouble.pop(name, ""):
-            self.refresh_status()

@@ -68,14 +68,6 @@ class MomentApp(SurfaceApp):
         """Show `sample` on every screen that shows samples."""
         raise NotImplementedError
 
-    def refresh_status(self) -> None:
-        """Bring the status line up to date."""
-        raise NotImplementedError
-
-    def flash(self, text: str) -> None:
-        """Say something in the status line for a few seconds."""
-        raise NotImplementedError
-
     @property
     def held(self) -> bool:
         """Whether newer samples are not shown."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.app import App
 from textual.binding import Binding
+from textual.widgets import Input
+from textual.worker import Worker, WorkerState
 
 from ctconsole.ui.keys import keyed
+from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.themes import VARIABLE_DEFAULTS
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
+    from textual import events
     from textual.driver import Driver
 
     from ctconsole.ui.choices import Choices
+    from ctconsole.ui.filters import Filters
+    from ctconsole.ui.screens.command import Commanded
+
+FLASH_SECONDS = 6.0
 
 
 class SurfaceApp(App[None]):
@@ -26,8 +37,16 @@ class SurfaceApp(App[None]):
     """
 
     choices: Choices
+    filters: Filters
     _leaving = False
     _main_loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flash = ""
+        self._flash_until = 0.0
+        self._flash_clock: Callable[[], float] = time.monotonic
+        self._trouble: dict[str, str] = {}
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, or ours in the place of its Linux driver."""
@@ -54,6 +73,51 @@ class SurfaceApp(App[None]):
         shown = self.get_key_display(Binding(key, ""))
         # In a sentence a caret is read for what it is.
         return shown.replace("^", "ctrl+", 1) if key.startswith("ctrl+") else shown
+
+    def refresh_status(self) -> None:
+        """Bring the status line up to date."""
+        raise NotImplementedError
+
+    def flash(self, text: str) -> None:
+        """Say something in the status line for a few seconds."""
+        self._flash, self._flash_until = text, self._flash_clock() + FLASH_SECONDS
+        self.refresh_status()
+
+    @property
+    def flashed(self) -> str:
+        """What is to be said now; empty for nothing."""
+        return self._flash if self._flash_clock() < self._flash_until else ""
+
+    def on_key(self, event: events.Key) -> None:
+        """Say that a key does nothing, which else looks as if the console hung."""
+        typing = isinstance(self.focused, Input)
+        if not typing and event.key not in self.screen.active_bindings:
+            told = f"{self._shown(event.key)} does nothing here"
+            helps = "" if self.screen.is_modal else "; {app.help} for the keys"
+            self.flash(told + self.keyed(helps))
+
+    def ask_command(self, commands: Commanded) -> None:
+        """Ask for a command, carry it out, and remember it."""
+
+        def typed(text: str | None) -> None:
+            if text is None:
+                return
+            problem = self.filters.remember("commands", text)
+            commands.run(text)
+            if problem:
+                self.flash(problem)
+
+        self.push_screen(CommandScreen(commands, self.filters.typed("commands")), typed)
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, message: Worker.StateChanged) -> None:
+        # A worker's failure is a fault of ours; it must be seen, and must not end the console.
+        name, error = message.worker.name, message.worker.error
+        if message.state is WorkerState.ERROR:
+            self._trouble[name] = f"internal error in {name}: {error!r}"
+            self.refresh_status()
+        elif message.state is WorkerState.SUCCESS and self._trouble.pop(name, ""):
+            self.refresh_status()
 
     @property
     def depth(self) -> str:

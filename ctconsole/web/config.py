@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import MissingFeatureError, UsageError
+from ctconsole.yamlfile import mapping, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +34,7 @@ _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLS
 
 _TLS_KEYS: Final = {"cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version"}
 
-_LARGEST: Final = 1 << 20
-"""Bytes; a web configuration has a few hundred."""
+_WHAT: Final = "web configuration"
 
 _HASHES: Final = ("$2a$", "$2b$", "$2y$")
 
@@ -93,44 +94,14 @@ def stamp(path: Path) -> Stamp:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def _mapping(found: object, path: Path, known: set[str]) -> Mapping[str, Any]:
+    return mapping(found, path, known, _WHAT)
+
+
 def _parsed(path: Path) -> object:
-    try:
-        import bcrypt
-        import yaml
-    except ModuleNotFoundError as error:
-        raise MissingFeatureError(
-            f"A web configuration needs {error.name}", hint="pip install 'ctconsole[web]'"
-        ) from error
-    del bcrypt
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST + 1)
-        if len(text) > _LARGEST:
-            raise UsageError(f"{path} is too large to be a web configuration")
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}" if place else ""
-        raise UsageError(f"{path}{where}: this is no YAML") from error
-
-
-def _mapping(found: object, path: Path, known: set[str]) -> dict[str, Any]:
-    """A mapping of these keys only."""
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise UsageError(
-            f"{path} is no web configuration", hint=f"It has {', '.join(sorted(known))}"
-        )
-    unknown = sorted(str(key) for key in found if key not in known)
-    if unknown:
-        raise UsageError(
-            f"{path}: {', '.join(unknown)} is not known here",
-            hint=f"Known are {', '.join(sorted(known))}",
-        )
-    return found
+    if find_spec("bcrypt") is None:
+        raise MissingFeatureError(f"A {_WHAT} needs bcrypt", hint="pip install 'ctconsole[web]'")
+    return read_yaml(path, _WHAT)
 
 
 def _tls(told: Mapping[str, Any], path: Path, read: dict[Path, Stamp]) -> ssl.SSLContext:

@@ -309,3 +309,21 @@ async def test_help_names_the_keys_and_the_signs(fake: FakePrometheus) -> None:
         assert "Show the nodes as a heat map" in screen_text(pilot)
         await pilot.press("escape", "q")
         await until(pilot, lambda: pilot.app._exit)
+
+
+async def test_a_key_that_does_nothing_says_so(fake: FakePrometheus) -> None:
+    async with opened(fake) as pilot:
+        await pilot.press("Z")
+        await pilot.pause()
+        assert "Z does nothing here; ? for the keys" in screen_text(pilot)
+
+
+async def test_a_command_that_cannot_be_remembered_is_carried_out_and_that_is_told(
+    fake: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(fake) as pilot:
+        monkeypatch.setattr(app_of(pilot).filters, "remember", lambda *_: "the disk is full")
+        await pilot.press("colon")
+        await pilot.press(*"sort name", "enter")
+        await pilot.pause()
+        assert "the disk is full" in screen_text(pilot)

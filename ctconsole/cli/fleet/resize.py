@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ctconsole.fleet.kube.cluster import KubeCluster
     from ctconsole.fleet.prometheus import PrometheusClient
     from ctconsole.fleet.rolling.journal import RollingJournal, RunNotes
-    from ctconsole.fleet.rolling.plan import RollingPlan
-    from ctconsole.fleet.rolling.run import RollingReport, RollingRun
+    from ctconsole.fleet.rolling.plan import NodePlan, RollingPlan
+    from ctconsole.fleet.rolling.run import RollingRun
+    from ctconsole.fleet.rolling.watch import Limits
 
 _TURN: Final = 0.2
 """Seconds after which it is looked whether somebody asked to stop."""
@@ -140,6 +142,7 @@ def resize(
       ctconsole fleet resize --undo --yes
     """
     from ctconsole.fleet.rolling.journal import RollingJournal
+    from ctconsole.fleet.rolling.run import RollingReport
     from ctconsole.paths import state_home
 
     wishes = _wishes(selector, entries, map_name, resumed=resume or undo)
@@ -148,25 +151,43 @@ def resize(
     if resume and undo:
         raise UsageError("--resume and --undo exclude each other")
     path = journal_path or state_home() / "fleet-resize.json"
+    watched = _limits(**limits)
     with fleet.opened() as cluster:
-        if wishes is not None:
-            plan = fleet.plan(cluster, prometheus, wishes)
-            if not yes:
-                show_plan(plan, as_json=as_json)
-                return 0 if only_plan else 1
-            fleet.require_possible(plan)
+        if wishes is None:
+            with RollingJournal(path) as journal:
+                notes = _begun(journal, cluster.url)
+                if not yes:
+                    show_report(RollingReport(notes), as_json=as_json)
+                    whole = "undo" if undo else "go on with"
+                    message(f"Nothing was changed. Give --yes to {whole} it")
+                    return 1
+                return _carry_out(
+                    fleet,
+                    cluster,
+                    prometheus,
+                    journal,
+                    notes,
+                    limits=watched,
+                    undo=undo,
+                    as_json=as_json,
+                )
+        plan = fleet.plan(cluster, prometheus, wishes)
+        if not yes:
+            show_plan(plan, as_json=as_json)
+            return 0 if only_plan else 1
+        fleet.require_possible(plan)
         with RollingJournal(path) as journal:
-            notes = _begun(journal, fleet.url(cluster), wishes is None)
-            if wishes is not None:
-                notes = _new_run(fleet.url(cluster), wishes, plan, patch=fleet.patch)
-            elif not yes:
-                assert notes is not None  # noqa: S101 - `_begun` requires one to resume
-                show_report(_as_report(notes), as_json=as_json)
-                message(f"Nothing was changed. Give --yes to {'undo' if undo else 'go on with'} it")
-                return 1
-            assert notes is not None  # noqa: S101 - likewise
+            _require_over(journal)
+            notes = _new_run(cluster.url, wishes, plan, patch=fleet.patch)
             return _carry_out(
-                fleet, prometheus, journal, notes, undo=undo, as_json=as_json, **limits
+                fleet,
+                cluster,
+                prometheus,
+                journal,
+                notes,
+                limits=watched,
+                undo=False,
+                as_json=as_json,
             )
 
 
@@ -191,20 +212,27 @@ def _wishes(
     return Wishes(selector, parse_size(entries), map_name)
 
 
-def _begun(journal: RollingJournal, url: str, resumed: bool) -> RunNotes | None:
-    """The run in the journal, where one may be begun or resumed.
+def _require_over(journal: RollingJournal) -> None:
+    """See that a new run makes nobody forget another one.
 
     Raises:
-        UsageError: there is none to resume, or one that a new one would forget.
+        UsageError: that of the journal is not over.
     """
     found = journal.read()
-    if not resumed:
-        if found is not None and not found.over:
-            raise UsageError(
-                f"{journal.path} has a run that is not over: {found.told}",
-                hint="Go on with --resume, lead it back with --undo, or name another --journal",
-            )
-        return found
+    if found is not None and not found.over:
+        raise UsageError(
+            f"{journal.path} has a run that is not over: {found.told}",
+            hint="Go on with --resume, lead it back with --undo, or name another --journal",
+        )
+
+
+def _begun(journal: RollingJournal, url: str) -> RunNotes:
+    """The run in the journal, to be gone on with.
+
+    Raises:
+        UsageError: there is none, or it is of another cluster.
+    """
+    found = journal.read()
     if found is None:
         raise UsageError(f"There is no run in {journal.path}", hint="Name it with --journal")
     if found.cluster != url:
@@ -219,9 +247,9 @@ def _new_run(url: str, wishes: Wishes, plan: RollingPlan, *, patch: bool) -> Run
     from ctconsole.fleet.kube.lease import new_identity
     from ctconsole.fleet.rolling.journal import NodeState, NodeStep, RunNotes
 
-    def step(node: Any) -> NodeStep:  # noqa: ANN401 - a NodePlan
+    def step(node: NodePlan) -> NodeStep:
         if not node.skipped:
-            return NodeStep(node.node.name, NodeState.TODO, node.look.entries)
+            return NodeStep(node.node.name, NodeState.TODO, node.look.entries if node.look else 0)
         return NodeStep(node.node.name, NodeState.LEFT_OUT, note=node.skipped)
 
     nodes = tuple(step(one) for one in plan.nodes if not one.is_done)
@@ -237,21 +265,16 @@ def _new_run(url: str, wishes: Wishes, plan: RollingPlan, *, patch: bool) -> Run
     )
 
 
-def _as_report(notes: RunNotes) -> RollingReport:
-    from ctconsole.fleet.rolling.run import RollingReport
-
-    return RollingReport(notes)
-
-
 def _carry_out(
     fleet: Fleet,
+    cluster: KubeCluster,
     prometheus: PrometheusClient,
     journal: RollingJournal,
     notes: RunNotes,
     *,
+    limits: Limits,
     undo: bool,
     as_json: bool,
-    **limits: Any,  # noqa: ANN401 - handed on
 ) -> int:
     """Hold the Lease, and do it."""
     from ctconsole.fleet.kube.lease import FleetLease, new_identity
@@ -263,7 +286,7 @@ def _carry_out(
 
     def act() -> None:
         nonlocal code
-        with Interrupts() as heard, fleet.opened() as cluster:
+        with Interrupts() as heard:
             wait = _waiting(lambda: bool(heard.noted), StoppedError("Stopped as asked"))
             with FleetLease(
                 cluster.again(),
@@ -278,10 +301,8 @@ def _carry_out(
                 run = RollingRun(
                     now,
                     journal,
-                    fleet.work(cluster, now.map_name, limits["patience"]),
-                    HealthWatch(
-                        fleet.health(cluster, prometheus, now), _limits(**limits), wait, message
-                    ),
+                    fleet.work(cluster, now.map_name, limits.silence),
+                    HealthWatch(fleet.health(cluster, prometheus, now), limits, wait, message),
                     fleet.option(cluster, now),
                     lease.check,
                     lambda: bool(heard.noted),
@@ -304,7 +325,7 @@ def _ended(run: RollingRun, *, undo: bool, as_json: bool) -> int:
 
 def _limits(
     *, at_a_time: int, seconds: float, patience: float, max_fill: float, undo_on_trouble: bool
-) -> Any:  # noqa: ANN401 - Limits
+) -> Limits:
     from ctconsole.fleet.rolling.watch import Limits
 
     return Limits(seconds, patience, max_fill, at_a_time, undo_on_trouble)

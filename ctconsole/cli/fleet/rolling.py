@@ -115,11 +115,6 @@ class Fleet:
 
         return KubeCluster(self.kubeconfig, self.context)
 
-    @staticmethod
-    def url(cluster: KubeCluster) -> str:
-        """How a run names its cluster."""
-        return cluster.url
-
     def work(self, cluster: KubeCluster, map_name: str, patience: float) -> PodWork:
         """What is done on a node."""
         from ctconsole.fleet.rolling.node import PodWork

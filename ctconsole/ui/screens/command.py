@@ -29,6 +29,10 @@ class Commanded(Protocol):
         """How it can go on, each as the line would then be."""
         ...
 
+    def run(self, text: str) -> None:
+        """Do what it says, or tell why not."""
+        ...
+
 
 class CommandScreen(ModalScreen[str | None]):
     """Returns what was typed, or None after escape.

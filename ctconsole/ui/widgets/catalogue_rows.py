@@ -9,7 +9,7 @@ from ctconsole.model.units import percent, short_size
 from ctconsole.observe.alarms import full_of
 from ctconsole.observe.sampler import without_entries
 from ctconsole.ui.text import clean
-from ctconsole.ui.widgets.rows import Cell, Column
+from ctconsole.ui.widgets.rows import Cell, Column, FixedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 
-class CatalogueRows:
+class CatalogueRows(FixedOrder):
     """Maps by group; the key is the map's, or its name where it is not on the node."""
 
     def __init__(self, sample: Sample) -> None:
@@ -49,11 +49,6 @@ class CatalogueRows:
     def columns(self) -> tuple[Column, ...]:
         """The columns."""
         return COLUMNS
-
-    @property
-    def sort(self) -> tuple[str, bool]:
-        """The order is fixed."""
-        return "", False
 
     @property
     def missing(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ctconsole.model.hooked import Hooked, hooked
 from ctconsole.model.units import short_count
 from ctconsole.ui.text import clean
-from ctconsole.ui.widgets.rows import Cell, Column
+from ctconsole.ui.widgets.rows import Cell, Column, FixedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -123,7 +123,7 @@ class HookLine:
     again: bool = False
 
 
-class HookRows:
+class HookRows(FixedOrder):
     """A line for each program at each hook, and below it those called from there.
 
     Interfaces that cost most come first; what nothing reaches comes last.
@@ -188,11 +188,6 @@ class HookRows:
     def columns(self) -> tuple[Column, ...]:
         """The columns."""
         return COLUMNS
-
-    @property
-    def sort(self) -> tuple[str, bool]:
-        """The order is fixed."""
-        return "", False
 
     def __len__(self) -> int:
         return len(self._lines)

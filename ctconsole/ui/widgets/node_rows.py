@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ctconsole.model.units import size
 from ctconsole.ui.text import clean
 from ctconsole.ui.widgets.agent_panel import brief
-from ctconsole.ui.widgets.rows import Cell, Column
+from ctconsole.ui.widgets.rows import Cell, Column, FixedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ Line = tuple[str, str, str, str]
 """Part, what, value, how it is known."""
 
 
-class NodeRows:
+class NodeRows(FixedOrder):
     """Lines in parts; keys are part, what and how often that came before."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
@@ -42,11 +42,6 @@ class NodeRows:
     def columns(self) -> tuple[Column, ...]:
         """The columns."""
         return COLUMNS
-
-    @property
-    def sort(self) -> tuple[str, bool]:
-        """The order is fixed."""
-        return "", False
 
     def __len__(self) -> int:
         return len(self._lines)

@@ -42,6 +42,15 @@ class Column:
     sortable: bool = True
 
 
+class FixedOrder:
+    """What rows have whose order nobody changes."""
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """No column."""
+        return "", False
+
+
 class Rows(Protocol):
     """The content of a table at one moment; replaced as a whole, never changed."""
 

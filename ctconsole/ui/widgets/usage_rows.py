@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.model.event import Level
 from ctconsole.ui.text import clean, plural
-from ctconsole.ui.widgets.rows import Cell, Column
+from ctconsole.ui.widgets.rows import Cell, Column, FixedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -27,7 +27,7 @@ _RANKS = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2, Level.DEBUG: 2}
 _STYLES = {Level.ERROR: "crit", Level.WARNING: "warn"}
 
 
-class UsageRows:
+class UsageRows(FixedOrder):
     """One row for each generation of each map; those in trouble first."""
 
     def __init__(self, usage: Sequence[MapUsage]) -> None:
@@ -43,11 +43,6 @@ class UsageRows:
     def columns(self) -> tuple[Column, ...]:
         """The columns."""
         return COLUMNS
-
-    @property
-    def sort(self) -> tuple[str, bool]:
-        """The order is fixed."""
-        return "", False
 
     def __len__(self) -> int:
         return len(self._rows)
