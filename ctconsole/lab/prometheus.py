@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,6 +64,29 @@ def prometheus(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
             yield _address(log, child)
         finally:
             child.terminate()
+
+
+def wait_for_nodes(url: str, query: str, nodes: int) -> None:
+    """Wait until as many series answer a query as there are nodes: the first scrape is spread.
+
+    Args:
+        url: of the Prometheus.
+        query: one series a node.
+        nodes: how many there are.
+
+    Raises:
+        LabError: they do not within `PATIENCE`.
+    """
+    end = time.monotonic() + PATIENCE
+    asked = f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    while True:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310 - ours, on loopback
+            found = len(json.load(answer)["data"]["result"])
+        if found >= nodes:
+            return
+        if time.monotonic() > end:
+            raise LabError(f"Prometheus has scraped {found} of {nodes} nodes")
+        time.sleep(0.1)
 
 
 def _address(log: Path, child: subprocess.Popen[bytes]) -> str:

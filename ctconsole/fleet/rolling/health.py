@@ -98,15 +98,20 @@ def _exporter_of(
 ) -> tuple[Mapping[str, str], bool] | None:
     """The exporter on a node: by a label that names it, else by its address.
 
+    One whose label names another node is that one's, whatever its address.
+
     Raises:
         ClusterError: there are several.
     """
-    scraped = list(scraped)
-    by_name = [
-        one for one in scraped if any(one[0].get(label) == node.name for label in _NODE_LABELS)
-    ]
+    by_name, unnamed = [], []
+    for one in scraped:
+        names = {one[0][label] for label in _NODE_LABELS if one[0].get(label)}
+        if node.name in names:
+            by_name.append(one)
+        elif not names:
+            unnamed.append(one)
     places = {node.name, address, *node.addresses} - {""}
-    found = by_name or [one for one in scraped if _host(one[0].get("instance", "")) in places]
+    found = by_name or [one for one in unnamed if _host(one[0].get("instance", "")) in places]
     if len(found) > 1:
         both = ", ".join(sorted(one[0].get("instance", "") for one in found)[:4])
         raise ClusterError(

@@ -18,7 +18,7 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look
 from ctconsole.lab.kube.api import KubeApi
 from ctconsole.lab.kube.objects import LabNode, LabPod
-from ctconsole.lab.prometheus import PATIENCE, prometheus
+from ctconsole.lab.prometheus import PATIENCE, prometheus, wait_for_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def lab_fleet(labs: Sequence[Lab], entries: int) -> Iterator[LabFleet]:
 
     Raises:
         MissingFeatureError: there is no Prometheus.
-        LabError: an exporter or Prometheus does not start.
+        LabError: an exporter or Prometheus does not start, or does not scrape.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ctconsole-fleet-")))
@@ -90,6 +90,7 @@ def lab_fleet(labs: Sequence[Lab], entries: int) -> Iterator[LabFleet]:
         data = folder / "prometheus"
         data.mkdir()
         url = stack.enter_context(prometheus(data, config))
+        wait_for_nodes(url, "ctconsole_sample_timestamp_seconds > 0", len(labs))
         api = stack.enter_context(KubeApi())
         api.objects.set_config_map(CONFIG_MAP, {OPTION: str(entries)})
         key, _, value = LABELS.partition("=")
