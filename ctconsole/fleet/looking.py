@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from ctconsole.fleet.nodes import FleetNode, joined
 from ctconsole.fleet.prometheus import Found, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from concurrent.futures import Future
 
-    from ctconsole.fleet.prometheus import PrometheusClient
+    from ctconsole.fleet.prometheus import PrometheusClient, Series
 
 QUERIES: Final = {
     "up": 'max by (instance) (up{job=~".*ctconsole.*",%s})',
@@ -44,14 +45,18 @@ SLOW: Final = {
 """Those that look back over hours, and so cost a Prometheus most; the same form."""
 
 RULED: Final = {
+    "fill": "instance_map_name:ctconsole_map_entries:ratio{%s}",
+    "entries": "sum by (instance) (instance:ctconsole_ct_entries:sum{%s})",
+    "living": "sum by (instance) (instance:ctconsole_ct_alive:sum{%s})",
+    "split": "sum by (instance) (instance:ctconsole_map_split_brain:sum{%s})",
     "full_in": "min by (instance) (instance_map_name:ctconsole_map_entries:seconds_to_full{%s})",
+    "evicted": "sum by (instance) (instance:ctconsole_ct_evicted_entries:increase1h{%s})",
+    "refused": "sum by (instance) (instance:ctconsole_ct_insert_failures:increase1h{%s})",
+    "lost": "sum by (instance) (instance:ctconsole_map_recreation_lost_entries:increase1h{%s})",
 }
 """The same where its own recording rules (``deploy/prometheus``) have done the work."""
 
-_UNRULED: Final = {name: query for name, query in SLOW.items() if name not in RULED}
-
-RULES: Final = "count(instance_map_name:ctconsole_map_entries:ratio{%s})"
-"""Finds something where they do."""
+_UNRULED: Final = {name: query for name, query in QUERIES.items() if name not in RULED}
 
 _AT_ONCE: Final = 4
 """Queries under way at once: a Prometheus answers 20 by default, and others ask it, too."""
@@ -101,8 +106,8 @@ class FleetLooker:
         self._selector = f'instance=~"{quoted(nodes)}"'
         self._slow_every = slow_every
         self._clock = clock
-        self._slow: Mapping[str, Found | CtconsoleError] = {}
-        self._slow_at = 0.0
+        self._slow: dict[str, Found | CtconsoleError] = {}
+        self._slow_at: dict[str, float] = {}
 
     def look(self) -> FleetLook:
         """Ask for everything.
@@ -111,36 +116,39 @@ class FleetLooker:
             CtconsoleError: it does not answer, or refuses the expression for nodes.
         """
         begun, at = time.monotonic(), self._clock()
-        again = not self._slow or not 0 <= at - self._slow_at < self._slow_every
         with ThreadPoolExecutor(_AT_ONCE, "prometheus") as pool:
-
-            def ask(queries: Mapping[str, str]) -> dict[str, Future[Found]]:
-                return {name: pool.submit(self._ask, query) for name, query in queries.items()}
-
-            asked = ask(QUERIES)
-            rules = pool.submit(self._ask, RULES)
-            slow = ask(_UNRULED if again else {})
+            # The largest first, so that none of it is waited for alone.
+            by_rule = {name: pool.submit(self._ask, query) for name, query in RULED.items()}
+            asked = {name: pool.submit(self._ask, query) for name, query in _UNRULED.items()}
             up = _answer(asked["up"])
             if isinstance(up, CtconsoleError):
                 pool.shutdown(cancel_futures=True)
                 raise up
-            told = _answer(rules)
-            ruled = isinstance(told, Found) and bool(told.series)
-            if ruled:
-                asked |= ask(RULED)
-            elif again:
-                slow |= ask({name: SLOW[name] for name in RULED})
-            found = {name: _answer(future) for name, future in asked.items()}
-            if again:
-                self._slow = {name: _answer(future) for name, future in slow.items()}
-                self._slow_at = at
-        found = {**self._slow, **found}
+            ruled = _nodes(_answer(by_rule["fill"]))
+            # A Prometheus may have rules for a part of the nodes, or may just have got them.
+            whole = ruled and ruled >= {_node(one) for one in up.series if one.value > 0}
+            found: dict[str, Found | CtconsoleError] = {}
+            late: dict[str, Future[Found]] = {}
+            for name, future in by_rule.items():
+                told = _answer(future)
+                if whole and _nodes(told):
+                    found[name] = told
+                elif name in QUERIES:
+                    asked[name] = pool.submit(self._ask, QUERIES[name])
+                elif 0 <= at - self._slow_at.get(name, -math.inf) < self._slow_every:
+                    found[name] = self._slow[name]
+                else:
+                    late[name] = pool.submit(self._ask, SLOW[name])
+            for name, future in late.items():
+                found[name] = self._slow[name] = _answer(future)
+                self._slow_at[name] = at
+            found |= {name: _answer(future) for name, future in asked.items()}
         good = {name: one for name, one in found.items() if isinstance(one, Found)}
         bad = {name: one for name, one in found.items() if not isinstance(one, Found)}
-        known = ruled and "alerts" in good
+        known = bool(ruled) and "alerts" in good
         return FleetLook(
             nodes=tuple(joined({name: one.series for name, one in good.items()}, ruled=known)),
-            ruled=ruled,
+            ruled=bool(ruled),
             warnings=tuple(dict.fromkeys(text for one in good.values() for text in one.warnings)),
             missing=tuple(f"{name} is not known: {error}" for name, error in bad.items()),
             taken_at=at,
@@ -156,6 +164,15 @@ def _answer(future: Future[Found]) -> Found | CtconsoleError:
         return future.result()
     except CtconsoleError as error:
         return error
+
+
+def _nodes(answer: Found | CtconsoleError) -> set[str]:
+    """The nodes that an answer tells of."""
+    return {_node(one) for one in answer.series} if isinstance(answer, Found) else set()
+
+
+def _node(one: Series) -> str:
+    return one.labels.get("instance", "")
 
 
 def fleet_nodes(prometheus: PrometheusClient, nodes: str = ".*") -> list[FleetNode]:

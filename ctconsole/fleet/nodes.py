@@ -59,8 +59,10 @@ class FleetNode:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without `fills`."""
-        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fills"}
-        return told | {"firing": list(self.firing)}
+        return {name: getattr(self, name) for name in _TOLD} | {"firing": list(self.firing)}
+
+
+_TOLD: Final = tuple(one.name for one in fields(FleetNode) if one.name != "fills")
 
 
 PREFIX: Final = "cilium_"

@@ -11,13 +11,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.fleet.access import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from email.message import Message
 
 _Kind = TypeVar("_Kind")
@@ -34,6 +36,41 @@ _SCHEMES: Final = ("http", "https")
 
 _SAID: Final = 400
 """Letters of what a Prometheus says in its own words."""
+
+_NO_ANSWER: Final = "its answer is none of Prometheus'"
+
+
+class _Instant(msgspec.Struct, frozen=True):
+    """A series as an instant query answers with it; it has a number or a histogram."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    histogram: msgspec.Raw = msgspec.Raw()
+
+
+class _Past(msgspec.Struct, frozen=True):
+    """A series as a query over time answers with it."""
+
+    metric: dict[str, str]
+    values: tuple[tuple[float, str], ...] = ()
+
+
+class _Data(msgspec.Struct, Generic[_Kind], frozen=True):
+    kind: str = msgspec.field(name="resultType")
+    result: list[_Kind]
+
+
+class _Answer(msgspec.Struct, Generic[_Kind], frozen=True):
+    """What a Prometheus sends; what else stands in it is passed over."""
+
+    status: str
+    data: _Data[_Kind]
+    warnings: list[str] | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What it warns of."""
+        return tuple(one[:_SAID] for one in self.warnings or ())
 
 
 class Series(NamedTuple):
@@ -137,8 +174,13 @@ class PrometheusClient:
         Raises:
             CtconsoleError: see `query`.
         """
-        found, warnings = self._found("query", "vector", _series, query=text)
-        return Found([one for one in found if one is not None], warnings)
+        given = {"query": text}
+        answer = self._answer("query", _Answer[_Instant], "vector", given)
+        try:
+            found = [_series(one) for one in answer.data.result]
+        except ValueError as error:
+            raise self._failed(_NO_ANSWER) from error
+        return Found([one for one in found if one is not None], answer.told)
 
     def query_range(self, text: str, start: float, end: float, step: float) -> FoundOverTime:
         """What a query finds over time; moments without a number are left out.
@@ -153,20 +195,25 @@ class PrometheusClient:
             CtconsoleError: see `query`.
         """
         given = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        return FoundOverTime(*self._found("query_range", "matrix", _history, query=text, **given))
+        given["query"] = text
+        answer = self._answer("query_range", _Answer[_Past], "matrix", given)
+        try:
+            return FoundOverTime([_history(one) for one in answer.data.result], answer.told)
+        except ValueError as error:
+            raise self._failed(_NO_ANSWER) from error
 
-    def _found(
-        self, path: str, kind: str, reader: Callable[[Any], _Kind], **given: str
-    ) -> tuple[list[_Kind], tuple[str, ...]]:
+    def _answer(
+        self, path: str, form: type[_Answer[_Kind]], kind: str, given: Mapping[str, str]
+    ) -> _Answer[_Kind]:
         content = self._content(path, given)
         try:
-            answer = json.loads(content)
-            if answer["status"] != "success" or answer["data"]["resultType"] != kind:
-                raise ValueError(answer["status"])  # noqa: TRY301 - told below
-            warnings = tuple(str(one)[:_SAID] for one in answer.get("warnings") or ())
-            return [reader(one) for one in answer["data"]["result"]], warnings
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise self._failed("its answer is none of Prometheus'") from error
+            # Ten thousand series are read so in a third of the time that `json` needs for them.
+            answer = msgspec.json.decode(content, type=form)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._failed(_NO_ANSWER) from error
+        if answer.status != "success" or answer.data.kind != kind:
+            raise self._failed(_NO_ANSWER)
+        return answer
 
     def _content(self, path: str, given: Mapping[str, str]) -> bytes:
         """The bytes of an answer."""
@@ -234,18 +281,20 @@ def _reason(error: urllib.error.HTTPError) -> str:
     return f"{error.code}, {said}"[:_SAID]
 
 
-def _labels(one: Any) -> Mapping[str, str]:  # noqa: ANN401 - whatever came
-    return {str(name): str(value) for name, value in one["metric"].items()}
+def _series(one: _Instant) -> Series | None:
+    """One series; None where it has no number.
 
-
-def _series(one: Any) -> Series | None:  # noqa: ANN401 - likewise
-    labels = _labels(one)
-    if "histogram" in one:
+    Raises:
+        ValueError: there is neither a number nor a histogram.
+    """
+    if one.value is None:
+        if not bytes(one.histogram):
+            raise ValueError(one.metric)
         return None
-    value = float(one["value"][1])
-    return None if math.isnan(value) else Series(labels, value)
+    value = float(one.value[1])
+    return None if math.isnan(value) else Series(one.metric, value)
 
 
-def _history(one: Any) -> SeriesOverTime:  # noqa: ANN401 - likewise
-    points = [(float(when), float(value)) for when, value in one.get("values", ())]
-    return SeriesOverTime(_labels(one), tuple(point for point in points if is_known(point[1])))
+def _history(one: _Past) -> SeriesOverTime:
+    points = ((when, float(value)) for when, value in one.values)
+    return SeriesOverTime(one.metric, tuple(point for point in points if is_known(point[1])))

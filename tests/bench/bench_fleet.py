@@ -1,8 +1,10 @@
 """How soon the console of a fleet shows a thousand nodes, and how soon it shows them anew.
 
-A real Prometheus holds what a thousand exporters told: forty minutes of each node's maps, a point
-each minute, put there as blocks by promtool. Beside it stands how long that Prometheus takes for
-the largest of the queries alone, which no console can undercut.
+A real Prometheus holds what a thousand exporters told, and what the recording rules of
+``deploy/prometheus`` make of it: forty minutes of each node's maps, a point each minute, put there
+as blocks by promtool. Beside it stands how long that Prometheus takes for the largest of the
+queries alone, which no console can undercut. A Prometheus without the rules is measured as well:
+it adds up what each node has whenever it is asked.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from ctconsole.fleet.looking import QUERIES, FleetLooker
+from ctconsole.fleet.looking import QUERIES, RULED, FleetLooker
 from ctconsole.fleet.prometheus import PrometheusClient
 from ctconsole.ui.fleet_app import FleetApp
 from ctconsole.ui.widgets.line_table import LineTable
@@ -26,8 +28,11 @@ from tests.support.pilots import until
 from tests.support.prometheus import prometheus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TextIO
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO, TypeAlias
+
+    _Metric: TypeAlias = tuple[str, str, list[str], Callable[[int], float]]
+    """Name, type, the labels beside the node's, and the value of the node of a number."""
 
 SIZES: Final = {"full": (1000, 2400), "small": (100, 1800)}
 """Nodes, and seconds of their past."""
@@ -56,16 +61,19 @@ MEMORY_GOAL: Final = 200 * 2**20
 def run(size: str) -> list[dict[str, Any]]:
     """The rows of this module; see tests/bench/__main__.py."""
     nodes, seconds = SIZES[size]
-    with _told(nodes, seconds) as url:
-        client = PrometheusClient(url)
-        largest = min(_timed(client, QUERIES["fill"].replace("%s", "")) for _ in range(3))
-        began, refreshed, memory = asyncio.run(_looked(client, nodes))
-    about = f"{nodes:,} nodes of {len(MAPS)} maps"
-    return [
-        _row(f"fleet view opens, {about}", began, "s", OPEN_GOAL, largest),
-        _row(f"fleet view refreshes, {about}", refreshed, "s", REFRESH_GOAL, largest),
-        _row("... resident memory of the console", memory, "B", MEMORY_GOAL, 1.0),
-    ]
+    rows, memory = [], 0
+    for rules, largest in (("with our rules", RULED["fill"]), ("without rules", QUERIES["fill"])):
+        with _told(nodes, seconds, ruled=rules == "with our rules") as url:
+            client = PrometheusClient(url)
+            alone = min(_timed(client, largest.replace("%s", "")) for _ in range(3))
+            began, refreshed, used = asyncio.run(_looked(client, nodes))
+        about = f"{nodes:,} nodes of {len(MAPS)} maps, {rules}"
+        rows += [
+            _row(f"fleet view opens, {about}", began, "s", OPEN_GOAL, alone),
+            _row(f"fleet view refreshes, {about}", refreshed, "s", REFRESH_GOAL, alone),
+        ]
+        memory = max(memory, used)
+    return [*rows, _row("... resident memory of the console", memory, "B", MEMORY_GOAL, 1.0)]
 
 
 def _row(name: str, value: float, unit: str, goal: float, peer: float) -> dict[str, Any]:
@@ -111,13 +119,13 @@ async def _looked(client: PrometheusClient, nodes: int) -> tuple[float, float, i
 
 
 @contextmanager
-def _told(nodes: int, seconds: int) -> Iterator[str]:
+def _told(nodes: int, seconds: int, *, ruled: bool) -> Iterator[str]:
     """The address of a Prometheus that knows so many nodes for so long, until now."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = folder / "told"
         with text.open("w", encoding="ascii") as file:
-            _write(file, nodes, seconds)
+            _write(file, nodes, seconds, _metrics() + (_recorded() if ruled else []))
         made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
         subprocess.run([str(one) for one in made], check=True, capture_output=True)
         text.unlink()
@@ -125,11 +133,11 @@ def _told(nodes: int, seconds: int) -> Iterator[str]:
             yield real.url
 
 
-def _write(file: TextIO, nodes: int, seconds: int) -> None:
+def _write(file: TextIO, nodes: int, seconds: int, metrics: Sequence[_Metric]) -> None:
     """What so many exporters told, in OpenMetrics, each metric by itself."""
     end = int(time.time()) + 240
     times = range(end - seconds, end, STEP)
-    for name, kind, labels, value in _metrics(end - 300):
+    for name, kind, labels, value in metrics:
         file.write(f"# TYPE {name.removesuffix('_total')} {kind}\n")
         asked_back = name == "ctconsole_map_entries" or kind == "counter"
         moments = times if asked_back else times[-9:]
@@ -139,8 +147,9 @@ def _write(file: TextIO, nodes: int, seconds: int) -> None:
     file.write("# EOF\n")
 
 
-def _metrics(then: int) -> list[tuple[str, str, list[str], Callable[[int], int]]]:
-    """Name, type, the labels beside the node's, and the value of the node of a number."""
+def _metrics() -> list[_Metric]:
+    """What exporters tell."""
+    then = int(time.time()) - 60
     maps = [f',map_name="{one}"' for one in MAPS]
     tables = maps[:4]
     states = [f'{one},state="{state}"' for one in tables for state in STATES]
@@ -156,3 +165,20 @@ def _metrics(then: int) -> list[tuple[str, str, list[str], Callable[[int], int]]
         ("ctconsole_ct_evicted_entries_total", "counter", tables, lambda _: 0),
         (lost, "counter", maps, lambda _: 0),
     ]
+
+
+def _recorded() -> list[_Metric]:
+    """What the rules make of that."""
+    maps = [f',map_name="{one}"' for one in MAPS]
+    return [
+        ("instance_map_name:ctconsole_map_entries:ratio", "gauge", maps, _share),
+        ("instance:ctconsole_ct_entries:sum", "gauge", [""], lambda number: number * 1600),
+        ("instance:ctconsole_ct_alive:sum", "gauge", [""], lambda number: number * 1200),
+        ("instance:ctconsole_map_split_brain:sum", "gauge", [""], lambda _: 0),
+        ("instance:ctconsole_ct_evicted_entries:increase1h", "gauge", [""], lambda _: 0),
+        ("instance:ctconsole_map_recreation_lost_entries:increase1h", "gauge", [""], lambda _: 0),
+    ]
+
+
+def _share(number: int) -> float:
+    return number * 500 / 524_288

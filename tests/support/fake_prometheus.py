@@ -69,17 +69,22 @@ class FakePrometheus:
 
 
 def a_fleet(nodes: int = 4) -> dict[str, list[dict[str, Any]]]:
-    """Nodes ``n0``, ``n1`` and so on, each fuller than the one before; the first is down."""
+    """Nodes ``n0``, ``n1`` and so on, each fuller than the one before; the first is down.
+
+    Its Prometheus has an older form of the recording rules, without those of each node.
+    """
     names = [f"n{number}" for number in range(nodes)]
     fills = {name: number / max(1, nodes - 1) * 0.96 for number, name in enumerate(names)}
     alive = names[1:]
+    by_map = [
+        series(fills[name] * share, instance=name, map_name=one)
+        for name in alive
+        for one, share in (("ct4_global", 1.0), ("ct_any4_global", 0.25))
+    ]
     return {
         "up{": [series(int(name != "n0"), instance=name) for name in names],
-        'ctconsole_map_entries{instance=~".*"} / ': [
-            series(fills[name] * share, instance=name, map_name=one)
-            for name in alive
-            for one, share in (("ct4_global", 1.0), ("ct_any4_global", 0.25))
-        ],
+        'ctconsole_map_entries{instance=~".*"} / ': by_map,
+        "ctconsole_map_entries:ratio": by_map,
         "state!=": [series(700, instance=name) for name in alive],
         "sum by (instance) (ctconsole_ct_entries": [series(1000, instance=name) for name in alive],
         "split_brain": [series(int(name == "n2"), instance=name) for name in alive],
@@ -90,7 +95,6 @@ def a_fleet(nodes: int = 4) -> dict[str, list[dict[str, Any]]]:
             series(1, instance="n0", alertname="CtconsoleExporterDown"),
             series(1, instance="n2", alertname="CtconsoleSplitBrain"),
         ],
-        "count(instance_map_name:": [series(8)],
         "seconds_to_full": [series(600, instance=names[-1])],
         "recreation_lost": [series(12, instance="n1")],
     }

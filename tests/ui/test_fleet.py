@@ -196,7 +196,7 @@ async def test_it_answers_keys_while_prometheus_does_not(fake: FakePrometheus) -
 
 
 async def test_what_it_does_not_tell_is_said(fake: FakePrometheus) -> None:
-    del fake.told["count(instance_map_name:"]
+    del fake.told["ctconsole_map_entries:ratio"]
     fake.told["ALERTS"] = []
     fake.warnings = ["store \x1b]0;x\x07 is away"]
     async with opened(fake) as pilot:

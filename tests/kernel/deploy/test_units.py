@@ -108,14 +108,15 @@ def test_what_it_lacks_is_said_and_has_no_series(
 
 
 def test_the_images_take_only_what_is_there() -> None:
-    """No docker here: what is copied and installed is held against the checkout."""
+    """What is copied and installed is held against the checkout."""
     text = (ROOT / "deploy" / "Dockerfile").read_text()
     for path in re.findall(r"-c (\S+)", text):
         assert (ROOT / path).is_file()
     stages = re.findall(r"^FROM (\S+) AS (\w+)$", text, re.MULTILINE)
-    assert [name for _, name in stages] == ["build", "observe", "full"]
-    observe = text.split("AS observe")[1].split("FROM")[0]
-    assert "clang" not in observe
-    assert "bpfcc" not in observe
+    assert [name for _, name in stages] == ["build", "python", "bare", "observe", "full"]
+    for stage in ("python", "bare", "observe"):
+        installed = text.split(f"AS {stage}")[1].split("FROM")[0]
+        assert "clang" not in installed
+        assert "bpfcc" not in installed
     args = re.findall(r"^            - (.*)$", DAEMON_SET.read_text(), re.MULTILINE)
     assert args[0] == "export"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctconsole.exporter.families import FAMILIES
+from ctconsole.fleet.looking import QUERIES, RULED, SLOW
 from tests.support.promtool import promtool
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +19,7 @@ TESTS = ROOT / "tests" / "data" / "prometheus" / "ctconsole.test.yml"
 
 def test_the_rules_are_well_formed() -> None:
     code, said = promtool("check", "rules", RULES)
-    assert (code, "SUCCESS: 14 rules found" in said) == (0, True), said
+    assert (code, "SUCCESS: 20 rules found" in said) == (0, True), said
 
 
 def run(folder: Path, rules: str) -> tuple[int, str]:
@@ -54,3 +55,20 @@ def test_the_rules_name_only_metrics_there_are() -> None:
     lines = [line for line in RULES.read_text().splitlines() if "#" not in line]
     text = re.sub(r"\w+:\w+:\w+", "", "\n".join(lines).replace("ctconsole.*", ""))
     assert set(re.findall(r"\bctconsole_\w+", text)) <= known
+
+
+@pytest.mark.parametrize("name", sorted(RULED))
+def test_a_fleet_is_asked_for_records_that_the_rules_make(name: str) -> None:
+    """Of the same metrics that are asked for where there are no rules."""
+    asked = RULED[name]
+    [record] = re.findall(r"\w+:\w+:\w+", asked)
+    [made] = re.findall(rf"- record: {record}\n +expr: (.*?)(?:\n\n|\n +#|\Z)", text(), re.DOTALL)
+    assert metrics(made) == metrics({**QUERIES, **SLOW}[name])
+
+
+def text() -> str:
+    return RULES.read_text()
+
+
+def metrics(query: str) -> set[str]:
+    return set(re.findall(r"\bctconsole_\w+", query))
