@@ -135,7 +135,8 @@ def files(paths: Sequence[Path], now: int, tell: Tell, *, judged: bool = False) 
     rank = {name: position for position, name in enumerate(GLOBAL_MAPS)}
     found: list[tuple[tuple[int, int], Raw]] = []
     for one in of_files(offline, now):
-        if one.is_conntrack or one.file in singles:
+        # Other maps out of a text are told as lists that another verb has.
+        if one.is_conntrack or (one.file in singles and not one.from_text):
             label = one.info.label
             order = nodes.setdefault(one.node, len(nodes)), rank.get(label, len(rank))
             known = knowledge.get(one.node, NOTHING_KNOWN)

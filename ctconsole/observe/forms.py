@@ -36,7 +36,7 @@ from ctconsole.model.records import data as record_data
 from ctconsole.model.records.table import is_known
 from ctconsole.observe.cluster_forms import CLUSTER
 from ctconsole.observe.gathered import LARGEST_ANSWER, FileForm, place_of
-from ctconsole.observe.json_forms import JSON_LISTS, VERBS
+from ctconsole.observe.json_forms import JSON_LISTS, VERBS, json_form
 from ctconsole.observe.map_infos import info_of
 from ctconsole.observe.offline_nodes import is_debuginfo, is_show
 from ctconsole.observe.sections import Kind, Sections
@@ -58,8 +58,8 @@ _DUMP_NAME: Final = re.compile(
 )
 _TEXT_NAME: Final = re.compile(r"bpf-ct-list[^/]*$|(?:^|/)ct-list\.txt$")
 _CT_JSON: Final = re.compile(
-    rb'"Key"\s*:\s*\{\s*"DestAddr"[^}]{1,600}\}\s*,\s*"Value"\s*:\s*\{[^}]{0,600}"Lifetime"'
-    rb'|\{\s*"map"\s*:[^{}]{1,400}"source_port"\s*:[^{}]{1,800}"lifetime"\s*:'
+    r'"Key"\s*:\s*\{\s*"DestAddr"[^}]{1,600}\}\s*,\s*"Value"\s*:\s*\{[^}]{0,600}"Lifetime"'
+    r'|\{\s*"map"\s*:[^{}]{1,400}"source_port"\s*:[^{}]{1,800}"lifetime"\s*:'
 )
 _CT_YAML: Final = re.compile(rb"^- +Key:\s*\n +DestAddr:", re.MULTILINE)
 _SHOWN: Final = re.compile(r"\s*\d{1,10}: [a-z][a-z_]{2,30}  (?:name \S{1,15}  )?flags 0x[0-9a-f]+")
@@ -260,6 +260,11 @@ def _is_details(source: FoundFile) -> bool:
     return re.match(rb'\s*\{\s*"MapType":\s*\d+,\s*"KeySize":', source.head) is not None
 
 
+def _is_empty(source: FoundFile) -> bool:
+    """What the tool prints as JSON of a map without entries."""
+    return re.fullmatch(rb"\s*(?:\{\s*\}|null)\s*", source.head) is not None
+
+
 def _is_dump(source: FoundFile) -> bool:
     """An empty one is told by its name, or by who asked for it."""
     if looks_like_dump(source.head):
@@ -299,11 +304,12 @@ FORMS: Final[tuple[FileForm, ...]] = (
         _is_details,
         None,
     ),
-    FileForm(
+    json_form(
         "conntrack entries in JSON",
-        lambda source: _CT_JSON.search(source.head) is not None,
+        lambda head: _CT_JSON.search(head) is not None,
         _ct_items(documents.stream),
         "ct list",
+        every=b'"lifetime":',
     ),
     *JSON_LISTS,
     FileForm(
@@ -344,6 +350,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
         Kind(node_text.is_metrics, by_node=True),
     ),
     *CLUSTER,
+    FileForm("an empty list, which does not say of what", _is_empty, None),
     FileForm("Hubble's flows", _in_head(flows.is_flows), _passed, "explain"),
     FileForm(
         "what the tool's monitor saw, as JSON", _in_head(flows.is_monitor_json), _passed, "explain"

@@ -1,28 +1,32 @@
-"""The forms in which Cilium's tool prints lists of maps other than conntrack's as JSON."""
+"""The forms of lists of maps other than conntrack's: the tool's JSON, and our own JSON and CSV."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.raw import Raw
-from ctconsole.model.readers import documents, nat_items, policy_items, tool_json
+from ctconsole.model.readers import documents, nat_items, own_lists, policy_items, tool_json
 from ctconsole.model.records.spec import RecordKind
 from ctconsole.observe.gathered import FileForm
 from ctconsole.observe.map_infos import info_of
+from ctconsole.observe.sections import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from ctconsole.model.readers.own_lists import OwnLists
     from ctconsole.model.readers.printed import Printed
     from ctconsole.model.readers.tool_json import PairList
     from ctconsole.observe.gathered import FoundFile, Gathered
 
-VERBS: Final = {
+VERBS: Final[Mapping[RecordKind | None, str]] = {
     RecordKind.NAT: "nat list",
     RecordKind.SERVICE: "lb list",
     RecordKind.BACKEND: "lb list",
     RecordKind.REVERSE_NAT: "lb list",
     RecordKind.SOURCE_RANGE: "lb list",
+    RecordKind.AFFINITY: "lb list",
+    RecordKind.AFFINITY_MATCH: "lb list",
     RecordKind.POLICY: "policy list",
     RecordKind.IPCACHE: "ipcache list",
     RecordKind.ENDPOINT: "endpoint list",
@@ -31,8 +35,30 @@ VERBS: Final = {
 """The verb that lists what the tool lists."""
 
 
-def _in_head(told: Callable[[str], bool]) -> Callable[[FoundFile], bool]:
-    return lambda source: told(source.head.decode("utf-8", "replace"))
+def json_form(
+    name: str,
+    told: Callable[[str], bool],
+    read: Callable[[FoundFile, Gathered], None] | None,
+    verb: str = "",
+    *,
+    every: bytes | None = None,
+) -> FileForm:
+    """A form of JSON, which may stand before and behind others.
+
+    Args:
+        name: what it is.
+        told: whether a text begins as such.
+        read: takes what it holds.
+        verb: the command that shows it.
+        every: what every object of it has, each in a line, where it has one.
+    """
+    return FileForm(
+        name,
+        lambda source: told(source.head.decode("utf-8", "replace")),
+        read,
+        verb,
+        Kind(told, every, document=True),
+    )
 
 
 def take_printed(source: FoundFile, found: Gathered, lists: list[Printed]) -> None:
@@ -49,10 +75,45 @@ def _rows(
     return lambda source, found: take_printed(source, found, read(source.blocks, source.name))
 
 
-def _pairs(pairs: PairList) -> FileForm:
+def _own(
+    read: Callable[[Iterable[bytes], str], OwnLists],
+) -> Callable[[FoundFile, Gathered], None]:
+    def read_it(source: FoundFile, found: Gathered) -> None:
+        own = read(source.blocks, source.name)
+        problem = found.told(source, own.told, own.untold)
+        if problem:
+            found.problems.append(problem)
+        found.printed += own.lists
+
+    return read_it
+
+
+def _own_objects(verb: str) -> FileForm:
+    return json_form(
+        f"our own {verb} in JSON",
+        lambda head: VERBS.get(own_lists.kind_of_objects(head)) == verb,
+        _own(own_lists.read_objects),
+        verb,
+    )
+
+
+def _own_table(verb: str) -> FileForm:
+    def told(line: str) -> bool:
+        return VERBS.get(own_lists.kind_of_table(line)) == verb
+
     return FileForm(
+        f"our own {verb} in CSV",
+        lambda source: told(source.head.decode("utf-8", "replace").partition("\n")[0]),
+        _own(own_lists.read_tables),
+        verb,
+        Kind(told, heads=b"map"),
+    )
+
+
+def _pairs(pairs: PairList) -> FileForm:
+    return json_form(
         f"{pairs.of.title}, as JSON",
-        _in_head(lambda head: tool_json.is_pairs(head, pairs)),
+        lambda head: tool_json.is_pairs(head, pairs),
         _rows(lambda blocks, name: tool_json.read_pairs(blocks, pairs, name)),
         VERBS[pairs.of.kind],
     )
@@ -91,20 +152,22 @@ def _nat(source: FoundFile, found: Gathered) -> None:
 
 
 JSON_LISTS: Final = (
-    FileForm("the tool's NAT listing, as JSON", _in_head(nat_items.is_nat), _nat, "nat list"),
-    FileForm(
+    json_form("the tool's NAT listing, as JSON", nat_items.is_nat, _nat, "nat list"),
+    json_form(
         "the tool's list of endpoints' policies, as JSON",
-        _in_head(policy_items.is_policies),
+        policy_items.is_policies,
         _rows(tool_json.read_policies),
         "policy list",
     ),
-    FileForm(
+    json_form(
         "the tool's list of packets by reason, as JSON",
-        _in_head(tool_json.is_metrics),
+        tool_json.is_metrics,
         _rows(tool_json.read_metrics),
         "metrics list",
     ),
-    FileForm("the tool's list of tunnels, as JSON", _in_head(tool_json.is_tunnels), None),
+    json_form("the tool's list of tunnels, as JSON", tool_json.is_tunnels, None),
     *(_pairs(one) for one in tool_json.PAIRS),
+    *(_own_objects(verb) for verb in dict.fromkeys(VERBS.values())),
+    *(_own_table(verb) for verb in dict.fromkeys(VERBS.values())),
 )
 """Every such form."""

@@ -83,6 +83,11 @@ class Offline:
             also = f" and {len(more)} more" if more else ""
             said.append(f"{file}{also} holds {form.name}: use ctconsole {form.verb}")
         said += [
+            f"{one.file} holds an empty list, which does not say of which map"
+            for one in self.maps
+            if not len(one.keys) and not one.problem and not forms.is_interesting(one.file)
+        ]
+        said += [
             f"{file} holds {form.name}, which only helps to read maps"
             for file, form in self.others
             if form.beside

@@ -6,6 +6,7 @@ of the others it gets a `Gap`, so that it still counts lines and bytes as they s
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
@@ -24,21 +25,39 @@ IN_MEMORY: Final = 1 << 22
 """Bytes of a section that are kept in memory; what is longer is kept in a file meanwhile."""
 
 
+AHEAD: Final = 1 << 12
+"""Bytes of a document that tell what it is."""
+
+_OPENS: Final = re.compile(rb'[\[{]\s*(?:["{\[}\]]|\Z)')
+_LIST: Final = re.compile(r"\[\s*[{\[]?")
+_NEXT: Final = re.compile(r"\n(?=[\[{])")
+_INNER: Final = (b" ", b"\t", b'"')
+_INSIDE: Final = (*_INNER, b",", b"}", b"]", b"\n", b"\r")
+_BORDERS: Final = (b"\n{", b"\n[", b"\n}", b"\n]")
+"""What may stand between two documents, of whole lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of listing.
 
     Attributes:
-        begins: whether a line, without what other tools put before it, can only be of this kind.
+        begins: whether a line, without what other tools put before it, can only be of this kind;
+            of JSON whether a text that begins with a document does.
         every: what every line of it has, so that a whole block needs no closer look; None where
             lines differ.
         by_node: whether the sections of each node are read apart, since the reader itself does not
             tell them apart.
+        document: whether it is JSON: a line that opens no document and closes none tells nothing.
+        heads: how every line begins that may end it, of tables whose lines say nothing by
+            themselves.
     """
 
     begins: Callable[[str], bool]
     every: bytes | None = None
     by_node: bool = False
+    document: bool = False
+    heads: bytes = b""
 
 
 @dataclass
@@ -67,6 +86,7 @@ class Sections:
         self._kinds = kinds
         self._first = first
         self._now = first
+        self._is_cut = False
         self._whose = NOBODY
         self._named = ""
         self._kept: dict[tuple[int, Whose], _Kept] = {}
@@ -77,9 +97,12 @@ class Sections:
         """The lines of the first kind; what is behind it is kept for `others`."""
         rest = b""
         for block in self._blocks:
-            whole, end, rest = (rest + block).rpartition(b"\n")
+            rest += block
+            # What a document is may be told by lines below its first one.
+            end = rest.rfind(b"\n", 0, max(0, len(rest) - AHEAD)) + 1
             if end:
-                yield from self._part(whole + end)
+                yield from self._part(rest[:end], rest[end:])
+                rest = rest[end:]
             if len(rest) > LONGEST_LINE:
                 yield from self._part(rest)
                 rest = b""
@@ -95,19 +118,25 @@ class Sections:
                 kept.file.seek(0)
                 yield kind, whose, _again(kept)
 
-    def _part(self, block: bytes) -> Iterator[bytes]:
-        """Whole lines: those of the first kind, and gaps for the others."""
-        every = self._kinds[self._now].every
-        count = block.count(b"\n")
-        if every is not None and self._now == self._first and block.count(every) == count:
-            self._lines += count
+    def _part(self, block: bytes, behind: bytes = b"") -> Iterator[bytes]:
+        """Whole lines: those of the first kind, and gaps for the others.
+
+        Args:
+            block: the lines.
+            behind: some of the text that follows.
+        """
+        if self._now == self._first and _is_all(self._kinds[self._now], block):
+            self._is_cut = not block.endswith(b"\n")
+            self._lines += block.count(b"\n")
             self._size += len(block)
             yield block
             return
         own: list[bytes] = []
-        lines = size = 0
+        lines = size = at = 0
+        text = block + behind
         for line in _ends_kept(block):
-            here = self._is(line)
+            here = self._is(line, text, at)
+            at += len(line)
             # The first kind's reader does not tell nodes apart either, where no reader of it does.
             apart = self._kinds[here].by_node and bool(self._whose)
             if here == self._first and not apart:
@@ -129,15 +158,34 @@ class Sections:
         if lines:
             yield Gap(lines, size, self._named)
 
-    def _is(self, line: bytes) -> int:
-        """The kind of a line."""
+    def _is(self, line: bytes, whole: bytes, at: int) -> int:
+        """The kind of a line, which stands in a text."""
+        goes_on, self._is_cut = self._is_cut, not line.endswith(b"\n")
+        if goes_on:
+            return self._now
+        if _OPENS.match(line):
+            self._open(_document(whole, at))
+            return self._now
+        now = self._kinds[self._now]
+        if (now.document and line[:1] in _INSIDE) or not line.startswith(now.heads):
+            return self._now
         text = reading.unprefixed(line.decode("utf-8", "replace").rstrip("\r\n"))
-        if not self._kinds[self._now].begins(text):
+        if not now.begins(text):
             told = (number for number, kind in enumerate(self._kinds) if kind.begins(text))
             self._now = next(told, self._now)
             if whose := reading.whose_section(text):
                 self._whose, self._named = whose, text
         return self._now
+
+    def _open(self, text: str) -> None:
+        """Take the kind of a document; one that does not tell is of the kind before it."""
+        now = self._kinds[self._now]
+        if now.document and now.begins(text):
+            return
+        for number, kind in enumerate(self._kinds):
+            if kind.document and kind.begins(text):
+                self._now = number
+                return
 
     def _keep(self, kind: int, line: bytes) -> None:
         whose = self._whose if self._kinds[kind].by_node else NOBODY
@@ -153,6 +201,24 @@ class Sections:
             kept.runs.append((*gap, len(line), self._named))
         kept.lines = self._lines + line.endswith(b"\n")
         kept.size = self._size + len(line)
+
+
+def _is_all(kind: Kind, block: bytes) -> bool:
+    """Whether nothing in a block can be of another kind than the one before it."""
+    if kind.every is not None and block.count(kind.every) == block.count(b"\n"):
+        return True
+    if kind.heads and not block.startswith(kind.heads):
+        return b"\n" + kind.heads not in block
+    return kind.document and block[:1] in _INNER and not any(mark in block for mark in _BORDERS)
+
+
+def _document(whole: bytes, at: int) -> str:
+    """The beginning of the document that is opened here, up to where the next one may begin."""
+    text = whole[at : at + AHEAD].decode("utf-8", "replace")
+    # A list may stand alone in its line, and its first object below it.
+    first = _LIST.match(text)
+    following = _NEXT.search(text, first.end() if first else 1)
+    return text[: following.start() + 1] if following else text
 
 
 def _ends_kept(block: bytes) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ def printed_objects(lists: Iterable[Printed]) -> Iterator[str]:
 
 def _object(one: Printed, row: Row) -> dict[str, object]:
     node = {"node": one.whose.node or None, "pod": one.whose.pod or None} if one.whose else {}
-    return {"map": None, **node, **{name: row.get(name) for name in one.columns}}
+    return {"map": one.label or None, **node, **{name: row.get(name) for name in one.columns}}
 
 
 def render_printed_csv(lists: Iterable[Printed]) -> Iterator[str]:

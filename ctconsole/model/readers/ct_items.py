@@ -27,9 +27,9 @@ from ctconsole.model.ct.layout import (
     value_dtype,
 )
 from ctconsole.model.readers.ct_entries import CtListing, last_of_each
-from ctconsole.model.readers.lines import MOST_TOLD, Told
+from ctconsole.model.readers.lines import MOST_TOLD, Told, whose_section
 from ctconsole.model.readers.text_clock import TextClock
-from ctconsole.model.whose import MOST_NODES, Named, Whose
+from ctconsole.model.whose import MOST_NODES, NOBODY, Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -91,10 +91,13 @@ def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
     groups: dict[tuple[Whose, Layout, bool, int], tuple[bytearray, bytearray]] = {}
     clocks: dict[Whose, TextClock] = {}
     told: list[Told] = []
-    named = Named()
+    named, section = Named(), NOBODY
     count = bad = first_bad = untold = 0
     for item in items:
         if isinstance(item, Told):
+            section = whose_section(item.text) or section
+            if item.is_told_elsewhere:
+                continue
             if len(told) < MOST_TOLD:
                 told.append(item)
             else:
@@ -108,7 +111,7 @@ def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
             bad += 1
             first_bad = first_bad or count
             continue
-        place = named.one(one.whose), one.layout, one.tcp, len(one.key)
+        place = named.one(one.whose or section), one.layout, one.tcp, len(one.key)
         keys, values = groups.setdefault(place, (bytearray(), bytearray()))
         keys += one.key
         values += value

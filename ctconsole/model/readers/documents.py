@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ctconsole.errors import FormatError
 from ctconsole.model.readers.agentjson import MOST_MEMORY, memory_of
-from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Sort, Told, lines, sort_of
+from ctconsole.model.readers.lines import (
+    LONGEST_TOLD,
+    MOST_TOLD,
+    Gap,
+    Sort,
+    Told,
+    lines,
+    sort_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +100,8 @@ def stream(
 ) -> Iterator[Item | Told]:
     """The objects of lists or of streams of them, one by one, and the lines between that are none.
 
+    Behind a `Gap` comes what names the node of the objects that follow.
+
     Args:
         blocks: the text's bytes in order.
         envelope: what stands before objects that lie in another one, which may be larger than an
@@ -132,7 +142,21 @@ def stream(
                 yield Told(at, offset + position, sort, line[:LONGEST_TOLD], reason)
                 position = end
                 continue
-            yield value
+            # An empty one is what the tool prints of no entries.
+            if value:
+                yield value
+        if isinstance(block, Gap):
+            # A gap is empty, so that what stood before it has been read to its end.
+            number += text.count("\n") + block.lines
+            offset += len(text) + block.size
+            text, position = "", 0
+            if block.named:
+                yield named_by(block)
+
+
+def named_by(gap: Gap) -> Told:
+    """The line of a gap that says whose lines follow; it is told where the gap's lines are read."""
+    return Told(0, 0, Sort.NOTICE, gap.named[:LONGEST_TOLD])
 
 
 LARGEST_OBJECT: Final = 1 << 16
@@ -160,7 +184,7 @@ def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
 
     A spreadsheet puts semicolons or tabs between them where it writes numbers with commas.
     """
-    texts = (line.text for line in lines(blocks) if line.text)
+    texts = (line.text for line in lines(blocks) if line.text and line.number)
     first = next(texts, "")
     between = next((mark for mark in (";", "\t") if mark in first and "," not in first), ",")
     try:

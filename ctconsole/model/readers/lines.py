@@ -245,6 +245,11 @@ class Told:
     text: str
     reason: str = ""
 
+    @property
+    def is_told_elsewhere(self) -> bool:
+        """Whether it is a line of a `Gap`, and only names the node of what follows."""
+        return self.number == 0 and self.sort is Sort.NOTICE
+
 
 _FRAME: Final = re.compile(r"\s*(?:`{3}.*|~{3,}|#+(?: .*)?|</?[a-z]+[^<>]*>.*)$")
 _FAILURE: Final = re.compile(

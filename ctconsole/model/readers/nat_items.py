@@ -68,6 +68,8 @@ def read_nat_items(items: Iterable[Item | Told]) -> NatItems:
         if isinstance(item, Told):
             if above := whose_section(item.text):
                 whose = named.one(above)
+            if item.is_told_elsewhere:
+                continue
             if len(told) < MOST_TOLD:
                 told.append(item)
             else:

@@ -39,6 +39,7 @@ class Printed:
         told: lines that are no rows.
         untold: how many more there are.
         whose: the node, where it is one of several or a file tells.
+        label: the map, where the list tells.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Printed:
     told: tuple[Told, ...] = ()
     untold: int = 0
     whose: Whose = NOBODY
+    label: str = ""
 
 
 def read_printed(blocks: Iterable[bytes], one: PrintedList, source: str) -> list[Printed]:

@@ -22,6 +22,7 @@ from ctconsole.model.readers import documents
 from ctconsole.model.readers.lines import (
     LONGEST_TOLD,
     MOST_TOLD,
+    Gap,
     Sort,
     Told,
     sort_of,
@@ -44,7 +45,7 @@ _MEMBER: Final = re.compile(
     rf"[\s,{{}}]*+{_TEXT}\s*+:\s*+\[((?:\s*+,?\s*+\"(?:[^\"\\\n]|\\.)*+\")*+)\s*+\]"
 )
 _ONE: Final = re.compile(_TEXT)
-_BETWEEN: Final = re.compile(r"[\s,{}]*+")
+_BETWEEN: Final = re.compile(r"(?:[\s,{}]|\[\s*+\])*+")
 _OPENED: Final = re.compile(rf"^\s*+\{{\s*+{_TEXT}\s*+:\s*+\[\s*+\"", re.MULTILINE)
 _FIRST: Final = re.compile(rf"{_TEXT}\s*+:\s*+\[\s*+{_TEXT}")
 _FEW: Final = 3
@@ -167,6 +168,8 @@ class _Gathered:
         """Take a line that is no row; it may name the node of those that follow."""
         if whose := whose_section(told.text):
             self.whose = named.one(whose)
+        if told.is_told_elsewhere:
+            return
         if len(self.told) < MOST_TOLD:
             self.told.append(told)
         else:
@@ -245,6 +248,11 @@ def _members(blocks: Iterable[bytes]) -> Iterator[_Member | Told]:
             number += text.count("\n", start, end)
             position = end
         text, offset = text[position:], offset + position
+        if isinstance(block, Gap):
+            # A gap is empty, so that what stood before it has been read to its end.
+            number, offset = number + block.lines, offset + block.size
+            if block.named:
+                yield documents.named_by(block)
 
 
 def _after(text: str, position: int) -> int:
