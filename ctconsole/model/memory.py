@@ -7,6 +7,7 @@ Source: ``htab_map_mem_usage``, ``array_map_mem_usage``, ``trie_mem_usage`` and
 from __future__ import annotations
 
 from dataclasses import replace
+from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.spec import MapFlag, MapType
@@ -19,6 +20,13 @@ LRU_BATCH: Final = 128
 
 _TABLE: Final = 896
 """``struct bpf_htab`` with the locks of its buckets."""
+
+_ARRAY: Final = 312
+"""``struct bpf_array``."""
+
+_TRIE_NODE: Final = 24
+"""``struct lpm_trie_node`` before its data: two children, a prefix length and flags. Until Linux
+6.12 an ``rcu_head`` of 16 bytes more stood in it."""
 
 _ELEMENT: Final = 48
 """``struct htab_elem`` before its key."""
@@ -37,14 +45,20 @@ def map_memory(spec: MapSpec | MapInfo, cpus: int, entries: int = 0) -> int:
         entries: how many entries it holds; counts where they are not allocated beforehand.
     """
     if spec.type in {MapType.ARRAY, MapType.PERCPU_ARRAY}:
-        value = round_up(spec.value_size, 8)
-        if spec.type is MapType.ARRAY:
-            return spec.max_entries * value
-        return spec.max_entries * (_POINTER + value * cpus)
+        return _array_memory(spec, cpus)
     if spec.type is MapType.LPM_TRIE:
-        # A node has two children, a prefix length and flags before its data.
-        return entries * (40 + spec.key_size - 4 + spec.value_size)
+        return entries * (_TRIE_NODE + spec.key_size - 4 + spec.value_size)
     return _hash_memory(spec, cpus, entries)
+
+
+def _array_memory(spec: MapSpec | MapInfo, cpus: int) -> int:
+    value = round_up(spec.value_size, 8)
+    if spec.type is MapType.PERCPU_ARRAY:
+        return _ARRAY + spec.max_entries * (_POINTER + value * cpus)
+    if spec.flags & MapFlag.MMAPABLE:
+        # What can be mapped begins at a page of its own.
+        return round_up(_ARRAY, PAGESIZE) + round_up(spec.max_entries * value, PAGESIZE)
+    return _ARRAY + spec.max_entries * value
 
 
 def _hash_memory(spec: MapSpec | MapInfo, cpus: int, entries: int) -> int:
@@ -58,8 +72,9 @@ def _hash_memory(spec: MapSpec | MapInfo, cpus: int, entries: int) -> int:
     if spec.flags & MapFlag.NO_PREALLOC:
         more = _LIST_NODE + ((_LIST_NODE + _POINTER) if per_cpu else 0)
         return buckets + entries * (element + more)
-    # Every CPU has a spare element, with which it replaces one without asking the list.
-    spare = 0 if spec.type.is_lru else cpus
+    # Every CPU has a spare element, with which it replaces one without asking the list; what is
+    # for each CPU is replaced in place.
+    spare = 0 if spec.type.is_lru or per_cpu else cpus
     return buckets + (maximum + spare) * element
 
 

@@ -97,6 +97,7 @@ class MapFlag(IntFlag):
     NO_COMMON_LRU = 2
     NUMA_NODE = 4
     RDONLY_PROG = 0x80
+    MMAPABLE = 0x400
     INNER_MAP = 0x1000
 
 

@@ -49,10 +49,11 @@ SPECS = [
     MapSpec("each_large", MapType.PERCPU_HASH, 38, 128, 0),
     MapSpec("array", MapType.ARRAY, 4, 20, 0),
     MapSpec("array_each", MapType.PERCPU_ARRAY, 4, 20, 0),
+    MapSpec("array_mapped", MapType.ARRAY, 4, 20, 0, MapFlag.MMAPABLE),
 ]
 
 
-@pytest.mark.parametrize("entries", [1000, 1024, 65536, 70001])
+@pytest.mark.parametrize("entries", [1, 100, 1000, 1024, 65536, 70001])
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_memory_is_what_the_kernel_then_charges(gate: Gate, spec: MapSpec, entries: int) -> None:
     wish = replace(spec, max_entries=entries)
@@ -79,6 +80,19 @@ def test_entries_allocated_one_by_one_are_charged_as_they_come(
     assert empty
     assert map_memory(spec, possible_cpus()) == pytest.approx(empty, rel=0.02)
     assert map_memory(spec, possible_cpus(), 4000) == pytest.approx(charged, rel=0.02)
+
+
+@pytest.mark.parametrize(("key", "value"), [(8, 1), (12, 8), (24, 12), (24, 24)])
+def test_a_trie_is_charged_by_its_prefixes(gate: Gate, key: int, value: int) -> None:
+    spec = MapSpec("trie", MapType.LPM_TRIE, key, value, 8192, MapFlag.NO_PREALLOC)
+    with mapwrite.create(gate, spec) as live:
+        keys = np.zeros((1000, key), np.uint8)
+        keys[:, 0] = (key - 4) * 8
+        keys[:, 4:8] = np.arange(1000, dtype=">u4").view(np.uint8).reshape(1000, 4)
+        mapwrite.update_batch(gate, live, keys, np.ones((1000, value), np.uint8))
+        charged = live.refresh().memlock
+    assert charged
+    assert map_memory(spec, possible_cpus(), 1000) == pytest.approx(charged, rel=0.02)
 
 
 @pytest.mark.parametrize(
