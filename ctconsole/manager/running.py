@@ -1,5 +1,8 @@
 """Whether the programs that were moved to a map really run at their hooks.
 
+A datapath is many programs joined by tail calls, of which only the first stands at a hook, and
+the kernel counts a run of that one alone: so it is the one that is watched for all it calls.
+
 A filter can be replaced and never run: a tcx program that ends the matter, a filter of a lower
 priority, or a newer one of the same priority stands before it and lets nothing through. What
 stands where is asked of the kernel, and for a moment it counts every program's runs; that one
@@ -9,21 +12,26 @@ never runs is said only where what stands before it ran often and it not once.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.errors import BpfError, CtconsoleError, GoneError
 from ctconsole.kernel.attachments import in_namespace, namespaces
 from ctconsole.kernel.hooks import Asker
-from ctconsole.kernel.maps import all_programs
+from ctconsole.kernel.maps import all_programs, map_of
 from ctconsole.kernel.programs import ProgramType, counting_runs, program_by_id
+from ctconsole.kernel.slots import SlotReader
 from ctconsole.manager.users import users
+from ctconsole.model.spec import MapType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.hooks import Attachment
+    from ctconsole.kernel.programs import ProgramInfo
 
 _OF_PACKETS: Final = frozenset({ProgramType.SCHED_CLS, ProgramType.XDP})
 
@@ -47,7 +55,7 @@ class HookRuns:
 
     Attributes:
         where: the hook, for a person.
-        prog_id: the program that uses the map.
+        prog_id: the program that uses the map, or calls one that does.
         runs: how often it ran.
         before: programs that run before it at the same hook, the first first.
         before_runs: the most that one of them ran.
@@ -126,14 +134,18 @@ class Running:
 def watch(gate: Gate, map_ids: Iterable[int]) -> Running:
     """Watch the programs that use one of the maps until each has run, for a moment at most.
 
+    Of those that are reached by tail calls the programs at the hooks from which they are.
+
     Args:
         gate: the write gate: the kernel counts runs meanwhile, which costs it some time.
         map_ids: the maps. Programs that run at no hook of packets are no matter here, as are the
             passes of a resize.
     """
-    mine = set(users(*map_ids)) & _of_packets()
+    programs = {one.id: one for one in all_programs() if one.type in _OF_PACKETS}
+    mine = programs.keys() & users(*map_ids)
     if not mine:
         return Running()
+    mine = _with_callers(mine, programs)
     places, unknown = _placed()
     hooks = [
         (one, tuple(dict.fromkeys(before)))
@@ -149,8 +161,29 @@ def watch(gate: Gate, map_ids: Iterable[int]) -> Running:
         return Running(unknown=f"runs cannot be counted: {error.message}")
 
 
-def _of_packets() -> set[int]:
-    return {one.id for one in all_programs() if one.type in _OF_PACKETS}
+def _with_callers(mine: AbstractSet[int], programs: Mapping[int, ProgramInfo]) -> set[int]:
+    """Programs, and those that get to them by tail calls, one or several."""
+    callers: dict[int, list[int]] = {}
+    for one in programs.values():
+        for number in one.map_ids:
+            callers.setdefault(number, []).append(one.id)
+    arrays: dict[int, list[int]] = {}
+    with SlotReader() as reader:
+        for number in callers:
+            # What went meanwhile calls nobody; what cannot be read is not followed.
+            with suppress(BpfError):
+                info = map_of(number)
+                if info.type is MapType.PROG_ARRAY:
+                    for _, called in reader.read(info):
+                        arrays.setdefault(called, []).append(number)
+    found, waiting = set(mine), list(mine)
+    while waiting:
+        for number in arrays.get(waiting.pop(), ()):
+            # Each array once: the programs of all endpoints may stand in the same.
+            new = set(callers.pop(number, ())) - found
+            found |= new
+            waiting += new
+    return found
 
 
 def _placed() -> tuple[list[Attachment], str]:

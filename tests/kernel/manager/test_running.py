@@ -24,7 +24,7 @@ from ctconsole.manager.resize.run import resize
 from ctconsole.manager.restart import RestartReport
 from ctconsole.manager.running import ENOUGH, watch
 from ctconsole.model.spec import MapSpec, MapType
-from tests.support.bpf_insns import TC_ACT_OK, returning
+from tests.support.bpf_insns import TC_ACT_OK, returning, using_map
 from tests.support.ct_entries import ct4_rows
 from tests.support.hooks import link
 from tests.support.namespaces import connected_pair
@@ -80,14 +80,41 @@ class Node(ProgramOwner):
                 sender.kill()
 
 
-@pytest.fixture
-def node(gate: Gate, bpffs: Path) -> Iterator[Node]:
+class CallingNode(Node):
+    """One whose filter uses no map but calls, over another program, one that does."""
+
+    def __init__(self, gate: Gate, pin: Path, left: str, right: str) -> None:
+        self._arrays = [
+            mapwrite.create(gate, MapSpec("calls", MapType.PROG_ARRAY, 4, 4, 8)) for _ in range(2)
+        ]
+        super().__init__(gate, pin, left, right)
+
+    def load(self) -> int:
+        fd = called = ProgramOwner.load(self)
+        for array in self._arrays:
+            mapwrite.update(self.gate, array, bytes(4), called.to_bytes(4, sys.byteorder))
+            caller = load_program(self.gate, using_map(array.fd), name="caller")
+            if called != fd:
+                os.close(called)
+            called = caller
+        tc.replace_filter(self.gate, self.index, INGRESS, called, "ours", netns=self.left)
+        os.close(called)
+        return fd
+
+    def close(self) -> None:
+        super().close()
+        for array in self._arrays:
+            array.close()
+
+
+@pytest.fixture(params=[Node, CallingNode], ids=["attached", "called"])
+def node(gate: Gate, bpffs: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
     path = bpffs / "cilium_ct4_global"
     spec = MapSpec(path.name, MapType.LRU_HASH, 14, 56, 2048)
     with open_or_create_map(gate, path, spec).map as live:
         mapwrite.update_batch(gate, live, *ct4_rows(100, lifetime=ktime() + 1000))
     with connected_pair(gate) as (left, right):
-        made = Node(gate, path, left, right)
+        made = request.param(gate, path, left, right)
         yield made
         made.close()
 
