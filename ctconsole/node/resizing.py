@@ -16,12 +16,12 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.init_maps import wishes
 from ctconsole.manager.interrupts import Interrupts
-from ctconsole.manager.resize.journal import journal_of, past_of
+from ctconsole.manager.resize.journal import Stage, journal_of, past_of
 from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery
 from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.undo import Undos
-from ctconsole.manager.resize.watching import Options, Watching
+from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
 from ctconsole.model.catalogue import RESIZABLE, option_of
 from ctconsole.model.spec import differences
 from ctconsole.node.advising import with_advice
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.plan import ResizePlan
     from ctconsole.manager.resize.recovery import Ended
     from ctconsole.manager.resize.report import ResizeReport
-    from ctconsole.manager.resize.watching import ResizeProgress
     from ctconsole.manager.switch import Switch
     from ctconsole.model.ct.reading import Reading
     from ctconsole.node.prestage.plan import PrestagePlan
@@ -109,13 +108,14 @@ def resize_maps(
 ) -> ResizeReport:
     """Give maps another capacity without losing anything; see `ctconsole.manager.resize.run`.
 
-    Whoever asks this process to end leads back to the old maps.
+    Whoever asks this process to end leads back to the old maps. A resize that was cut off there is
+    ended before.
 
     Args:
         gate: the write gate.
         plan: of `plan_resizing` or `plan_undoing`.
         settings: of the running agent that looks after the maps, which moves its programs.
-        tell: hears how far it is.
+        tell: hears how far it is, and how one that was cut off ended.
         is_cancelled: asked again and again; True leads back.
 
     Raises:
@@ -126,14 +126,16 @@ def resize_maps(
     folder = plan.maps[0].path.parent
     names = ", ".join(one.path.name for one in plan.maps)
     with changing(folder, f"resizes {names}"):
-        _require_nothing_due(gate, folder, settings)
+        ended = _end_due(gate, folder, settings)
+        if ended:
+            tell(ResizeProgress(Stage.STAGE, ended=ended.sentence))
         switch: Switch | None = None
         if settings is not None:
             control.check_ready(settings)
             switch = partial(AgentTicket, settings)
         with Interrupts() as heard:
             watching = Watching(tell, lambda: bool(heard.noted) or is_cancelled())
-            return resize(
+            report = resize(
                 gate,
                 plan,
                 switch,
@@ -143,6 +145,9 @@ def resize_maps(
                 # Of ours none does; collector and flush stand still as long as the lock is held.
                 keeping=settings is not None,
             )
+    if ended is None:
+        return report
+    return replace(report, events=(*ended.events, *report.events))
 
 
 def resize_foreign(
@@ -249,11 +254,12 @@ def end_resize(
     return recovery.finish(partial(AgentTicket, settings) if settings else None)
 
 
-def _require_nothing_due(gate: Gate, folder: Path, settings: AgentSettings | None) -> None:
-    """End what a killed resize left, before another begins."""
+def _end_due(gate: Gate, folder: Path, settings: AgentSettings | None) -> Ended | None:
+    """End what a killed resize left, before another begins; None where there was nothing."""
     ended = end_resize(gate, folder, settings)
     if ended and ended.left:
         raise UsageError(ended.sentence, hint="Restart the agent that attached them")
+    return ended
 
 
 def sized_with(settings: AgentSettings, changes: Mapping[str, str]) -> dict[Path, MapWish]:

@@ -414,6 +414,10 @@ def _check(path: Path, info: MapInfo, max_entries: int) -> None:
 
 
 def _warnings(plan: ResizePlan) -> Iterator[str]:
+    if plan.changed_by:
+        yield plan.changed_by
+    if plan.cut_off:
+        yield "A resize was cut off here; it is ended, forward or back, before this one begins"
     for one in plan.maps:
         name = one.path.name
         if one.drops_living:

@@ -64,14 +64,18 @@ class ResizeProgress:
     Attributes:
         stage: under way.
         moved: how far the programs' owner is, where that is the matter and is known.
+        ended: what became of a resize there was before, where that is the matter.
     """
 
     stage: Stage
     moved: SwitchProgress | None = None
+    ended: str = ""
 
     @property
     def text(self) -> str:
         """``switch: 3 of 10 endpoints, loading``, for a person."""
+        if self.ended:
+            return self.ended
         if not self.moved:
             return f"{self.stage}: {_DOING[self.stage]}"
         return f"{self.stage}: {self.moved.done} of {self.moved.of} endpoints, {self.moved.now}"

@@ -123,6 +123,32 @@ def test_the_next_start_of_the_agent_ends_a_killed_resize(
     assert not [path for path in pinned_maps(running.bpf_root) if ":" in path.name]
 
 
+def test_the_next_resize_says_how_a_killed_one_ended(running: AgentSettings, gate: Gate) -> None:
+    before = entries_of(running)
+    plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
+
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.SETTLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            resize_maps(gate, plan, running, die)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    again = plan_resizing(pin_of(running), MapWish(8192), PLAIN, running)
+    assert "A resize was cut off here" in again.warnings[0]
+    told: list[str] = []
+    report = resize_maps(gate, again, running, lambda progress: told.append(progress.text))
+    report.check()
+    assert "was cut off and has been ended: every program uses the new map" in told[0]
+    assert told[0] in report.events[0].message
+    assert entries_of(running) == before
+    assert size_in_folder(running) == "8192"
+
+
 def test_an_undo_restores_size_option_and_everything_that_has_come_since(
     running: AgentSettings, gate: Gate
 ) -> None:

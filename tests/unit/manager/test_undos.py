@@ -12,6 +12,7 @@ import pytest
 
 from ctconsole.errors import UsageError
 from ctconsole.kernel.clock import boot_id
+from ctconsole.manager.resize import undo as undoing
 from ctconsole.manager.resize.undo import Before, Undoable, Undos, undoable
 from ctconsole.model.spec import MapFlag
 
@@ -41,3 +42,26 @@ def test_what_undoes_a_resize_has_the_flags_of_the_old_map_and_the_id_of_the_new
     side = cast("Side", SimpleNamespace(path=PIN, old=old, new=new))
     [before] = undoable([side]).maps
     assert before == Before(str(PIN), 8, 4096, MapFlag.NO_COMMON_LRU)
+
+
+@pytest.mark.parametrize(("late", "is_over"), [(-0.5, False), (0.0, True)])
+def test_at_the_moment_it_ends_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, *, is_over: bool
+) -> None:
+    undos = Undos(tmp_path / "0-45.json")
+    done = Undoable(boot_id(), 5000.0, (Before(str(PIN), 7, 4096, 0),))
+    undos.keep(done)
+    monkeypatch.setattr(undoing, "pinned_id", lambda _: 7)
+    monkeypatch.setattr(time, "time", lambda: done.until + late)
+    if is_over:
+        with pytest.raises(UsageError, match="which is over"):
+            undos.of(PIN)
+    else:
+        assert undos.of(PIN) == done
+
+
+def test_what_another_version_wrote_is_not_known_here(tmp_path: Path) -> None:
+    undos = Undos(tmp_path / "0-45.json")
+    undos.path.write_text('{"form": 2, "resizes": "of another shape"}')
+    with pytest.raises(UsageError, match="not resized of late"):
+        undos.of(PIN)
