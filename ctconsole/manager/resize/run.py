@@ -16,12 +16,13 @@ whichever way that is.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from ctconsole.errors import CtconsoleError, UsageError
+from ctconsole.errors import BpfError, CtconsoleError, UsageError
 from ctconsole.kernel.clock import boot_id, ct_now
 from ctconsole.manager.bpfmap import map_event, pinned_id
 from ctconsole.manager.resize.back import WayBack
@@ -42,7 +43,7 @@ from ctconsole.manager.resize.watching import (
 from ctconsole.manager.running import Running, watch
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.units import count
+from ctconsole.model.units import count, size
 
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
@@ -155,6 +156,11 @@ class _Resize:
             except CancelledError as error:
                 self._unstage()
                 raise CancelledError(f"{error} before anything was changed") from error
+            except BpfError as error:
+                self._unstage()
+                if error.errno == errno.ENOMEM:
+                    raise self._too_large(error) from error
+                raise
             except BaseException:
                 self._unstage()
                 raise
@@ -193,6 +199,13 @@ class _Resize:
             self._cancel_point()
         # From here on the way ahead and the way back need no room on the disk.
         self._journal.prepare(map(self._entry, LATER))
+
+    def _too_large(self, error: BpfError) -> BpfError:
+        """The same, and what to do about it."""
+        memory = self._plan.memory
+        needs = f"It needs {size(memory.new + memory.passes)} beside what is there"
+        hint = f"Nothing was changed. {memory.lack or needs}: give fewer entries, or free memory"
+        return BpfError(errno.ENOMEM, error.command, error.subject, hint)
 
     def _unstage(self) -> None:
         """Leave everything as it was before anybody could have seen it."""

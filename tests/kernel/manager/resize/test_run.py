@@ -297,8 +297,10 @@ def test_a_new_map_that_cannot_be_made_changes_nothing(
         raise BpfError(12, "BPF_MAP_CREATE", spec.name)
 
     monkeypatch.setattr(mapwrite, "create", refuse)
-    with pytest.raises(BpfError, match="Cannot allocate memory"):
+    with pytest.raises(BpfError, match="Cannot allocate memory") as caught:
         run(gate, pin, 4096, None, journal)
+    assert caught.value.hint.startswith("Nothing was changed. It needs ")
+    assert "beside what is there: give fewer entries, or free memory" in caught.value.hint
     assert only_pin(pin)
     assert journal.read() is None
 
