@@ -36,10 +36,11 @@ from ctconsole.model.records import data as record_data
 from ctconsole.model.records.table import is_known
 from ctconsole.observe.cluster_forms import CLUSTER
 from ctconsole.observe.gathered import LARGEST_ANSWER, FileForm, place_of
-from ctconsole.observe.json_forms import JSON_LISTS, VERBS, json_form
+from ctconsole.observe.json_forms import JSON_LISTS, VERBS, YAML_LISTS, json_form
 from ctconsole.observe.map_infos import info_of
 from ctconsole.observe.offline_nodes import is_debuginfo, is_show
 from ctconsole.observe.sections import Kind, Sections
+from ctconsole.observe.unlisted import UNLISTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,7 +62,6 @@ _CT_JSON: Final = re.compile(
     r'"Key"\s*:\s*\{\s*"DestAddr"[^}]{1,600}\}\s*,\s*"Value"\s*:\s*\{[^}]{0,600}"Lifetime"'
     r'|\{\s*"map"\s*:[^{}]{1,400}"source_port"\s*:[^{}]{1,800}"lifetime"\s*:'
 )
-_CT_YAML: Final = re.compile(rb"^- +Key:\s*\n +DestAddr:", re.MULTILINE)
 _SHOWN: Final = re.compile(r"\s*\d{1,10}: [a-z][a-z_]{2,30}  (?:name \S{1,15}  )?flags 0x[0-9a-f]+")
 """The first line of a map as ``bpftool map show`` prints it."""
 
@@ -274,7 +274,7 @@ def _is_dump(source: FoundFile) -> bool:
 
 
 def _holds(one: PrintedList) -> Callable[[FoundFile], bool]:
-    return lambda source: one.head.search(source.head.decode("utf-8", "replace")) is not None
+    return lambda source: one.is_in(source.head.decode("utf-8", "replace"))
 
 
 def _is_promised(source: FoundFile) -> bool:
@@ -314,10 +314,11 @@ FORMS: Final[tuple[FileForm, ...]] = (
     *JSON_LISTS,
     FileForm(
         "conntrack entries in YAML",
-        lambda source: _CT_YAML.search(source.head) is not None,
+        lambda source: documents.has_yaml_item(source.head, b"Lifetime:"),
         _ct_items(documents.yaml_stream),
         "ct list",
     ),
+    *YAML_LISTS,
     FileForm(
         "our own conntrack listing in CSV",
         lambda source: _CT_CSV.match(source.head) is not None,
@@ -350,6 +351,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
         Kind(node_text.is_metrics, by_node=True),
     ),
     *CLUSTER,
+    *UNLISTED,
     FileForm("an empty list, which does not say of what", _is_empty, None),
     FileForm("Hubble's flows", _in_head(flows.is_flows), _passed, "explain"),
     FileForm(
@@ -378,12 +380,20 @@ def read(source: FoundFile, found: Gathered) -> None:
         return
     if form.kind is None:
         _read(form, source, found)
+        if form.read is None and source.named:
+            found.problems.append(f"{source.name} holds {form.name}")
         return
     kinds = [text.kind for text in _TEXTS if text.kind is not None]
     sections = Sections(source.blocks, kinds, _TEXTS.index(form))
+    read_ones = [form]
     _read(form, replace(source, blocks=sections.main()), found)
     for number, whose, blocks in sections.others():
+        read_ones.append(_TEXTS[number])
         _read(_TEXTS[number], replace(source, blocks=blocks, whose=whose), found)
+    # What no verb shows is no failure where something else is shown.
+    where = found.notes if any(one.read for one in read_ones) else found.problems
+    unread = dict.fromkeys(one.name for one in read_ones if one.read is None)
+    where += [f"{source.name} holds {name}" for name in unread if source.named]
 
 
 def holds_entries(source: FoundFile) -> bool:
@@ -398,8 +408,6 @@ def _read(form: FileForm, source: FoundFile, found: Gathered) -> None:
         found.others.append((source.name, form))
     if form.read is not None:
         form.read(source, found)
-    elif source.named:
-        found.problems.append(f"{source.name} holds {form.name}")
 
 
 def _begins(source: FoundFile) -> str:

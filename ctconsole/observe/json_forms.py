@@ -14,6 +14,7 @@ from ctconsole.observe.sections import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ctconsole.model.readers.nat_items import NatItems
     from ctconsole.model.readers.own_lists import OwnLists
     from ctconsole.model.readers.printed import Printed
     from ctconsole.model.readers.tool_json import PairList
@@ -120,7 +121,14 @@ def _pairs(pairs: PairList) -> FileForm:
 
 
 def _nat(source: FoundFile, found: Gathered) -> None:
-    read = nat_items.read_nat_items(documents.stream(source.blocks))
+    _take_nat(nat_items.read_nat_items(documents.stream(source.blocks)), source, found)
+
+
+def _nat_yaml(source: FoundFile, found: Gathered) -> None:
+    _take_nat(nat_items.read_nat_items(documents.yaml_stream(source.blocks)), source, found)
+
+
+def _take_nat(read: NatItems, source: FoundFile, found: Gathered) -> None:
     problem = found.told(source, read.told, read.untold)
     if read.bad:
         bad = (
@@ -151,6 +159,26 @@ def _nat(source: FoundFile, found: Gathered) -> None:
         problem = ""
 
 
+def _yaml_pairs(pairs: PairList) -> FileForm:
+    return FileForm(
+        f"{pairs.of.title}, as YAML",
+        lambda source: tool_json.is_yaml_pairs(source.head.decode("utf-8", "replace"), pairs),
+        _rows(lambda blocks, name: tool_json.read_yaml_pairs(blocks, pairs, name)),
+        VERBS[pairs.of.kind],
+    )
+
+
+YAML_LISTS: Final = (
+    FileForm(
+        "the tool's NAT listing, as YAML",
+        lambda source: documents.has_yaml_item(source.head, b"Created:"),
+        _nat_yaml,
+        "nat list",
+    ),
+    *(_yaml_pairs(one) for one in tool_json.PAIRS),
+)
+"""What the tool prints as YAML, which stands alone in a file."""
+
 JSON_LISTS: Final = (
     json_form("the tool's NAT listing, as JSON", nat_items.is_nat, _nat, "nat list"),
     json_form(
@@ -165,7 +193,6 @@ JSON_LISTS: Final = (
         _rows(tool_json.read_metrics),
         "metrics list",
     ),
-    json_form("the tool's list of tunnels, as JSON", tool_json.is_tunnels, None),
     *(_pairs(one) for one in tool_json.PAIRS),
     *(_own_objects(verb) for verb in dict.fromkeys(VERBS.values())),
     *(_own_table(verb) for verb in dict.fromkeys(VERBS.values())),

@@ -193,6 +193,15 @@ def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
         yield Told(0, 0, Sort.DAMAGE, "", f"no CSV that can be read: {error}")
 
 
+_YAML_ITEM: Final = re.compile(rb"^- +Key:[ \t]*\r?\n(?:(?!- )[^\n]*\n?){1,60}", re.MULTILINE)
+
+
+def has_yaml_item(head: bytes, member: bytes) -> bool:
+    """Whether a text has a list in YAML whose first entry has a member in its value."""
+    found = _YAML_ITEM.search(head)
+    return found is not None and member in found[0]
+
+
 def yaml_stream(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
     """The objects of a list in YAML, one by one."""
     begun: list[str] = []

@@ -279,7 +279,10 @@ _IN_PREFIX: Final = re.compile(
     rf"|(?<![\w-])(?P<pod>{_POD})"
 )
 _HOST: Final = re.compile(r"\[?([A-Za-z][\w.-]{0,120})\]?(?: \|)?:?\s*$")
-_PATH: Final = re.compile(r"(?P<path>[^\s:][^:]{0,400}?)(?::\d+)?[:-]\s*$")
+_PATH: Final = re.compile(
+    r"(?P<path>[^\s:][^:]{0,400}?)"
+    r"(?:(?::\d+)?[:-]|(?:(?<=\.[a-z]{2})|(?<=\.[a-z]{3})|(?<=\.[a-z]{4}))-\d{1,9}-)\s*$"
+)
 _SECTIONS: Final = (
     re.compile(r"pod[ /](?P<pod>[\w.-]+).{0,20}\bon node (?P<node>[\w.-]+)"),
     re.compile(r"\bon node (?P<node>[\w.-]+)"),

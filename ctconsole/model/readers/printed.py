@@ -117,6 +117,8 @@ class _Reader:
 
     def _text(self, line: Line) -> str:
         """A line without what stands before it; a host's name only where the title has one."""
+        if context := _CONTEXT.match(line.text):
+            return line.text[context.end() :].rstrip()
         text = reading.unprefixed(line.text, numbered=self._numbered).rstrip()
         found = _BY_HOST.match(text)
         if found is None:
@@ -203,6 +205,9 @@ def _owner(line: Line, text: str) -> Whose:
 
 _BY_HOST: Final = re.compile(r"[A-Za-z][\w.-]{0,252}: ")
 """What pdsh and the like put before each line."""
+
+_CONTEXT: Final = re.compile(r"[^\s:]{1,400}?\.(?:md|txt|log|out|json)-\d{1,9}-")
+"""What ``grep -n`` puts before lines around those that were sought."""
 
 _LOG: Final = re.compile(r"(?:time=|level=)")
 _SOME_END: Final = re.compile(r"\d\.\d{1,3}\.\d|[0-9a-f]:[0-9a-f]{0,4}:|\b\d{4,}\b")

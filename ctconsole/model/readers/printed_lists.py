@@ -50,6 +50,7 @@ class PrintedList:
         heading: the line of titles, which is no row.
         section: what stands above some rows and says something of each; its groups are columns.
         starts: a line that can only be of this list, where that is not ``head``.
+        alone: a row that can be of no other list, so that it needs no title above it.
         last: the column that every whole row ends with, where there is one.
     """
 
@@ -61,6 +62,7 @@ class PrintedList:
     heading: re.Pattern[str] | None = None
     section: re.Pattern[str] | None = None
     starts: re.Pattern[str] | None = None
+    alone: re.Pattern[str] | None = None
     last: str = ""
 
     def is_cut(self, row: Row) -> bool:
@@ -70,7 +72,14 @@ class PrintedList:
     def begins(self, text: str) -> bool:
         """Whether a line can only be of this list."""
         above = self.section is not None and self.section.match(text.lstrip())
-        return bool(above or (self.starts or self.head).search(text))
+        return bool(above or (self.starts or self.head).search(text) or self._has_row(text))
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has a line that only this list has."""
+        return self.head.search(text) is not None or self._has_row(text)
+
+    def _has_row(self, text: str) -> bool:
+        return self.alone is not None and self.alone.search(text) is not None
 
 
 def _titled(*titles: str) -> re.Pattern[str]:
@@ -78,6 +87,14 @@ def _titled(*titles: str) -> re.Pattern[str]:
     return re.compile(r"^(?:.{0,400}[> :\t])?" + r"[ \t]+".join(titles), re.MULTILINE)
 
 
+def _row(pattern: str) -> re.Pattern[str]:
+    """The end of a line, whatever stands before it."""
+    return re.compile(rf"(?:{pattern})[ \t\r]*$", re.MULTILINE)
+
+
+_PORT: Final = rf"(?:\[{IPV6}(?:@\d{{1,5}})?\]|{IPV4}(?:@\d{{1,5}})?):\d{{1,5}}(?:/\w{{1,8}})?"
+_SLOTS: Final = r" \(\d{1,5}\) \(\d{1,5}\)"
+_FLAGS: Final = r"(?: \[[A-Za-z][^\]\n]{0,200}\][^\n]{0,80})?"
 _ID_TITLE: Final = re.compile(r"ID\s+BACKEND ADDRESS")
 
 LISTS: Final = (
@@ -126,6 +143,10 @@ LISTS: Final = (
         ),
         service_row,
         re.compile(r"SERVICE ADDRESS"),
+        alone=_row(
+            rf"{_PORT}(?:/i)?(?: \(\d{{1,5}}\))?[ \t]+(?:{_PORT}|backend \d{{1,10}} not found)"
+            rf"{_SLOTS}{_FLAGS}"
+        ),
     ),
     PrintedList(
         RecordKind.SERVICE,
@@ -145,6 +166,7 @@ LISTS: Final = (
         ),
         frontend_row,
         re.compile(r"SERVICE ADDRESS\s+BACKEND ID"),
+        alone=_row(r" \d{1,5}(?:\[\d{1,5}\])? \(\d{1,5}\) \[0x[0-9a-f]{1,4} 0x[0-9a-f]{1,4}\]"),
     ),
     PrintedList(
         RecordKind.REVERSE_NAT,
@@ -166,6 +188,10 @@ LISTS: Final = (
         ("id", "protocol", "address", "port", "cluster", "zone"),
         backend_row,
         _ID_TITLE,
+        alone=_row(
+            rf"\b\d{{1,10}}[ \t]+(?:ANY|NONE|TCP|UDP|SCTP|ICMP|ICMPV6|ICMPv6)://"
+            rf"(?:\[{IPV6}\]|{IPV4})\S{{0,120}}"
+        ),
     ),
     PrintedList(
         RecordKind.SOURCE_RANGE,
@@ -195,6 +221,11 @@ LISTS: Final = (
         policy_row,
         re.compile(r"POLICY\s+DIRECTION"),
         re.compile(r"Endpoint ID: (?P<endpoint>\d{1,5})\s*$|Path: /\S+\s*$"),
+        alone=_row(
+            r"\b(?:Allow|Deny)[ \t]+(?:Ingress|Egress)[ \t]+\S[^\n]{0,400}?[ \t]"
+            r"(?:NONE|\d{1,5})[ \t]+(?:[A-Za-z][\w-]{0,40}[ \t]+)?"
+            r"(?:\d{1,20}|-)[ \t]+(?:\d{1,20}|-)[ \t\d]{0,40}"
+        ),
     ),
     PrintedList(
         RecordKind.IPCACHE,
@@ -203,6 +234,10 @@ LISTS: Final = (
         ("prefix", "identity", "tunnel_endpoint", "encrypt_key", "flags"),
         ipcache_row,
         re.compile(r"IP PREFIX/ADDRESS"),
+        alone=_row(
+            r"[0-9a-fA-F:]/\d{1,3}(?:@\d{1,5})?[ \t]+identity=\d{1,10} encryptkey=\d{1,3} "
+            r"tunnelendpoint=\S{2,60}(?: nodeid=\S{1,10})?(?: flags=\S{1,80})?"
+        ),
     ),
     PrintedList(
         RecordKind.ENDPOINT,
@@ -221,6 +256,10 @@ LISTS: Final = (
         ),
         endpoint_row,
         re.compile(r"IP ADDRESS\s+LOCAL ENDPOINT INFO"),
+        alone=_row(
+            r"[0-9a-fA-F:](?::0)?[ \t]+id=\d{1,5}[ \t]+(?:sec_id=\d{1,10}[ \t]+)?"
+            r"flags=0x[0-9a-fA-F]{1,8}[ \t]+ifindex=\d{1,10}[ \t]+mac=[^\n]{0,200}"
+        ),
     ),
     PrintedList(
         RecordKind.METRICS,
@@ -229,6 +268,10 @@ LISTS: Final = (
         ("reason", "direction", "packets", "bytes", "line", "file"),
         metric_row,
         re.compile(r"REASON\s+DIRECTION"),
+        alone=_row(
+            r"\S[ \t]{2,}(?:INGRESS|EGRESS|SERVICE)[ \t]+\d{1,20}[ \t]+\d{1,20}"
+            r"(?:[ \t]+\d{1,10}[ \t]+\S{1,40})?"
+        ),
     ),
 )
 """Every list that can be read from its text."""

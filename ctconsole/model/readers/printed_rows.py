@@ -107,6 +107,9 @@ def ipcache_row(text: str, _before: Row | None) -> Row | None:
     found = _IPCACHE.match(text)
     if found is None or not is_address((found[4] or found[8]).rstrip(",")):
         return None
+    # A key of a family that is not known is printed in angle brackets.
+    if found[1][0] != "<" and not is_address(found[1].partition("/")[0]):
+        return None
     return {
         "prefix": found[1],
         "identity": int(found[2] or found[6]),
@@ -117,13 +120,21 @@ def ipcache_row(text: str, _before: Row | None) -> Row | None:
 
 
 _ENDPOINT: Final = re.compile(r"^(\S+?)(?::0)?[ \t]+(\(localhost\)|id=.*)$")
+
+
+def _is_endpoint(address: str) -> bool:
+    """Whether it is what the tool prints of a key, behind which its own number may stand."""
+    ends = address.partition("@")[0], address.rpartition(":")[0]
+    return address == "nil" or any(map(is_address, ends))
+
+
 _PAIR: Final = re.compile(r"(\w{1,20})=(\S*)")
 
 
 def endpoint_row(text: str, _before: Row | None) -> Row | None:
     """An endpoint, or an address of the node."""
     found = _ENDPOINT.match(text)
-    if found is None:
+    if found is None or not _is_endpoint(found[1]):
         return None
     said = dict(_PAIR.findall(found[2]))
     return {

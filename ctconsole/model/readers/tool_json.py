@@ -25,6 +25,7 @@ from ctconsole.model.readers.lines import (
     Gap,
     Sort,
     Told,
+    lines,
     sort_of,
     whose_section,
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ctconsole.model.readers.documents import Item
+    from ctconsole.model.readers.lines import Line
     from ctconsole.model.readers.printed_rows import Row
 
 _TEXT: Final = r'"((?:[^"\\\n]|\\.)*+)"'
@@ -265,6 +267,63 @@ def _told(number: int, offset: int, line: str) -> Told:
     broken = line[:1] in {'"', "[", "]", ":"}
     sort = Sort.DAMAGE if broken else sort_of(line)
     return Told(number, offset, sort, line[:LONGEST_TOLD], "no JSON" if broken else "")
+
+
+_YAML_NAME: Final = re.compile(r"(?P<name>\S.{0,400}):\s*")
+_YAML_FIRST: Final = re.compile(
+    r"^(?P<name>\S[^\n]{0,400}):[ \t\r]*\n- (?P<value>[^\n]*)", re.MULTILINE
+)
+
+
+def is_yaml_pairs(head: str, pairs: PairList) -> bool:
+    """Whether a text begins as this list in YAML."""
+    return any(
+        pairs.row(f"{_unquoted(found['name'])}   {_unquoted(found['value'])}") is not None
+        for found in islice(_YAML_FIRST.finditer(head), _FEW)
+    )
+
+
+def read_yaml_pairs(blocks: Iterable[bytes], pairs: PairList, source: str) -> list[Printed]:
+    """Read a list of two columns in YAML; a long value goes on in the lines below it."""
+    found, named = _Gathered(pairs.of, {}, []), Named()
+    name = ""
+    value: list[Line] = []
+
+    def take() -> None:
+        if value:
+            first = value[0]
+            text = " ".join([first.text[2:].strip(), *(line.text.strip() for line in value[1:])])
+            row = pairs.row(f"{name}   {_unquoted(text)}") if found.count < MOST_ROWS else None
+            if row is None:
+                for line in value:
+                    reason = "a member that is no row of its list"
+                    shown = line.text[:LONGEST_TOLD]
+                    found.tell(Told(line.number, line.offset, Sort.DAMAGE, shown, reason), named)
+            else:
+                found.take(row)
+        value.clear()
+
+    for line in lines(blocks):
+        if value and line.text.startswith("  "):
+            value.append(line)
+            continue
+        take()
+        if line.text.startswith("- ") and name:
+            value.append(line)
+        elif (key := _YAML_NAME.fullmatch(line.text)) and not whose_section(line.text):
+            name = _unquoted(key["name"])
+        elif line.text.strip() not in {"", "---", "{}"}:
+            shown = line.text[:LONGEST_TOLD]
+            found.tell(Told(line.number, line.offset, sort_of(line.text), shown), named)
+    take()
+    return found.finish(source)
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    if text[:1] == text[-1:] == "'" and len(text) > 1:
+        return text[1:-1].replace("''", "'")
+    return _string(text[1:-1]) if text[:1] == text[-1:] == '"' and len(text) > 1 else text
 
 
 def read_metrics(blocks: Iterable[bytes], source: str) -> list[Printed]:

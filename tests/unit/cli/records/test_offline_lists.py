@@ -328,3 +328,30 @@ def test_a_map_of_unknown_sizes_is_no_other_list_and_no_success(
     assert result.return_value == 1
     assert result.stdout.split() in ([], ["[", "]"], ["[]"])
     assert "no layout known" in result.stderr
+
+
+def test_translations_in_yaml_are_those_of_the_json(tmp_path: Path) -> None:
+    entries = json.loads((CAPTURES / "1.18.3" / "tool" / "nat.json").read_text())
+    file = tmp_path / "nat.yaml"
+    file.write_text("".join(_yaml(entry) for entry in entries))
+    result = run("nat", "list", "-o", "json", "--now", "4429", "--from-dump", file)
+    other = CAPTURES / "1.18.3" / "tool" / "nat.json"
+    assert result.exit_code == 0, result.stderr
+    expected = run("nat", "list", "-o", "json", "--now", "4429", "--from-dump", other)
+    assert json.loads(result.stdout) == json.loads(expected.stdout)
+    # What begins alike is no conntrack listing.
+    assert "use ctconsole nat list" in run("ct", "list", "--from-dump", file).stderr
+
+
+def _yaml(entry: dict[str, dict[str, object]]) -> str:
+    """An entry of a list as the tool prints it: members in order, addresses as lists of bytes."""
+    text, before = "", "- "
+    for part, members in sorted(entry.items()):
+        text += f"{before}{part}:\n"
+        before = "  "
+        for name, value in sorted(members.items()):
+            if isinstance(value, list):
+                text += f"    {name}:\n" + "".join(f"    - {byte}\n" for byte in value)
+            else:
+                text += f"    {name}: {value}\n"
+    return text

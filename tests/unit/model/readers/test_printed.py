@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ctconsole.model.readers.lines import Sort, whose_section
 from ctconsole.model.readers.printed import Printed, read_printed
 from ctconsole.model.readers.printed_lists import LISTS
+from ctconsole.model.records.spec import RecordKind
+from ctconsole.observe.offline import read_offline
+from tests.support.captures import CAPTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAT = (
     "TCP OUT 10.0.0.1:4000 -> 10.0.0.9:80 XLATE_SRC 10.1.0.3:40000 Created=35sec ago NeedsCT=1\n"
@@ -175,3 +183,67 @@ def test_a_rule_for_a_whole_protocol_is_read_by_its_columns(
         *said[1:],
     )
     assert (row["auth_type"], row["bytes"], row["packets"]) == ("disabled", 63, 9000)
+
+
+ALONE = [
+    (release, name, kind)
+    for release in ("1.12", "1.16-rc", "1.18.3")
+    for name, kind in (
+        ("ipcache", RecordKind.IPCACHE),
+        ("endpoint", RecordKind.ENDPOINT),
+        ("policy", RecordKind.POLICY),
+        ("metrics", RecordKind.METRICS),
+        ("lb", RecordKind.SERVICE),
+        ("lb-frontends", RecordKind.SERVICE),
+        ("lb-backends", RecordKind.BACKEND),
+    )
+    if (CAPTURES / release / "tool" / f"{name}.txt").exists()
+]
+
+
+@pytest.mark.parametrize(("release", "name", "kind"), ALONE)
+def test_rows_that_can_be_nothing_else_need_no_title(
+    release: str, name: str, kind: RecordKind, tmp_path: Path
+) -> None:
+    whole = CAPTURES / release / "tool" / f"{name}.txt"
+    titled = [row for one in read_offline([whole]).printed for row in one.rows]
+    for before in ("", "{}:", "list.txt:", "list.txt:{}:", "list.txt-{}-", "> "):
+        lines = [
+            line
+            for line in whole.read_text("utf-8").splitlines()
+            if not any(one.heading and one.heading.match(line) for one in LISTS)
+        ]
+        file = tmp_path / "grepped"
+        file.write_text(
+            "".join(f"{before.format(number)}{line}\n" for number, line in enumerate(lines, 77))
+        )
+        found = read_offline([file])
+        assert {one.kind for one in found.printed} == {kind}
+        rows = [row for one in found.printed for row in one.rows]
+        assert rows == titled
+        assert {one.whose.name for one in found.printed if one.rows} <= {"", "list.txt"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["1   10.96.0.1:80", "10.0.0.0/8 (1)", "10.0.0.1:0   (localhost)", "10.1.0.1/32   2 0 0.0.0.0"],
+)
+def test_a_row_that_could_be_something_else_is_told(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "grepped"
+    file.write_text(f"{line}\n")
+    found = read_offline([file])
+    assert found.printed == ()
+    assert f"holds nothing that is known: it begins with {line!r}" in found.problems[0]
+
+
+def test_a_row_among_other_lines_of_a_chat_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "chat"
+    file.write_text(
+        "look what I found\n"
+        "10.0.1.14/32   identity=31244 encryptkey=0 tunnelendpoint=10.5.2.102 flags=hastunnel\n"
+        "that identity is not ours\n"
+    )
+    found = read_offline([file])
+    [one] = found.printed
+    assert [row["identity"] for row in one.rows] == [31244]
+    assert [told.number for told in one.told] == [1, 3]

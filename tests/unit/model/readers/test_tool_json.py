@@ -220,3 +220,38 @@ def test_what_is_no_list_of_these_is_taken_for_none(text: str) -> None:
     assert not policy_items.is_policies(text)
     assert not nat_items.is_nat(text)
     assert not tool_json.is_metrics(text)
+
+
+def as_yaml(pairs: dict[str, list[str]], width: int) -> str:
+    """The list as the tool prints it, whose long values go on in the next line."""
+    text = ""
+    for name, values in sorted(pairs.items()):
+        text += f"'{name}':\n" if name.startswith("[") or ": " in name else f"{name}:\n"
+        for value in values:
+            words = value.split(" ")
+            line = "- " + words[0]
+            for word in words[1:]:
+                if len(line) > width:
+                    text, line = f"{text}{line}\n", f"  {word}"
+                else:
+                    line += f" {word}"
+            text += f"{line}\n"
+    return text
+
+
+@pytest.mark.parametrize("width", [80, 1000])
+@pytest.mark.parametrize(("release", "name"), [one for one in HELD if one[1] != "policy"])
+def test_the_yaml_of_a_list_says_what_its_json_does(release: str, name: str, width: int) -> None:
+    text = (CAPTURES / release / "tool" / f"{name}.json").read_text()
+    pairs = pairs_of(text)
+    printed = as_yaml(json.loads(text), width)
+    assert [one for one in tool_json.PAIRS if tool_json.is_yaml_pairs(printed, one)] == [pairs]
+    for size in (1 << 20, 1000):
+        found = tool_json.read_yaml_pairs(pieces(printed.encode(), size), pairs, "a.yaml")
+        assert rows(found) == rows(read(text.encode()))
+        assert not found[0].told
+    cut = f"here it begins\n{printed}- nothing of a row\n  that goes on\n"
+    found = tool_json.read_yaml_pairs([cut.encode()], pairs, "a.yaml")
+    assert rows(found) == rows(read(text.encode()))
+    number = cut.count("\n")
+    assert [one.number for one in found[0].told] == [1, number - 1, number]
