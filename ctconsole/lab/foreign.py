@@ -36,6 +36,9 @@ class ForeignAgent(Closing):
         generation: ``1.9`` or ``1.18``: whose maps and log it has.
         map_delay: seconds from its start to the maps.
         program_delay: seconds from the maps to the programs.
+
+    Attributes:
+        took: seconds of the last start that was waited for: what a window for one has to exceed.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class ForeignAgent(Closing):
             f"--program-delay={program_delay}",
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        self.took = 0.0
         self.config_dir.mkdir(parents=True)
         self.log.touch()
 
@@ -83,11 +87,27 @@ class ForeignAgent(Closing):
         Raises:
             LabError: it ended, or took too long.
         """
-        begun = self.log.stat().st_size
+        begun, since = self.log.stat().st_size, time.monotonic()
         with self.log.open("ab") as output:
             self._process = netns.popen(self._namespace, self._argv, stdout=output, stderr=output)
         if wait:
             self.wait_ready(begun)
+            self.took = time.monotonic() - since
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It does nothing more while the block runs.
+
+        Raises:
+            LabError: none runs.
+        """
+        if self._process is None:
+            raise self._not_started("does not run, and cannot be held")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def wait_ready(self, since: int = 0) -> None:
         """Wait for its last line behind byte ``since`` of the log; raises as `start` does."""

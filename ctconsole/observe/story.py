@@ -330,6 +330,9 @@ class RestartStory:
 class StoryTeller:
     """Gathers events until a restart is over, then tells it.
 
+    An agent that is not back when the window is over is told of as gone; its return is told as the
+    restart that it ends, from the moment it went.
+
     Args:
         window: seconds after the last start or re-creation for which entries may come back.
         grace: seconds more for the last counts to come in.
@@ -339,6 +342,7 @@ class StoryTeller:
         self.window = window
         self.grace = grace
         self._restart: RestartStory | None = None
+        self._gone: RestartStory | None = None
         self._before: deque[Event] = deque(maxlen=_MOST_BEFORE)
 
     def feed(self, event: Event) -> None:
@@ -350,13 +354,22 @@ class StoryTeller:
                 if event.kind in _BEFORE and event.source == "agent-log":
                     self._before.append(event)
                 return
-            self._restart = RestartStory(event.time, event.time)
+            self._restart = self._begun(event)
             for one in self._before:
                 # Of times that are not told nobody knows that they are too old.
                 if not event.time > one.time + self.window:
                     self._restart.take(one)
             self._before.clear()
         self._restart.take(event)
+
+    def _begun(self, event: Event) -> RestartStory:
+        """A restart that an event opens; one that begins with a start ends the absence before."""
+        restart = RestartStory(event.time, event.time)
+        gone, self._gone = self._gone, None
+        if gone is not None and event.kind is not EventKind.AGENT_STOP:
+            restart.stopped, restart.old_pid = gone.stopped, gone.old_pid
+            restart.options |= gone.options
+        return restart
 
     @property
     def under_way(self) -> RestartStory | None:
@@ -375,7 +388,11 @@ class StoryTeller:
     def finish(self, now: float) -> Event | None:
         """The story as far as it goes, None where nothing happened."""
         restart, self._restart = self._restart, None
-        return restart.tell(now) if restart else None
+        if restart is None:
+            return None
+        if restart.stopped is not None and restart.started is None:
+            self._gone = restart
+        return restart.tell(now)
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:

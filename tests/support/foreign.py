@@ -34,6 +34,11 @@ class ForeignNode:
     left: str
     right: str
 
+    def started(self) -> float:
+        """Start the agent; seconds that are enough for it to come back once more, at least 4."""
+        self.agent.start()
+        return max(4.0, 4 * self.agent.took)
+
     def map_info(self, name: str = TCP_MAP) -> MapInfo:
         """What is pinned under this name now."""
         with BpfMap.open(self.agent.bpf_root / GLOBALS / name) as live:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -130,6 +131,31 @@ def test_an_agent_that_does_not_come_back_is_a_warning() -> None:
     assert story
     assert story.message == "agent went at 11:02:31 and did not come back"
     assert story.level is Level.WARNING
+
+
+def test_an_agent_that_comes_back_late_was_restarted_from_when_it_went() -> None:
+    stop, *others = restart()
+    teller = StoryTeller(window=5)
+    teller.feed(stop)
+    teller.feed(event(EventKind.AGENT_OPTION, 2, "bpf-ct-global-tcp-max", old=1000, new=2000))
+    assert teller.due(START + 6)
+    for one in others:
+        teller.feed(replace(one, time=one.time + 90))
+    story = teller.due(START + 200)
+    assert story
+    assert story.message.startswith("agent restarted 11:02:31-11:04:")
+    assert "bpf-ct-global-tcp-max 1000 -> " in story.message
+    assert story.fields["begin"] == stop.time
+
+
+def test_the_next_time_it_goes_is_a_story_of_its_own() -> None:
+    stop = restart()[0]
+    teller = StoryTeller(window=5)
+    for after in (0, 90):
+        teller.feed(replace(stop, time=stop.time + after))
+        story = teller.due(START + after + 6)
+        assert story
+        assert story.fields["begin"] == stop.time + after
 
 
 def test_maps_that_change_without_an_agent_have_a_story_too() -> None:

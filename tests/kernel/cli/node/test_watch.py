@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_path: Path) -> None:
     with foreign_node(gate, bpffs, tmp_path) as node:
-        node.agent.start()
+        window = node.started()
         argv = [
-            *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", "4"),
+            *(sys.executable, "-m", "ctconsole", "watch", "--json", "--window", f"{window:.1f}"),
             *("--bpf-root", str(bpffs), "--agent-log", str(node.agent.log)),
             *("--history", str(tmp_path / "history.db")),
         ]
@@ -40,9 +40,8 @@ def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_pat
                 def stories() -> list[str]:
                     return [event.message for _, event in history.read(kinds=[EventKind.STORY])]
 
-                # An agent that comes back late is told of twice: that it went, and this.
                 changed = f"{TCP_MAX} 32768 -> 8192"
-                assert until(lambda: any(changed in story for story in stories()), 60)
+                assert until(lambda: any(changed in story for story in stories()))
             watch.send_signal(signal.SIGINT)
             out, _ = watch.communicate(timeout=20)
         assert watch.returncode == 0
