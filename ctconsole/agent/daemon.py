@@ -24,6 +24,7 @@ from ctconsole.manager.changing import adopt, changing
 from ctconsole.model.event import EventKind
 from ctconsole.paths import GLOBALS
 from ctconsole.private import make_folder
+from ctconsole.settings.read import read_settings
 
 if TYPE_CHECKING:
     from ctconsole.agent.state import AgentSettings
@@ -106,7 +107,15 @@ def _live(
             stack.callback(server.close)
             agent.start_up(tell.progress, losing=losing)
         told = [event for _, event in history.read(kinds=[EventKind.MAP_FULL])]
-        counting = Counting(root / GLOBALS, history.append_fills, agent.record, agent.trouble, told)
+        counting = Counting(
+            root / GLOBALS,
+            history.append_fills,
+            agent.record,
+            agent.trouble,
+            told,
+            # Of whoever started the agent, whose environment it has.
+            thresholds=read_settings().thresholds,
+        )
         stack.callback(counting.stop)
         counting.start()
         tell({"ready": True})

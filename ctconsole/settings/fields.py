@@ -157,7 +157,8 @@ OPEN_SECTIONS: Final = {
     "sort": "What a view is sorted by when it is opened; a - before the name: largest first.\n"
     'overview = "-fill"',
     "thresholds": "A map that has its own, by its name or the short form of it (ct4); the field\n"
-    "that it does not name is that of all maps. Alarms, bars, check and map list go by them.\n"
+    "that it does not name is that of all maps. Alarms, bars, check and map list go by them, and\n"
+    "an event tells when such a map reaches its crit; an agent of ours reads them as it starts.\n"
     '[thresholds."cilium_ct4_global"]\n'
     "crit = 70",
     "keys": "Keys by the name of what they do, which ctconsole config --keys lists; several in\n"
