@@ -69,6 +69,14 @@ def status(pilot: Pilot[None]) -> Status:
     return pilot.app.screen_stack[0].query_one(StatusBar).status
 
 
+def forget_flash(pilot: Pilot[None]) -> None:
+    """Take away what the status line says, before something is done that is to be told there.
+
+    Else a wait for it could be met by what was said before.
+    """
+    console_of(pilot).flash("")
+
+
 def text_of(pilot: Pilot[None], selector: str) -> str:
     return str(pilot.app.screen.query_one(selector, Static).render())
 

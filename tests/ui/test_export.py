@@ -18,7 +18,14 @@ from ctconsole.ui.exporting import rendered
 from ctconsole.ui.keeping import IN_BROWSER
 from ctconsole.ui.screens.ask import AskScreen
 from ctconsole.ui.widgets.line_table import LineTable
-from tests.support.pilots import first_sample, open_entries, status, until
+from tests.support.pilots import (
+    first_sample,
+    forget_flash,
+    open_entries,
+    screen_text,
+    status,
+    until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +41,7 @@ async def export(pilot: Pilot[None], path: Path) -> str:
     Returns:
         What the status line says then.
     """
+    forget_flash(pilot)
     await pilot.press("e")
     await until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
     pilot.app.screen.query_one(Input).value = str(path)
@@ -102,7 +110,9 @@ async def test_nothing_is_written_over_unless_that_is_said(
             await until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
             pilot.app.screen.query_one(Input).value = str(path)
             await pilot.press("enter")
-            await until(pilot, lambda: not pilot.app.screen.query_one(Input).value)
+            # The overview, which is on the screen between the two questions, has a field as well.
+            await until(pilot, lambda: "write over it" in screen_text(pilot))
+            assert isinstance(pilot.app.screen, AskScreen)
             pilot.app.screen.query_one(Input).value = answer
             await pilot.press("enter")
             await until(pilot, lambda: not isinstance(pilot.app.screen, AskScreen))

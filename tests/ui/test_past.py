@@ -278,10 +278,12 @@ async def test_the_console_records_what_it_shows(node: Node, tmp_path: Path) -> 
     async with console.run_test(size=(160, 40)) as pilot:
         await first_sample(pilot)
         for name in (path, tmp_path / "other.ctrec"):
+            begun = len(recorders)
             await pilot.press("o")
             await until(pilot, lambda: isinstance(console.screen, AskScreen))
             console.screen.query_one(Input).value = str(name)
             await pilot.press("enter")
+            await until(pilot, lambda: len(recorders) > begun)  # noqa: B023 - called in this round
             await until(pilot, lambda: recorders[-1].progress.moments > 1)
             console.refresh_status()
             assert "◉ REC" in screen_text(pilot)
