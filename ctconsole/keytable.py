@@ -7,12 +7,13 @@ a key. A new key is one more row here and a test that is marked with its id (see
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Key:
             empty for what only presets have a key for.
         action: what is done, in Textual's form; each of `places` has a method for it.
         word: a word or two, for the footer and the palette.
-        about: a sentence, for the help and the palette.
+        about: a sentence, for the help and the palette; another key is named by its id in braces.
         places: whose key it is; which of them are in force at once is `SCENES`.
         rank: in the footer, the smaller the more needed: what does not fit is left out from the
             largest on. 0: never there.
@@ -83,7 +84,7 @@ APP: Final = (
     Key("app.export", "e", "export", "Export",
         "Write what is listed, or the screen, into a file", ("app",)),
     Key("time.back", "left_square_bracket", "step(-1)", "Step back",
-        "Look at the moment before; space goes back to now", ("app",)),
+        "Look at the moment before; {app.freeze} goes back to now", ("app",)),
     Key("time.on", "right_square_bracket", "step(1)", "Step on", "Look at the moment after",
         ("app",)),
     Key("time.event-back", "left_curly_bracket", "step_event(-1)", "Event before",
@@ -329,3 +330,33 @@ def scene_keys(scene: str) -> list[Key]:
     """
     places = frozenset(SCENES[scene])
     return [key for key in KEYS if not places.isdisjoint(key.places)]
+
+
+_BETWEEN: Final = re.compile(r"( · |; )")
+_PLACE: Final = re.compile(r"\{([\w.-]+)\}")
+
+
+def keyed(text: str, chosen: Mapping[str, Sequence[str]], shown: Callable[[str], str]) -> str:
+    """A text with the key that does a thing in the place of its id: ``{help.close} closes``.
+
+    A part of it, between `` · `` or ``; ``, is left out where a thing it names has no key.
+
+    Args:
+        text: ours; no other braces may stand in it.
+        chosen: keys by id, where they are not those of the table.
+        shown: how a key is shown to a person.
+
+    Raises:
+        KeyError: there is no such id.
+    """
+    keys = {
+        key_id: next(map(shown, chosen.get(key_id, BY_ID[key_id].each)), "")
+        for key_id in _PLACE.findall(text)
+    }
+    parts = _BETWEEN.split(text)
+    kept = [
+        (sign, _PLACE.sub(lambda found: keys[found[1]], part))
+        for sign, part in zip(["", *parts[1::2]], parts[::2], strict=True)
+        if all(map(keys.get, _PLACE.findall(part)))
+    ]
+    return "".join(f"{sign if place else ''}{part}" for place, (sign, part) in enumerate(kept))

@@ -107,16 +107,17 @@ def _print_fields(settings: UserSettings, *, as_json: bool) -> None:
 
 def _print_keys(settings: UserSettings, *, as_json: bool) -> None:
     """Each id with its keys and what they do."""
-    from ctconsole.keytable import KEYS
+    from ctconsole.keytable import KEYS, keyed
     from ctconsole.settings.keymap import effective
 
     keys = effective(settings.keys)
+    about = {key.id: keyed(key.about, settings.keys, str) for key in KEYS}
     if as_json:
         print_json(
             [
-                {"id": key.id, "keys": keys[key.id], "about": key.about, "places": key.places}
+                {"id": key.id, "keys": keys[key.id], "about": about[key.id], "places": key.places}
                 for key in KEYS
             ]
         )
     else:
-        print_columns([(key.id, " ".join(keys[key.id]) or "-", key.about) for key in KEYS])
+        print_columns([(key.id, " ".join(keys[key.id]) or "-", about[key.id]) for key in KEYS])

@@ -124,13 +124,13 @@ class Commands:
     def offers(self) -> Iterator[Offer]:
         """All that can be done from here, also what may not be, with the reason."""
         for node_key in self._keys():
-            key = BY_ID[node_key]
+            word, about = BY_ID[node_key].word, self._console.keyed(BY_ID[node_key].about)
             if node_key == "maps.guard":
                 to = "off" if self._console.intents.guarding else "on"
                 why = self.why_not(node_key)
-                yield Offer(f"Guard {to}", key.about, f"guard {to}", why)
+                yield Offer(f"Guard {to}", about, f"guard {to}", why)
                 continue
-            yield Offer(key.word, key.about, node_key.rpartition(".")[2], self.why_not(node_key))
+            yield Offer(word, about, node_key.rpartition(".")[2], self.why_not(node_key))
         for row in self._rows():
             yield Offer(f"Go to {row.info.label}", "Look at this map", f"go {row.info.label}")
         for name in VIEW_NAMES:
@@ -157,7 +157,7 @@ class Commands:
             return f"{told}: {why or command.about}", bool(why)
         if key_id := self._shortened(name):
             why = self.why_not(key_id)
-            return f"{name}: {why or BY_ID[key_id].about}", bool(why)
+            return f"{name}: {why or self._console.keyed(BY_ID[key_id].about)}", bool(why)
         found = [one for one in self._names() if one.startswith(name)]
         return ("  ".join(found) or f"there is no command {name}", not found)
 

@@ -241,7 +241,7 @@ class Console(Protocol):
         ...
 
     def keyed(self, text: str) -> str:
-        """A text that names keys, with those that are in force (see `ctconsole.ui.keys.keyed`)."""
+        """A text that names keys, with those that are in force (see `ctconsole.keytable.keyed`)."""
         ...
 
     def flash(self, text: str) -> None:

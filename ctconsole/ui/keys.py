@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from ctconsole.keytable import BY_ID, UNBOUND, keys_of
+from ctconsole.keytable import UNBOUND, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from textual.binding import BindingType
 
 
@@ -30,33 +27,3 @@ def bindings(*places: str) -> list[BindingType]:
         for place in places
         for key in keys_of(place)
     ]
-
-
-_BETWEEN: Final = re.compile(r"( · |; )")
-_PLACE: Final = re.compile(r"\{([\w.-]+)\}")
-
-
-def keyed(text: str, chosen: Mapping[str, Sequence[str]], shown: Callable[[str], str]) -> str:
-    """A text with the key that does a thing in the place of its id: ``{help.close} closes``.
-
-    A part of it, between `` · `` or ``; ``, is left out where a thing it names has no key.
-
-    Args:
-        text: ours; no other braces may stand in it.
-        chosen: keys by id, where they are not those of the table.
-        shown: how a key is shown to a person.
-
-    Raises:
-        KeyError: there is no such id.
-    """
-    keys = {
-        key_id: next(map(shown, chosen.get(key_id, BY_ID[key_id].each)), "")
-        for key_id in _PLACE.findall(text)
-    }
-    parts = _BETWEEN.split(text)
-    kept = [
-        (sign, _PLACE.sub(lambda found: keys[found[1]], part))
-        for sign, part in zip(["", *parts[1::2]], parts[::2], strict=True)
-        if all(map(keys.get, _PLACE.findall(part)))
-    ]
-    return "".join(f"{sign if place else ''}{part}" for place, (sign, part) in enumerate(kept))

@@ -11,7 +11,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
-from ctconsole.ui.keys import keyed
+from ctconsole.keytable import keyed
 from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.themes import VARIABLE_DEFAULTS
 

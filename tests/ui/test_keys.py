@@ -356,6 +356,15 @@ async def test_tabs_name_the_keys_of_the_views(source: FakeSource) -> None:
         assert "Node" in title
 
 
+async def test_the_help_names_the_keys_that_are_in_force(source: FakeSource) -> None:
+    settings = settings_of('[keys]\n"app.freeze" = "f9"\n', Path("config.toml"))
+    console = ConsoleApp(source, interval=3600, clock=lambda: EPOCH, choices=Choices(settings))
+    async with console.run_test(size=(160, 100)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "before; f9 " in screen_text(pilot))
+
+
 async def test_a_key_that_does_nothing_says_so(console: ConsoleApp) -> None:
     async with console.run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)

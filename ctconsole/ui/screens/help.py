@@ -124,5 +124,5 @@ class HelpScreen(ModalScreen[None]):
         table.add_column(ratio=1)
         for keys, words in lines:
             shown = " ".join(self.app.get_key_display(Binding(key, "")) for key in keys)
-            table.add_row(Text(shown, style="bold"), Text(words))
+            table.add_row(Text(shown, style="bold"), Text(console_of(self.app).keyed(words)))
         return table

@@ -62,6 +62,12 @@ def test_keys_are_listed_as_they_are_in_force(path: Path) -> None:
     assert line.split()[:3] == ["map.resize", "Z", "f5"]
 
 
+def test_what_a_key_does_is_told_with_the_other_keys_that_are_in_force(path: Path) -> None:
+    path.write_text('[keys]\n"app.freeze" = "f9"\n')
+    line = next(x for x in run(path, "--keys").stdout.splitlines() if x.startswith("time.back"))
+    assert line.endswith("Look at the moment before; f9 goes back to now")
+
+
 def test_every_verb_means_the_bpffs_of_the_file(path: Path, tmp_path: Path) -> None:
     path.write_text(f'bpffs = "{tmp_path}"\n')
     assert the_place(None, None, writes=True).bpf_root == tmp_path

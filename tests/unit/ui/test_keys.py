@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ctconsole import ui
-from ctconsole.keytable import BY_ID
-from ctconsole.ui.keys import keyed
+from ctconsole import keytable, ui
+from ctconsole.keytable import BY_ID, keyed
 
-UI = sorted(Path(ui.__file__).parent.rglob("*.py"))
+UI = [*sorted(Path(ui.__file__).parent.rglob("*.py")), Path(keytable.__file__)]
 
 
 @pytest.mark.parametrize(
