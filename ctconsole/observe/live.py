@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.layout import Layout
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.ct.turnover import Headcount
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.model.nodecard import AgentCard, KnownFact
@@ -190,6 +191,20 @@ class LiveSource:
     def _read(self, live: BpfMap, reading: Reading) -> CtTable:
         [raw] = settled([live.read_conntrack(reading)], guessed=self._take_guess)
         return raw.table()
+
+    def headcount(self, where: PurePath | int) -> Headcount | None:
+        """Which keys a table has; a batch of entries at a time is in memory.
+
+        Raises:
+            GoneError: it is not there.
+            BpfError: the walk failed.
+        """
+        from ctconsole.model.ct.turnover import Headcount
+
+        opened = BpfMap.from_id(where) if isinstance(where, int) else BpfMap.open(Path(where))
+        with opened as live:
+            keys = (keys for keys, _ in live.read_chunks())
+            return Headcount.of_keys(live.info, time.time(), keys)
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The newest events of the history, oldest first; none while there is no file."""

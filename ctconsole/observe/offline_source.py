@@ -136,6 +136,10 @@ class OfflineSource:
             self._knowledge[node] = knowledge_of(self.offline, node, told)
         return self._knowledge[node]
 
+    def headcount(self, where: PurePath | int) -> None:
+        """Files tell of one moment."""
+        del where
+
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         """Files hold no events."""
         del since_id, limit

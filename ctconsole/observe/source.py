@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from ctconsole.model.ct.table import CtTable
+    from ctconsole.model.ct.turnover import Headcount
     from ctconsole.model.event import Event
     from ctconsole.model.fill import Trend
     from ctconsole.model.nodecard import AgentCard, KnownFact
@@ -87,6 +88,11 @@ class MapRow:
         """Whether the Entries view can show it."""
         return is_conntrack(self.info)
 
+    @property
+    def is_nat(self) -> bool:
+        """Whether it holds translations, which come and go as connections do."""
+        return self.group is Group.NAT and self.info.type.is_hash and self.entries is not None
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSnapshot:
@@ -136,6 +142,10 @@ class Source(Protocol):
 
         Given what was told of it ``before``, the answer shares its arrays where nothing changed.
         """
+        ...
+
+    def headcount(self, where: PurePath | int) -> Headcount | None:
+        """Which keys a table of translations has; None where files tell of one moment only."""
         ...
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:

@@ -125,28 +125,40 @@ class Survey:
         due = [
             row
             for row in node.rows
-            if row.is_conntrack and self._due.get(row.key, 0.0) <= now and not is_map(row, watched)
+            if (row.is_conntrack or row.is_nat)
+            and self._due.get(row.key, 0.0) <= now
+            and not is_map(row, watched)
         ]
         if not due:
             return
         row = min(due, key=lambda row: self._due.get(row.key, 0.0))
         try:
-            table = self._source.table(row.info.pin or row.info.id)
-            self._put(row, table)
-            self._compare(row.key, table)
+            if row.is_nat:
+                self._count_heads(row)
+            else:
+                table = self._source.table(row.info.pin or row.info.id)
+                self._put(row, table)
+                self._compare(row, Headcount.of(table), table)
         except CtconsoleError:
             # Gone since it was listed, or nothing that can be read: the next listing tells.
-            self._keep({key for key in self.stats if key != row.key})
+            self._keep({key for key in self._counted_ids if key != row.key})
         took = self._clock() - now
         self._due[row.key] = now + took + max(LEAST, REST * took)
 
-    def _compare(self, key: str, table: CtTable) -> None:
+    def _count_heads(self, row: MapRow) -> None:
+        """Look at a table of which nothing but its keys is needed."""
+        newer = self._source.headcount(row.info.pin or row.info.id)
+        self._counted_ids[row.key] = row.info.id
+        if newer is not None:
+            self._compare(row, newer, None)
+
+    def _compare(self, row: MapRow, newer: Headcount, table: CtTable | None) -> None:
         """Find what came and went since the last look at a table nobody watches."""
-        older, newer = self._headcounts.get(key), Headcount.of(table)
-        self._headcounts[key] = newer
+        older = self._headcounts.get(row.key)
+        self._headcounts[row.key] = newer
         turnover = turnover_between(older, newer, table) if older is not None else None
         if turnover is not None:
-            self._note(key, turnover)
+            self._note(row.key, turnover)
 
     def _note(self, key: str, turnover: Turnover) -> None:
         self.turnovers = MappingProxyType({**self.turnovers, key: turnover})
@@ -177,7 +189,7 @@ class Survey:
         present = {row.key: row.info.id for row in node.rows}
         # What was counted in the map before is nothing that the new one has.
         same = {key for key, number in self._counted_ids.items() if present.get(key) == number}
-        if not self.stats.keys() <= same:
+        if not self._counted_ids.keys() <= same:
             self._keep(same)
         for key in self._due.keys() - same:
             del self._due[key]

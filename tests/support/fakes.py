@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from ctconsole.model.ct.turnover import Headcount
     from ctconsole.model.event import Scalar
     from ctconsole.model.fill import Trend
     from ctconsole.observe.calls import CallArray
@@ -188,6 +189,7 @@ class FakeSource:
         rows: the maps, by pin.
         tables: CT tables, by pin; made on first use as large as the row says, at most
             ``most_entries``.
+        headcounts: what `headcount` answers, by pin, as of the moment it is asked.
         log: events with their ids.
         uses: what `usage` answers.
         arrays: what `calls` answers.
@@ -205,6 +207,7 @@ class FakeSource:
     most_entries: int = 4000
     rows: dict[PurePath, MapRow] = field(default_factory=dict)
     tables: dict[PurePath, CtTable] = field(default_factory=dict)
+    headcounts: dict[PurePath, Headcount] = field(default_factory=dict)
     log: list[tuple[int, Event]] = field(default_factory=story)
     uses: tuple[MapUsage, ...] = ()
     arrays: tuple[CallArray, ...] = ()
@@ -239,6 +242,10 @@ class FakeSource:
             table = random_table(row.info, rows, taken_at=self.clock())
             self.tables[where] = replace(table, knowledge=SERVICES_KNOWN)
         return self.tables[where]
+
+    def headcount(self, where: PurePath | int) -> Headcount | None:
+        found = None if isinstance(where, int) else self.headcounts.get(where)
+        return replace(found, taken_at=self.clock()) if found else None
 
     def events(self, since_id: int, limit: int) -> Sequence[tuple[int, Event]]:
         return [line for line in self.log if line[0] > since_id][-limit:]

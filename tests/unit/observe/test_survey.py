@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctconsole.model.ct.turnover import Headcount, Turnover
 from ctconsole.model.event import Level
 from ctconsole.observe.survey import Survey
 from ctconsole.observe.usage import MapGeneration, MapUsage
-from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
+from tests.support.fakes import CT4, CT_ANY4, EPOCH, GLOBALS, FakeSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ctconsole.model.ct.changes import Changes
     from ctconsole.observe.source import NodeSnapshot
+
+SNAT = GLOBALS / "cilium_snat_v4_external"
 
 
 class Counting(FakeSource):
@@ -108,11 +111,34 @@ def test_the_other_tables_are_read_too_while_one_is_watched_and_say_when() -> No
     assert survey.stats[other] is not first
 
 
+def test_what_comes_to_a_table_of_translations_and_leaves_it_is_counted_by_its_keys() -> None:
+    survey, source, now = surveyed()
+    row = source.rows[SNAT]
+    numbers = np.arange(30 * row.info.key_size, dtype=np.uint32)
+    keys = numbers.view(np.uint8).reshape(-1, row.info.key_size)
+    source.clock = lambda: EPOCH + now[0]
+
+    def look(first: int, last: int) -> None:
+        source.headcounts[SNAT] = Headcount.of_keys(row.info, EPOCH, [keys[first:last]])
+        for _ in range(4):
+            survey.beat(node(source), None, None)
+        now[0] += 10
+
+    look(0, 20)
+    assert row.key not in survey.turnovers
+    look(5, 30)
+    assert survey.turnovers[row.key] == Turnover(10, new=1.0, gone=0.5, evicted=None)
+    source.rows[SNAT] = replace(row, info=replace(row.info, id=row.info.id + 1000))
+    look(5, 30)
+    assert row.key not in survey.turnovers, "it is another map"
+
+
 def test_nothing_is_kept_of_maps_that_have_gone() -> None:
     survey, source, now = surveyed()
     for _ in range(4):
         survey.beat(node(source), None, None)
-    assert set(survey._due) == set(survey.stats) == set(survey.read_at)
+    assert set(survey._due) == {*survey.stats, str(SNAT)}
+    assert set(survey.stats) == set(survey.read_at)
     source.rows.clear()
     now[0] += 400
     survey.beat(node(source), None, None)
