@@ -30,6 +30,8 @@ FILTERS: Final = (
     "state:unanswered",
     "backend:3",
     "risk:breaks",
+    "risk:at-risk",
+    "risk:comes-back",
     "risk:at-risk dport:443",
 )
 """Each from a fresh table: nothing of it was worked out before."""

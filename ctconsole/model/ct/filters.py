@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.ct.risk import Change, Risk, breaking, judge
+from ctconsole.model.ct.risk import Change, Risk, breaking, endangered, returning
 from ctconsole.model.ct.seen import most_frequent
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (
@@ -192,12 +192,9 @@ def risks() -> Rule:
         if code == Risk.DEAD:
             return Test(lambda seen: ~seen.table.alive, _needs_bound)
 
-        def holds(seen: Seen) -> Bools:
-            if code == Risk.BREAKS:
-                return breaking(seen.table, Change.RECREATE)
-            return np.asarray(judge(seen.table, Change.RECREATE).risk == code)
-
-        return Test(holds)
+        held = {Risk.BREAKS: breaking, Risk.AT_RISK: endangered, Risk.COMES_BACK: returning}
+        holds = held[Risk(code)]
+        return Test(lambda seen: holds(seen.table, Change.RECREATE))
 
     return _worded(ASKED["risk"], words, ", ".join(words), read, cost=50, beside="risk")
 

@@ -316,6 +316,24 @@ def breaking(table: CtTable, change: Change) -> Bools:
     return found & table.alive
 
 
+def endangered(table: CtTable, change: Change) -> Bools:
+    """Rows that `judge` says may break, in a fraction of its time."""
+    found = np.zeros(len(table), np.bool_)
+    breaks = np.zeros(len(table), np.bool_)
+    for rows, risk, _ in _dangers(table, change, _services(table)):
+        into = found if risk is Risk.AT_RISK else breaks
+        into |= rows
+    return found & ~breaks & table.alive
+
+
+def returning(table: CtTable, change: Change) -> Bools:
+    """Rows that `judge` says come back, in a fraction of its time."""
+    found = table.alive.copy()
+    for rows, *_ in _dangers(table, change, _services(table)):
+        found &= ~rows
+    return found
+
+
 def _breaking(
     table: CtTable, change: Change, services: npt.NDArray[np.uint8]
 ) -> Iterator[tuple[Bools, Reason]]:
@@ -330,13 +348,20 @@ def _breaking(
 
 def _rules(table: CtTable, change: Change) -> Iterator[tuple[Bools, Risk, Reason]]:
     """Rows, what happens to them, and why; one of `_RANKED` for each, in any order."""
-    tcp, flags = table.tcp, table.flags
     yield ~table.alive, Risk.DEAD, Reason.EXPIRED
-    lasting = ~table.closing
     services = _services(table)
+    yield services == Reason.ONE_BACKEND, Risk.COMES_BACK, Reason.ONE_BACKEND
+    yield from _dangers(table, change, services)
+
+
+def _dangers(
+    table: CtTable, change: Change, services: npt.NDArray[np.uint8]
+) -> Iterator[tuple[Bools, Risk, Reason]]:
+    """Those of these rules by which an entry that is alive breaks or may break."""
+    tcp, flags = table.tcp, table.flags
+    lasting = ~table.closing
     for rows, why in _breaking(table, change, services):
         yield rows, Risk.BREAKS, why
-    yield services == Reason.ONE_BACKEND, Risk.COMES_BACK, Reason.ONE_BACKEND
     yield (services == Reason.RANDOM_BACKEND) & lasting, Risk.AT_RISK, Reason.RANDOM_BACKEND
     if change is Change.FLUSH:
         yield table.moved & lasting, Risk.AT_RISK, Reason.SNAT
@@ -396,10 +421,12 @@ def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Reason]]:
     inward = table.direction == Direction.IN
     rx, tx = (np.ascontiguousarray(table.values[f"last_{way}_report"]) for way in ("rx", "tx"))
     tx_spoke, rx_spoke = _later(tx, rx), _later(rx, tx)
-    talking = table.established & ~table.service
+    # Both columns are at hand, and to read them again would take longer than all else here.
+    talking = table.established_by((rx != 0) & (tx != 0)) & ~table.service
     yield talking & ((inward & tx_spoke) | (~inward & rx_spoke)), Reason.REPLY_FIRST
     if table.has_clock:
-        yield talking & (table.idle > QUIET), Reason.QUIET
+        # As `table.idle`.
+        yield talking & (table.seconds_from_now(np.maximum(rx, tx)) < -QUIET), Reason.QUIET
 
 
 def _later(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> Bools:

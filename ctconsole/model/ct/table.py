@@ -275,19 +275,24 @@ class CtTable:
         return self.now > 0 and not self.at_least
 
     @cached_property
+    def _kinds(self) -> Bytes:
+        """The keys' flags, apart from the keys for the same reason as `flags`."""
+        return np.ascontiguousarray(self.keys["flags"])
+
+    @cached_property
     def service(self) -> Bools:
         """SERVICE entries: a service address and the backend chosen for it."""
-        return np.asarray((self.keys["flags"] & TUPLE_F_SERVICE) != 0)
+        return np.asarray((self._kinds & TUPLE_F_SERVICE) != 0)
 
     @cached_property
     def related(self) -> Bools:
         """Entries for ICMP errors about a tracked flow."""
-        return np.asarray((self.keys["flags"] & TUPLE_F_RELATED) != 0)
+        return np.asarray((self._kinds & TUPLE_F_RELATED) != 0)
 
     @cached_property
     def direction(self) -> Bytes:
         """`Direction` codes."""
-        return _DIRECTIONS.take(self.keys["flags"], mode="clip")
+        return _DIRECTIONS.take(self._kinds, mode="clip")
 
     @cached_property
     def alive(self) -> Bools:
@@ -339,9 +344,11 @@ class CtTable:
 
         A SERVICE entry sees the client's packets only, so for TCP these decide alone.
         """
-        opened = (self.both_ways & (self.spoken | ~self.tcp)) | (
-            self.spoken & self.service & self.tcp
-        )
+        return self.established_by(self.both_ways)
+
+    def established_by(self, both_ways: Bools) -> Bools:
+        """`established`, where `both_ways` is at hand already."""
+        opened = (both_ways & (self.spoken | ~self.tcp)) | (self.spoken & self.service & self.tcp)
         return np.asarray(self.alive & ~self.closing & opened)
 
     @cached_property

@@ -15,8 +15,10 @@ from ctconsole.model.ct.risk import (
     Risk,
     RiskTally,
     breaking,
+    endangered,
     forecast,
     judge,
+    returning,
 )
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
@@ -202,26 +204,40 @@ def test_layouts_are_judged_alike() -> None:
     assert list(old.risk) == list(new.risk) == [Risk.BREAKS, Risk.COMES_BACK]
 
 
+_MARKED = [
+    int(SEEN | flag)
+    for flag in (CtFlag.DSR, CtFlag.NODE_PORT, CtFlag.FROM_TUNNEL, CtFlag.PROXY_REDIRECT)
+]
+
+
 @pytest.mark.parametrize("change", [Change.RECREATE, Change.FLUSH])
-def test_what_breaks_is_told_alone_as_it_is_among_everything(change: Change) -> None:
+def test_each_risk_is_told_alone_as_it_is_among_everything(change: Change) -> None:
     random = np.random.default_rng(3)
     entries = [
         Entry(
             protocol=int(random.choice([6, 6, 17])),
-            tuple_flags=int(random.choice([0, 1, 4])),
-            rev_nat=int(random.choice([0, 1, 2, 3])),
-            flags=int(random.choice([0x10, 0, 0x13, 0x10 | int(CtFlag.DSR)])),
+            tuple_flags=int(random.choice([0, 1, 3, 4])),
+            rev_nat=int(random.choice([0, 0, 1, 2, 3])),
+            flags=int(random.choice([0x10, 0x10, 0, 0x13, *_MARKED])),
             left=int(random.choice([-5, 5, 300])),
+            rx=(None, 20, 40, 200)[random.integers(4)],
+            tx=(None, 20, 40, 200)[random.integers(4)],
         )
         for _ in range(500)
     ]
     services = {1: ServiceFacts(3, sticky=False), 2: ServiceFacts(1, sticky=False)}
     table = replace(ct_table(*entries), knowledge=Knowledge(services=services))
-    breaks = judge(table, change).risk == Risk.BREAKS
-    assert breaks.any()
-    assert (breaking(table, change) == breaks).all()
-    if change is Change.RECREATE:
-        assert (Query.parse("risk:breaks").rows(table) == breaks).all()
+    risks = judge(table, change).risk
+    for risk, alone in (
+        (Risk.BREAKS, breaking),
+        (Risk.AT_RISK, endangered),
+        (Risk.COMES_BACK, returning),
+    ):
+        has = risks == risk
+        assert has.any()
+        assert (alone(table, change) == has).all()
+        if change is Change.RECREATE:
+            assert (Query.parse(f"risk:{risk.word}").rows(table) == has).all()
 
 
 def test_of_several_verdicts_the_worst_counts_and_the_first_rule_of_equally_bad_ones() -> None:
