@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -13,10 +13,12 @@ from ctconsole.cli.shown import how
 from ctconsole.cli.streams import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ctconsole.cli.shown import How
     from ctconsole.model.listing.rows import Paint, RowColumn, TableCell
+
+_T = TypeVar("_T")
 
 
 def show_rows(
@@ -49,6 +51,30 @@ def show_rows(
     described = known if asked.columns or not columns else columns
     people = listing.chosen_columns(described, asked.columns, wide=asked.output == "wide")
     print_cells(listing.cells_of(chosen, people, raw=asked.raw), people)
+
+
+def show_reports(
+    things: Sequence[_T],
+    as_row: Callable[[_T], Mapping[str, Any]],
+    show: Callable[[Sequence[_T]], None],
+    *,
+    whole: object = None,
+) -> None:
+    """Print a list of which each thing takes some lines; where columns are named it is a table.
+
+    Args:
+        things: what is listed.
+        as_row: what JSON shows of each.
+        show: prints for people those that were asked for.
+        whole: the JSON document, where it is more than the rows.
+    """
+    asked = how()
+    rows = [as_row(one) for one in things]
+    if asked.for_programs or asked.columns:
+        show_rows(rows, whole=whole)
+        return
+    of_row = {id(row): thing for row, thing in zip(rows, things, strict=True)}
+    show([of_row[id(row)] for row in _chosen(rows, _beside(rows, ()), asked)])
 
 
 def _beside(rows: Sequence[Mapping[str, Any]], columns: Sequence[RowColumn]) -> list[RowColumn]:

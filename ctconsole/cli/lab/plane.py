@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctconsole.cli.options import lab_option
-from ctconsole.cli.printing import print_json, show_rows
-from ctconsole.cli.shown import filtered_rows_options, json_option
+from ctconsole.cli.printing import print_json, show_reports, show_rows
+from ctconsole.cli.shown import filtered_rows_options, how, json_option
 from ctconsole.model.listing.rows import RowColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ctconsole.agent.wire import JsonAnswer
 
@@ -189,10 +190,30 @@ def delete_rules(
 
 @policy.command("list")
 @lab_option
-@json_option
-def list_rules(lab_name: str | None, as_json: bool) -> None:
-    """List the rules, and which directions of which pods they close."""
-    _show_policy(_ask(lab_name, "policy-list"), as_json=as_json)
+@filtered_rows_options
+def list_rules(lab_name: str | None) -> None:
+    """List the rules, and which directions of which pods they close.
+
+    \b
+    Examples:
+      ctconsole lab policy list
+      ctconsole lab policy list --filter endpoint:server --columns direction,what
+    """
+    answer = _ask(lab_name, "policy-list")
+    whole = {"rules": answer["rules"], "endpoints": answer["endpoints"]}
+
+    def show(rules: Sequence[str]) -> None:
+        # What the pods are closed for is of all rules together.
+        asked = how()
+        _print_policy(rules, () if asked.where or asked.chooses else answer["endpoints"])
+
+    show_reports(answer["rules"], _rule_as_row, show, whole=whole)
+
+
+def _rule_as_row(rule: str) -> Mapping[str, Any]:
+    """A rule's words, each by what it says."""
+    names = ("endpoint", "direction", "verdict", "who", "what")
+    return {"rule": rule, **dict(zip_longest(names, rule.split()))}
 
 
 @click.group()
@@ -290,10 +311,14 @@ def _services(lab_name: str | None) -> list[dict[str, Any]]:
 def _show_policy(answer: JsonAnswer, *, as_json: bool) -> None:
     if as_json:
         print_json({"rules": answer["rules"], "endpoints": answer["endpoints"]})
-        return
-    for rule in answer["rules"]:
+    else:
+        _print_policy(answer["rules"], answer["endpoints"])
+
+
+def _print_policy(rules: Sequence[str], endpoints: Sequence[Mapping[str, Any]]) -> None:
+    for rule in rules:
         click.echo(rule)
-    for one in answer["endpoints"]:
+    for one in endpoints:
         click.echo(f"# {one['name']}: {_closed(one['ingress'], one['egress'])}")
 
 

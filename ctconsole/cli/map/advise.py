@@ -18,13 +18,13 @@ from ctconsole.cli.options import (
     over_option,
     state_dir_option,
 )
-from ctconsole.cli.printing import print_json
-from ctconsole.cli.shown import json_option
+from ctconsole.cli.printing import show_reports
+from ctconsole.cli.shown import filtered_rows_options
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ctconsole.node.advising import Advised
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @now_option
 @state_dir_option
 @bpf_root_option
-@json_option
+@filtered_rows_options
 def advise(
     *,
     names: tuple[str, ...],
@@ -48,7 +48,6 @@ def advise(
     now: int | None,
     state_dir: Path | None,
     bpf_root: Path,
-    as_json: bool,
 ) -> None:
     """Say what size each table should have, and why; changes nothing.
 
@@ -62,6 +61,7 @@ def advise(
     Examples:
       ctconsole map advise
       ctconsole map advise cilium_ct4_global --over 10
+      ctconsole map advise --filter verdict:enlarge --columns map,entries,advised
       ctconsole map advise --from-dump cilium-sysdump.zip --memory 32G -o json
     """
     from ctconsole.model.units import parse_size
@@ -77,11 +77,12 @@ def advise(
         raise UsageError("--memory is for --from-dump; a live node is asked")
     else:
         found = advising.advise_node(bpf_root, names, state_dir=state_dir, over=seconds or 0.0)
-    if as_json:
-        print_json([_dict(one) for one in found])
-        return
     if not found:
         message("No table whose size somebody chooses is there")
+    show_reports(found, _dict, _print)
+
+
+def _print(found: Sequence[Advised]) -> None:
     for node, tables in groupby(found, key=lambda one: one.node):
         if node:
             click.echo(f"{cell(node)}:")

@@ -9,12 +9,13 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.map.naming import MapWord, passing
 from ctconsole.cli.options import bpf_root_option
-from ctconsole.cli.printing import print_json
-from ctconsole.cli.shown import json_option
+from ctconsole.cli.printing import show_reports
+from ctconsole.cli.shown import filtered_rows_options
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ctconsole.observe.calls import CallArray
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 @click.command(name="calls")
 @click.argument("name", required=False, metavar="[MAP]", type=MapWord())
 @bpf_root_option
-@json_option
-def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
+@filtered_rows_options
+def calls(name: str | None, bpf_root: Path) -> None:
     """Show who calls whom: the callers and the callees of each pinned program array.
 
     \b
@@ -42,14 +43,15 @@ def calls(name: str | None, bpf_root: Path, as_json: bool) -> None:
             raise UsageError(f"No program array called {name} is pinned below {bpf_root}")
     if not found:
         message(f"No program array is pinned below {bpf_root}")
-    if as_json:
-        print_json([_as_dict(one) for one in found])
-        return
+    show_reports(found, _as_dict, _print)
+
+
+def _print(found: Sequence[CallArray]) -> None:
     for one in found:
-        _print(one)
+        _print_array(one)
 
 
-def _print(found: CallArray) -> None:
+def _print_array(found: CallArray) -> None:
     click.echo(f"{cell(found.path.name)}  map {found.map.id}")
     for user in found.callers:
         where = ", ".join(user.where) or "attached nowhere that can be seen"

@@ -9,8 +9,8 @@ import click
 from ctconsole.cli.common import message
 from ctconsole.cli.map.naming import MapWord, passing
 from ctconsole.cli.options import GivenPath, bpf_root_option, state_dir_option
-from ctconsole.cli.printing import print_json
-from ctconsole.cli.shown import json_option
+from ctconsole.cli.printing import show_reports
+from ctconsole.cli.shown import filtered_rows_options
 from ctconsole.errors import UsageError
 from ctconsole.model.text.safe import cell
 
@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A history that tells what the pins held before, instead of a state folder's.",
 )
-@json_option
-def users(
-    name: str | None, bpf_root: Path, state_dir: Path | None, file: Path | None, as_json: bool
-) -> int:
+@filtered_rows_options
+def users(name: str | None, bpf_root: Path, state_dir: Path | None, file: Path | None) -> int:
     """Show the programs that use each pinned map, and those that use an older one of it.
 
     Looked for are programs on tc, tcx, netkit and XDP in every network namespace, on cgroups, on
@@ -48,6 +46,7 @@ def users(
     Examples:
       ctconsole map users
       ctconsole map users cilium_ct4_global --json
+      ctconsole map users --filter split:yes --columns path,verdict
       ctconsole ct list --map-id 549    list the generation that is pinned nowhere
     """
     from ctconsole.agent.state import StateDir, default_state_dir
@@ -60,10 +59,7 @@ def users(
         found = [usage for usage in found if is_meant(usage.path)]
         if not found:
             raise UsageError(f"No map called {name} is pinned below {bpf_root}")
-    if as_json:
-        print_json([_as_dict(usage) for usage in found])
-    else:
-        _print(found)
+    show_reports(found, _as_dict, _print)
     return int(any(usage.split for usage in found))
 
 

@@ -21,7 +21,8 @@ STREAMED = {"--filter", "--limit", "--columns"}
 LISTS = {
     "ct list", "nat list", "lb list", "policy list", "ipcache list", "metrics list",
     "endpoint list", "map list", "layouts", "fleet show", "filter list", "lab list",
-    "lab service list", "lab endpoint list",
+    "lab service list", "lab endpoint list", "lab policy list", "map advise", "map calls",
+    "map users",
 }  # fmt: skip
 """Verbs that list rows."""
 
@@ -33,8 +34,8 @@ REPORTS = {
     "agent restart", "agent start", "agent status", "check", "config", "ct delete", "ct flush",
     "ct risk", "ct stats", "diff", "doctor", "explain", "fleet advise", "fleet resize",
     "lab endpoint add", "lab policy add", "lab policy del", "lab policy import",
-    "lab policy list", "lab service add", "lab tour", "lab traffic", "lab up", "map advise",
-    "map calls", "map recreate", "map resize", "map show", "map users", "node",
+    "lab service add", "lab tour", "lab traffic", "lab up", "map recreate", "map resize",
+    "map show", "node",
 }  # fmt: skip
 """Verbs that tell one thing, or one document."""
 
