@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
+from rich.color import Color as RichColor
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
@@ -97,11 +98,25 @@ class AsciiFilter(LineFilter):
         return [Segment(plain(text), style, control) for text, style, control in segments]
 
 
+_GREY, _WHITE = RichColor.parse("bright_black"), RichColor.parse("bright_white")
+
+
+def _is_same(one: RichColor | None, other: RichColor | None) -> bool:
+    """Whether these look the same, whatever they are called."""
+    return one is not None and other is not None and one[1:] == other[1:]
+
+
 @lru_cache(4096)
 def reduced(style: Style, system: ColorSystem) -> Style:
-    """A style in the colours of a terminal that has no more."""
+    """A style in the colours of a terminal that has no more.
+
+    What could be seen before can be seen still: the dimmed view behind a dialogue, which is nearly
+    as dark as its ground, is grey where there is nothing between black and that.
+    """
     color = style.color.downgrade(system) if style.color else None
     background = style.bgcolor.downgrade(system) if style.bgcolor else None
+    if _is_same(color, background) and not _is_same(style.color, style.bgcolor):
+        color = _WHITE if _is_same(background, _GREY) else _GREY
     return style + Style.from_color(color, background)
 
 

@@ -57,6 +57,24 @@ def cursor_line(table: LineTable) -> int:
     return table.region.y + 1 + table.cursor - table.scroll_offset.y
 
 
+def vanished(style: Style) -> bool:
+    """Whether a text has the colour of its ground."""
+    pair = [color[1:] for color in (style.color, style.bgcolor) if color]
+    return len(pair) == 2 and pair[0] == pair[1]
+
+
+@pytest.mark.parametrize("depth", ["16", "256"])
+@pytest.mark.parametrize("name", OURS)
+async def test_what_is_behind_a_dialogue_can_be_seen(name: str, depth: str) -> None:
+    async with opened(f'theme = "{name}"\ncolor = "{depth}"\n').run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        shown = [cell for row in range(40) for cell in cells(pilot, row)]
+        assert any("cilium_snat_v4" in text for text, _ in shown)
+        assert [text for text, style in shown if vanished(style)] == []
+
+
 @pytest.mark.parametrize("name", OURS)
 async def test_every_cell_of_the_cursors_row_can_be_read(name: str) -> None:
     depth = "16" if name == "ansi" else "true"
