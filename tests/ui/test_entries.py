@@ -13,9 +13,10 @@ from ctconsole.model.ct.order import Sorted, find_entry, sort_rows
 from ctconsole.model.ct.show import sortable
 from ctconsole.model.ct.table import State
 from ctconsole.ui.exporting import rendered
+from ctconsole.ui.screens import entries
 from ctconsole.ui.screens.entries import EntriesScreen
 from ctconsole.ui.widgets import ct_rows
-from ctconsole.ui.widgets.ct_rows import CtRows, StillRows
+from ctconsole.ui.widgets.ct_rows import CtRows, StillRows, arrange
 from tests.support.fakes import CT4, FakeSource, random_table
 from tests.support.pilots import (
     line_with,
@@ -131,6 +132,35 @@ async def test_a_cursor_that_was_never_moved_stays_on_top(
         await resample(pilot)
         assert table.cursor == 0
         assert not status(pilot).flash
+
+
+@pytest.mark.parametrize("keys", [("G", "g"), ("g", "j"), ("j", "g")])
+async def test_whoever_moves_while_rows_are_arranged_is_not_taken_back(
+    console: ConsoleApp, source: FakeSource, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, str]
+) -> None:
+    before, meanwhile = keys
+    begun, moved = threading.Event(), threading.Event()
+
+    def slowly(*given: object, **options: object) -> object:
+        begun.set()
+        assert moved.wait(60)
+        return arrange(*given, **options)  # type: ignore[arg-type]  # what it was called with
+
+    async with console.run_test(size=(120, 40)) as pilot:
+        table = await open_entries(pilot)
+        await pilot.press(before)
+        monkeypatch.setattr(entries, "arrange", slowly)
+        old = source.tables[CT4]
+        source.tables[CT4] = replace(old, taken_at=old.taken_at + 2)
+        console.hurry()
+        await until(pilot, begun.is_set)
+        await pilot.press(meanwhile)
+        moved.set()
+        await settle(pilot)
+        assert isinstance(table.rows, CtRows)
+        assert table.rows.arrangement.table is source.tables[CT4]
+        assert table.cursor == (1 if meanwhile == "j" else 0)
+        assert status(pilot).flash == ""
 
 
 async def test_it_says_so_when_the_flow_under_the_cursor_is_gone(

@@ -184,7 +184,7 @@ class EntriesScreen(EntriesFiltered, SortableView):
             self.refused(error)
             return
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show, arrangement)
+            self.app.call_from_thread(self._show, arrangement, held)
 
     def _tell_first(self, arrangement: Arrangement, count: int) -> None:
         if not get_current_worker().is_cancelled:
@@ -203,16 +203,19 @@ class EntriesScreen(EntriesFiltered, SortableView):
         made = (arrangement.sorting, arrangement.query)
         return arrangement.table is self._arranged and made == (self.sorting, self.query_shown)
 
-    def _show(self, arrangement: Arrangement) -> None:
+    def _show(self, arrangement: Arrangement, held: bytes | None) -> None:
+        """Show what was arranged around the entry that the cursor held on to."""
         if not self._is_wanted(arrangement):
             return
         table = self.query_one(LineTable)
-        held = table.held_key is not None
+        # Who has moved on meanwhile is not taken back.
+        stayed = table.held_key == held
+        at = arrangement.at if stayed else None
         if arrangement.query and not len(arrangement.order):
             told = "No entry matches the filter; {entries.all} shows all again."
             table.set_empty(self.console.keyed(told))
-        table.set_rows(CtRows(arrangement, self._with_names), at=arrangement.at)
-        if held and arrangement.at is None and len(arrangement.order) and not arrangement.query:
+        table.set_rows(CtRows(arrangement, self._with_names), at=at)
+        if held and stayed and at is None and len(arrangement.order) and not arrangement.query:
             self.console.flash("the entry under the cursor is gone")
         self.query_one(FilterBar).count(len(arrangement.order), len(arrangement.table))
         self.query_one("#summary", Static).update(_summary(arrangement))
