@@ -92,7 +92,10 @@ class SurfaceApp(App[None]):
         """Say that a key does nothing, which else looks as if the console hung."""
         typing = isinstance(self.focused, Input)
         if not typing and event.key not in self.screen.active_bindings:
-            told = f"{self._shown(event.key)} does nothing here"
+            # A letter that a keyboard has is called what it is, not as Unicode names it.
+            letter = event.character if event.is_printable else None
+            name = letter if letter and not letter.isspace() else self._shown(event.key)
+            told = f"{name} does nothing here"
             helps = "" if self.screen.is_modal else "; {app.help} for the keys"
             self.flash(told + self.keyed(helps))
 

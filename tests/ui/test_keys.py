@@ -370,6 +370,8 @@ async def test_a_key_that_does_nothing_says_so(console: ConsoleApp) -> None:
         await first_sample(pilot)
         await pilot.press("Z")
         assert status(pilot).flash == "Z does nothing here; ? for the keys"
+        await pilot.press("ü")
+        assert status(pilot).flash == "ü does nothing here; ? for the keys"
         await pilot.press("f12")
         assert status(pilot).flash == "f12 does nothing here; ? for the keys"
         console.flash("")
