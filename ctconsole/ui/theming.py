@@ -69,6 +69,8 @@ class Theming:
             self._say(f"there is no theme {name}; {close or lists}")
             name = DEFAULT_THEME
         self._app.theme = name
+        # Half of a colour is none of sixteen: what is behind a dialogue is not dimmed.
+        self._app.set_class(depth == "16", "-sixteen")
 
     def _register(self, folder: Path | None) -> None:
         good, bad = read_themes(folder)

@@ -63,14 +63,13 @@ def vanished(style: Style) -> bool:
     return len(pair) == 2 and pair[0] == pair[1]
 
 
-@pytest.mark.parametrize("depth", ["16", "256"])
 @pytest.mark.parametrize("name", OURS)
-async def test_what_is_behind_a_dialogue_can_be_seen(name: str, depth: str) -> None:
-    async with opened(f'theme = "{name}"\ncolor = "{depth}"\n').run_test(size=(120, 40)) as pilot:
+async def test_what_is_behind_a_dialogue_can_be_seen_in_16_colours(name: str) -> None:
+    async with opened(f'theme = "{name}"\ncolor = "16"\n').run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)
         await pilot.press("i")
         await until(pilot, lambda: pilot.app.screen.is_modal)
-        shown = [cell for row in range(40) for cell in cells(pilot, row)]
+        shown = [cell for row in range(40) for cell in cells(pilot, row) if cell[0].strip(" ─")]
         assert any("cilium_snat_v4" in text for text, _ in shown)
         assert [text for text, style in shown if vanished(style)] == []
 
