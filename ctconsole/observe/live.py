@@ -192,7 +192,7 @@ class LiveSource:
         [raw] = settled([live.read_conntrack(reading)], guessed=self._take_guess)
         return raw.table()
 
-    def headcount(self, where: PurePath | int) -> Headcount | None:
+    def headcount(self, where: PurePath | int) -> Headcount:
         """Which keys a table has; a batch of entries at a time is in memory.
 
         Raises:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.model.catalogue import Group
 from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.turnover import turnover_between
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.observe.live import LiveSource
 from tests.support.fakes import random_table, story
@@ -68,6 +70,19 @@ def test_a_table_is_read_whole_with_its_clock_and_layout(source: LiveSource, bpf
     assert then <= table.now <= ktime()
     assert table.walk.complete
     assert len(source.table(table.info.id)) == ROWS
+
+
+def test_the_keys_of_a_table_tell_what_comes_and_goes(source: LiveSource, bpffs: Path) -> None:
+    before = source.headcount(bpffs / "cilium_ct4_global")
+    after = source.headcount(bpffs / "cilium_ct4_global")
+    assert len(before.hashes) == ROWS
+    fewer = replace(before, hashes=before.hashes[10:])
+    found = turnover_between(fewer, after)
+    assert found is not None
+    assert found.new * found.seconds == pytest.approx(10)
+    assert (found.gone, found.evicted) == (0, None)
+    with pytest.raises(GoneError):
+        source.headcount(bpffs / "nothing")
 
 
 def test_tables_that_cannot_be_read_say_why(source: LiveSource, bpffs: Path) -> None:
