@@ -50,7 +50,13 @@ def alarms(sample: Sample, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple
 
 
 def _filled(sample: Sample, rows: Sequence[MapRow], thresholds: Thresholds) -> Iterator[Alarm]:
-    found = [row for row in rows if row.fill is not None and row.info.type.is_hash]
+    # What is on its way in or out has a sign behind its name: the old map while a resize goes on,
+    # and Cilium's own ":pending". Nobody is to enlarge that.
+    found = [
+        row
+        for row in rows
+        if row.fill is not None and row.info.type.is_hash and ":" not in row.info.label
+    ]
     told = [(full_of(sample, row), row) for row in found]
     for full, row in sorted(told, key=lambda one: (one[0] is None, -(one[1].fill or 0))):
         fill = row.fill or 0.0

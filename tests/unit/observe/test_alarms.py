@@ -44,6 +44,17 @@ def test_a_full_table_is_full_however_its_count_moves() -> None:
         assert advice.full_in is None
 
 
+def test_nobody_is_to_enlarge_a_map_that_is_on_its_way_out() -> None:
+    found = sample({60.0: 524_288, 0.0: 524_288})
+    assert len(alarms(found)) == 1
+    assert found.node is not None
+    [row] = found.node.rows
+    for sign in (":old", ":pending"):
+        leaving = replace(row, info=replace(row.info, pin=CT4.with_name(f"{CT4.name}{sign}")))
+        trends = MappingProxyType({leaving.key: found.trends[row.key]})
+        assert not alarms(replace(found, node=replace(found.node, rows=(leaving,)), trends=trends))
+
+
 def test_a_table_that_fills_up_is_told_when_it_will_be_full() -> None:
     [alarm] = alarms(sample({60.0: 400_000, 0.0: 430_000}))
     assert alarm.level is Level.WARNING
