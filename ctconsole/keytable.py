@@ -117,7 +117,7 @@ TABLE: Final = (
     Key("map.sequel", "L", "sequel", "What came back",
         "List what came back, broke or is away since the last change", ("view",)),
     Key("table.columns", "c", "columns", "Columns",
-        "Choose the columns, their order and how wide they are", ("view",), rank=47),
+        "Choose the columns, their order and how wide they are", ("view", "fleet"), rank=47),
     Key("table.select", "enter", "select", "Open", "Open what is under the cursor",
         ("table", "heat"), rank=10),
 )  # fmt: skip

@@ -35,12 +35,14 @@ def look_options(function: _F) -> _F:
 
 def known_columns() -> Mapping[str, Mapping[str, bool]]:
     """The columns of each view that has a choice of them, each with whether it can be sorted by."""
+    from ctconsole.ui.widgets import fleet_rows
     from ctconsole.ui.widgets.ct_rows import columns_for
     from ctconsole.ui.widgets.map_rows import COLUMNS
 
     return {
         "overview": {column.name: column.sortable for column in COLUMNS},
         "entries": {column.name: column.sortable for column in columns_for(ipv6=False)},
+        "fleet": {column.name: column.sortable for column in fleet_rows.COLUMNS},
     }
 
 

@@ -7,6 +7,7 @@ import http.client
 import json
 import math
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -237,7 +238,7 @@ class PrometheusClient:
             with error:
                 raise self._failed(_reason(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise self._failed(str(getattr(error, "reason", "") or error)) from error
+            raise self._failed(_fault(error)) from error
         return bytes(content)
 
     def _failed(self, reason: str) -> CtconsoleError:
@@ -264,6 +265,16 @@ def _no_address(url: str) -> UsageError:
     # A password in it is nobody's business.
     shown = re.sub(r"//[^/]*@", "//", url)
     return UsageError(f"{shown} is no address", hint="Write http://HOST:PORT")
+
+
+def _fault(error: OSError | http.client.HTTPException) -> str:
+    """Why there is no answer, without the place in Python's own source where it came up."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate does not hold: {reason.verify_message.rstrip('.')}"
+    if isinstance(reason, ssl.SSLError) and reason.reason:
+        return f"there is no TLS with it: {reason.reason.replace('_', ' ').lower()}"
+    return str(reason or error)
 
 
 _ELSEWHERE: Final = range(300, 400)

@@ -105,8 +105,13 @@ class FleetApp(SurfaceApp):
         self.filters = Filters(book)
         self.theming = Theming(self, own_themes, self.flash)
         self.follower = FleetFollower(looker, every, self._told, clock)
-        sorting = Sorting(sort.removeprefix("-"), descending=not sort.startswith("-"))
-        self._fleet = FleetScreen(filter_text, sorting if sort else Sorting("fill"))
+        if sort:
+            # The screen begins with what is chosen: what is asked for goes before what is settled.
+            turned = sort.startswith("-")
+            self.choices.choose_sorting("fleet", sort.removeprefix("-"), descending=not turned)
+        chosen = self.choices.sorting("fleet")
+        sorting = Sorting(chosen[0], descending=chosen[1]) if chosen else Sorting("fill")
+        self._fleet = FleetScreen(filter_text, sorting)
         self.commands = FleetCommands(self, self._fleet)
 
     def get_default_screen(self) -> Screen[None]:
@@ -177,6 +182,10 @@ class FleetApp(SurfaceApp):
     def columns(self, view: str) -> Sequence[str]:
         """See `ctconsole.ui.console.Console`."""
         return self.choices.columns(view)
+
+    def choose_columns(self, view: str, columns: Sequence[str]) -> None:
+        """Likewise."""
+        self.choices.choose_columns(view, columns)
 
     def refresh_status(self) -> None:
         """Bring the status line up to date."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from textual.widgets import Input, Static
 
+from ctconsole.cli.settling import known_columns
 from ctconsole.fleet.looking import FleetLooker
 from ctconsole.fleet.prometheus import PrometheusClient
+from ctconsole.settings.read import settings_of
+from ctconsole.ui.choices import Choices
 from ctconsole.ui.fleet_app import FleetApp
+from ctconsole.ui.screens.columns import ColumnsScreen
 from ctconsole.ui.screens.fleet import FleetScreen
 from ctconsole.ui.screens.fleet_node import FleetNodeScreen
 from ctconsole.ui.screens.help import HelpScreen
@@ -327,3 +332,53 @@ async def test_a_command_that_cannot_be_remembered_is_carried_out_and_that_is_to
         await pilot.press(*"sort name", "enter")
         await pilot.pause()
         assert "the disk is full" in screen_text(pilot)
+
+
+async def test_columns_are_chosen_and_stay_so_where_there_is_a_choice(fake: FakePrometheus) -> None:
+    async with opened(fake) as pilot:
+        app = app_of(pilot)
+        table = app.screen.query_one("#fleet", LineTable)
+        app.choose_columns("fleet", ("node", "fill:20", "map ct4_global"))
+        await pilot.press("h", "h", "h")
+        assert dict(table.widths) == {"node": table.widths["node"], "fill": 20}
+        await pilot.press("c")
+        assert isinstance(app.screen, ColumnsScreen)
+        await pilot.press("space", "escape")
+        assert list(table.widths) == list(app.columns("fleet")[0].split(":")[:1]) == ["fill"]
+        await asked_again(pilot)
+        assert list(table.widths) == ["fill"]
+        await pilot.press("h", "c")
+        assert isinstance(app.screen, FleetScreen)
+        assert "only the table (h) has a choice of columns" in screen_text(pilot)
+        await pilot.press("h")
+        assert "map ct4_global" in table.widths
+
+
+def test_what_is_settled_of_a_fleets_columns_is_held_against_them() -> None:
+    told = settings_of(
+        '[columns]\nfleet = ["node", "fil"]\n[sort]\nfleet = "-lost"\n',
+        Path("config.toml"),
+        known_columns(),
+    )
+    assert [str(one) for one in told.problems if "fil" in str(one)]
+    assert told.sort["fleet"] == "-lost"
+    assert settings_of(
+        '[columns]\nfleet = ["node", "fill:9"]\n', Path("config.toml"), known_columns()
+    ).columns["fleet"] == ("node", "fill:9")
+
+
+@pytest.mark.parametrize(("sort", "first"), [("", "n0"), ("lost", "n1"), ("-node", "n0")])
+async def test_a_fleet_begins_as_it_is_settled_or_asked_for(
+    fake: FakePrometheus, sort: str, first: str
+) -> None:
+    settings = settings_of(
+        '[columns]\nfleet = ["node", "lost"]\n[sort]\nfleet = "node"\n', Path("config.toml")
+    )
+    client = PrometheusClient(fake.url)
+    choices = Choices(settings)
+    app = FleetApp(client, FleetLooker(client), every=3600, choices=choices, sort=sort)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.followed.asked)
+        await pilot.pause()
+        assert list(app.screen.query_one("#fleet", LineTable).widths) == ["node", "lost"]
+        assert nodes_shown(pilot)[0] == first

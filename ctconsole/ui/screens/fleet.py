@@ -16,6 +16,7 @@ from ctconsole.model.units import duration, percent
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import thresholds
 from ctconsole.ui.screens.base import SortingScreen
+from ctconsole.ui.screens.columns import ColumnsScreen
 from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.filtered import FilteringScreen
 from ctconsole.ui.text import clean, plural
@@ -195,6 +196,19 @@ class FleetScreen(TellsFaults, FilteringScreen, SortingScreen):
         """Ask at once."""
         self.fleet.hurry()
 
+    def action_columns(self) -> None:
+        """Choose the columns of the table."""
+        table = self.query_one("#fleet", LineTable)
+        if self.look_shown != "table":
+            told = "only the table ({fleet.look}) has a choice of columns"
+            self.console.flash(self.console.keyed(told))
+        elif table.rows is not None:
+            self.app.push_screen(ColumnsScreen(table), self._columns_chosen)
+
+    def _columns_chosen(self, columns: tuple[str, ...] | None) -> None:
+        if columns is not None:
+            self.console.choose_columns(self.VIEW, columns)
+
     def action_sideways(self, by: int) -> None:
         """Scroll the table by a column."""
         self.query_one("#fleet", LineTable).sideways(by)
@@ -209,7 +223,10 @@ class FleetScreen(TellsFaults, FilteringScreen, SortingScreen):
 
     def _show_look(self) -> None:
         heat = self.look_shown == "heat"
-        self.query_one("#fleet", LineTable).display = not heat
+        table = self.query_one("#fleet", LineTable)
+        table.display = not heat
+        # What the maps are has no name in the configuration.
+        table.choose(self.console.columns(self.VIEW) if self.look_shown == "table" else ())
         self.query_one(HeatGrid).display = heat
         self.query_one("#heat-legend", Static).display = heat
 

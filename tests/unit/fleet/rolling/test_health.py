@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ctconsole.errors import ClusterError
 from ctconsole.fleet.kube.objects import KubeNode
 from ctconsole.fleet.prometheus import PrometheusClient
-from ctconsole.fleet.rolling.health import healths
+from ctconsole.fleet.rolling.health import NodeHealth, healths, troubles
 from tests.support.fake_prometheus import FakePrometheus, fake_prometheus, series
 
 if TYPE_CHECKING:
@@ -58,3 +59,25 @@ def test_two_that_could_be_it_are_told(fake: FakePrometheus) -> None:
     fake.told["up{"] = [series(1, instance=f"192.0.2.3:{port}") for port in (9001, 9002)]
     with pytest.raises(ClusterError, match=r"192\.0\.2\.3:9001, 192\.0\.2\.3:9002"):
         instance(fake)
+
+
+WELL = NodeHealth("x", up=True, sampled=1.0, split=0, evicted=5, refused=5, capacity=10, entries=3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, []),
+        ({"evicted": 4, "refused": 0}, ["4 living entries were evicted since"]),
+        ({"evicted": None, "refused": None, "split": None, "entries": None}, []),
+        ({"refused": 7}, ["2 entries could not be created since"]),
+        ({"entries": 10}, ["the table is 100% full"]),
+        ({"split": 1}, ["1 pins are used by no program while programs use an older map"]),
+    ],
+    ids=str,
+)
+def test_what_is_worse_than_before_is_trouble_and_what_is_not_known_is_none(
+    changed: dict[str, Any], told: list[str]
+) -> None:
+    """A counter that is smaller began anew: all of it came since."""
+    assert list(troubles(WELL, replace(WELL, **changed), 0.9)) == told
