@@ -74,7 +74,7 @@ WHOLE: Final = frozenset({"entries", "living", "evicted", "refused", "lost", "sp
 
 @dataclass(frozen=True, slots=True)
 class FleetTotals:
-    """A fleet in a few numbers; of what is known of its nodes.
+    """A fleet in a few numbers, of what is known of its nodes; None where it is known of none.
 
     Attributes:
         nodes: whose exporter Prometheus knows.
@@ -95,13 +95,13 @@ class FleetTotals:
     down: int
     high: int
     full: int
-    entries: int
-    living: int
-    evicted: int
-    refused: int
-    lost: int
+    entries: int | None
+    living: int | None
+    evicted: int | None
+    refused: int | None
+    lost: int | None
     lossy: int
-    split: int
+    split: int | None
     alerts: int | None
 
 
@@ -125,19 +125,18 @@ def totals(nodes: Sequence[FleetNode], thresholds: Thresholds) -> FleetTotals:
         thresholds: from which fill on maps are high, and full.
     """
 
-    def add(name: str) -> int:
-        return sum(getattr(one, name) or 0 for one in nodes)
+    def add(name: str) -> int | None:
+        known = [value for one in nodes if (value := getattr(one, name)) is not None]
+        return sum(known) if known or not nodes else None
 
     levels = [node_level(one, thresholds) for one in nodes]
-    known = [one.alerts for one in nodes if one.alerts is not None]
     return FleetTotals(
         nodes=len(nodes),
         down=sum(one.up is False for one in nodes),
         high=levels.count(Level.WARNING),
         full=levels.count(Level.ERROR),
         lossy=sum(bool(one.lost) for one in nodes),
-        alerts=sum(known) if known or not nodes else None,
-        **{name: add(name) for name in sorted(WHOLE)},
+        **{name: add(name) for name in (*sorted(WHOLE), "alerts")},
     )
 
 

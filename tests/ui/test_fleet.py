@@ -96,6 +96,7 @@ async def test_a_fleet_is_told_from_its_totals_on(fake: FakePrometheus) -> None:
         assert "3,000 entries, 2,100 alive" in told
         assert "▲ 2 alerts fire   ▲ 1 split brain" in told
         assert "▲ 1 re-created with loss (12 entries/h)" in told
+        assert "? evicted/h   ? refused/h" in told, "no node tells them: that is not 0"
         assert nodes_shown(pilot) == ["n3", "n2", "n1", "n0"]
         assert "▲ DOWN" in line_with(pilot, " n0 ")
         assert " 0" not in line_with(pilot, " n0 ").partition("DOWN")[2], "unknown is not 0"

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from ctconsole.cli import serve
 from ctconsole.cli.main import root
 from ctconsole.errors import MissingFeatureError, UsageError
+from ctconsole.settings.read import settings_path
+from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.serving import LOOPBACK, ConsoleServer
 from ctconsole.web.address import Address
 from ctconsole.web.door import Door
@@ -244,3 +246,31 @@ async def test_what_is_no_text_opens_nothing() -> None:
         writer.write(head.encode() + b"\xff\r\n\r\n")
         assert b" 403 " in await reader.readline()
         writer.close()
+
+
+@pytest.mark.parametrize("served_there", [True, False])
+def test_what_is_chosen_in_a_browser_is_not_written_on_the_node(
+    served_there: bool,  # noqa: FBT001 - a case
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a terminal it is."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    config = settings_path()
+    config.parent.mkdir(exist_ok=True)
+    config.write_text('theme = "night"\n')
+    if served_there:
+        monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
+    monkeypatch.setattr("ctconsole.cli.console_files.need_terminal", lambda _: None)
+    told = []
+
+    def run(app: ConsoleApp) -> None:
+        app.choices.choose("theme", "day")
+        told.append(app.choices.remember())
+
+    monkeypatch.setattr(ConsoleApp, "run", run)
+    done = CliRunner().invoke(root, ["console", "--from-dump", str(CT4)])
+    assert done.exit_code == 0, done.output
+    written_there = "day" in config.read_text()
+    assert written_there is not served_there
+    assert ("there is no configuration file here" in told) is served_there

@@ -127,10 +127,14 @@ def _total(nodes: Sequence[FleetNode]) -> str:
     from ctconsole.model.units import count
 
     found = totals(nodes, DEFAULT_THRESHOLDS)
+
+    def told(number: int | None) -> str:
+        return "?" if number is None else count(number)
+
     alerts = "" if found.alerts is None else f", {count(found.alerts)} alerts"
     return (
-        f"{count(found.nodes)} nodes, {found.down} of them do not answer; {count(found.entries)} "
-        f"entries, {count(found.living)} alive; in the last hour {count(found.evicted)} evicted, "
-        f"{count(found.refused)} refused, {count(found.lost)} lost; {found.split} split brains"
+        f"{count(found.nodes)} nodes, {found.down} of them do not answer; {told(found.entries)} "
+        f"entries, {told(found.living)} alive; in the last hour {told(found.evicted)} evicted, "
+        f"{told(found.refused)} refused, {told(found.lost)} lost; {told(found.split)} split brains"
         f"{alerts}"
     )

@@ -287,7 +287,9 @@ def _said(found: FleetTotals, *, ruled: bool) -> list[tuple[str, str]]:
     high = "above thresholds for high" if own else f"above {percent(from_fill.warn)}"
     full = "above thresholds for full" if own else f"above {percent(from_fill.crit)}"
 
-    def bad(number: int, words: str, variable: str = "fill-crit") -> tuple[str, str]:
+    def bad(number: int | None, words: str, variable: str = "fill-crit") -> tuple[str, str]:
+        if number is None:
+            return f"? {words}", ""
         return (f"▲ {number:,} {words}", variable) if number else (f"{number:,} {words}", "")
 
     return [
@@ -295,15 +297,25 @@ def _said(found: FleetTotals, *, ruled: bool) -> list[tuple[str, str]]:
         bad(found.down, "down"),
         bad(found.full, full),
         bad(found.high, high, "fill-warn"),
-        (f"{found.entries:,} entries, {found.living:,} alive", ""),
+        (f"{_known(found.entries)} entries, {_known(found.living)} alive", ""),
         bad(found.alerts, "alerts fire")
         if found.alerts is not None
         else ("alerts not known" + ("" if ruled else ": Prometheus has no rules of ours"), ""),
         bad(found.split, "split brain"),
-        bad(found.lossy, f"re-created with loss ({found.lost:,} entries/h)", "fill-warn"),
+        bad(
+            found.lossy if found.lost is not None else None,
+            f"re-created with loss ({_known(found.lost)} entries/h)"
+            if found.lost is not None
+            else "re-created with loss",
+            "fill-warn",
+        ),
         bad(found.evicted, "evicted/h"),
         bad(found.refused, "refused/h"),
     ]
+
+
+def _known(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
 
 
 def _legend() -> Text:
