@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from textual.widgets import Static
+from textual.worker import WorkerCancelled
 
 from ctconsole.ui.widgets.alarm_line import AlarmLine
 from ctconsole.ui.widgets.chrome import Status, StatusBar
@@ -45,8 +46,17 @@ async def resample(pilot: Pilot[None]) -> None:
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Wait for workers, e.g. for a table to be sorted and shown."""
-    await pilot.app.workers.wait_for_complete()
+    """Wait for workers, e.g. for a table to be sorted and shown.
+
+    One that is cancelled meanwhile has made room for another, which is waited for as well.
+    """
+    cancelled = True
+    while cancelled:
+        try:
+            await pilot.app.workers.wait_for_complete()
+            cancelled = False
+        except WorkerCancelled:
+            await pilot.pause()
     await pilot.pause()
 
 

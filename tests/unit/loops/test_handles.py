@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_in_a_test_it_is_an_error(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.leaks"]
     done = subprocess.run(
         [*argv, "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)],
+        env={name: text for name, text in os.environ.items() if name != "PYTEST_ADDOPTS"},
         capture_output=True,
         text=True,
         cwd=ROOT,
