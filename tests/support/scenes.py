@@ -21,7 +21,9 @@ from textual.widgets import Input, Static
 from ctconsole.kernel.procstat import ThreadUse
 from ctconsole.keytable import BY_ID, VIEW_NAMES
 from ctconsole.observe.nodecard import CostMeter, OwnCost
+from ctconsole.settings.read import UserSettings
 from ctconsole.ui.app import ConsoleApp
+from ctconsole.ui.choices import Choices
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.widgets.line_table import LineTable
@@ -82,6 +84,12 @@ def in_utc() -> Iterator[None]:
             time.tzset()
 
 
+def _every_colour() -> UserSettings:
+    """What is drawn has the colours of no terminal, whichever one it is drawn from."""
+    usual = UserSettings()
+    return replace(usual, values={**usual.values, "color": "true"})
+
+
 def prepared(*, split: bool = False, entries: int = 500_000) -> ConsoleApp:
     """A console that has been looking for two minutes: the table filled after the restart.
 
@@ -100,6 +108,7 @@ def prepared(*, split: bool = False, entries: int = 500_000) -> ConsoleApp:
         interval=3600,
         clock=clock,
         translated=lambda: {14: elsewhere(source.table(CT4).key_rows[::40])},
+        choices=Choices(_every_colour()),
     )
     taken = app.sampler.sample
 
