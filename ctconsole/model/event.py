@@ -129,10 +129,12 @@ def marks_of(events: Iterable[tuple[int, Event]], pin: str) -> tuple[float, ...]
 
 
 def folded(events: Sequence[tuple[int, Event]]) -> list[tuple[int, Event]]:
-    """Events in which those of level debug that say the same stand once, with their counts.
+    """Events in which what is heard again and again stands once, with its counts.
 
-    Between two events that are louder, what is heard again and again is one event: the newest of
-    them with the id of the first, how often it was heard, and the sum of what they count.
+    That are those of level debug, and whatever tells how often it happened since it was told last
+    (packets that are dropped), of any level. Between two other events those that say the same are
+    one: the newest of them with the id of the first, how often it was heard, and the sum of what
+    they count.
 
     Args:
         events: with their ids, in the order of their times.
@@ -141,7 +143,7 @@ def folded(events: Sequence[tuple[int, Event]]) -> list[tuple[int, Event]]:
     runs: dict[tuple[EventKind, str, str], int] = {}
     heard: dict[int, list[Event]] = {}
     for number, event in events:
-        if event.level is not Level.DEBUG:
+        if event.level is not Level.DEBUG and not isinstance(event.fields.get("count"), int):
             runs = {}
             found.append((number, event))
             continue

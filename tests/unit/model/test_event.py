@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ctconsole.model.event import Event, EventKind, Level, as_it_happened, folded, marks_of
 
 NOON = 1_785_582_000.0
@@ -44,6 +46,15 @@ def test_two_things_that_are_heard_in_turn_are_two_lines() -> None:
     drops = [heard(5 + 10 * n, 1, EventKind.DROP) for n in range(3)]
     told = folded(numbered(heard(0), drops[0], heard(10), drops[1], heard(20), drops[2]))
     assert [event.fields["count"] for _, event in told] == [30, 3]
+
+
+def test_a_louder_report_that_comes_every_while_is_one_line_too() -> None:
+    drops = [replace(heard(5 + 10 * n, 1, EventKind.DROP), level=Level.WARNING) for n in range(3)]
+    told = folded(numbered(heard(0), drops[0], heard(10), drops[1], heard(20), drops[2]))
+    assert [(event.level, event.fields["count"]) for _, event in told] == [
+        (Level.DEBUG, 30),
+        (Level.WARNING, 3),
+    ]
 
 
 def test_marks_are_what_happened_to_the_map_or_to_the_node() -> None:
