@@ -163,11 +163,12 @@ class Recovery:
                 with suppress(OSError):
                     Undos(self._journal.path).keep(undoable(sides))
         self._journal.clear()
-        how = (
-            "every program uses the new map, which has everything"
-            if self._way is Way.FORWARD
-            else "every program uses the old map again, with everything that has come since"
-        )
+        if self._way is Way.BACK:
+            how = "every program uses the old map again, with everything that has come since"
+        else:
+            chosen = any(one.cut for one in entry.maps)
+            but = " but what was to be left behind" if chosen else ""
+            how = f"every program uses the new map, which has everything{but}"
         told = "; ".join((how, *lacking))
         return self._ended(f"A resize of {names} was cut off and has been ended: {told}")
 

@@ -65,3 +65,16 @@ def test_what_another_version_wrote_is_not_known_here(tmp_path: Path) -> None:
     undos.path.write_text('{"form": 2, "resizes": "of another shape"}')
     with pytest.raises(UsageError, match="not resized of late"):
         undos.of(PIN)
+
+
+def test_a_pin_is_known_by_whatever_path_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undos = Undos(tmp_path / "0-45.json")
+    done = Undoable(
+        boot_id(), time.time() + 60, (Before(str(tmp_path / "cilium_ct4_global"), 7, 4096, 0),)
+    )
+    undos.keep(done)
+    monkeypatch.setattr(undoing, "pinned_id", lambda _: 7)
+    monkeypatch.chdir(tmp_path)
+    assert undos.of(Path("cilium_ct4_global")) == done

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from ctconsole.errors import AgentError, FormatError, GoneError
+from ctconsole.errors import AgentError, FormatError, GoneError, UsageError
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import ktime
@@ -22,6 +22,7 @@ from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Ended, Recovery, Way
 from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.sides import Side, known_pin
+from ctconsole.manager.resize.undo import Undos
 from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.spec import MapSpec, MapType
@@ -244,7 +245,7 @@ def test_killed_on_the_way_back(node: Node, moment: str, monkeypatch: pytest.Mon
 
 
 def test_a_killed_shrink_drops_no_more_than_it_had_chosen(node: Node) -> None:
-    """Entries left behind must not be carried into a table that has no room for them."""
+    """And all of that: what one process has left behind the next one does not carry after it."""
     dead = ct4_rows(3000, lifetime=1, first=100_000)
     with BpfMap.open(node.pin) as live:
         mapwrite.update_batch(node.gate, live, *dead)
@@ -262,9 +263,49 @@ def test_a_killed_shrink_drops_no_more_than_it_had_chosen(node: Node) -> None:
     ended = node.end()
     assert ended
     assert ended.way is Way.FORWARD
+    assert "which has everything but what was to be left behind" in ended.sentence
     with BpfMap.open(node.pin) as live:
-        mapwrite.delete_batch(node.gate, live, dead[0])
+        assert [key for key in dead[0] if live.lookup(key.tobytes()) is not None] == []
     node.check()
+
+
+@pytest.mark.parametrize(("stage", "kept"), [(Stage.SETTLE, True), (Stage.ROLL_BACK, False)])
+def test_what_was_ended_forward_can_be_undone_and_nothing_else(
+    node: Node, stage: Stage, *, kept: bool
+) -> None:
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is stage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def fail(step: int) -> None:
+        if step == 0:
+            raise AgentError("lxc.c does not compile")
+
+    def work() -> None:
+        if stage is Stage.ROLL_BACK:
+            node.users.on_step = fail
+        node.resize(die)
+
+    assert os.waitpid(node.in_a_child(work), 0)[1] == signal.SIGKILL
+    assert node.end()
+    undos = Undos(node.journal.path)
+    if kept:
+        assert undos.of(node.pin).maps[0].max_entries == CT4.max_entries
+    else:
+        with pytest.raises(UsageError, match="there is nothing to undo"):
+            undos.of(node.pin)
+
+
+def test_what_the_new_map_lacks_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(progress: ResizeProgress) -> None:
+        if progress.stage is Stage.SETTLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert os.waitpid(node.in_a_child(lambda: node.resize(die)), 0)[1] == signal.SIGKILL
+    monkeypatch.setattr(Side, "lacking", lambda _: "of cilium_ct4_global 3 entries are not there")
+    ended = node.end()
+    assert ended
+    assert ended.sentence.endswith("; of cilium_ct4_global 3 entries are not there")
 
 
 def test_somebody_elses_map_is_kept_beside_the_one_that_comes_back(node: Node) -> None:
