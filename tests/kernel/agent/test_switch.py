@@ -119,8 +119,12 @@ def test_an_agent_killed_in_the_middle_leaves_what_the_report_says(
 def test_a_socket_lost_in_the_middle_leaves_what_the_report_says(
     running: AgentSettings, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ticket, "SILENCE", 1.0)
-    report = meanwhile(running, gate, StateDir(running.state_dir).socket.unlink)
+    def lost() -> None:
+        # Only now: before it, silence is how long a busy machine needs for an endpoint.
+        monkeypatch.setattr(ticket, "SILENCE", 5.0)
+        StateDir(running.state_dir).socket.unlink()
+
+    report = meanwhile(running, gate, lost)
     assert "has been silent" in report.failure
     assert "is not known" in report.failure
     half_moved(running, report)
@@ -130,11 +134,11 @@ def test_the_wait_between_two_endpoints_is_no_silence(
     running: AgentSettings, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert running.config_dir
-    write_option(running.config_dir, DELAY, "4s")
-    monkeypatch.setattr(ticket, "SILENCE", 3.0)
+    write_option(running.config_dir, DELAY, "10s")
+    monkeypatch.setattr(ticket, "SILENCE", 8.0)
     report = recreate_map(gate, plan_recreate(pin(running), 4096), running, running.state_dir)
     report.check()
-    assert report.seconds > 4
+    assert report.seconds > 10
     assert report.old_users == ()
 
 
