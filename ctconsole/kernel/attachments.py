@@ -195,14 +195,18 @@ def link_attachment(info: LinkInfoStruct) -> Attachment | None:
 def namespaces() -> list[Namespace]:
     """Every network namespace reached from here, each once."""
     found: dict[tuple[int, int], Namespace] = {}
+    own = Path("/proc/thread-self/ns/net")
+    kind = own.stat().st_dev
 
     def add(path: Path, name: str) -> None:
         with suppress(OSError):
             status = path.stat()
-            place = (status.st_dev, status.st_ino)
-            found.setdefault(place, Namespace(name, path, status.st_ino))
+            # A name has a plain file while it is being given or taken away.
+            if status.st_dev == kind:
+                place = (status.st_dev, status.st_ino)
+                found.setdefault(place, Namespace(name, path, status.st_ino))
 
-    add(Path("/proc/thread-self/ns/net"), "")
+    add(own, "")
     for name in netns.names():
         add(netns.FOLDER / name, name)
     for entry in os.scandir("/proc"):
@@ -217,6 +221,23 @@ def in_namespace(space: Namespace, asker: Asker) -> list[Attachment]:
     Raises:
         BpfError: it is there and cannot be asked.
     """
+    try:
+        return _asked(space, asker)
+    except BpfError:
+        if _has_gone(space):
+            return []
+        raise
+
+
+def _has_gone(space: Namespace) -> bool:
+    """Whether its file leads somewhere else by now, or nowhere."""
+    try:
+        return space.path.stat().st_ino != space.inode
+    except OSError:
+        return True
+
+
+def _asked(space: Namespace, asker: Asker) -> list[Attachment]:
     found = []
     if asker.worth(Target.NAMESPACE):
         with suppress(FileNotFoundError, ProcessLookupError), _opened(space.path) as fd:

@@ -32,8 +32,8 @@ TCP_MAP = "cilium_ct4_global"
 TCP6_MAP = "cilium_ct6_global"
 ANY_MAP = "cilium_ct_any4_global"
 
-SECONDS = 5.0
-"""How long `until` waits for what follows a packet: its entry, its counter."""
+SECONDS = 60.0
+"""How long `until` waits for what is bound to follow, on a machine that may be under load."""
 
 
 @dataclass(frozen=True, slots=True)

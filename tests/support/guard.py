@@ -6,6 +6,9 @@ they inherit a mark in their environment, and those alive after the last test of
 ended and fail it. Nobody waits for ever: a ``with Popen`` that an error leaves kills its process
 first, and so does a clock where a test has hung beyond its time.
 
+Nothing that a test attaches stays at the machine's own interfaces: what is found there after it
+and was not there before fails it.
+
 A test that fails shows how the commands ended that it ran, and what they said on stderr, which
 `subprocess.run` takes from the terminal.
 
@@ -53,6 +56,9 @@ MOST_SAID = 4000
 """Characters that are shown of it."""
 
 _calling = False
+
+_hooked: frozenset[tuple[str, int]] = frozenset()
+"""What was attached to the machine's own interfaces before the running test."""
 
 _ending = False
 """Whether this run is being interrupted; once is enough."""
@@ -140,6 +146,26 @@ def marked() -> dict[int, str]:
     return {pid: argv for pid, argv in found.items() if "resource_tracker" not in argv}
 
 
+def own_hooks() -> frozenset[tuple[str, int]]:
+    """Where on the machine's own interfaces which program is; empty for who may not look."""
+    from ctconsole.errors import CtconsoleError
+    from ctconsole.kernel.hooks import Asker
+    from ctconsole.kernel.interfaces import on_interfaces
+    from ctconsole.kernel.programs import ProgramType
+
+    try:
+        found = on_interfaces("", Asker({ProgramType.SCHED_CLS, ProgramType.XDP}))
+        return frozenset((one.where, one.prog_id) for one in found)
+    except CtconsoleError:
+        return frozenset()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    global _hooked  # noqa: PLW0603 - one test runs at a time
+    _hooked = own_hooks()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     default_signals()
     end_in_good_order(config)
@@ -217,6 +243,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if blocked := unblocked():
         # Its children would inherit that, and neither Ctrl-C nor SIGTERM would end them.
         pytest.fail(f"The test leaves signals blocked: {', '.join(blocked)}", pytrace=False)
+    if stayed := own_hooks() - _hooked:
+        told = ", ".join(f"program {number} at {where}" for where, number in sorted(stayed))
+        pytest.fail(f"The test leaves at the machine's own interfaces: {told}", pytrace=False)
     if nextitem is None or nextitem.path != item.path:
         outlived = _end_marked()
         if outlived:

@@ -40,6 +40,18 @@ FLOW_DISSECTOR, SK_LOOKUP = 17, 36
 MESSAGE_VERDICT, VERDICT = 7, 38
 
 
+def test_a_name_that_is_being_given_or_taken_away_is_no_namespace(gate: Gate) -> None:
+    """Its file is there before the namespace is mounted on it, and after that was unmounted."""
+    with namespace(gate) as name:
+        [space] = [one for one in attachments.namespaces() if one.name == name]
+        asker = Asker({ProgramType.SCHED_CLS})
+        assert attachments.in_namespace(space, asker) == []
+        subprocess.run(["umount", str(space.path)], check=True)
+        assert space.path.is_file()
+        assert name not in [one.name for one in attachments.namespaces()]
+        assert attachments.in_namespace(space, asker) == []
+
+
 def test_tc_filters_are_found_in_namespaces_with_and_without_a_name(gate: Gate) -> None:
     with connected_pair(gate) as (left, _):
         index = iproute.get("left0", netns=left).index

@@ -105,11 +105,12 @@ def test_what_lives_comes_back_when_the_deletions_break_off(
     revived = {key.tobytes() for key in dead[0][:20]}
     revive(monkeypatch, revived)
     # The last deletion of the pass meets a kernel that refuses it.
-    take, taken = mapwrite.take, [0]
+    take, taken, refused = mapwrite.take, [0], set[bytes]()
 
     def refusing(gate: Gate, live: BpfMap, key: bytes) -> bytes | None:
         taken[0] += 1
         if taken[0] == 500:
+            refused.add(key)
             raise bpf_error(errno.EIO, "BPF_MAP_LOOKUP_AND_DELETE_ELEM", str(path))
         return take(gate, live, key)
 
@@ -119,6 +120,7 @@ def test_what_lives_comes_back_when_the_deletions_break_off(
             gc.collect(gate, [path])
     else:
         report = flush(gate, plan)
-        assert (report.deleted, report.left) == (479, 1)
+        # Which one is the last is up to the table: it may be one that would have been revived.
+        assert (report.deleted, report.left) == (499 - len(revived - refused), 1)
         assert "Input/output" in report.failure
     assert revived <= {key.tobytes() for key in table.read().keys}

@@ -181,25 +181,27 @@ def test_a_restart_with_another_size_watches_the_programs_of_the_new_map(
 def test_a_restart_plan_names_the_resizes_that_would_lose_nothing(
     settings: AgentSettings, gate: Gate
 ) -> None:
-    dual = replace(settings, options={"enable-ipv6": "true", "enable-ipv4-masquerade": "true"})
-    control.start(dual)
-    with BpfMap.open(pin(dual)) as live:
-        mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
-    plan = plan_restart(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN)
-    [one] = plan.lossless
-    assert one.command == "ctconsole map resize cilium_ct4_global 4096"
-    # The translations follow the size of the conntrack tables.
-    assert set(one.names) == {one.path.name for one in plan.maps}
-    assert {"cilium_ct6_global", "cilium_snat_v4_external"} <= set(one.names)
-    wish = MapWish(one.max_entries)
-    named = plan_resizing(pin(dual), wish, PLAIN, dual)
-    assert {one.path.name for one in named.maps} == set(one.names)
-    smaller = plan_restart(dual, {"bpf-ct-global-any-max": "4096"}, lambda: PLAIN)
-    assert (smaller.maps != (), smaller.lossless) == (True, ())
-    control.stop(dual)
-    # The uplink's programs use the maps, so that an agent has to be there first.
-    [first] = plan_begin(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN).lossless
-    assert first == replace(one, start=("bpf-ct-global-tcp-max=2048",))
+    with connected_pair(gate) as (node, _):
+        options = {"enable-ipv6": "true", "enable-ipv4-masquerade": "true", "devices": "left0"}
+        dual = replace(settings, netns=node, options=options)
+        control.start(dual)
+        with BpfMap.open(pin(dual)) as live:
+            mapwrite.update_batch(gate, live, *ct4_rows(50, lifetime=ktime() + 100))
+        plan = plan_restart(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN)
+        [one] = plan.lossless
+        assert one.command == "ctconsole map resize cilium_ct4_global 4096"
+        # The translations follow the size of the conntrack tables.
+        assert set(one.names) == {one.path.name for one in plan.maps}
+        assert {"cilium_ct6_global", "cilium_snat_v4_external"} <= set(one.names)
+        wish = MapWish(one.max_entries)
+        named = plan_resizing(pin(dual), wish, PLAIN, dual)
+        assert {one.path.name for one in named.maps} == set(one.names)
+        smaller = plan_restart(dual, {"bpf-ct-global-any-max": "4096"}, lambda: PLAIN)
+        assert (smaller.maps != (), smaller.lossless) == (True, ())
+        control.stop(dual)
+        # The uplink's programs use the maps, so that an agent has to be there first.
+        [first] = plan_begin(dual, {"bpf-ct-global-tcp-max": "4096"}, lambda: PLAIN).lossless
+        assert first == replace(one, start=("bpf-ct-global-tcp-max=2048",))
 
 
 def test_a_start_plan_names_how_an_agent_has_to_be_started_to_lose_nothing(
