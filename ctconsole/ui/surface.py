@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding
 from textual.widgets import Input
@@ -14,12 +14,12 @@ from textual.worker import Worker, WorkerState
 from ctconsole.keytable import keyed
 from ctconsole.ui.screens.command import CommandScreen
 from ctconsole.ui.themes import VARIABLE_DEFAULTS
+from ctconsole.ui.turns import KeyTurns
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from textual import events
     from textual.driver import Driver
 
     from ctconsole.ui.choices import Choices
@@ -47,6 +47,14 @@ class SurfaceApp(App[None]):
         self._flash_until = 0.0
         self._flash_clock: Callable[[], float] = time.monotonic
         self._trouble: dict[str, str] = {}
+        self._turns = KeyTurns(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """As Textual's, but keys wait for their turn."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._turns.take(event)
+        else:
+            await super().on_event(event)
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, or ours in the place of its Linux driver."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 from textual.command import CommandPalette
 from textual.keys import Keys
 
@@ -387,3 +388,37 @@ async def test_nobody_who_types_is_told_of_keys(console: ConsoleApp) -> None:
         await open_entries(pilot)
         await pilot.press("slash", "Z", "f12", "f9")
         assert status(pilot).flash == ""
+
+
+SIGNS = {"slash": "/", "colon": ":", "space": " ", "question_mark": "?"}
+
+
+def typed_ahead(console: ConsoleApp, *keys: str) -> None:
+    """Keys that all come before the first of them has been dealt with."""
+    for key in keys:
+        console.post_message(events.Key(key, SIGNS.get(key, key if len(key) == 1 else None)))
+
+
+async def test_what_is_typed_ahead_reaches_the_field_that_its_first_key_opens(
+    console: ConsoleApp,
+) -> None:
+    """Else ``d`` and ``r`` of a filter would be commands of the table."""
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_entries(pilot)
+        typed_ahead(console, "slash", *"proto", "colon", *"tcp", "enter", "j")
+        await until(pilot, lambda: console.filter_text == "proto:tcp")
+        table = console.screen.query_one(LineTable)
+        await until(pilot, lambda: table.cursor == 1)
+        assert console.focused is table
+        typed_ahead(console, "colon", *"go", "space", *"any4", "enter")
+        await until(pilot, lambda: console.ct_map and "any4" in console.ct_map.info.label)
+
+
+async def test_a_key_behind_one_that_closes_its_own_dialogue_is_the_next_screens(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(120, 40)) as pilot:
+        await first_sample(pilot)
+        typed_ahead(console, "question_mark", "escape", "3")
+        await until(pilot, lambda: console.current_mode == "top")
+        assert len(console.screen_stack) == 1
