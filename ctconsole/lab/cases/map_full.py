@@ -40,6 +40,9 @@ FLOOD = 4000
 MORE_FLOODS = 10
 DROP_CT_CREATE_FAILED = 155
 METRIC_INGRESS = 1
+TOLD = 1.0
+"""Seconds until the agent has read what programs tell of new connections."""
+
 HASH_MAP = "cilium_ct4_hash"
 
 
@@ -77,8 +80,7 @@ def _lru(lab: Lab, report: CaseReport, idle: look.Flow) -> None:
         ok=ENTRIES // 4 < left <= ENTRIES and _insert_failures(lab) == failed,
         seen=f"{left} entries, {_insert_failures(lab) - failed} insertions failed",
     )
-    # The agent reads what programs tell of new connections a moment later.
-    time.sleep(look.SECONDS / 5)
+    time.sleep(TOLD)
     evicted = control.collect(lab.settings)["evicted_estimate"]
     report.step(
         "the agent estimates how many entries were evicted",
