@@ -208,7 +208,7 @@ class PrometheusClient:
     ) -> _Answer[_Kind]:
         content = self._content(path, given)
         try:
-            # Ten thousand series are read so in a third of the time that `json` needs for them.
+            # Read and checked in two thirds of the time in which `json` alone reads them.
             answer = msgspec.json.decode(content, type=form)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._failed(_NO_ANSWER) from error

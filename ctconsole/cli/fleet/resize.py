@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -151,7 +152,7 @@ def resize(
     if resume and undo:
         raise UsageError("--resume and --undo exclude each other")
     path = journal_path or state_home() / "fleet-resize.json"
-    watched = _limits(**limits)
+    carry_out = partial(_carry_out, fleet, limits=_limits(**limits), as_json=as_json)
     with fleet.opened() as cluster:
         if wishes is None:
             with RollingJournal(path) as journal:
@@ -161,16 +162,7 @@ def resize(
                     whole = "undo" if undo else "go on with"
                     message(f"Nothing was changed. Give --yes to {whole} it")
                     return 1
-                return _carry_out(
-                    fleet,
-                    cluster,
-                    prometheus,
-                    journal,
-                    notes,
-                    limits=watched,
-                    undo=undo,
-                    as_json=as_json,
-                )
+                return carry_out(cluster, prometheus, journal, notes, undo=undo)
         plan = fleet.plan(cluster, prometheus, wishes)
         if not yes:
             show_plan(plan, as_json=as_json)
@@ -179,16 +171,7 @@ def resize(
         with RollingJournal(path) as journal:
             _require_over(journal)
             notes = _new_run(cluster.url, wishes, plan, patch=fleet.patch)
-            return _carry_out(
-                fleet,
-                cluster,
-                prometheus,
-                journal,
-                notes,
-                limits=watched,
-                undo=False,
-                as_json=as_json,
-            )
+            return carry_out(cluster, prometheus, journal, notes, undo=False)
 
 
 def _wishes(

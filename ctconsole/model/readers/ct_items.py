@@ -27,9 +27,9 @@ from ctconsole.model.ct.layout import (
     value_dtype,
 )
 from ctconsole.model.readers.ct_entries import CtListing, last_of_each
-from ctconsole.model.readers.lines import MOST_TOLD, Told, whose_section
+from ctconsole.model.readers.lines import Told, ToldLines
 from ctconsole.model.readers.text_clock import TextClock
-from ctconsole.model.whose import MOST_NODES, NOBODY, Named, Whose
+from ctconsole.model.whose import MOST_NODES, Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,18 +90,11 @@ def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
     """Read entries, one by one; what is none is counted."""
     groups: dict[tuple[Whose, Layout, bool, int], tuple[bytearray, bytearray]] = {}
     clocks: dict[Whose, TextClock] = {}
-    told: list[Told] = []
-    named, section = Named(), NOBODY
-    count = bad = first_bad = untold = 0
+    told, named = ToldLines(), Named()
+    count = bad = first_bad = 0
     for item in items:
         if isinstance(item, Told):
-            section = whose_section(item.text) or section
-            if item.is_told_elsewhere:
-                continue
-            if len(told) < MOST_TOLD:
-                told.append(item)
-            else:
-                untold += 1
+            told.take(item)
             continue
         count += 1
         try:
@@ -111,7 +104,7 @@ def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
             bad += 1
             first_bad = first_bad or count
             continue
-        place = named.one(one.whose or section), one.layout, one.tcp, len(one.key)
+        place = named.one(one.whose or told.whose), one.layout, one.tcp, len(one.key)
         keys, values = groups.setdefault(place, (bytearray(), bytearray()))
         keys += one.key
         values += value
@@ -125,7 +118,7 @@ def read_ct_items(items: Iterable[Item | Told]) -> CtItems:
         name = f"cilium_ct{'' if tcp else '_any'}{6 if size == KEY6.itemsize else 4}_global"
         found.setdefault((whose, layout), {})[name] = kept
     listings = tuple(CtListing(whose, layout, maps) for (whose, layout), maps in found.items())
-    return CtItems(listings, clocks, bad, first_bad, repeated, tuple(told), untold)
+    return CtItems(listings, clocks, bad, first_bad, repeated, tuple(told.first), told.more)
 
 
 def _record(one: _Read) -> bytes:

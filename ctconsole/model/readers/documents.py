@@ -117,8 +117,8 @@ def stream(
         offset += position
         text, position = text[position:] + more, 0
         while True:
-            between = blank.match(text, position)
-            position = between.end() if between else position
+            apart = blank.match(text, position)
+            position = apart.end() if apart else position
             if position >= len(text):
                 break
             opened = envelope.match(text, position) if envelope else None
@@ -179,16 +179,20 @@ def _object(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Item, 
     return value, end
 
 
-def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
-    """The rows of a CSV file, one by one, by the names in its first line.
+def between(names: str) -> str:
+    """What stands between the cells of a table in CSV, by the line of its names.
 
-    A spreadsheet puts semicolons or tabs between them where it writes numbers with commas.
+    A spreadsheet puts semicolons or tabs there where it writes numbers with commas.
     """
+    return next((mark for mark in (";", "\t") if mark in names and "," not in names), ",")
+
+
+def rows(blocks: Iterable[bytes]) -> Iterator[Item | Told]:
+    """The rows of a CSV file, one by one, by the names in its first line."""
     texts = (line.text for line in lines(blocks) if line.text and line.number)
     first = next(texts, "")
-    between = next((mark for mark in (";", "\t") if mark in first and "," not in first), ",")
     try:
-        yield from csv.DictReader(chain([first], texts), delimiter=between)
+        yield from csv.DictReader(chain([first], texts), delimiter=between(first))
     except csv.Error as error:
         yield Told(0, 0, Sort.DAMAGE, "", f"no CSV that can be read: {error}")
 

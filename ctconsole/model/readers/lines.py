@@ -251,6 +251,31 @@ class Told:
         return self.number == 0 and self.sort is Sort.NOTICE
 
 
+class ToldLines:
+    """Lines that are no entries, as a reader comes upon them.
+
+    Attributes:
+        first: the first `MOST_TOLD`.
+        more: how many there are behind them.
+        whose: of whom the last one that told it says the entries are that follow.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[Told] = []
+        self.more = 0
+        self.whose = NOBODY
+
+    def take(self, told: Told) -> None:
+        """Take one; of a `Gap` only whose entries follow, since it is told where it is read."""
+        self.whose = whose_section(told.text) or self.whose
+        if told.is_told_elsewhere:
+            return
+        if len(self.first) < MOST_TOLD:
+            self.first.append(told)
+        else:
+            self.more += 1
+
+
 _FRAME: Final = re.compile(r"\s*(?:`{3}.*|~{3,}|#+(?: .*)?|</?[a-z]+[^<>]*>.*)$")
 _FAILURE: Final = re.compile(
     r"(?:^|[\s>])(?:[Ee]rror(?: |: )|ERROR|FATA|ERRO|panic: |fatal error: |level=(?:error|fatal)|"

@@ -13,9 +13,9 @@ import numpy as np
 
 from ctconsole.model.ct.layout import KEY6
 from ctconsole.model.readers.ct_entries import last_of_each
-from ctconsole.model.readers.lines import MOST_TOLD, Told, whose_section
+from ctconsole.model.readers.lines import Told, ToldLines
 from ctconsole.model.records.structs import nat_entry
-from ctconsole.model.whose import NOBODY, Named, Whose
+from ctconsole.model.whose import Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,19 +61,11 @@ def is_nat(head: str) -> bool:
 def read_nat_items(items: Iterable[Item | Told]) -> NatItems:
     """Read translations, one by one; what is none is counted."""
     groups: dict[tuple[Whose, int], tuple[bytearray, bytearray]] = {}
-    told: list[Told] = []
-    named, whose = Named(), NOBODY
-    number = bad = first_bad = untold = 0
+    told, named = ToldLines(), Named()
+    number = bad = first_bad = 0
     for item in items:
         if isinstance(item, Told):
-            if above := whose_section(item.text):
-                whose = named.one(above)
-            if item.is_told_elsewhere:
-                continue
-            if len(told) < MOST_TOLD:
-                told.append(item)
-            else:
-                untold += 1
+            told.take(item)
             continue
         number += 1
         try:
@@ -82,7 +74,9 @@ def read_nat_items(items: Iterable[Item | Told]) -> NatItems:
             bad += 1
             first_bad = first_bad or number
             continue
-        keys, values = groups.setdefault((whose, len(key)), (bytearray(), bytearray()))
+        keys, values = groups.setdefault(
+            (named.one(told.whose), len(key)), (bytearray(), bytearray())
+        )
         keys += key
         values += value
     maps: dict[tuple[Whose, str], tuple[Bytes, Bytes]] = {}
@@ -93,7 +87,7 @@ def read_nat_items(items: Iterable[Item | Told]) -> NatItems:
         kept, dropped = last_of_each(all_keys, all_values)
         repeated += dropped
         maps[owner, f"cilium_snat_v{6 if size == KEY6.itemsize else 4}_external"] = kept
-    return NatItems(maps, number - bad, repeated, bad, first_bad, tuple(told), untold)
+    return NatItems(maps, number - bad, repeated, bad, first_bad, tuple(told.first), told.more)
 
 
 def _key(key: Mapping[str, Any]) -> bytes:

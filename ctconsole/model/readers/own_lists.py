@@ -13,12 +13,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ctconsole.model.readers import documents
-from ctconsole.model.readers.lines import LONGEST_TOLD, MOST_TOLD, Sort, Told, lines, whose_section
+from ctconsole.model.readers.lines import LONGEST_TOLD, Sort, Told, ToldLines, lines
 from ctconsole.model.readers.printed import MOST_ROWS, Printed
 from ctconsole.model.readers.printed_lists import LISTS
 from ctconsole.model.records.data import RECORDS
 from ctconsole.model.records.spec import RecordKind
-from ctconsole.model.whose import NOBODY, Named, Whose
+from ctconsole.model.whose import Named, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -86,13 +86,8 @@ def _kind_of_item(item: Item) -> RecordKind | None:
 
 def kind_of_table(line: str) -> RecordKind | None:
     """What a line of names stands above in one of our own lists in CSV; None for others."""
-    names = [name.strip('"') for name in line.strip().split(_between(line))]
+    names = [name.strip('"') for name in line.strip().split(documents.between(line))]
     return _kind_of_item(dict.fromkeys(names)) if names[0] == "map" else None
-
-
-def _between(line: str) -> str:
-    """A spreadsheet puts semicolons or tabs where it writes numbers with commas."""
-    return next((mark for mark in (";", "\t") if mark in line and "," not in line), ",")
 
 
 class OwnLists(NamedTuple):
@@ -115,10 +110,8 @@ class _Gathered:
     def __init__(self) -> None:
         self._rows: dict[_Place, list[Row]] = {}
         self._named = Named()
-        self._section = NOBODY
         self._count = 0
-        self._told: list[Told] = []
-        self._untold = 0
+        self.told = ToldLines()
 
     def take(self, kind: RecordKind | None, item: Item) -> None:
         """Take a row.
@@ -132,20 +125,10 @@ class _Gathered:
             raise ValueError(f"only the first {MOST_ROWS} rows are read")
         columns = tuple(name for name in item if name not in _ABOUT)
         row = {name: _value(item[name]) for name in columns}
-        whose = Whose(_short(item.get("node")), _short(item.get("pod"))) or self._section
+        whose = Whose(_short(item.get("node")), _short(item.get("pod"))) or self.told.whose
         place = kind, _short(item.get("map")), columns, self._named.one(whose)
         self._rows.setdefault(place, []).append(row)
         self._count += 1
-
-    def tell(self, told: Told) -> None:
-        """Take a line that is no row; it may name the node of those that follow."""
-        self._section = whose_section(told.text) or self._section
-        if told.is_told_elsewhere:
-            return
-        if len(self._told) < MOST_TOLD:
-            self._told.append(told)
-        else:
-            self._untold += 1
 
     def finish(self, source: str) -> OwnLists:
         """All of it."""
@@ -153,7 +136,7 @@ class _Gathered:
             Printed(source, kind, label or _UNNAMED, columns, tuple(rows), (), 0, whose, label)
             for (kind, label, columns, whose), rows in self._rows.items()
         ]
-        return OwnLists(lists, self._told, self._untold)
+        return OwnLists(lists, self.told.first, self.told.more)
 
 
 def read_objects(blocks: Iterable[bytes], source: str) -> OwnLists:
@@ -161,12 +144,12 @@ def read_objects(blocks: Iterable[bytes], source: str) -> OwnLists:
     found = _Gathered()
     for item in documents.stream(blocks):
         if isinstance(item, Told):
-            found.tell(item)
+            found.told.take(item)
             continue
         try:
             found.take(_kind_of_item(item), item)
         except ValueError as error:
-            found.tell(Told(0, 0, Sort.DAMAGE, json.dumps(item)[:LONGEST_TOLD], str(error)))
+            found.told.take(Told(0, 0, Sort.DAMAGE, json.dumps(item)[:LONGEST_TOLD], str(error)))
     return found.finish(source)
 
 
@@ -180,14 +163,14 @@ def read_tables(blocks: Iterable[bytes], source: str) -> OwnLists:
         nonlocal number, offset
         for line in lines(blocks):
             if not line.number:
-                found.tell(Told(0, 0, Sort.NOTICE, line.text))
+                found.told.take(Told(0, 0, Sort.NOTICE, line.text))
             elif line.text:
                 number, offset = line.number, line.offset
                 yield line.text
 
     for text in texts():
         if kind_of_table(text) is not None:
-            between = _between(text)
+            between = documents.between(text)
             [names] = csv.reader([text], delimiter=between)
             continue
         try:
@@ -197,7 +180,7 @@ def read_tables(blocks: Iterable[bytes], source: str) -> OwnLists:
             found.take(kind, {name: _cell(kind, name, item[name]) for name in names})
         except (ValueError, KeyError, csv.Error):
             reason = "a line that is no row of its list"
-            found.tell(Told(number, offset, Sort.DAMAGE, text[:LONGEST_TOLD], reason))
+            found.told.take(Told(number, offset, Sort.DAMAGE, text[:LONGEST_TOLD], reason))
     return found.finish(source)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,10 +21,10 @@ from ctconsole.model.packets.reasons import direction_name, reason_name
 from ctconsole.model.readers import documents
 from ctconsole.model.readers.lines import (
     LONGEST_TOLD,
-    MOST_TOLD,
     Gap,
     Sort,
     Told,
+    ToldLines,
     lines,
     sort_of,
     whose_section,
@@ -151,13 +151,11 @@ class _Gathered:
         of: the list.
         rows: by node.
         told: lines that are no rows.
-        untold: how many more.
     """
 
     of: PrintedList
-    rows: dict[Whose, list[Row]]
-    told: list[Told]
-    untold: int = 0
+    rows: dict[Whose, list[Row]] = field(default_factory=dict)
+    told: ToldLines = field(default_factory=ToldLines)
     whose: Whose = NOBODY
     count: int = 0
 
@@ -168,14 +166,8 @@ class _Gathered:
 
     def tell(self, told: Told, named: Named) -> None:
         """Take a line that is no row; it may name the node of those that follow."""
-        if whose := whose_section(told.text):
-            self.whose = named.one(whose)
-        if told.is_told_elsewhere:
-            return
-        if len(self.told) < MOST_TOLD:
-            self.told.append(told)
-        else:
-            self.untold += 1
+        self.told.take(told)
+        self.whose = named.one(self.told.whose)
 
     def finish(self, source: str) -> list[Printed]:
         """The lists; the first one has the lines that are no rows."""
@@ -184,7 +176,7 @@ class _Gathered:
             Printed(source, one.kind, f"{one.title} (JSON)", one.columns, tuple(found), whose=whose)
             for whose, found in (self.rows or {NOBODY: []}).items()
         ]
-        lists[0] = replace(lists[0], told=tuple(self.told), untold=self.untold)
+        lists[0] = replace(lists[0], told=tuple(self.told.first), untold=self.told.more)
         return lists
 
 
@@ -196,7 +188,7 @@ def read_pairs(blocks: Iterable[bytes], pairs: PairList, source: str) -> list[Pr
         pairs: which list it is.
         source: the file's path, for messages.
     """
-    found, named = _Gathered(pairs.of, {}, []), Named()
+    found, named = _Gathered(pairs.of), Named()
     for one in _members(blocks):
         if isinstance(one, Told):
             found.tell(one, named)
@@ -285,7 +277,7 @@ def is_yaml_pairs(head: str, pairs: PairList) -> bool:
 
 def read_yaml_pairs(blocks: Iterable[bytes], pairs: PairList, source: str) -> list[Printed]:
     """Read a list of two columns in YAML; a long value goes on in the lines below it."""
-    found, named = _Gathered(pairs.of, {}, []), Named()
+    found, named = _Gathered(pairs.of), Named()
     name = ""
     value: list[Line] = []
 
@@ -386,7 +378,7 @@ def _read_items(
     source: str,
 ) -> list[Printed]:
     """Read objects; what has not the members of a row is told."""
-    found, named = _Gathered(one, {}, []), Named()
+    found, named = _Gathered(one), Named()
     for item in items:
         if isinstance(item, Told):
             found.tell(item, named)
