@@ -146,7 +146,7 @@ def open_console(
     from ctconsole.node.owner import agent_of, own_agent_at
     from ctconsole.node.reading import own_policy
     from ctconsole.node.watching import watching
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
     from ctconsole.observe.live import LiveSource
     from ctconsole.settings.write import remember
     from ctconsole.ui.app import ConsoleApp

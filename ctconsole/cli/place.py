@@ -89,7 +89,7 @@ def the_place(
         return Place(bpf_root or DEFAULT_BPF_ROOT)
     if (settled := _settled(writes=writes)) is not None:
         return _of_lab(lab_of(settled), writes=writes) if lab_of(settled) else Place(settled)
-    from ctconsole.observe.discovery import find_roots_in_containers, mounted_roots
+    from ctconsole.observe.agents import find_roots_in_containers, mounted_roots
 
     labs = [_Choice(_root_of(name), f"--lab {name}") for name in labs_up()]
     roots = [_Choice(root, f"--bpf-root {root}") for root in mounted_roots()]

@@ -30,8 +30,8 @@ from ctconsole.model.sizing import told
 from ctconsole.model.spec import MapType
 from ctconsole.node.advising import sizing_of
 from ctconsole.node.owner import agent_of
+from ctconsole.observe.agents import find_globals
 from ctconsole.observe.agentwatch import AgentWatch
-from ctconsole.observe.discovery import find_globals
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.pins import Pins
 from ctconsole.observe.source import is_conntrack

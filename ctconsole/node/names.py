@@ -34,14 +34,14 @@ def names_of_node(root: Path) -> tuple[Names, tuple[str, ...]]:
         warnings = (f"no names from the maps: {error}",)
         names = Names()
     from ctconsole.agent.state import agent_of
-    from ctconsole.observe import agentapi, discovery
+    from ctconsole.observe import agentapi, agents
 
-    folder = discovery.find_globals(root)
+    folder = agents.find_globals(root)
     own = agent_of(folder / "any")
     if own is not None:
         found, untold = _names_of_own_agent(own.state_dir)
         return names.merged(found), (*warnings, *untold)
-    agent = discovery.find_agent(folder)
+    agent = agents.find_agent(folder)
     if agent is None:
         return names, warnings
     told = agentapi.read(agent.socket)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ctconsole.agent import state
 from ctconsole.agent.state import StateDir, agent_at
 from ctconsole.errors import AgentError, UsageError
-from ctconsole.observe.discovery import OwnAgent, discover, find_agent, find_globals
+from ctconsole.observe.agents import find_agent, find_globals
+from ctconsole.observe.discovery import OwnAgent, discover
 from ctconsole.paths import DEFAULT_BPF_ROOT, FALLBACK_BPF_ROOT, GLOBALS
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def reading_of_node(root: Path, layout: Layout | None = None) -> Reading:
 def with_translations(reading: Reading, root: Path) -> tuple[Reading, str]:
     """The same, and whose addresses are translated; and why that is not known, else empty."""
     from ctconsole.manager.knowledge import read_translated
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
 
     try:
         translated = read_translated(find_globals(root))
@@ -43,7 +43,7 @@ def with_translations(reading: Reading, root: Path) -> tuple[Reading, str]:
 def own_policy(root: Path) -> PolicyFacts | None:
     """Where our own agent enforces policy; None where the node is another's, or it is silent."""
     from ctconsole.agent import control
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
 
     settings = control.agent_of(find_globals(root) / "any")
     if settings is None:

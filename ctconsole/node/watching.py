@@ -41,7 +41,7 @@ def watching(
     from ctconsole.history import History, Retention
     from ctconsole.kernel.counting import Counting
     from ctconsole.model.event import EventKind
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
     from ctconsole.observe.watcher import Watcher
     from ctconsole.recorder import Recorder
 

@@ -12,14 +12,14 @@ from ctconsole.happening import happened
 from ctconsole.kernel import procs
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers import agentjson
-from ctconsole.observe import agentflags, discovery
+from ctconsole.observe import agentflags, agents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ctconsole.model.event import Scalar
-    from ctconsole.observe.discovery import AgentProcess
+    from ctconsole.observe.agents import AgentProcess
 
 SEARCH_SECONDS = 1.0
 """Between two searches through all processes while no agent is known; one takes some 10 ms."""
@@ -89,7 +89,7 @@ class AgentWatch:
             return
         hurried = self._went_at and now - self._went_at < _HURRY
         self._next_search = now + (HURRIED_SECONDS if hurried else SEARCH_SECONDS)
-        agent = discovery.find_agent(self._folder())
+        agent = agents.find_agent(self._folder())
         if agent is None:
             return
         self._agent = agent
@@ -119,7 +119,7 @@ class AgentWatch:
 
     def _configured(self, agent: AgentProcess) -> Iterator[Event]:
         """What the agent itself says it runs with, once it has written it down."""
-        file = agent.state_dir / discovery.RUNTIME_CONFIG
+        file = agent.state_dir / agents.RUNTIME_CONFIG
         try:
             written = file.stat().st_mtime
         except OSError:
@@ -130,7 +130,7 @@ class AgentWatch:
         stale = written < agent.process.started - 1.0
         if stale and self._runtime:
             return
-        text = agentflags.read_text(agent.state_dir, discovery.RUNTIME_CONFIG)
+        text = agentflags.read_text(agent.state_dir, agents.RUNTIME_CONFIG)
         with suppress(FormatError):
             found = agentjson.flags(agentjson.document((text or "").encode(), str(file)))
             before, self._runtime = self._runtime, found

@@ -9,7 +9,7 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.model.ct.layout import Layout, since
 from ctconsole.model.readers import agentjson
 from ctconsole.observe import agentflags
-from ctconsole.observe.discovery import RUNTIME_CONFIG, STATE_DIRS
+from ctconsole.observe.agents import RUNTIME_CONFIG, STATE_DIRS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

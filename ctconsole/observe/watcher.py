@@ -21,7 +21,7 @@ from ctconsole.happening import happened
 from ctconsole.loops import Loop
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.readers.agentlog import LogReader
-from ctconsole.observe import discovery
+from ctconsole.observe import agents
 from ctconsole.observe.agentwatch import AgentWatch
 from ctconsole.observe.moves import Moves
 from ctconsole.observe.pins import Pins, Replacement
@@ -86,7 +86,7 @@ class Watcher(Closing):
         self._looked = 0.0
         self._pins: Pins | None = None
         self._moves = Moves(window)
-        self._agents = AgentWatch(lambda: discovery.find_globals(self._root))
+        self._agents = AgentWatch(lambda: agents.find_globals(self._root))
         self._splits = SplitWatch(bpf_root, history)
         self._replaced: SimpleQueue[Replacement] = SimpleQueue()
         self._pinned: Mapping[Path, MapInfo] = {}

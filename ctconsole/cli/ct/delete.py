@@ -123,7 +123,7 @@ def _plans(
     from ctconsole.errors import UsageError
     from ctconsole.node.flushing import plan_flush
     from ctconsole.node.reading import reading_of_node
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
 
     query = entries_where(where, root)
     try:

@@ -20,7 +20,7 @@ def agents_list(bpf_root: Path, *, as_json: bool, verbose: bool) -> str:
     from ctconsole.model.cilium.lists import go_json
     from ctconsole.model.cilium.maps import api_maps, maps_text, maps_verbose
     from ctconsole.observe import agentapi
-    from ctconsole.observe.discovery import find_agent, find_globals
+    from ctconsole.observe.agents import find_agent, find_globals
 
     folder = find_globals(bpf_root)
     agent = find_agent(folder)

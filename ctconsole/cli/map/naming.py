@@ -34,7 +34,7 @@ class MapWord(click.ParamType[str]):
 
         from ctconsole.cli.place import the_place
         from ctconsole.errors import CtconsoleError
-        from ctconsole.observe.discovery import find_globals
+        from ctconsole.observe.agents import find_globals
 
         names: list[str] = []
         with suppress(CtconsoleError, OSError), redirect_stderr(StringIO()):

@@ -56,7 +56,7 @@ def command(
     from ctconsole.node.guard import PACE, Guard
     from ctconsole.node.reading import reading_of_node
     from ctconsole.node.resizing import end_cut_off
-    from ctconsole.observe.discovery import find_globals
+    from ctconsole.observe.agents import find_globals
 
     lines = LineTeller(EVENT_COLUMNS)
     gate = open_gate("Guarding", bpf_root, read_only=read_only, allow_writes=allow_writes)

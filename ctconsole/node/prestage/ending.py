@@ -26,7 +26,7 @@ from ctconsole.model.ct.layout import Layout
 from ctconsole.model.event import EventKind, Level
 from ctconsole.node.carrying import Carry, require_same_sizes
 from ctconsole.node.prestage.settings import put_back
-from ctconsole.observe.discovery import find_agent
+from ctconsole.observe.agents import find_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from ctconsole.model.ct.reading import Reading
     from ctconsole.model.plan import Memory, Verdict
     from ctconsole.node.prestage.settings import Setting
-    from ctconsole.observe.discovery import AgentProcess, NodeFacts
+    from ctconsole.observe.agents import AgentProcess
+    from ctconsole.observe.discovery import NodeFacts
 
 NO_WAY_BACK = (
     "once the agent has been told to restart nobody can call it back: if it does not take the "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ctconsole.errors import AgentError
 from ctconsole.kernel import procs
-from ctconsole.observe.discovery import find_agent
+from ctconsole.observe.agents import find_agent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,12 +23,12 @@ from ctconsole.kernel import procs
 from ctconsole.kernel.files import write_whole
 from ctconsole.model.catalogue import option_of
 from ctconsole.observe import agentflags
-from ctconsole.observe.discovery import path_in
+from ctconsole.observe.agents import path_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctconsole.observe.discovery import AgentProcess
+    from ctconsole.observe.agents import AgentProcess
 
 TCP_MAX: Final = "bpf-ct-global-tcp-max"
 ANY_MAX: Final = "bpf-ct-global-any-max"

@@ -21,7 +21,7 @@ from ctconsole.cli.options import (
 )
 from ctconsole.cli.plans import print_plan
 from ctconsole.errors import UsageError
-from ctconsole.observe import discovery
+from ctconsole.observe import agents
 from ctconsole.paths import GLOBALS
 from tests.unit.model.listing.test_plans import Move
 
@@ -54,10 +54,10 @@ def ask(command: click.Command, *arguments: object) -> Result:
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A node without any map; its usual bpffs and the labs are below one folder."""
     monkeypatch.setenv("CTCONSOLE_RUN_DIR", str(tmp_path / "run"))
-    for module in (discovery, place):
+    for module in (agents, place):
         monkeypatch.setattr(module, "DEFAULT_BPF_ROOT", tmp_path / "usual")
-    monkeypatch.setattr(discovery, "find_bpffs", list)
-    monkeypatch.setattr(discovery, "_roots_in_containers", lambda: iter(()))
+    monkeypatch.setattr(agents, "find_bpffs", list)
+    monkeypatch.setattr(agents, "_roots_in_containers", lambda: iter(()))
     return tmp_path
 
 
@@ -69,7 +69,7 @@ def mount(node: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     def one(name: str) -> Path:
         (node / name / GLOBALS).mkdir(parents=True)
         mounted.append(node / name)
-        monkeypatch.setattr(discovery, "find_bpffs", lambda: mounted)
+        monkeypatch.setattr(agents, "find_bpffs", lambda: mounted)
         return node / name
 
     return one

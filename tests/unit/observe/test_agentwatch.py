@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctconsole.kernel import procs
 from ctconsole.model.event import Event, EventKind
-from ctconsole.observe import discovery
+from ctconsole.observe import agents
 from ctconsole.observe.agentwatch import AgentWatch
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentWatch:
     """A watch that takes this very process for the agent, with its state in ``tmp_path``."""
     me = procs.own()
-    agent = discovery.AgentProcess(
+    agent = agents.AgentProcess(
         me, tmp_path, contained=False, flags={}, state_dir=tmp_path, socket=tmp_path / "s"
     )
-    monkeypatch.setattr(discovery, "find_agent", lambda _: agent)
+    monkeypatch.setattr(agents, "find_agent", lambda _: agent)
     (tmp_path / "state").mkdir()
     return AgentWatch(lambda: tmp_path)
 
 
 def runtime_config(tmp_path: Path, written: float, fields: Mapping[str, object]) -> None:
-    file = tmp_path / discovery.RUNTIME_CONFIG
+    file = tmp_path / agents.RUNTIME_CONFIG
     file.write_text(json.dumps(fields))
     os.utime(file, (written, written))
 
@@ -70,11 +70,11 @@ def test_what_an_agent_was_started_with_is_told_as_of_its_start(
 ) -> None:
     began = time.time() - 0.5
     me = replace(procs.own(), started=began)
-    first = discovery.AgentProcess(
+    first = agents.AgentProcess(
         me, tmp_path, contained=False, flags={"debug": "1"}, state_dir=tmp_path, socket=tmp_path
     )
-    agents = [first, replace(first, flags={"debug": "2"})]
-    monkeypatch.setattr(discovery, "find_agent", lambda _: agents.pop(0))
+    found = [first, replace(first, flags={"debug": "2"})]
+    monkeypatch.setattr(agents, "find_agent", lambda _: found.pop(0))
     watch = AgentWatch(lambda: tmp_path)
     watch.step()
     monkeypatch.setattr(procs, "is_same", lambda _: False)

@@ -208,22 +208,6 @@ def test_an_agent_that_has_just_started_does_not_tell_its_release_yet(
     assert facts.version is facts.layout is None
 
 
-def test_a_bpffs_that_only_an_agents_container_has_is_found(
-    node: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = node / "container"
-    (root / "run" / "cilium").mkdir(parents=True)
-    (node / "bpf").rename(root / "run" / "cilium" / "bpffs")
-    me = procs.own()
-    agent = discovery.AgentProcess(me, root, contained=True, flags={}, state_dir=root, socket=root)
-    monkeypatch.setattr(procs, "named", lambda *_: [me])
-    monkeypatch.setattr(discovery, "describe", lambda _: agent)
-    monkeypatch.setattr(discovery, "find_bpffs", list)
-    monkeypatch.setattr(discovery, "DEFAULT_BPF_ROOT", Path("/nowhere/bpf"))
-    assert discovery.find_root() == root / "run" / "cilium" / "bpffs"
-    assert discovery.find_agent(discovery.find_root() / GLOBALS) is agent
-
-
 def test_an_agent_of_another_bpffs_is_not_ours(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (node / "other").mkdir()
     as_agent(monkeypatch, f"--bpf-root={node / 'other'}")
@@ -243,14 +227,6 @@ def test_now_is_told_in_the_units_of_the_table() -> None:
     seconds, ticks = clock.ct_now(ClockSource("ktime")), clock.ct_now(ClockSource("jiffies", 250))
     assert before[0] <= seconds <= clock.ktime()
     assert before[1] - 2 <= ticks <= (clock.jiffies() >> 8) + 2
-
-
-def test_links_of_another_root_are_followed_inside_it(tmp_path: Path) -> None:
-    (tmp_path / "run" / "cilium").mkdir(parents=True)
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "run").symlink_to("/run")
-    found = discovery._below(tmp_path, Path("/var/run/cilium"))
-    assert found == tmp_path / "run" / "cilium"
 
 
 def test_a_folder_that_may_not_be_looked_at_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctconsole.model.ct.layout import Layout
-from ctconsole.observe.discovery import RUNTIME_CONFIG, NodeFacts
+from ctconsole.observe.agents import RUNTIME_CONFIG
+from ctconsole.observe.discovery import NodeFacts
 from ctconsole.observe.families import Families, families_of
 
 if TYPE_CHECKING:

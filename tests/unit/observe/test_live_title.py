@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ctconsole.kernel.procs import find
-from ctconsole.observe.discovery import AgentProcess, Fact, NodeFacts, OwnAgent
+from ctconsole.observe.agents import AgentProcess
+from ctconsole.observe.discovery import Fact, NodeFacts, OwnAgent
 from ctconsole.observe.facts import FactsKeeper
 from ctconsole.observe.live import LiveSource
 

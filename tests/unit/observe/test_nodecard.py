@@ -11,7 +11,8 @@ import pytest
 from ctconsole.kernel import procs
 from ctconsole.kernel.procstat import own_threads, process_use
 from ctconsole.model.ct.clock import KTIME
-from ctconsole.observe.discovery import AgentProcess, Fact, NodeFacts, OwnAgent, discover, nobodys
+from ctconsole.observe.agents import AgentProcess
+from ctconsole.observe.discovery import Fact, NodeFacts, OwnAgent, discover, nobodys
 from ctconsole.observe.nodecard import AgentMeter, CostMeter, facts_told
 
 FACTS = NodeFacts(Path("/bpf"), Path("/bpf/tc/globals"), notes=("No agent runs",))

@@ -20,7 +20,7 @@ from ctconsole.node.prestage.settings import (
     translations_with,
     write,
 )
-from ctconsole.observe.discovery import AgentProcess
+from ctconsole.observe.agents import AgentProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
