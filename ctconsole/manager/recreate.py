@@ -20,8 +20,9 @@ from ctconsole.manager.running import Running
 from ctconsole.manager.swap import Swap, pin_over
 from ctconsole.manager.users import left_on, users
 from ctconsole.model.catalogue import RECREATABLE, check_size, classify
+from ctconsole.model.ct.outcomes import Change
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Change, judge
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.event import EventKind, Level
 from ctconsole.model.memory import map_memory
 from ctconsole.model.plan import Memory, Row, Verdict, outcome_rows

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ctconsole.config import AgentConfig
     from ctconsole.manager.bpfmap import ManagedMap
     from ctconsole.manager.recreate import RecreatePlan
+    from ctconsole.model.ct.outcomes import Reason, Risk
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.model.ct.risk import Reason, Risk
     from ctconsole.model.event import Event
     from ctconsole.model.plan import Verdict
     from ctconsole.model.plane.endpoint import Endpoint

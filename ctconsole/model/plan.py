@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from ctconsole.model.ct.risk import Change, Reason, Risk
+from ctconsole.model.ct.outcomes import Change, Reason, Risk
 from ctconsole.model.units import count, size
 
 if TYPE_CHECKING:

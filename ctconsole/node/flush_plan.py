@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ctconsole.model.ct.outcomes import Reason, Risk
     from ctconsole.model.ct.query import Query
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.model.ct.risk import Reason, Risk
     from ctconsole.model.event import Event
     from ctconsole.model.spec import MapInfo
 

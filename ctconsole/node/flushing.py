@@ -24,10 +24,11 @@ from ctconsole.manager.knowledge import nat_translations, open_nat
 from ctconsole.manager.revived import Revived
 from ctconsole.model.catalogue import classify
 from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.outcomes import Change, Risk
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.ct.related import in_a_line
-from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.event import EventKind, Level
 from ctconsole.node.flush_plan import FlushPlan, FlushProgress, FlushReport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ctconsole.model.ct.risk import Risk
+from ctconsole.model.ct.outcomes import Risk
 from ctconsole.model.event import Level
 from ctconsole.model.fullness import DEFAULT_THRESHOLDS, Thresholds
 

@@ -17,9 +17,10 @@ from ctconsole.manager.resize.report import MapReport, ResizeReport
 from ctconsole.manager.resize.undo import Before, Undoable
 from ctconsole.manager.restart import RestartPlan, RestartReport
 from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.outcomes import Change, Reason, Risk
 from ctconsole.model.ct.reading import PLAIN, Reading
 from ctconsole.model.ct.related import in_a_line
-from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.ct.stats import stats_of
 from ctconsole.model.memory import map_memory
 from ctconsole.model.spec import differences, spec_of

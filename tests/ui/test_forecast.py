@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.outcomes import Change, Risk
+from ctconsole.model.ct.risk import judge
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.widgets.ct_rows import CtRows

@@ -13,7 +13,8 @@ from textual.widgets import Button, Input
 from ctconsole.errors import BpfError, GoneError
 from ctconsole.kernel.procs import Process
 from ctconsole.manager.resize.plan import ResizePlan
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, fates
+from ctconsole.model.ct.outcomes import REASONS, Change, Reason, Risk
+from ctconsole.model.ct.risk import fates
 from ctconsole.node.prestage.plan import PrestagePlan
 from ctconsole.node.prestage.settings import Setting
 from ctconsole.ui.screens.affected import AffectedScreen

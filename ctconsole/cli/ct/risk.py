@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctconsole.model.ct.layout import Layout
-    from ctconsole.model.ct.risk import Change, Forecast, Outcome, Reason, Risk
+    from ctconsole.model.ct.outcomes import Change, Forecast, Outcome, Reason, Risk
     from ctconsole.model.ct.table import CtTable
 
 
@@ -66,7 +66,8 @@ def risk(
       ctconsole ct risk --filter 'src:10.0.1.0/24' --json
       ctconsole ct risk --from-dump cilium-sysdump.zip --now 83211
     """
-    from ctconsole.model.ct.risk import RiskTally, forecast
+    from ctconsole.model.ct.outcomes import RiskTally
+    from ctconsole.model.ct.risk import forecast
     from ctconsole.node.entries import decoded
 
     check_now(now, dumps)
@@ -139,7 +140,7 @@ class _Listed:
 
 def _print(table: CtTable, found: tuple[Outcome, ...], entries: int) -> None:
     """One map for people: a line for each change, then why."""
-    from ctconsole.model.ct.risk import REASONS, Risk, reasons_to_tell
+    from ctconsole.model.ct.outcomes import REASONS, Risk, reasons_to_tell
     from ctconsole.model.units import count
     from ctconsole.model.whose import called
 
@@ -160,7 +161,7 @@ def _print(table: CtTable, found: tuple[Outcome, ...], entries: int) -> None:
 
 def _print_entries(found: tuple[Outcome, ...], listed: _Listed) -> None:
     """The entries of each reason, as ``ct list`` shows them."""
-    from ctconsole.model.ct.risk import REASONS
+    from ctconsole.model.ct.outcomes import REASONS
     from ctconsole.model.listing.ct_table import render_listing_table
 
     for one in found:
@@ -200,7 +201,7 @@ def _dict(
 
 
 def _reason(outcome: Risk, why: Reason) -> dict[str, str]:
-    from ctconsole.model.ct.risk import REASONS
+    from ctconsole.model.ct.outcomes import REASONS
 
     return {
         "risk": outcome.name.lower(),

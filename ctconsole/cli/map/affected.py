@@ -47,7 +47,8 @@ def print_with_affected(
         print_json({**plan_dict(plan), **where_dict(), "affected": entries})
         message(NOTHING)
         return
-    from ctconsole.model.ct.risk import REASONS, Change, affected
+    from ctconsole.model.ct.outcomes import REASONS, Change
+    from ctconsole.model.ct.risk import affected
     from ctconsole.model.listing.ct_table import render_listing_table
 
     for table, missing in tables:
@@ -61,7 +62,8 @@ def print_with_affected(
 
 
 def _dicts(table: CtTable, missing: int, ways: Sequence[str]) -> Iterator[dict[str, Any]]:
-    from ctconsole.model.ct.risk import REASONS, Change, affected
+    from ctconsole.model.ct.outcomes import REASONS, Change
+    from ctconsole.model.ct.risk import affected
     from ctconsole.model.listing.ct import render_listing_ndjson
 
     for way in ways:

@@ -16,7 +16,7 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look, talk, topology
 from ctconsole.lab.tour import Case
-from ctconsole.model.ct.risk import REASONS, Reason, Risk
+from ctconsole.model.ct.outcomes import REASONS, Reason, Risk
 from ctconsole.model.plane.encode import keys_in, values_in
 from ctconsole.model.text.addresses import address_text
 from ctconsole.node.flushing import flush, plan_flush

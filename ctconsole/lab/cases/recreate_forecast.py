@@ -10,7 +10,8 @@ from ctconsole.kernel.gate import Gate
 from ctconsole.lab import look, resize_steps
 from ctconsole.lab.tour import Case
 from ctconsole.manager.recreate import plan_recreate
-from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.outcomes import Change, Risk
+from ctconsole.model.ct.risk import judge
 from ctconsole.node.acts import recreate_map
 from ctconsole.node.reading import reading_of_node
 

@@ -12,7 +12,8 @@ from ctconsole.kernel.clock import ct_now
 from ctconsole.manager.resize.pace import PACE
 from ctconsole.model.ct.dropping import CLASS, ranks_of
 from ctconsole.model.ct.guess import guess_layout
-from ctconsole.model.ct.risk import Change, Reason, Risk, judge
+from ctconsole.model.ct.outcomes import Change, Reason, Risk
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.ct.table import CtTable
 
 if TYPE_CHECKING:

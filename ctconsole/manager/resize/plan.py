@@ -21,8 +21,8 @@ from ctconsole.manager.resize.pace import NO_PAST
 from ctconsole.manager.users import users
 from ctconsole.model.catalogue import LIMIT_TABLE_MAX, RESIZABLE, check_size, classify
 from ctconsole.model.ct.joining import MAX_KEY, MAX_VALUE, joining_of
+from ctconsole.model.ct.outcomes import Change
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Change
 from ctconsole.model.memory import LRU_BATCH, map_memory, room, rounded_entries, smallest
 from ctconsole.model.plan import Memory, Row, ways_counts, ways_rows
 from ctconsole.model.spec import differences, spec_of
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ctconsole.manager.resize.pace import Estimate, Past
     from ctconsole.model.ct.clock import ClockSource
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.ct.outcomes import Reason, Risk
     from ctconsole.model.ct.reading import Reading
-    from ctconsole.model.ct.risk import Reason, Risk
     from ctconsole.model.plan import Verdict
     from ctconsole.model.spec import Difference, MapInfo, MapSpec
 

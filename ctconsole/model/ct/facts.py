@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.model.ct.layout import TcpFlag
+from ctconsole.model.ct.outcomes import REASONS, Change, Reason, Risk
 from ctconsole.model.ct.related import MEANT
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, judge
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.ct.table import Direction
 from ctconsole.model.ct.words import (
     DIRECTION_NAMES,

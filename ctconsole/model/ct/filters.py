@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ctconsole.model.ct.risk import Change, Risk, breaking, endangered, returning
+from ctconsole.model.ct.outcomes import Change, Risk
+from ctconsole.model.ct.risk import breaking, endangered, returning
 from ctconsole.model.ct.seen import most_frequent
 from ctconsole.model.ct.table import State
 from ctconsole.model.ct.words import (

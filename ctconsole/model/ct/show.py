@@ -13,7 +13,8 @@ import numpy as np
 
 from ctconsole.model.ct import end_filters, facts, filters, listed, shown
 from ctconsole.model.ct.field import Field, InDetails, InTable, OnScreen, Section
-from ctconsole.model.ct.risk import Change, judge
+from ctconsole.model.ct.outcomes import Change
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.filter.asking import ASKED
 from ctconsole.model.text.columns import decimal, signed
 

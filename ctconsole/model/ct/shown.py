@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ctconsole.model.ct.risk import Change, Risk, judge
+from ctconsole.model.ct.outcomes import Change, Risk
+from ctconsole.model.ct.risk import judge
 from ctconsole.model.ct.table import Direction, State
 from ctconsole.model.ct.words import (
     DIRECTION_NAMES,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from ctconsole.model.ct.layout import LAYOUTS, CtFlag
-from ctconsole.model.ct.risk import Risk
+from ctconsole.model.ct.outcomes import Risk
 from ctconsole.model.ct.table import Direction, State
 
 if TYPE_CHECKING:

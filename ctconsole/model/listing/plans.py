@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctconsole.model.ct.risk import REASONS
+from ctconsole.model.ct.outcomes import REASONS
 from ctconsole.model.units import count, size
 
 if TYPE_CHECKING:

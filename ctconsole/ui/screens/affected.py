@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.model.ct.risk import REASONS, Change, Reason, Risk, fates
+from ctconsole.model.ct.outcomes import REASONS, Change, Reason, Risk
+from ctconsole.model.ct.risk import fates
 from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import RISK_WORDS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from ctconsole.model.ct.risk import Verdicts
+    from ctconsole.model.ct.outcomes import Verdicts
     from ctconsole.model.ct.table import CtTable
     from ctconsole.model.plan import Plan
     from ctconsole.ui.actions import Actions

@@ -11,8 +11,9 @@ from textual import work
 from textual.widgets import Static
 
 from ctconsole.errors import CtconsoleError, FilterError
+from ctconsole.model.ct.outcomes import REASONS, Change, Risk, reasons_to_tell
 from ctconsole.model.ct.query import EVERYTHING
-from ctconsole.model.ct.risk import REASONS, Change, Risk, forecast, reasons_to_tell
+from ctconsole.model.ct.risk import forecast
 from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.levels import RISK_WORDS
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ctconsole.model.ct.knowledge import Translations
+    from ctconsole.model.ct.outcomes import Forecast, Reason
     from ctconsole.model.ct.query import Query
-    from ctconsole.model.ct.risk import Forecast, Reason
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ctconsole.model.ct.risk import REASONS
+from ctconsole.model.ct.outcomes import REASONS
 from ctconsole.model.units import short_size
 from ctconsole.ui.levels import RISK_WORDS
 from ctconsole.ui.text import clean, plural

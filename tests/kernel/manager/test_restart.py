@@ -12,8 +12,8 @@ from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.init_maps import init_maps
 from ctconsole.manager.restart import plan_restart
+from ctconsole.model.ct.outcomes import Risk
 from ctconsole.model.ct.reading import PLAIN
-from ctconsole.model.ct.risk import Risk
 from ctconsole.model.event import EventKind
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows

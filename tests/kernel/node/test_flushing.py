@@ -13,9 +13,9 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.bpfmap import open_or_create_map
 from ctconsole.manager.knowledge import read_knowledge
 from ctconsole.model.ct.layout import Layout
+from ctconsole.model.ct.outcomes import Reason, Risk
 from ctconsole.model.ct.query import Query
 from ctconsole.model.ct.reading import Reading
-from ctconsole.model.ct.risk import Reason, Risk
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
 from ctconsole.node.flushing import BATCH, flush, plan_flush

@@ -7,7 +7,8 @@ import pytest
 
 from ctconsole.model.ct.dropping import lowest
 from ctconsole.model.ct.layout import CtFlag, Layout, value_dtype
-from ctconsole.model.ct.risk import Change, Risk, affected
+from ctconsole.model.ct.outcomes import Change, Risk
+from ctconsole.model.ct.risk import affected
 from ctconsole.model.ct.table import CtTable
 from ctconsole.model.spec import MapInfo, MapType
 from tests.support.ct_entries import ct4_rows

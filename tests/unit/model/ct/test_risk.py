@@ -7,19 +7,9 @@ import pytest
 
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts, Translations
 from ctconsole.model.ct.layout import CtFlag, IpProtocol, Layout
+from ctconsole.model.ct.outcomes import Change, Reason, Risk
 from ctconsole.model.ct.query import Query
-from ctconsole.model.ct.risk import (
-    REASONS,
-    Change,
-    Reason,
-    Risk,
-    RiskTally,
-    breaking,
-    endangered,
-    forecast,
-    judge,
-    returning,
-)
+from ctconsole.model.ct.risk import breaking, endangered, judge, returning
 from tests.support import captures
 from tests.support.ct_tables import Entry, ct_table
 
@@ -153,35 +143,6 @@ def test_a_closing_connection_needs_no_backend_any_more() -> None:
     knowledge = replace(NO_POLICY, services={1: ServiceFacts(3, sticky=False)})
     entry = replace(SERVICE, flags=SEEN | CtFlag.RX_CLOSING | CtFlag.TX_CLOSING, left=9)
     assert verdict(entry, knowledge)[0] is Risk.COMES_BACK
-
-
-def test_reasons_are_counted_worst_first() -> None:
-    table = ct_table(Entry(), Entry(flags=SEEN | CtFlag.DSR), Entry(source="10.0.7.7:1"))
-    verdicts = judge(replace(table, knowledge=NO_POLICY), Change.FLUSH)
-    assert verdicts.reasons() == [
-        (Risk.BREAKS, Reason.DSR, 1),
-        (Risk.COMES_BACK, Reason.FORWARD, 2),
-    ]
-    assert verdicts.count(Risk.BREAKS) == 1
-
-
-def test_the_parts_of_a_table_add_up_to_its_forecast() -> None:
-    table = replace(
-        ct_table(Entry(), SERVICE, Entry(flags=SEEN | CtFlag.DSR), Entry(left=-1), Entry()),
-        knowledge=NO_POLICY,
-    )
-    tally = RiskTally()
-    for start in range(0, len(table), 2):
-        tally.add(forecast(table.take(slice(start, start + 2))))
-    assert [(one.change, one.reasons) for one in tally.outcomes()] == [
-        (one.change, one.reasons) for one in forecast(table)
-    ]
-    recreated, _ = tally.outcomes()
-    assert recreated.count(Risk.BREAKS) == 1
-
-
-def test_every_reason_has_a_sentence() -> None:
-    assert set(REASONS) == set(Reason)
 
 
 @pytest.mark.parametrize("folder", captures.FOLDERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ctconsole.model.ct.risk import Reason, Risk
+from ctconsole.model.ct.outcomes import Reason, Risk
 from ctconsole.model.listing.plans import plan_dict, plan_lines, report_dict
 from ctconsole.model.plan import Memory, Row
 
