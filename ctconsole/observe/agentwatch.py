@@ -35,23 +35,28 @@ class AgentWatch:
 
     Args:
         folder: the folder of pins; asked for each time it is needed.
+        agent: who was in charge when somebody looked last; what became of it is told.
         clock: seconds since the Unix epoch.
     """
 
     def __init__(
-        self, folder: Callable[[], Path], *, clock: Callable[[], float] = time.time
+        self,
+        folder: Callable[[], Path],
+        *,
+        agent: AgentProcess | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._agent: AgentProcess | None = None
+        self._agent = agent
         self._next_search = 0.0
         self._went_at = 0.0
         self._ended = 0.0
-        self._flags: dict[str, str] = {}
+        self._flags = dict(agent.flags) if agent else {}
         self._runtime: dict[str, str] = {}
         self._runtime_read = 0.0
         self._told: dict[str, str] = {}
-        self._first = True
+        self._first = agent is None
 
     @property
     def agent(self) -> AgentProcess | None:

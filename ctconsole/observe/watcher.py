@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ctconsole.loops import LoopState
     from ctconsole.model.spec import MapInfo
+    from ctconsole.observe.agents import AgentProcess
 
 BEAT_MS = 100
 """How often process and programs are looked at, and how soon a change on bpffs is seen."""
@@ -60,6 +61,7 @@ class Watcher(Closing):
         log: lines of the agent's log; ends by itself or when ``stopping`` is asked. An empty one
             says that nothing came for a moment.
         history: tells which maps the pins held before; need not exist.
+        agent: who was in charge when somebody looked last: it may go before the first look.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Watcher(Closing):
         window: float = 60.0,
         log: Callable[[Callable[[], bool]], Iterator[str]] | None = None,
         history: Path | None = None,
+        agent: AgentProcess | None = None,
     ) -> None:
         self._root = bpf_root
         self._record = record
@@ -86,7 +89,7 @@ class Watcher(Closing):
         self._looked = 0.0
         self._pins: Pins | None = None
         self._moves = Moves(window)
-        self._agents = AgentWatch(lambda: agents.find_globals(self._root))
+        self._agents = AgentWatch(lambda: agents.find_globals(self._root), agent=agent)
         self._splits = SplitWatch(bpf_root, history)
         self._replaced: SimpleQueue[Replacement] = SimpleQueue()
         self._pinned: Mapping[Path, MapInfo] = {}

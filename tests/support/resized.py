@@ -12,8 +12,10 @@ from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.kernel.programs import load_program
 from ctconsole.manager.switch import SwitchEnding, SwitchProgress
+from ctconsole.manager.users import users
 from ctconsole.model.ct.layout import Layout, value_dtype
 from tests.support.bpf_insns import using_map
+from tests.support.foreign import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +84,14 @@ def entries_at(pin: Path) -> dict[bytes, bytes]:
 def packets(entries: Mapping[bytes, bytes]) -> int:
     rows = np.frombuffer(b"".join(entries.values()), value_dtype(Layout.V1_9))
     return int(rows["rx_packets"].sum())
+
+
+def used_by(map_id: int, programs: int) -> bool:
+    """Whether exactly so many programs use a map, once those that ended have gone.
+
+    The kernel lets go of a program that ran in an iterator only some time after its last handle.
+    """
+    return until(lambda: len(users(map_id)) == programs, 20)
 
 
 def only_pin(pin: Path) -> bool:

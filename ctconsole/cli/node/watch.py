@@ -233,7 +233,6 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
 
     end = None if wanted.seconds is None else time.monotonic() + wanted.seconds
     facts = discover_node(bpf_root)
-    message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
     path = wanted.history or StateDir(state_dir or default_state_dir()).history
     over = wanted.lines.done
     failures: list[OSError] = []
@@ -255,9 +254,18 @@ def _follow_node(bpf_root: Path, state_dir: Path | None, log: str | None, wanted
     with History(path, keep=Retention(wanted.max_age, wanted.max_events)) as history:
         record = Recorder(history.append, source="observe", subject=str(path), tell=show)
         source = None if log is None else lambda stopped: tail.follow(log, stopped, idle=True)
-        watcher = Watcher(bpf_root, record, window=wanted.window, log=source, history=path)
+        watcher = Watcher(
+            bpf_root,
+            record,
+            window=wanted.window,
+            log=source,
+            history=path,
+            agent=facts.agent,
+        )
         try:
             watcher.start(left(_FIRST_LOOK) or 0.0)
+            # Said now, because what happens before the first look is not seen.
+            message(f"Watching {facts.globals} ({_who(facts)}); Ctrl-C ends")
             over.wait(left())
         except KeyboardInterrupt:
             message("Ending; a story under way is told as far as it goes")

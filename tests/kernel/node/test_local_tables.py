@@ -17,13 +17,13 @@ from ctconsole.kernel import iproute, mapwrite
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.resize.plan import MapWish
-from ctconsole.manager.users import users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.node.resizing import plan_resizing, plan_undoing, resize_maps
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.namespaces import connected_pair
+from tests.support.resized import used_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_one_endpoint_s_table_is_resized_alone_and_back(running: AgentSettings, 
     report.check()
     assert table_of(running) == (4096, before)
     # Both programs of the endpoint, and no other.
-    assert len(users(report.maps[0].new_id)) == 2
+    assert used_by(report.maps[0].new_id, 2)
     assert [id_of(path) for path in others] == ids
     undone = resize_maps(gate, plan_undoing(pin_of(running), PLAIN), running)
     undone.check()

@@ -21,7 +21,6 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab.foreign_agent import ANY_MAP, NAT_MAP, TCP6_MAP, TCP_MAP, TCP_MAX, VALUE_SIZE
 from ctconsole.manager.resize.journal import journal_of
 from ctconsole.manager.resize.plan import MapWish
-from ctconsole.manager.users import users
 from ctconsole.model.ct.layout import Layout, value_dtype
 from ctconsole.node.actions import NodeActions
 from ctconsole.node.prestage import run
@@ -33,6 +32,7 @@ from ctconsole.observe.reading import reading_of
 from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import ForeignNode, foreign_node, until
+from tests.support.resized import used_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,8 +124,8 @@ def test_the_agent_takes_over_what_was_made_for_it(running: Running) -> None:
     assert running.entries() == before
     assert report.maps[0].carried == ENTRIES
     assert report.gap > 0
-    assert len(users(info.id)) == 2
-    assert not users(report.maps[0].old_id)
+    assert used_by(info.id, 2)
+    assert used_by(report.maps[0].old_id, 0)
     assert running.file.read_text() == f"{NEW}\n"
     assert running.is_clean()
     assert "Unpinning map" not in running.node.agent.log.read_text()

@@ -21,7 +21,6 @@ from ctconsole.kernel.maps import BpfMap
 from ctconsole.manager.changing import changing
 from ctconsole.manager.resize.journal import Stage
 from ctconsole.manager.resize.plan import MapWish
-from ctconsole.manager.users import users
 from ctconsole.model.ct.reading import PLAIN
 from ctconsole.model.plane.endpoint import Endpoint
 from ctconsole.node.flushing import flush, plan_flush
@@ -30,6 +29,7 @@ from ctconsole.paths import GLOBALS
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import until
 from tests.support.namespaces import connected_pair
+from tests.support.resized import used_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def test_entries_counts_and_option_are_there_and_stay(running: AgentSettings, ga
     report = resize_maps(gate, plan, running)
     report.check()
     assert entries_of(running) == before
-    assert len(users(report.maps[0].new_id)) == 2
+    assert used_by(report.maps[0].new_id, 2)
     assert size_in_folder(running) == "4096"
     after = control.restart(running)
     assert after.maps["cilium_ct4_global"] == report.maps[0].new_id
@@ -94,7 +94,7 @@ def test_an_agent_that_cannot_load_leads_back(running: AgentSettings, gate: Gate
     assert "10.json cannot be restored" in report.failure
     assert entries_of(running) == before
     assert size_in_folder(running) == "2048"
-    assert len(users(plan.maps[0].info.id)) == 2
+    assert used_by(plan.maps[0].info.id, 2)
 
 
 @pytest.mark.parametrize("stage", [Stage.STAGE, Stage.SWITCH, Stage.SETTLE])
@@ -119,7 +119,7 @@ def test_the_next_start_of_the_agent_ends_a_killed_resize(
     assert entries_of(running) == before
     with BpfMap.open(pin_of(running)) as live:
         assert str(live.info.max_entries) == size_in_folder(running)
-        assert len(users(live.info.id)) == 2
+        assert used_by(live.info.id, 2)
     assert not [path for path in pinned_maps(running.bpf_root) if ":" in path.name]
 
 
@@ -166,7 +166,7 @@ def test_an_undo_restores_size_option_and_everything_that_has_come_since(
     assert size_in_folder(running) == "2048"
     with BpfMap.open(pin_of(running)) as live:
         assert live.info.max_entries == 2048
-        assert len(users(live.info.id)) == 2
+        assert used_by(live.info.id, 2)
 
 
 def test_what_a_killed_resize_leaves_to_the_agent_can_be_undone_as_well(

@@ -87,3 +87,15 @@ def test_what_an_agent_was_started_with_is_told_as_of_its_start(
     ]
     assert ended.time <= started.time <= changed.time
     assert changed.time - started.time < 0.01
+
+
+def test_an_agent_that_goes_between_being_found_and_the_first_look_is_told_as_one_that_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = agents.AgentProcess(
+        procs.own(), tmp_path, contained=False, flags={}, state_dir=tmp_path, socket=tmp_path
+    )
+    monkeypatch.setattr(procs, "is_same", lambda _: False)
+    monkeypatch.setattr(agents, "find_agent", lambda _: replace(known, flags={"debug": "1"}))
+    watch = AgentWatch(lambda: tmp_path, agent=known)
+    assert [one.kind for one in watch.step()] == [EventKind.AGENT_STOP, EventKind.AGENT_START]

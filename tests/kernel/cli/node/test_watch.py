@@ -7,15 +7,19 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from ctconsole.cli.main import root as cli
 from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.lab.foreign_agent import TCP_MAX
 from ctconsole.model.event import EventKind
 from ctconsole.model.spec import MapSpec, MapType
+from ctconsole.observe.watcher import Watcher
 from tests.support.foreign import foreign_node, until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from ctconsole.kernel.gate import Gate
 
@@ -59,6 +63,22 @@ def test_a_restart_is_followed_printed_and_kept(gate: Gate, bpffs: Path, tmp_pat
         check=True,
     )
     assert done.stdout.rstrip().endswith(told[-1])
+
+
+def test_that_a_node_is_watched_is_said_once_it_is(
+    bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before: list[str] = []
+
+    def look(_: Watcher, patience: float) -> None:
+        del patience
+        before.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watcher, "start", look)
+    argv = ["watch", "--bpf-root", str(bpffs), "--history", str(tmp_path / "history.db")]
+    cli.main(argv, standalone_mode=False)
+    assert before == [""]
 
 
 def test_a_listing_takes_layout_and_names_from_the_nodes_agent(

@@ -22,11 +22,10 @@ from ctconsole.manager.resize.plan import MapWish, plan_resize
 from ctconsole.manager.resize.recovery import Recovery, Way
 from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
-from ctconsole.manager.users import users
 from ctconsole.model.ct.joining import joining_of
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.ct_entries import CT4, ct4_rows
-from tests.support.resized import ProgramOwner, entries_at, only_pin, packets
+from tests.support.resized import ProgramOwner, entries_at, only_pin, packets, used_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,7 +94,7 @@ class FiledOptions:
 def is_as_before(pin: Path, owner: ProgramOwner, before: Mapping[bytes, bytes], old: int) -> None:
     """The old map is pinned, used by all, has every entry; nothing is beside it."""
     assert pinned_id(pin) == old
-    assert len(users(old)) == len(owner.fds)
+    assert used_by(old, len(owner.fds))
     assert entries_at(pin).items() >= before.items()
     assert only_pin(pin)
 
@@ -250,7 +249,7 @@ def test_a_pin_that_somebody_else_replaced_before_the_switch_is_theirs(
         watching = at(Stage.SWITCH, lambda: theirs.append(replaced(gate, pin)))
         report = resize(gate, plan_resize({pin: MapWish(4096)}), owner, journal, watching=watching)
         assert old.count() == 1100
-        assert len(users(old.info.id)) == 3
+        assert used_by(old.info.id, 3)
     assert f"map {theirs[0]} is pinned at {pin} now, which was map" in report.failure
     assert report.failure.endswith("Nothing of the old map was changed")
     assert (pinned_id(pin), len(entries_at(pin))) == (theirs[0], 7)

@@ -24,12 +24,13 @@ from ctconsole.manager.resize.run import resize
 from ctconsole.manager.resize.sides import Side, known_pin
 from ctconsole.manager.resize.undo import Undos
 from ctconsole.manager.resize.watching import Options, ResizeProgress, Watching
-from ctconsole.manager.users import left_on, users
+from ctconsole.manager.users import left_on
 from ctconsole.model.spec import MapSpec, MapType
 from tests.support.churner import compiled
 from tests.support.ct_entries import ct4_rows
 from tests.support.foreign import until
 from tests.support.map_users import CountingUsers, PinnedUsers
+from tests.support.resized import used_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +92,7 @@ class Node:
         assert list(pinned_maps(self.pin.parent)) == [self.pin]
         assert self.journal.read() is None
         with BpfMap.open(self.pin) as live:
-            assert len(users(live.info.id)) == 3
+            assert used_by(live.info.id, 3)
             dump = live.read()
             assert live.info.max_entries == int(self.option.read_text())
             if live.info.id != self.old_id:
