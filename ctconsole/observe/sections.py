@@ -84,6 +84,8 @@ class Sections:
     def __init__(self, blocks: Iterable[bytes], kinds: Sequence[Kind], first: int) -> None:
         self._blocks = iter(blocks)
         self._kinds = kinds
+        self._all = tuple(enumerate(kinds))
+        self._printed = tuple(one for one in self._all if not one[1].document)
         self._first = first
         self._now = first
         self._is_cut = False
@@ -171,8 +173,10 @@ class Sections:
             return self._now
         text = reading.unprefixed(line.decode("utf-8", "replace").rstrip("\r\n"))
         if not now.begins(text):
-            told = (number for number, kind in enumerate(self._kinds) if kind.begins(text))
-            self._now = next(told, self._now)
+            # Every line comes by here, and most kinds are documents.
+            opens = text.startswith(("[", "{"))
+            kinds = self._all if opens else self._printed
+            self._now = next((number for number, kind in kinds if kind.begins(text)), self._now)
             if whose := reading.whose_section(text):
                 self._whose, self._named = whose, text
         return self._now

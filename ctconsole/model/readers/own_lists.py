@@ -86,6 +86,8 @@ def _kind_of_item(item: Item) -> RecordKind | None:
 
 def kind_of_table(line: str) -> RecordKind | None:
     """What a line of names stands above in one of our own lists in CSV; None for others."""
+    if "map" not in line:
+        return None
     names = [name.strip('"') for name in line.strip().split(documents.between(line))]
     return _kind_of_item(dict.fromkeys(names)) if names[0] == "map" else None
 

@@ -54,13 +54,14 @@ NAT = b"TCP OUT 1.1.1.1:1 -> 1.1.1.1:1 XLATE_SRC 1.1.1.1:1 Created=1sec NeedsCT=
 OBJECT = b'{"Key":{"DestAddr":[1,1,1,1],"SourceAddr":[1,1,1,1]},"Value":{"Lifetime":1}},'
 COLUMNS = b"map,protocol,direction,related,source,source_port,destination\n"
 YAML = b"- Key:\n    DestAddr: x\n  Value:\n    Lifetime: 1\n"
+AUTH = b"  Auth" + 30 * b" " + b"1\n"
 CASES = {
     "rows of a list": ("nat", repeated(NAT, 2 * MIB), 10),
     "objects": ("entries", repeated(OBJECT, 2 * MIB, b"["), 5),
     "one object": ("entries", repeated(b"1,", 10 * MIB, OBJECT + b'{"x":['), 6),
     "rows of CSV": ("entries", repeated(b"a,b\n", 2 * MIB, COLUMNS), 1),
     "YAML": ("entries", repeated(b"- - - x\n", 2 * MIB, YAML), 1),
-    "a status": ("status", repeated(b"  Auth   1\n", 10 * MIB, b"BPF Maps:  x\n"), 3),
+    "a status": ("status", repeated(AUTH, 10 * MIB, b"BPF Maps:  x\n"), 2),
     "blanks in an answer": ("cilium-debuginfo-x.json", repeated(b" ", 10 * MIB), 70),
     "empty objects": ("cilium-debuginfo-x.json", repeated(b"{},", 10 * MIB, b"["), 6),
     "deep lists": ("cilium-debuginfo-x.json", repeated(b"[", 10 * MIB), 6),
