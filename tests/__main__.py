@@ -28,8 +28,8 @@ UNTRACED: Final = "unit/fuzz"
 OTHERS: Final = ("kernel", "e2e", UNTRACED, "ui")
 """Long rows first, so that short ones are left when workers run out of them."""
 
-MOST_WORKERS: Final = 4
-"""On two cores there are three: what they wait for leaves room for the traced run."""
+WORKERS: Final = 4
+"""Also on two cores: they wait for most of their time, and leave room for the traced run."""
 
 
 def main() -> int:
@@ -40,14 +40,13 @@ def main() -> int:
     # What the tests begin by the hundred is compiled once, also where that is turned off.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     BUILD.mkdir(exist_ok=True)
-    workers = str(min(MOST_WORKERS, max(2, os.cpu_count() or 2) + 1))
     rooms = [str(HERE / name) for name in OTHERS]
     report = BUILD / "unit.log"
     traced = [str(HERE / "unit"), f"--ignore={HERE / UNTRACED}"]
     with (
         report.open("wb") as said,
         _running("coverage", "run", "-m", "pytest", "-q", *traced, to=said) as unit,
-        _running("pytest", "-n", workers, "--no-loadscope-reorder", *rooms) as others,
+        _running("pytest", "-n", str(WORKERS), "--no-loadscope-reorder", *rooms) as others,
     ):
         codes = [others.wait(), unit.wait()]
     print(f"The unit tests:\n{report.read_text('utf-8', 'replace')}", flush=True)
