@@ -49,7 +49,7 @@ bench: setup-dev ## figures beside their peers as ratios, also in build/bench.js
 man: setup ## write the manual page into build/ctconsole.1
 	@$(BIN)/ctconsole man > build/ctconsole.1
 
-screenshots: setup-dev ## draw the pictures under screenshots/ anew (ARGS=--all: in every theme)
+screenshots: setup-dev ## draw the pictures under screenshots/ anew (ARGS=--all: in every theme; ARGS=SCENE: that one)
 	@$(BIN)/python deploy/screenshots.py $(ARGS)
 
 clean: ## remove what the build made

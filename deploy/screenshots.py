@@ -3,6 +3,7 @@
 Every view and dialogue in the theme of the start, and the overview in every other theme; with
 ``--all`` every one in every theme, below ``screenshots/THEME/``. Beside them ``tests/ui/snapshots``
 is written anew, which tests hold the console against, and the seals that hold the pictures to them.
+Names of scenes draw these alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from ctconsole.paths import themes  # noqa: E402 - found through the path set above
 from ctconsole.ui.themes import DEFAULT_THEME  # noqa: E402
-from tests.support.scenes import SCENES, in_utc, picture, prepared, shown  # noqa: E402
+from tests.support.scenes import SCENES, in_utc, opened, picture, shown  # noqa: E402
 from tests.support.snapshots import FOLDER, SEALS, sealed, taken  # noqa: E402
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def wanted(*, every: bool) -> Iterator[tuple[str, str, str]]:
 
 async def draw(scene: str, theme: str, name: str) -> str:
     """One picture, as SVG."""
-    app = prepared(split=name == "split-brain")
+    app = opened(scene, split=name == "split-brain")
     async with app.run_test(size=SIZE) as pilot:
         app.theme = theme
         await shown(pilot, scene)
@@ -50,13 +51,18 @@ async def draw(scene: str, theme: str, name: str) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Draw what was asked for."""
+    named = {one for one in arguments if not one.startswith("-")}
+    if unknown := named - SCENES.keys():
+        sys.exit(f"there is no scene {', '.join(sorted(unknown))}; there are {', '.join(SCENES)}")
     with in_utc():
         for scene, theme, name in wanted(every="--all" in arguments):
+            if named and scene not in named:
+                continue
             path = ROOT / "screenshots" / f"{name}.svg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(asyncio.run(draw(scene, theme, name)), encoding="utf-8")
             print(path.relative_to(ROOT))
-        for scene in SCENES:
+        for scene in named or SCENES:
             for name, text in asyncio.run(taken(scene)).items():
                 (FOLDER / name).write_text(text, encoding="utf-8")
                 print((FOLDER / name).relative_to(ROOT))

@@ -167,8 +167,14 @@ class FleetApp(SurfaceApp):
 
     def open_node(self, node: str) -> None:
         """Show one node."""
+        self.show_all()
         if isinstance(self.screen, FleetScreen):
             self.push_screen(FleetNodeScreen(node))
+
+    def show_all(self) -> None:
+        """Go back to all nodes."""
+        if isinstance(self.screen, FleetNodeScreen):
+            self.pop_screen()
 
     def hurry(self) -> None:
         """Ask at once."""
@@ -221,7 +227,7 @@ class FleetApp(SurfaceApp):
 
     def action_command(self) -> None:
         """Ask for a command."""
-        if isinstance(self.screen, FleetScreen):
+        if isinstance(self.screen, FleetScreen | FleetNodeScreen):
             self.ask_command(self.commands)
 
     def action_help(self) -> None:

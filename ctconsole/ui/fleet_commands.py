@@ -46,6 +46,10 @@ class FleetCommanded(Protocol):
         """Show one node."""
         ...
 
+    def show_all(self) -> None:
+        """Go back to all nodes."""
+        ...
+
     def flash(self, text: str) -> None:
         """Say something."""
         ...
@@ -124,6 +128,7 @@ class FleetCommands:
         self._app.open_node(found[0])
 
     def _do_filter(self, rest: str) -> None:
+        self._app.show_all()
         self._fleet.show_filter(rest)
 
     def _do_sort(self, rest: str) -> None:
@@ -131,11 +136,13 @@ class FleetCommands:
         names = [one.name for one in COLUMNS]
         if column not in names:
             raise CtconsoleError(f"there is no column {column}. {did_you_mean(column, names)}")
+        self._app.show_all()
         self._fleet.sort_by(column, descending=not rest.startswith("-"))
 
     def _do_look(self, rest: str) -> None:
         if rest not in LOOKS:
             raise CtconsoleError(f"nodes are shown as {', '.join(LOOKS)}")
+        self._app.show_all()
         self._fleet.take_look(rest)
 
     def _do_rate(self, rest: str) -> None:

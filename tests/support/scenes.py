@@ -24,6 +24,7 @@ from ctconsole.observe.nodecard import CostMeter, OwnCost
 from ctconsole.settings.read import UserSettings
 from ctconsole.ui.app import ConsoleApp
 from ctconsole.ui.choices import Choices
+from ctconsole.ui.fleet_app import FleetApp
 from ctconsole.ui.screens.confirm import ConfirmScreen
 from ctconsole.ui.screens.node import NodeScreen
 from ctconsole.ui.widgets.line_table import LineTable
@@ -31,6 +32,7 @@ from tests.support import split_brain
 from tests.support.ct_tables import elsewhere
 from tests.support.fake_actions import FakeActions
 from tests.support.fakes import CT4, CT_ANY4, EPOCH, FakeSource
+from tests.support.fleet_scenes import FLEET_SCENES, first_look, prepared_fleet
 from tests.support.pilots import console_of, first_sample, settle, until
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from ctconsole.model.ct.table import CtTable
     from ctconsole.observe.sampler import Sample
+    from ctconsole.ui.surface import SurfaceApp
 
 Steps: TypeAlias = "Callable[[Pilot[None]], Awaitable[None]]"
 
@@ -134,6 +137,13 @@ def prepared(*, split: bool = False, entries: int = 500_000) -> ConsoleApp:
     return app
 
 
+def opened(scene: str, *, split: bool = False, entries: int = 500_000) -> SurfaceApp:
+    """The console that a scene is of; see `prepared`."""
+    if scene in FLEET_SCENES:
+        return prepared_fleet(_every_colour())
+    return prepared(split=split, entries=entries)
+
+
 @cache
 def _tables(entries: int) -> Mapping[PurePath, CtTable]:
     """The conntrack tables of the node, which take their time to be made."""
@@ -224,13 +234,14 @@ SCENES: Final[Mapping[str, Steps]] = MappingProxyType({
     "sort": _pressed("entries", "s"),
     "columns": _pressed("entries", "c"),
     "jump": _pressed("overview", "t"),
+    **FLEET_SCENES,
 })  # fmt: skip
-"""Each by name; each begins on a view and may leave a dialogue open."""
+"""Each by name; each begins on a view and may leave a dialogue open; see `opened`."""
 
 
 async def shown(pilot: Pilot[None], scene: str) -> None:
     """Go to a scene of a console that was just opened, and let nothing be seen that is measured."""
-    await first_sample(pilot)
+    await (first_look if isinstance(pilot.app, FleetApp) else first_sample)(pilot)
     await SCENES[scene](pilot)
     await steady(pilot)
 
@@ -248,7 +259,7 @@ async def steady(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
-def picture(app: ConsoleApp, name: str) -> str:
+def picture(app: SurfaceApp, name: str) -> str:
     """The screen as SVG, the same on every machine."""
     svg = app.export_screenshot(title="ctconsole")
     # The prefix of the classes is a hash that contains the process's addresses.

@@ -17,7 +17,7 @@ from zlib import crc32
 from ctconsole.paths import themes
 from ctconsole.ui.themes import DEFAULT_THEME
 from tests.support.pilots import settle
-from tests.support.scenes import SCENES, prepared, shown, steady
+from tests.support.scenes import SCENES, opened, shown, steady
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ async def taken(scene: str) -> dict[str, str]:
     """
     first, *others = SIZES
     found = {}
-    async with prepared(entries=ENTRIES).run_test(size=first) as pilot:
+    async with opened(scene, entries=ENTRIES).run_test(size=first) as pilot:
         await shown(pilot, scene)
         found[name_of(scene, first)] = await _of(pilot, THEMES)
         for size in () if scene in LAID_OUT_ONCE else others:
@@ -67,7 +67,7 @@ async def taken(scene: str) -> dict[str, str]:
             await steady(pilot)
             found[name_of(scene, size)] = await _of(pilot, [DEFAULT_THEME])
     for size in others if scene in LAID_OUT_ONCE else ():
-        async with prepared(entries=ENTRIES).run_test(size=size) as pilot:
+        async with opened(scene, entries=ENTRIES).run_test(size=size) as pilot:
             await shown(pilot, scene)
             found[name_of(scene, size)] = await _of(pilot, [DEFAULT_THEME])
     return found

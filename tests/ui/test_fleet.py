@@ -273,6 +273,60 @@ async def test_one_node_is_told_down_to_its_stories(fake: FakePrometheus) -> Non
         await until(pilot, lambda: isinstance(pilot.app.screen, FleetScreen))
 
 
+async def test_what_a_narrow_terminal_cuts_is_told_in_whole_below(fake: FakePrometheus) -> None:
+    async with opened(fake, (80, 24)) as pilot:
+        fake.told = a_node("n3") | fake.told
+        fake.past = a_past("n3")
+        await pilot.press("enter")
+        await until(pilot, lambda: "snat_v4_external" in screen_text(pilot))
+        assert "split brain" in line_with(pilot, "snat_v4_external")
+        assert "ct4_global · 460,000 of 524,288 entries · 400,000 alive" in told_below(pilot)
+        assert "the agent's next start gives it room for 262,144" in told_below(pilot)
+        await pilot.press("down")
+        await pilot.pause()
+        assert "split brain: no program uses the pinned map" in told_below(pilot)
+        await pilot.press("tab", "end")
+        await pilot.pause()
+        assert "resized 262,144 -> 524,288" in screen_text(pilot).partition("WHEN")[2]
+        assert told_below(pilot) == (
+            "ct4_global resized 262,144 -> 524,288: 12,031 carried, 0 left behind, "
+            "0 not in the new map when that was seen (within 10m)"
+        )
+        fake.told = {"max(up{": [series(0)]} | a_fleet()
+        await pilot.press("shift+tab", "ctrl+r")
+        await until(pilot, lambda: "nothing is known of it now" in told_below(pilot))
+
+
+def told_below(pilot: Pilot[None]) -> str:
+    return str(pilot.app.screen.query_one("#fleet-told", Static).render())
+
+
+async def test_commands_are_typed_where_one_node_is_shown_too(fake: FakePrometheus) -> None:
+    async with opened(fake) as pilot:
+        fake.told = a_node("n3") | fake.told
+        for text, condition in (
+            ("go n3", lambda: shows_node(pilot, "n3")),
+            ("go n2", lambda: shows_node(pilot, "n2")),
+            ("rate 30", lambda: app_of(pilot).follower.every == 30 and shows_node(pilot, "n2")),
+            ("filter split>0", lambda: nodes_shown(pilot) == ["n2"]),
+            ("go n2", lambda: shows_node(pilot, "n2")),
+            ("look heat", lambda: pilot.app.screen.query_one(HeatGrid).display),
+            ("look table", lambda: not pilot.app.screen.query_one(HeatGrid).display),
+            ("go n2", lambda: shows_node(pilot, "n2")),
+            ("sort -node", lambda: nodes_shown(pilot)[0] == "n2"),
+        ):
+            await pilot.press("colon")
+            await pilot.pause()
+            pilot.app.screen.query_one(Input).value = text
+            await pilot.press("enter")
+            await until(pilot, condition)
+            assert len(pilot.app.screen_stack) <= 3, "one node stands before all, and no more"
+
+
+def shows_node(pilot: Pilot[None], name: str) -> bool:
+    return isinstance(pilot.app.screen, FleetNodeScreen) and pilot.app.screen.node == name
+
+
 async def test_a_node_that_is_down_is_told_as_such(fake: FakePrometheus) -> None:
     async with opened(fake) as pilot:
         fake.told = {"max(up{": [series(0)]} | fake.told

@@ -13,7 +13,7 @@ import pytest
 
 from ctconsole.keytable import SCENES as PLACES
 from ctconsole.keytable import VIEW_NAMES
-from tests.support.scenes import SCENES, in_utc, picture, prepared, shown
+from tests.support.scenes import SCENES, in_utc, opened, picture, shown
 from tests.support.snapshots import (
     FOLDER,
     PICTURES,
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 DRAWN = (120, 36)
 
-WITHOUT = {"explain", "ask", "sequel", "fleet", "fleet-node"}
-"""Dialogues that have a scene by another name, or show what a node answers or what came after, and
-the views of a fleet, which are another app's."""
+WITHOUT = {"explain", "ask", "sequel"}
+"""Dialogues that have a scene by another name, or show what a node answers or what came after."""
 
 SHOWN_BY = {"dialogue": "recreate", "pick": "sort", "details": "entry", "affected": "resize-list"}
 
@@ -53,8 +52,8 @@ async def test_every_view_and_dialogue_looks_as_it_did(scene: str) -> None:
 async def test_the_pictures_are_of_this_console() -> None:
     drawn = 0
     with in_utc():
-        for scene in ("overview", "resize", "help"):
-            app = prepared()
+        for scene in ("overview", "resize", "help", "fleet-heat"):
+            app = opened(scene)
             async with app.run_test(size=DRAWN) as pilot:
                 await shown(pilot, scene)
                 path = PICTURES / f"{scene}.svg"

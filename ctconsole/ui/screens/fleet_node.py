@@ -16,7 +16,7 @@ from ctconsole.ui.screens.faults import TellsFaults
 from ctconsole.ui.screens.fleet import FleetTitle
 from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.chrome import StatusBar
-from ctconsole.ui.widgets.fleet_node_rows import NodeMapRows, StoryRows
+from ctconsole.ui.widgets.fleet_node_rows import NodeMapRows, StoryRows, map_told, story_told
 from ctconsole.ui.widgets.key_footer import KeyFooter
 from ctconsole.ui.widgets.line_table import LineTable
 
@@ -72,6 +72,7 @@ class FleetNodeScreen(TellsFaults, Screen[None]):
         yield Static(id="fleet-totals", markup=False)
         yield LineTable(id="fleet-maps", empty="Asking Prometheus …")
         yield LineTable(id="fleet-stories", empty="Asking Prometheus …")
+        yield Static(id="fleet-told", markup=False)
         yield StatusBar()
         yield KeyFooter()
 
@@ -112,6 +113,7 @@ class FleetNodeScreen(TellsFaults, Screen[None]):
         maps.set_empty("Prometheus knows no map of this node")
         maps.set_rows(NodeMapRows(look))
         self._show_stories(look)
+        self._tell()
         if look.span != SPANS[self._span]:
             # Another was chosen meanwhile.
             self.show_fleet()
@@ -124,6 +126,26 @@ class FleetNodeScreen(TellsFaults, Screen[None]):
         table.border_title = f"In the last {over}{about}"
         table.set_empty(f"Nothing was re-created, resized or restarted in the last {over}")
         table.set_rows(StoryRows(found))
+
+    def _tell(self) -> None:
+        """Say in whole what is under the cursor, which a narrow column cuts."""
+        focused = self.focused
+        table = focused if isinstance(focused, LineTable) else self.query(LineTable).first()
+        rows, told = table.rows, ""
+        if isinstance(rows, NodeMapRows) and len(rows):
+            told = map_told(rows.map(table.cursor))
+        elif isinstance(rows, StoryRows) and len(rows):
+            story = rows.story(table.cursor)
+            told = f"{clean(story.map)} {story_told(story)}".strip()
+        self.query_one("#fleet-told", Static).update(told)
+
+    @on(LineTable.Moved)
+    def _moved(self) -> None:
+        self._tell()
+
+    def on_descendant_focus(self) -> None:
+        """The cursor of the other table counts."""
+        self._tell()
 
     def action_widen(self) -> None:
         """Look further back, or less far again."""

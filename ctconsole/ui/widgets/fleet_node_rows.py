@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.fleet.stories import RESTARTED
 from ctconsole.model.fill import in_columns
 from ctconsole.model.units import day_and_time, duration, short_count, short_size
-from ctconsole.ui.text import clean
+from ctconsole.ui.text import clean, plural
 from ctconsole.ui.widgets.fill_graph import sparkline
 from ctconsole.ui.widgets.fleet_rows import UNKNOWN, fill_cell, in_short
 from ctconsole.ui.widgets.rows import Cell, Column
@@ -45,8 +46,14 @@ class NodeMapRows:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """See `Rows`."""
-        return MAP_COLUMNS
+        """See `Rows`; what needs a look stays in a narrow terminal, too."""
+        if not any(note_on(one) for one in self._maps):
+            return MAP_COLUMNS
+        return tuple(replace(one, rank=0) if one.name == "note" else one for one in MAP_COLUMNS)
+
+    def map(self, row: int) -> FleetMap:
+        """The map of a row."""
+        return self._maps[row]
 
     @property
     def sort(self) -> tuple[str, bool]:
@@ -111,12 +118,38 @@ _MANY: Final = 1000.0
 
 
 def _mark(one: FleetMap) -> Cell:
-    """What needs a look."""
+    """What needs a look, in a few letters."""
     if one.split:
         return (("▲ split brain", "crit"),)
-    if one.next_start is not None and one.capacity is not None and one.next_start != one.capacity:
-        return ((f"▲ {short_count(one.next_start)} at the next start", "warn"),)
+    if note_on(one):
+        return ((f"▲ {short_count(one.next_start or 0)} at the next start", "warn"),)
     return (("", ""),)
+
+
+def map_told(one: FleetMap) -> str:
+    """A map in a line, which no narrow column cuts."""
+    told = [clean(one.name)]
+    if one.entries is None:
+        told.append("nothing is known of it now")
+    elif one.capacity is not None:
+        told.append(f"{one.entries:,} of {plural(one.capacity, 'entry', 'entries')}")
+    if one.living is not None:
+        told.append(f"{one.living:,} alive")
+    if one.expired is not None:
+        told.append(f"{one.expired:,} expired")
+    if note := note_on(one):
+        told.append(f"▲ {note}")
+    return " · ".join(told)
+
+
+def note_on(one: FleetMap) -> str:
+    """The same in sentences; empty where nothing needs a look."""
+    told = []
+    if one.split:
+        told.append("split brain: no program uses the pinned map while programs use an older one")
+    if one.next_start is not None and one.capacity is not None and one.next_start != one.capacity:
+        told.append(f"the agent's next start gives it room for {one.next_start:,}")
+    return " · ".join(told)
 
 
 def _counted(value: int, width: int) -> str:
@@ -127,7 +160,7 @@ def _counted(value: int, width: int) -> str:
 STORY_COLUMNS: Final = (
     Column("when", "WHEN", 19, sortable=False),
     Column("map", "MAP", 14, grow=1, most=28, sortable=False),
-    Column("what", "WHAT", 80, grow=3, most=160, sortable=False),
+    Column("what", "WHAT", 38, grow=3, most=160, sortable=False),
 )
 
 
@@ -136,6 +169,10 @@ class StoryRows:
 
     def __init__(self, stories: Sequence[FleetStory]) -> None:
         self._stories = stories
+
+    def story(self, row: int) -> FleetStory:
+        """That of a row."""
+        return self._stories[row]
 
     @property
     def columns(self) -> tuple[Column, ...]:
