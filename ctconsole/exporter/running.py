@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ctconsole.errors import CtconsoleError
 from ctconsole.exporter.figures import NOTHING
 from ctconsole.exporter.page import Exposition, Pages
 from ctconsole.handles import Closing
@@ -109,10 +110,26 @@ class Exporter(Closing):
             good, since = not self._door.problem, self._door.taken_at
             figures = replace(figures, web_config_good=good, web_config_taken_at=since)
         with self._lock:
-            self._figures = figures
-            self._pages = {form: self._writer.page(figures, form) for form in self._pages}
+            # A page that cannot be written is not answered with the one before it.
+            self._figures, forms, self._pages = figures, (*self._pages,), {}
+            self._pages = {form: self._writer.page(figures, form) for form in forms}
         if self._textfile is not None:
-            write_whole(self._textfile, self.body(Exposition.TEXT).decode(), mode=READABLE)
+            self._write(self._textfile)
+
+    def _write(self, path: Path) -> None:
+        """Write the text file.
+
+        Raises:
+            CtconsoleError: it cannot be written; the one before is as it was.
+        """
+        try:
+            write_whole(path, self.body(Exposition.TEXT).decode(), mode=READABLE)
+        except OSError as error:
+            # What it stumbled over may be the draft beside it, of which nobody knows.
+            raise CtconsoleError(
+                f"{path} cannot be written: {error.strerror or error}",
+                hint="Name another with --textfile",
+            ) from error
 
     def _tell_notes(self) -> None:
         """Say each thing once that is not known."""

@@ -11,7 +11,13 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from ctconsole.agent.state import StateDir
-from ctconsole.errors import BpfError, DatapathError, DeniedError, MissingFeatureError
+from ctconsole.errors import (
+    BpfError,
+    CtconsoleError,
+    DatapathError,
+    DeniedError,
+    MissingFeatureError,
+)
 from ctconsole.exporter.figures import PREFIX, MapFigures, NodeFigures, Totals
 from ctconsole.handles import Closing
 from ctconsole.history import History
@@ -227,7 +233,8 @@ class NodeSampler(Closing):
         counts = self._counter.counts() if self._counter else {}
         for gone in self._counted.keys() - infos.keys():
             self._counted.pop(gone).close()
-        for gone in self._totals.keys() - infos.keys():
+        # One that is away for a sample, as between unpinning and pinning anew, goes on counting.
+        for gone in self._totals.keys() - infos.keys() - self._pins.awaited:
             del self._totals[gone]
         sizes = self._sizes(infos)
         found = [self._figures(path, info, counts, sizes) for path, info in infos.items()]
@@ -311,7 +318,20 @@ class NodeSampler(Closing):
             self._splits_known = False
 
     def _read_history(self) -> None:
-        """Add up the resizes that came to the history; those before the exporter do not count."""
+        """Add up what came to the history; where it cannot be read, all else is still told."""
+        try:
+            self._take_resizes()
+        except CtconsoleError as error:
+            note = f"What resizes carried over is not known: {error}"
+            if note not in self.notes:
+                self.notes.append(note)
+
+    def _take_resizes(self) -> None:
+        """Those before the exporter do not count.
+
+        Raises:
+            CtconsoleError: the history cannot be read.
+        """
         if self._history is None:
             if not self._history_path.exists():
                 return

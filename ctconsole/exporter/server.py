@@ -152,8 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         if door is not None and not door.lets_in(dict(self.headers.items())):
             self._refuse()
         elif path == METRICS:
-            form = Exposition.accepted(self.headers.get("Accept", ""))
-            self._answer(HTTPStatus.OK, form.value, self.server.body(form))
+            self._tell(Exposition.accepted(self.headers.get("Accept", "")))
         elif path == HEALTH:
             self._answer(HTTPStatus.OK, "text/plain", b"ctconsole exports\n")
         elif path == "/":
@@ -162,6 +161,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"Metrics are at /metrics\n")
 
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
+
+    def _tell(self, form: Exposition) -> None:
+        try:
+            body = self.server.body(form)
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked is to hear of it
+            told = f"internal error: {error!r}\n".encode()
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", told)
+        else:
+            self._answer(HTTPStatus.OK, form.value, body)
 
     def _refuse(self) -> None:
         told = {"WWW-Authenticate": 'Basic realm="ctconsole"'}

@@ -274,7 +274,8 @@ def _fault(error: OSError | http.client.HTTPException) -> str:
         return f"its certificate does not hold: {reason.verify_message.rstrip('.')}"
     if isinstance(reason, ssl.SSLError) and reason.reason:
         return f"there is no TLS with it: {reason.reason.replace('_', ' ').lower()}"
-    return str(reason or error)
+    # The number of an error says nothing to a person.
+    return str(getattr(reason, "strerror", None) or reason or error)
 
 
 _ELSEWHERE: Final = range(300, 400)

@@ -105,6 +105,11 @@ class Pins:
         """What was pinned at the last look."""
         return {path: held.info for path, held in self._held.items()}
 
+    @property
+    def awaited(self) -> frozenset[Path]:
+        """Pins that are gone, and may come back with another map."""
+        return frozenset(self._gone)
+
     def look(self) -> tuple[list[Event], list[Replacement]]:
         """Compare with the last look; the first one only remembers.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.paths import GLOBALS
@@ -83,6 +84,22 @@ def test_what_a_service_is_granted_is_enough(node: Path, tmp_path: Path, path: P
     assert said == ""
     for name in (*COUNTED, *SPLIT):
         assert name in written
+
+
+def test_each_can_read_the_nodes_history() -> None:
+    """It tells of resizes, and SQLite reads it only where it may write beside it."""
+    for unit in UNITS:
+        lines = unit.read_text().splitlines()
+        for line in ("RuntimeDirectory=ctconsole", "RuntimeDirectoryPreserve=yes"):
+            assert line in lines, unit.name
+    places = []
+    for path in (DAEMON_SET, DAEMON_SET.with_name("fleet-resize.yaml")):
+        pods = next(yaml.safe_load_all(path.read_text()))["spec"]["template"]["spec"]
+        [mount] = [one for one in pods["containers"][0]["volumeMounts"] if one["name"] == "run"]
+        [volume] = [one for one in pods["volumes"] if one["name"] == "run"]
+        assert mount == {"name": "run", "mountPath": "/run/ctconsole"}
+        places.append(volume["hostPath"]["path"])
+    assert places == ["/run/ctconsole", "/run/ctconsole"]
 
 
 @pytest.mark.parametrize(

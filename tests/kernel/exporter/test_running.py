@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_written_is_told(node: Path, tmp_path: Path) -> No
     file = tmp_path / "nowhere" / "x.prom"
     with exporting("--textfile", file, "--for", "0", "--bpf-root", node) as (child, said):
         assert child.wait(60) == 1
-    assert "No such file or directory" in said
+    assert f"{file} cannot be written: No such file or directory. Name another" in said
 
 
 def test_an_address_that_is_taken_is_one_sentence(node: Path) -> None:

@@ -133,6 +133,31 @@ def test_a_recreated_map_is_told_with_what_it_lost(
     assert found.totals.came is None
 
 
+def test_a_pin_that_is_away_for_a_sample_goes_on_counting(
+    gate: Gate, sampler: NodeSampler, folder: Path
+) -> None:
+    table(sampler)
+    for recreations in (1, 2):
+        fill(gate, folder / CT4.name, 30)
+        table(sampler)
+        (folder / CT4.name).unlink()
+        assert sampler.sample().maps == ()
+        pin(gate, folder, CT4)
+        totals = table(sampler).totals
+        assert (totals.recreations, totals.lost) == (recreations, 30 * recreations)
+
+
+def test_a_history_that_cannot_be_read_leaves_all_else(
+    sampler: NodeSampler, tmp_path: Path
+) -> None:
+    (tmp_path / "history.db").write_text("no database at all")
+    for _ in range(2):
+        found = table(sampler)
+        assert (found.entries, found.totals.resizes) == (0, None)
+    [note] = sampler.notes
+    assert note.startswith("What resizes carried over is not known: The history ")
+
+
 def test_only_ciliums_maps_with_entries_are_told_of(
     gate: Gate, sampler: NodeSampler, folder: Path
 ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from ctconsole.exporter.page import Exposition
+import pytest
+
+from ctconsole.exporter.page import Exposition, Pages
 from ctconsole.exporter.running import Exporter
 from ctconsole.web.door import Door
 from tests.support.exported import whole_node
@@ -22,8 +24,11 @@ class Sampler:
     notes = ()
     newest: NodeFigures = whole_node("cilium_ct4_global")
 
+    def __init__(self) -> None:
+        self.samples = 0
+
     def sample(self) -> None:
-        pass
+        self.samples += 1
 
     def close(self) -> None:
         pass
@@ -34,6 +39,34 @@ def page(door: Door) -> str:
         exporter.start()
         assert exporter.wait(30)
         return exporter.body(Exposition.TEXT).decode()
+
+
+def test_a_scrape_takes_no_sample_and_looks_at_nothing() -> None:
+    sampler = Sampler()
+    with Exporter(cast("NodeSampler", sampler), 3600.0, print) as exporter:
+        exporter.start()
+        assert exporter.wait(30)
+        for form in Exposition:
+            assert all(b"ctconsole_map_entries{" in exporter.body(form) for _ in range(100))
+            # Not even the numbers are written anew.
+            assert exporter.body(form) is exporter.body(form)
+    assert sampler.samples == 1
+
+
+def test_a_page_that_cannot_be_written_is_not_answered_with_an_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise ValueError("a state that is none")
+
+    with Exporter(cast("NodeSampler", Sampler()), 3600.0, print) as exporter:
+        exporter.start()
+        assert exporter.wait(30)
+        assert exporter.body(Exposition.TEXT)
+        monkeypatch.setattr(Pages, "page", fail)
+        for call in (lambda: exporter._take(whole_node()), lambda: exporter.body(Exposition.TEXT)):
+            with pytest.raises(ValueError, match="a state"):
+                call()
 
 
 def test_a_web_configuration_that_is_not_in_force_is_told(tmp_path: Path) -> None:
