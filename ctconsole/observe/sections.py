@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Final
 
 from ctconsole.model.readers import lines as reading
@@ -24,6 +25,8 @@ LONGEST_LINE: Final = 1 << 20
 IN_MEMORY: Final = 1 << 22
 """Bytes of a section that are kept in memory; what is longer is kept in a file meanwhile."""
 
+MOST_KNOWN: Final = 1 << 10
+"""Lines of which what they tell is kept in mind."""
 
 AHEAD: Final = 1 << 12
 """Bytes of a document that tell what it is."""
@@ -84,8 +87,8 @@ class Sections:
     def __init__(self, blocks: Iterable[bytes], kinds: Sequence[Kind], first: int) -> None:
         self._blocks = iter(blocks)
         self._kinds = kinds
-        self._all = tuple(enumerate(kinds))
-        self._printed = tuple(one for one in self._all if not one[1].document)
+        # What a line tells is asked of many kinds, and damage repeats itself.
+        self._tells = lru_cache(MOST_KNOWN)(partial(_told, tuple(enumerate(kinds))))
         self._first = first
         self._now = first
         self._is_cut = False
@@ -173,11 +176,10 @@ class Sections:
             return self._now
         text = reading.unprefixed(line.decode("utf-8", "replace").rstrip("\r\n"))
         if not now.begins(text):
-            # Every line comes by here, and most kinds are documents.
-            opens = text.startswith(("[", "{"))
-            kinds = self._all if opens else self._printed
-            self._now = next((number for number, kind in kinds if kind.begins(text)), self._now)
-            if whose := reading.whose_section(text):
+            told, whose = self._tells(text)
+            if told is not None:
+                self._now = told
+            if whose:
                 self._whose, self._named = whose, text
         return self._now
 
@@ -205,6 +207,16 @@ class Sections:
             kept.runs.append((*gap, len(line), self._named))
         kept.lines = self._lines + line.endswith(b"\n")
         kept.size = self._size + len(line)
+
+
+def _told(kinds: Iterable[tuple[int, Kind]], text: str) -> tuple[int | None, Whose]:
+    """The kind that a line begins, and whose lines follow it; None and nobody where it tells none.
+
+    A document can only begin where one is opened.
+    """
+    opens = text.startswith(("[", "{"))
+    begun = (number for number, kind in kinds if (opens or not kind.document) and kind.begins(text))
+    return next(begun, None), reading.whose_section(text)
 
 
 def _is_all(kind: Kind, block: bytes) -> bool:
