@@ -36,6 +36,9 @@ DEFAULT_SIZE: Final = 256 << 20
 _PATIENCE: Final = 5.0
 """Seconds a moment under way gets when the recording is ended."""
 
+_TELLS: Final = 30.0
+"""Seconds after its first moment from which on a recording tells how large an hour of it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingProgress:
@@ -49,6 +52,7 @@ class RecordingProgress:
         over: why it has ended; empty while it goes on.
         failed: whether it ended because the file could not be written.
         error: what is wrong with the newest moment; empty where nothing is.
+        first: bytes and seconds when its first moment was in it, which is a whole one.
     """
 
     path: Path
@@ -58,11 +62,13 @@ class RecordingProgress:
     over: str = ""
     failed: bool = False
     error: str = ""
+    first: tuple[int, float] = (0, 0.0)
 
     def __str__(self) -> str:
-        rate = self.bytes / self.seconds * 3600 if self.seconds >= 1 else 0.0
-        an_hour = f", {size(rate)} an hour" if rate else ""
-        return f"{self.moments:,} moments, {size(self.bytes)}{an_hour}"
+        grown, lasted = self.bytes - self.first[0], self.seconds - self.first[1]
+        an_hour = f", {size(grown / lasted * 3600)} an hour" if lasted >= _TELLS else ""
+        moments = f"{self.moments:,} moment{'' if self.moments == 1 else 's'}"
+        return f"{moments}, {size(self.bytes)}{an_hour}"
 
 
 def source_of_node(bpf_root: Path, layout: Layout | None = None) -> LiveSource:
@@ -115,6 +121,7 @@ class NodeRecorder:
         self._over = self._error = ""
         self._failed_to_write = False
         self._begun = time.monotonic()
+        self._first = (0, 0.0)
         try:
             source.maps()
             title = hidden.title(source.title) if hidden else source.title
@@ -142,6 +149,7 @@ class NodeRecorder:
             self._over,
             failed=self._failed_to_write,
             error=self._error,
+            first=self._first,
         )
 
     @property
@@ -166,6 +174,8 @@ class NodeRecorder:
                 self._over = "it has reached the size it may have"
                 return None
             self._error = ""
+            if not self._first[0]:
+                self._first = (self._writer.bytes, time.monotonic() - self._begun)
         except CtconsoleError as error:
             self._error = sentence(error)
         except OSError as error:

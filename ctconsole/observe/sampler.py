@@ -396,6 +396,7 @@ class Sampler:
             sample.usage,
             sample.calls,
             sample.error,
+            self._source.title,
             agent=sample.agent,
             facts=sample.facts,
         )

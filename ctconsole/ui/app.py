@@ -244,7 +244,7 @@ class ConsoleApp(ChosenMapApp):
 
     def _status(self, view: View) -> Status:
         sample = self.sample
-        now = self.now()
+        now = self.clock()
         return Status(
             live=self.source.live,
             mode=self.past.mode(now),
@@ -307,7 +307,7 @@ class ConsoleApp(ChosenMapApp):
     @property
     def looked_at(self) -> str:
         """One line naming the node or the files."""
-        return self.source.title
+        return self.past.title or self.source.title
 
     def open_filtered(self, text: str) -> None:
         """Show the entries that a filter lets through."""

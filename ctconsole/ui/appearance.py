@@ -100,10 +100,22 @@ class AsciiFilter(LineFilter):
 
 _GREY, _WHITE = RichColor.parse("bright_black"), RichColor.parse("bright_white")
 
+_PALE: Final = frozenset({7, 15})
+"""White and bright white: with light themes hardly two colours, and to Textual, which draws what is
+behind a dialogue a second time, one."""
+
 
 def _is_same(one: RichColor | None, other: RichColor | None) -> bool:
     """Whether these look the same, whatever they are called."""
     return one is not None and other is not None and one[1:] == other[1:]
+
+
+def _is_lost(color: RichColor | None, background: RichColor | None) -> bool:
+    """Whether one of sixteen colours is not seen on the other."""
+    if color is None or background is None:
+        return False
+    pale = color.is_system_defined and {color.number, background.number} <= _PALE
+    return pale or _is_same(color, background)
 
 
 @lru_cache(4096)
@@ -111,11 +123,12 @@ def reduced(style: Style, system: ColorSystem) -> Style:
     """A style in the colours of a terminal that has no more.
 
     What could be seen before can be seen still: the dimmed view behind a dialogue, which is nearly
-    as dark as its ground, is grey where there is nothing between black and that.
+    as dark as its ground, is grey where there is nothing between black and that; and so are the
+    lines of a light theme.
     """
     color = style.color.downgrade(system) if style.color else None
     background = style.bgcolor.downgrade(system) if style.bgcolor else None
-    if _is_same(color, background) and not _is_same(style.color, style.bgcolor):
+    if _is_lost(color, background) and not _is_same(style.color, style.bgcolor):
         color = _WHITE if _is_same(background, _GREY) else _GREY
     return style + Style.from_color(color, background)
 

@@ -319,8 +319,8 @@ class Commands:
             raise UsageError("this view has an order of its own")
         name = rest.removeprefix("-")
         if name not in view.sortable():
-            told = did_you_mean(name, view.sortable())
-            raise UsageError(f"there is no column {name} to sort by. {told}".rstrip())
+            told = did_you_mean(name, view.sortable()) or f"give {', '.join(view.sortable())}"
+            raise UsageError(f"there is no column {name} to sort by; {told}")
         view.sort_by(name, descending=rest.startswith("-"))
 
     def _do_jump(self, rest: str) -> None:

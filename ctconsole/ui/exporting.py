@@ -102,8 +102,13 @@ class Exporting:
     def _write(self, path: Path, chunks: Callable[[], Iterable[bytes]], *, over: bool) -> None:
         try:
             write_private(path, chunks(), over=over)
-        except (CtconsoleError, OSError) as error:
+        except CtconsoleError as error:
             told = f"nothing was exported: {error}"
+        except OSError as error:
+            why = f"{path} cannot be written: {error.strerror}"
+            if not path.parent.is_dir():
+                why = f"there is no folder {path.parent}"
+            told = f"nothing was exported: {why}"
         else:
             told = f"exported into {path}"
         self._app.call_from_thread(self._say, told)

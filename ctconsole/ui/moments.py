@@ -35,7 +35,7 @@ class MomentApp(SurfaceApp):
 
     Attributes:
         source: as given.
-        now: as ``clock``.
+        clock: as given.
         sample: the sample on screen.
         frozen: whether the picture is held.
         sampler: takes the samples.
@@ -55,14 +55,21 @@ class MomentApp(SurfaceApp):
     ) -> None:
         super().__init__()
         self.source = source
-        self.now = clock
+        self.clock = clock
         self.sample = Sample()
         self.frozen = False
         ring = Ring(keep) if keep and source.live else None
         self.sampler = Sampler(source, interval, self._sampled, clock=clock, ring=ring)
         self.past = past_of(
-            Outlet(self, self._show_past, self.flash, clock), self.sampler, ring, replay
+            Outlet(self, self._show_past, self.flash, clock, self.keyed), self.sampler, ring, replay
         )
+
+    def now(self) -> float:
+        """When what is shown is: the wall clock; of a moment that is held, that moment.
+
+        How long a process runs, and how long ago something was, is told as of then.
+        """
+        return self.sample.taken_at if self.held and self.sample.number else self.clock()
 
     def show_sample(self) -> None:
         """Show `sample` on every screen that shows samples."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.model.ct.changes import KeyedTable, changes_between
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from ctconsole.observe.recording.ring import Ring
     from ctconsole.observe.recording.seeker import Seeker
     from ctconsole.observe.sampler import Sample, Sampler
+    from ctconsole.observe.source import NodeSnapshot
+
+
+_MOST_MAPS: Final = 3
+"""Maps that are named in one line."""
 
 
 def marked(events: Iterable[tuple[int, Event]]) -> list[float]:
@@ -47,6 +52,8 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
         now: the newest sample.
     """
     until = moment.taken_at
+    # Maps are counted after a beat has begun.
+    counted = moment.node.taken_at if moment.node else until
     table = next(
         (one for one in moment.tables.values() if now.watched in {one.info.pin, one.info.id}), None
     )
@@ -58,7 +65,7 @@ def sample_at(moment: NodeMoment, now: Sample) -> Sample:
         events=tuple(one for one in now.events if one[1].time <= until),
         trends=MappingProxyType(
             {
-                key: tuple(point for point in points if point[0] <= until)
+                key: tuple(point for point in points if point[0] <= counted)
                 for key, points in now.trends.items()
             }
         ),
@@ -84,12 +91,14 @@ class Outlet(NamedTuple):
         show: shows a sample, in the app's thread.
         say: says something in the status line.
         now: the wall clock, seconds since the Unix epoch.
+        keyed: see `ctconsole.ui.console.Console`.
     """
 
     app: App[None]
     show: Callable[[Sample], None]
     say: Callable[[str], None]
     now: Callable[[], float]
+    keyed: Callable[[str], str]
 
 
 class LivePast:
@@ -99,16 +108,21 @@ class LivePast:
         outlet: where it is shown.
         sampler: what adds to the ring.
         ring: what is kept.
+
+    Attributes:
+        title: the line naming what is looked at, as it was at the moment shown; empty while the
+            present is.
     """
 
     def __init__(self, outlet: Outlet, sampler: Sampler, ring: Ring) -> None:
-        self._app, self._show, self._say, self._now = outlet
+        self._app, self._show, self._say, self._now, self._keyed = outlet
         self._sampler = sampler
         self._ring = ring
         self._frames: Sequence[Frame] = ()
         self._place = 0
         self._seeker: Seeker | None = None
         self._lock = Lock()
+        self.title = ""
 
     @property
     def active(self) -> bool:
@@ -134,17 +148,26 @@ class LivePast:
     def leave(self) -> None:
         """Back to the present."""
         self._frames = ()
+        self.title = ""
 
     def step(self, by: int) -> None:
         """Go to the moment before or after."""
         if not self._frames and by > 0:
-            self._say("this is the newest moment; [ steps back")
+            self._say(self._keyed("this is the newest moment; {time.back} steps back"))
         elif self._enter():
-            self._go(self._place + by)
+            if by > 0:
+                self._catch_up()
+            if 0 <= self._place + by < len(self._frames):
+                self._go(self._place + by)
+            elif by > 0:
+                self._say(self._keyed("nothing newer is kept yet; {app.freeze} goes back to now"))
+            else:
+                self._say("nothing older is kept")
 
     def step_event(self, by: int) -> None:
         """Go to the event before or after."""
         if self._enter():
+            self._catch_up()
             at = self._frames[self._place].time
             found = _neighbour(marked(self._sampler.latest.events), at, by)
             if found is None:
@@ -160,6 +183,7 @@ class LivePast:
             self._say(str(error))
             return
         if self._enter():
+            self._catch_up()
             self.seek(asked)
 
     def seek(self, moment: float) -> None:
@@ -181,6 +205,17 @@ class LivePast:
                 self._say("nothing is kept of the past yet")
         return bool(self._frames)
 
+    def _catch_up(self) -> None:
+        """Take along what was kept since the past was entered; the moment shown stays."""
+        if self._ring.newest == self._frames[-1].time:
+            return
+        from ctconsole.observe.recording.seeker import Seeker
+
+        at = self._frames[self._place].time
+        self._frames = self._ring.frames()
+        self._place = place_of([one.time for one in self._frames], at)
+        self._seeker = Seeker(self._frames)
+
     def _go(self, place: int) -> None:
         assert self._seeker is not None  # noqa: S101 - the past has been entered
         self._place = min(max(place, 0), len(self._frames) - 1)
@@ -198,14 +233,16 @@ class LivePast:
             if seeker is not self._seeker or place != self._place:
                 return
             try:
-                sample = sample_at(seeker.at(place), self._sampler.latest)
+                moment = seeker.at(place)
+                sample = sample_at(moment, self._sampler.latest)
             except CtconsoleError as error:
                 self._app.call_from_thread(self._say, str(error))
                 return
-        self._app.call_from_thread(self._decoded, place, sample)
+        self._app.call_from_thread(self._decoded, place, sample, moment.title)
 
-    def _decoded(self, place: int, sample: Sample) -> None:
+    def _decoded(self, place: int, sample: Sample, title: str) -> None:
         if self._frames and place == self._place:
+            self.title = title
             self._show(sample)
 
 
@@ -221,6 +258,7 @@ class ReplayPast:
     """
 
     active = False
+    title = ""
 
     def __init__(
         self,
@@ -262,6 +300,8 @@ class ReplayPast:
         """Stand still at the moment before or after."""
         self._player.play(on=False)
         place = place_of(self._times, self._player.position.time) + by
+        if not 0 <= place < len(self._times):
+            self._say(f"the recording {'ends' if by > 0 else 'begins'} here")
         self.seek(self._times[min(max(place, 0), len(self._times) - 1)])
 
     def step_event(self, by: int) -> None:
@@ -307,6 +347,7 @@ class NoPast:
     """
 
     active = False
+    title = ""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -363,7 +404,9 @@ def _neighbour(moments: Sequence[float], at: float, by: int) -> float | None:
 def meanwhile(before: Sample, now: Sample) -> str:
     """What happened between a sample that was held and the present; takes its time."""
     parts = []
-    if before.table is not None and now.table is not None and before.watched == now.watched:
+    if before.table is None or now.table is None or before.watched != now.watched:
+        parts.extend(_moved(before.node, now.node))
+    else:
         changes = changes_between(KeyedTable(before.table), KeyedTable(now.table))
         if changes is not None:
             parts.append(f"{changes.new_count:,} new, {changes.gone_count:,} gone")
@@ -374,4 +417,26 @@ def meanwhile(before: Sample, now: Sample) -> str:
     if events:
         parts.append(plural(len(events), "event"))
     held = duration(max(0, round(now.taken_at - before.taken_at)))
-    return f"in the {held} held: {', '.join(parts) or 'nothing changed'}"
+    return f"in the {held} held: {', '.join(parts) or 'no count of entries changed, no event'}"
+
+
+def _moved(before: NodeSnapshot | None, now: NodeSnapshot | None) -> list[str]:
+    """Which maps hold more or less than before, the largest difference first, and which are new."""
+    if before is None or now is None:
+        return ["what maps held is not known"]
+    told, moved = [], []
+    old = {row.key: row for row in before.rows}
+    new = {row.key: row for row in now.rows}
+    for key, row in new.items():
+        was = old.get(key)
+        if was is None:
+            told.append(f"{row.name} is new")
+        elif was.info.id != row.info.id:
+            told.append(f"{row.name} is another map now")
+        elif row.exact and was.exact and row.entries != was.entries:
+            moved.append(((row.entries or 0) - (was.entries or 0), row.name))
+    told += [f"{row.name} is gone" for key, row in old.items() if key not in new]
+    moved.sort(key=lambda one: -abs(one[0]))
+    told += [f"{name} {by:+,}" for by, name in moved]
+    more = len(told) - _MOST_MAPS
+    return told if more <= 0 else [*told[:_MOST_MAPS], f"{more} more maps"]

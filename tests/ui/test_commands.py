@@ -133,7 +133,7 @@ MISTAKES = {
     "go ct44": "go: there is no map ct44. Did you mean ct4?",
     "go lb4_": "go: that may be cilium_lb4_backends, cilium_lb4_maglev",
     "view evnts": "view: there is no view evnts. Did you mean events?",
-    "sort bites": "sort: there is no column bites to sort by.",
+    "sort bites": "sort: there is no column bites to sort by; give name, ",
     "theme papper": "theme: there is no theme papper. Did you mean paper?",
     "rate never": "rate: must be seconds from 0.1 to 3600",
     "delete dprt:1": "delete: ",

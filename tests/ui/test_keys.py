@@ -12,6 +12,7 @@ import pytest
 from textual import events
 from textual.command import CommandPalette
 from textual.keys import Keys
+from textual.widgets import OptionList
 
 from ctconsole.keytable import BY_ID, KEYS, NEEDS, SCENES, VIEW_NAMES, Key, scene_keys
 from ctconsole.settings.keymap import for_textual, keymap
@@ -24,6 +25,7 @@ from ctconsole.ui.screens.details import Details
 from ctconsole.ui.screens.forecast import ForecastScreen
 from ctconsole.ui.screens.help import HelpScreen
 from ctconsole.ui.screens.pick import PickScreen
+from ctconsole.ui.widgets.chrome import StatusBar
 from ctconsole.ui.widgets.key_footer import KeyFooter, Shown, fitting
 from ctconsole.ui.widgets.line_table import LineTable
 from tests.support.fakes import EPOCH, FakeSource
@@ -128,6 +130,11 @@ async def test_while_a_filter_is_typed_the_footer_names_what_works_there(
         await pilot.pause()
         line = screen_text(pilot).splitlines()[-1]
         assert "tab Complete" in line
+        assert "\N{UPWARDS ARROW} Before" in line
+        # These are typed.
+        for sign in ("slash", "plus", "minus"):
+            assert sign not in console.screen.active_bindings
+        assert "/ Filter" not in line
         assert "f1 Help" in line
         assert "Recreate" not in line
 
@@ -422,3 +429,20 @@ async def test_a_key_behind_one_that_closes_its_own_dialogue_is_the_next_screens
         typed_ahead(console, "question_mark", "escape", "3")
         await until(pilot, lambda: console.current_mode == "top")
         assert len(console.screen_stack) == 1
+
+
+async def test_a_menu_is_as_wide_as_its_box_and_what_is_said_is_not_cut(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await first_sample(pilot)
+        console.flash(f"nothing was done: {'because ' * 15}; here is what to do")
+        await pilot.pause()
+        assert "here is what to do" in " ".join(screen_text(pilot).split())
+        console.flash("short")
+        await pilot.pause()
+        assert console.screen.query_one(StatusBar).size.height == 1
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(console.screen, PickScreen))
+        box = console.screen.query_one("#pick")
+        assert console.screen.query_one(OptionList).outer_size.width == box.content_size.width

@@ -70,8 +70,7 @@ def hidden(pilot: Pilot[None]) -> list[str]:
     ]
 
 
-# Sixteen colours leave a light theme's border of one colour with its ground, dialogue or not.
-@pytest.mark.parametrize("name", [name for name in OURS if name != "paper"])
+@pytest.mark.parametrize("name", OURS)
 async def test_what_is_behind_a_dialogue_can_be_seen_in_16_colours(name: str) -> None:
     async with opened(f'theme = "{name}"\ncolor = "16"\n').run_test(size=(120, 40)) as pilot:
         await first_sample(pilot)

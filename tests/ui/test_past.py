@@ -101,11 +101,44 @@ async def test_one_steps_back_and_forth_and_returns(console: ConsoleApp, node: N
         # What comes meanwhile is kept, and not shown.
         await pass_on(pilot, node, 1)
         assert entries(console) == 120
+        # But one gets to it.
+        await pilot.press("]", "]", "]")
+        await shows(pilot, console, 150)
+        await pilot.press("]")
+        await pilot.pause()
+        assert status(pilot).flash == "nothing newer is kept yet; space goes back to now"
+        await pilot.press(*"[[[[[[[[")
+        await shows(pilot, console, 100)
+        assert status(pilot).flash == "nothing older is kept"
+        console.past.jump("3s ago")
+        await shows(pilot, console, 120)
         await pilot.press("space")
         await settle(pilot)
         assert entries(console) == 150
         assert not status(pilot).mode
         assert status(pilot).flash == "in the 3s held: 30 new, 0 gone"
+
+
+async def test_how_long_an_agent_runs_is_told_as_of_the_moment_that_is_shown(
+    console: ConsoleApp, node: Node
+) -> None:
+    assert node.card is not None
+    node.title = "node-1 · up 1m 1s"
+    node.card = replace(node.card, started=EPOCH - 61.0)
+    async with console.run_test(size=(130, 40)) as pilot:
+        await first_sample(pilot)
+        await pass_on(pilot, node, 120)
+        assert "up 3m 1s" in screen_text(pilot)
+        node.title = "node-1 · up 3m 1s"
+        console.refresh_status()
+        await pilot.press("[", "[", "[", "[")
+        await shows(pilot, console, 100 + 10 * 116)
+        assert "up 2m 57s" in screen_text(pilot)
+        assert "node-1 · up 1m 1s" in screen_text(pilot)
+        assert status(pilot).mode.endswith(", 4s ago")
+        await pilot.press("space")
+        await settle(pilot)
+        assert "up 3m 1s" in screen_text(pilot)
 
 
 async def test_a_held_picture_says_what_has_changed_when_it_goes_on(

@@ -45,6 +45,12 @@ class Ring:
         """What the frames take."""
         return self._bytes
 
+    @property
+    def newest(self) -> float | None:
+        """When the newest moment was taken; None while nothing is kept."""
+        with self._lock:
+            return self._frames[-1].time if self._frames else None
+
     def add(self, moment: NodeMoment, keyed: KeyedTable | None = None) -> None:
         """Keep one more moment; called with each newer one.
 

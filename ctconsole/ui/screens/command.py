@@ -11,6 +11,7 @@ from textual.widgets import Input, Label, Static
 
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
+from ctconsole.ui.widgets.field import Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,7 @@ class CommandScreen(ModalScreen[str | None]):
             yield Static(id="command-hint", markup=False)
             with Horizontal():
                 yield Label(":")
-                yield Input(id="command", compact=True)
+                yield Field(id="command", compact=True)
 
     def on_mount(self) -> None:
         """Say what there is."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
 
 class ViewTab(Static):
@@ -134,7 +135,10 @@ _WIDE = 160
 
 
 class StatusBar(Widget):
-    """One line: mode, age and cost of the sample, rows, and what just happened."""
+    """One line: mode, age and cost of the sample, rows, and what just happened.
+
+    What was said, or what is in trouble, may take more lines: its end is mostly the advice.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "status-bar--live",
@@ -159,13 +163,26 @@ class StatusBar(Widget):
     def show(self, status: Status) -> None:
         """Say this from now on."""
         if status != self._status:
+            before = self._lines(self.size.width)
             self._status = status
-            self.refresh()
+            self.refresh(layout=self._lines(self.size.width) != before)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as it takes; see Textual."""
+        del container, viewport
+        return self._lines(width)
+
+    def _lines(self, width: int) -> int:
+        text = self.render()
+        if text.cell_len <= width or text.no_wrap:
+            return 1
+        return len(text.wrap(self.app.console, width)) if width else 1
 
     def render(self) -> Text:
-        """The line, cut to the width by Textual."""
+        """The line; what is always there is cut to the width by Textual."""
         status = self._status
-        text = Text(no_wrap=True, overflow="ellipsis")
+        told = bool(status.error or status.flash)
+        text = Text(no_wrap=not told, overflow="fold" if told else "ellipsis")
 
         def add(words: str, style: str) -> None:
             text.append(words, self.get_component_rich_style(f"status-bar--{style}"))

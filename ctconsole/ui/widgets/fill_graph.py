@@ -16,7 +16,7 @@ from ctconsole.ui.levels import level_of
 from ctconsole.ui.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.style import Style
 
@@ -36,12 +36,35 @@ _TICK: Final = 12
 
 _DAY: Final = 86_400.0
 
+_UNCOUNTED: Final = "this map type has no count"
+_UNKEPT: Final = "of this map no counts are kept"
+
 
 def sparkline(values: Sequence[float | None]) -> str:
     """Values (0 to 1) as one line of blocks, the lowest for 0; a blank for what is not known."""
     return "".join(
         " " if one is None else _BLOCKS[max(1, min(8, 1 + round(one * 7)))] for one in values
     )
+
+
+def peak_of(counts: Iterable[int | None]) -> int:
+    """The largest of the columns; 0 where nothing was counted."""
+    return max((count for count in counts if count is not None), default=0)
+
+
+def scale_of(counts: Iterable[int | None], maximum: int) -> int:
+    """What a full-height column stands for: the maximum, or less where little of it is used.
+
+    Never less than the highest column: before the map was re-created it may have held more than it
+    can now.
+
+    Args:
+        counts: of the columns.
+        maximum: of the map as it is now; 0: a file does not tell it.
+    """
+    peak = peak_of(counts)
+    ceiling = peak * 5 // 4 + 1
+    return max(1, peak, min(maximum or ceiling, ceiling))
 
 
 class FillGraph(Widget):
@@ -106,7 +129,8 @@ class FillGraph(Widget):
         """The caption, the columns, the axis."""
         width, height = self.size
         if self._row is None or self._row.entries is None or not self._trend:
-            text = "this map type has no count" if self._row and y == 0 else ""
+            text = _UNCOUNTED if self._row and self._row.entries is None else _UNKEPT
+            text = text if self._row and y == 0 else ""
             return Strip([Segment(fit(text, width), self._style("quiet"))])
         if y == 0:
             return self._caption(width)
@@ -123,10 +147,10 @@ class FillGraph(Widget):
 
     def _columns(self, width: int, rows: int, y: int) -> Strip:
         assert self._row is not None  # noqa: S101 - called for a row only
-        counts = in_columns(self._trend, self._trend[-1][0], self.span, max(1, width - _SCALE))
-        scale = self._scale(counts)
-        segments = [Segment(self._label(scale, rows, y), self._style("quiet"))]
+        counts = self._counts(width)
         maximum, label = self._row.info.max_entries, self._row.info.label
+        scale = scale_of(counts, maximum)
+        segments = [Segment(self._label(scale, rows, y), self._style("quiet"))]
         marked = self._marked(len(counts), self._marks) if y == rows else set()
         meant = set() if self._at is None else self._marked(len(counts), (self._at,))
         for place, count in enumerate(counts):
@@ -138,7 +162,9 @@ class FillGraph(Widget):
             if count:
                 eighths = max(1, eighths)
             part = max(0, min(8, eighths - (rows - y) * 8))
-            level = level_of((count or 0) / maximum if maximum else 0.0, label)
+            # More than fits was in a larger one in its place, of which no maximum is kept.
+            known = maximum and (count or 0) <= maximum
+            level = level_of((count or 0) / maximum, label) if known else "ok"
             segments.append(Segment(_BLOCKS[part], self._style(level)))
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
@@ -153,13 +179,9 @@ class FillGraph(Widget):
             text = ""
         return f"{text:>{_SCALE - 1}}▕" if text else " " * (_SCALE - 1) + "▕"
 
-    def _scale(self, counts: Sequence[int | None]) -> int:
-        """What a full-height column stands for: the maximum, or less where little is used."""
-        assert self._row is not None  # noqa: S101 - called for a row only
-        peak = max((count for count in counts if count is not None), default=0)
-        ceiling = peak * 5 // 4 + 1
-        # A map out of a file does not tell its maximum.
-        return max(1, min(self._row.info.max_entries or ceiling, ceiling))
+    def _counts(self, width: int) -> Sequence[int | None]:
+        """What each column stands for, in so many cells with the scale."""
+        return in_columns(self._trend, self._trend[-1][0], self.span, max(1, width - _SCALE))
 
     def _axis(self, width: int) -> Strip:
         """Times below the columns they belong to."""
@@ -192,7 +214,7 @@ class FillGraph(Widget):
         strong, quiet = self._style("caption"), self._style("quiet")
         grown = growth(self._trend)
         moving = f"  {grown.rate:+,.0f}/s" if grown is not None else ""
-        peak = max(count for _, count in self._trend)
+        peak = peak_of(self._counts(width))
         left = f"{self._row.entries:,}"
         fill, most = self._row.fill, self._row.info.max_entries
         share = f"  {percent(fill)} of {most:,}{moving}" if fill is not None else moving
