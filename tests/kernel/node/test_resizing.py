@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -256,6 +257,15 @@ def test_collector_and_flush_stand_still_meanwhile(running: AgentSettings, gate:
     assert until(lambda: len(entries_of(running)) == ENTRIES)
 
 
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the agent of this test alone keeps what it compiled."""
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("moment", "reason"),
     [
@@ -265,10 +275,12 @@ def test_collector_and_flush_stand_still_meanwhile(running: AgentSettings, gate:
     ],
 )
 def test_an_interface_that_vanishes_costs_nothing(
-    running: AgentSettings, gate: Gate, moment: Stage, reason: str
+    kept: Path, running: AgentSettings, gate: Gate, moment: Stage, reason: str
 ) -> None:
     """Before the programs are loaded, and between their loading and their attaching."""
     before = entries_of(running)
+    # To compile takes long enough for somebody to see that the agent is about to load.
+    shutil.rmtree(kept)
     gone: list[bool] = []
 
     def vanish(progress: ResizeProgress) -> None:
