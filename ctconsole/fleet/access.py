@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import UsageError
+from ctconsole.tlsfiles import take_own, trusting
 from ctconsole.yamlfile import mapping, read_small, read_yaml
 
 if TYPE_CHECKING:
@@ -126,13 +127,9 @@ def _context(told: Mapping[str, Any], path: Path) -> ssl.SSLContext:
     ca, cert, key = (_text(told, name, path) for name in ("ca_file", "cert_file", "key_file"))
     if bool(cert) != bool(key):
         raise UsageError(f"{path}: cert_file and key_file belong together")
-    try:
-        context = ssl.create_default_context(cafile=str(path.parent / ca) if ca else None)
-        if cert:
-            context.load_cert_chain(path.parent / cert, path.parent / key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"{path}: a certificate or its key cannot be used: {reason}") from error
+    context = trusting(path.parent / ca) if ca else ssl.create_default_context()
+    if cert:
+        take_own(context, path.parent / cert, path.parent / key)
     if blind:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -13,7 +13,7 @@ from ctconsole.fleet.nodes import FleetNode, joined
 from ctconsole.fleet.prometheus import Found, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from ctconsole.fleet.prometheus import PrometheusClient, Series
@@ -146,17 +146,27 @@ class FleetLooker:
         good = {name: one for name, one in found.items() if isinstance(one, Found)}
         bad = {name: one for name, one in found.items() if not isinstance(one, Found)}
         known = bool(ruled) and "alerts" in good
+        nodes = tuple(joined({name: one.series for name, one in good.items()}, ruled=known))
         return FleetLook(
-            nodes=tuple(joined({name: one.series for name, one in good.items()}, ruled=known)),
+            nodes=nodes,
             ruled=bool(ruled),
             warnings=tuple(dict.fromkeys(text for one in good.values() for text in one.warnings)),
-            missing=tuple(f"{name} is not known: {error}" for name, error in bad.items()),
+            missing=(*_unknown(nodes), *(f"{name} is not known: {bad[name]}" for name in bad)),
             taken_at=at,
             cost=time.monotonic() - begun,
         )
 
     def _ask(self, query: str) -> Found:
         return self._prometheus.ask(query.replace("%s", self._selector))
+
+
+def _unknown(nodes: Sequence[FleetNode]) -> Iterator[str]:
+    """What is to be said of exporters that are scraped, by a job of which nobody knows that."""
+    if unknown := sum(one.up is None for one in nodes):
+        yield (
+            f"whether their exporters answer is not known of {unknown:,} of {len(nodes):,} nodes: "
+            "the job that scrapes them has no ctconsole in its name"
+        )
 
 
 def _answer(future: Future[Found]) -> Found | CtconsoleError:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import MissingFeatureError, UsageError
+from ctconsole.tlsfiles import take_own, take_roots
 from ctconsole.yamlfile import mapping, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     Stamp = tuple[int, int, int] | None
 
@@ -106,27 +107,22 @@ def _parsed(path: Path) -> object:
 
 def _tls(told: Mapping[str, Any], path: Path, read: dict[Path, Stamp]) -> ssl.SSLContext:
     """What speaks TLS; the files it is made of are added to those that were read."""
-    files = {}
-    for name in ("cert_file", "key_file", "client_ca_file"):
-        value = told.get(name)
-        if value is None and name != "client_ca_file":
+    for name in ("cert_file", "key_file"):
+        if told.get(name) is None:
             raise UsageError(f"{path}: tls_server_config has no {name}")
-        files[name] = str(path.parent / str(value)) if value else None
-    read |= {one: stamp(one) for one in map(Path, filter(None, files.values()))}
+    cert, key = (path.parent / str(told[name]) for name in ("cert_file", "key_file"))
+    roots = path.parent / str(told["client_ca_file"]) if told.get("client_ca_file") else None
+    read |= {one: stamp(one) for one in (cert, key, roots) if one is not None}
     auth, least = str(told.get("client_auth_type") or ""), str(told.get("min_version") or "TLS12")
     if auth not in _AUTH or least not in _VERSIONS:
         one, known = (auth, _AUTH) if auth not in _AUTH else (least, _VERSIONS)
         raise UsageError(f"{path}: {one} is none of {', '.join(filter(None, known))}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[least]
-    try:
-        context.load_cert_chain(files["cert_file"] or "", files["key_file"])
-        if files["client_ca_file"]:
-            context.load_verify_locations(files["client_ca_file"])
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"{path}: the certificate or its key cannot be used: {reason}") from error
-    if _AUTH[auth] is not ssl.CERT_NONE and not files["client_ca_file"]:
+    take_own(context, cert, key)
+    if roots is not None:
+        take_roots(context, roots)
+    elif _AUTH[auth] is not ssl.CERT_NONE:
         raise UsageError(f"{path}: {auth} needs client_ca_file")
     context.verify_mode = _AUTH[auth]
     return context

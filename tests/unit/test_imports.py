@@ -34,6 +34,7 @@ MAY_NOT: dict[str, set[str]] = {
     "ctconsole.loops": {*EVERYTHING, "click"},
     "ctconsole.settings": {*EVERYTHING, "click"},
     "ctconsole.web": {*EVERYTHING, "click"},
+    "ctconsole.tlsfiles": {*EVERYTHING, "click"},
     "ctconsole.yamlfile": {*EVERYTHING, "click"},
     "ctconsole.recorder": {*EVERYTHING, "click"},
     "ctconsole.history": {*SCREEN, *KERNEL, "structlog", "watchfiles", "numpy", "click"},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ctconsole.fleet.kube.objects import KubeNode
     from ctconsole.fleet.prometheus import PrometheusClient
 
-_UP: Final = 'up{job=~".*ctconsole.*"}'
+UP: Final = 'up{job=~".*ctconsole.*"}'
 
 _NODE_LABELS: Final = ("node", "kubernetes_node", "node_name", "nodename")
 """Labels by which a scrape configuration may name a node; nothing prescribes one."""
@@ -77,7 +77,7 @@ def healths(
         ClusterError: two exporters could be a node's.
         CtconsoleError: Prometheus does not answer.
     """
-    scraped = [(labels, value > 0) for labels, value in prometheus.query(_UP)]
+    scraped = [(labels, value > 0) for labels, value in prometheus.query(UP)]
     short = map_name.removeprefix("cilium_")
     known: dict[str, dict[str, float]] = {}
     for field, query in _QUERIES.items():

@@ -7,19 +7,54 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ctconsole.exporter.families import FAMILIES
 from ctconsole.fleet.looking import QUERIES, RULED, SLOW
+from ctconsole.fleet.onenode import UP as ONE_UP
+from ctconsole.fleet.pools import DOWN
+from ctconsole.fleet.rolling.health import UP as HEALTH_UP
 from tests.support.promtool import promtool
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "prometheus" / "ctconsole.rules.yml"
+SCRAPE = RULES.with_name("scrape.yml")
+DAEMON_SET = ROOT / "deploy" / "kubernetes" / "exporter.yaml"
+README = (ROOT / "README.md").read_text()
 TESTS = ROOT / "tests" / "data" / "prometheus" / "ctconsole.test.yml"
 
 
 def test_the_rules_are_well_formed() -> None:
     code, said = promtool("check", "rules", RULES)
     assert (code, "SUCCESS: 20 rules found" in said) == (0, True), said
+
+
+def test_what_scrapes_the_exporters_is_well_formed(tmp_path: Path) -> None:
+    """Debian's promtool knows nothing of Kubernetes."""
+    told = yaml.safe_load(SCRAPE.read_text())
+    for job in told["scrape_configs"]:
+        job.pop("kubernetes_sd_configs", None)
+    (tmp_path / "scrape.yml").write_text(yaml.safe_dump(told))
+    shutil.copy(RULES, tmp_path)
+    code, said = promtool("check", "config", "--syntax-only", tmp_path / "scrape.yml")
+    assert (code, "is valid prometheus config" in said) == (0, True), said
+
+
+def test_a_job_that_scrapes_is_one_that_is_asked_for() -> None:
+    """Who asks whether exporters answer knows them by the name of the job."""
+    names = [job["job_name"] for job in yaml.safe_load(SCRAPE.read_text())["scrape_configs"]]
+    for query in (QUERIES["up"], ONE_UP, HEALTH_UP, DOWN, RULES.read_text()):
+        [pattern] = re.findall(r'up\{job=~"([^"]*)"', query)
+        assert all(re.fullmatch(pattern, name) for name in names), query
+    assert "has to hold `ctconsole`" in re.sub(r"\s+", " ", README)
+
+
+def test_the_pods_that_are_scraped_are_the_daemon_sets() -> None:
+    [job, *_] = yaml.safe_load(SCRAPE.read_text())["scrape_configs"]
+    kept = {one["regex"] for one in job["relabel_configs"] if one.get("action") == "keep"}
+    pods = yaml.safe_load(DAEMON_SET.read_text())["spec"]["template"]
+    [port] = pods["spec"]["containers"][0]["ports"]
+    assert kept == {pods["metadata"]["labels"]["app.kubernetes.io/name"], port["name"]}
 
 
 def run(folder: Path, rules: str) -> tuple[int, str]:

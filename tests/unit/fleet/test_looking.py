@@ -43,6 +43,16 @@ def recorded(fake: FakePrometheus) -> None:
     assert fake.told[RATIO] is by_map
 
 
+def test_exporters_of_another_job_are_told_of(fake: FakePrometheus) -> None:
+    assert looking(fake, NOW).look().missing == ()
+    fake.told["up{"] = fake.told["up{"][:1]
+    [told] = looking(fake, NOW).look().missing
+    assert told == (
+        "whether their exporters answer is not known of 3 of 4 nodes: "
+        "the job that scrapes them has no ctconsole in its name"
+    )
+
+
 def test_with_the_rules_nothing_else_is_asked_for(fake: FakePrometheus) -> None:
     recorded(fake)
     look = looking(fake, NOW).look()

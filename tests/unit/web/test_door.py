@@ -199,8 +199,8 @@ def of_another_key(folder: Path) -> None:
         (empty, "takes TLS and passwords away"),
         (without_users, "takes passwords away"),
         (without_tls, "takes TLS away"),
-        (damaged, "the certificate or its key cannot be used"),
-        (of_another_key, "the certificate or its key cannot be used"),
+        (damaged, "cannot be used for TLS: "),
+        (of_another_key, "cannot be used for TLS: key values mismatch"),
     ],
 )
 def test_what_cannot_be_used_leaves_all_as_it_was(
