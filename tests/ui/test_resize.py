@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Button, Input
 
-from ctconsole.errors import BpfError, GoneError
+from ctconsole.errors import BpfError, GoneError, UsageError
 from ctconsole.kernel.procs import Process
 from ctconsole.manager.resize.plan import ResizePlan
 from ctconsole.model.ct.outcomes import REASONS, Change, Reason, Risk
@@ -281,9 +281,29 @@ async def test_a_size_that_cannot_be_is_named(
         await open_dialogue(pilot)
         await type_into(pilot, "#size", typed)
         assert problem in text_of(pilot, "#problem")
+        # Nothing is being planned that could be waited for.
+        assert "Reading the table" not in screen_text(pilot)
         await pilot.press("enter")
         await settle(pilot)
         assert actions.done == []
+        await type_into(pilot, "#size", "1M")
+        await settle(pilot)
+        assert not text_of(pilot, "#problem")
+        assert console.screen.query_one("#costs").display
+
+
+async def test_where_nothing_can_be_undone_nothing_is_said_to_be_read(
+    console: ConsoleApp, actions: FakeActions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> ResizePlan:
+        raise UsageError("No resize of it can be undone")
+
+    monkeypatch.setattr(actions, "plan_undo", nothing)
+    async with console.run_test(size=TALL) as pilot:
+        await first_sample(pilot)
+        await pilot.press("u")
+        await until(pilot, lambda: "No resize of it can be undone" in screen_text(pilot))
+        assert "Reading the table" not in screen_text(pilot)
 
 
 async def test_under_an_agent_that_is_not_ours_the_plan_says_who_does_what(

@@ -72,6 +72,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         self._now: int | None = None
         self._busy = False
         self._asked = 0
+        self._problem = ""
         self._cancelled = threading.Event()
         # Set by the worker, which is not made to wait for the screen; read by a timer.
         self._progress = ""
@@ -281,7 +282,9 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
 
     def complain(self, text: str) -> None:
         """Say why there is no plan; nothing where there is no reason."""
+        self._problem = text
         self._say("#problem", clean(text))
+        self._show_costs()
 
     def _say(self, where: str, text: str) -> None:
         line = self.query_one(where, Static)
@@ -308,8 +311,14 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         if self._report is None:
             cancel.label = "Cancelling …" if asked else "Cancel"
         self.query_one("#progress").display = self._busy and bool(self._progress)
+        self._show_costs()
+
+    def _show_costs(self) -> None:
+        """The plan, or that one is being made; nothing where there is a reason why there is none."""
         plan, done = self._plan, self._report is not None
-        self.query_one("#costs", Static).update(
+        costs = self.query_one("#costs", Static)
+        costs.display = plan is not None or not self._problem
+        costs.update(
             plan_table(plan, self.app.theme_variables, done=done, now=self._now)
             if plan is not None
             else Text(self.PLANNING, "dim")
