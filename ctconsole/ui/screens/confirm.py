@@ -314,7 +314,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         self._show_costs()
 
     def _show_costs(self) -> None:
-        """The plan, or that one is being made; nothing where there is a reason why there is none."""
+        """The plan, or that one is being made; nothing where it is said why there is none."""
         plan, done = self._plan, self._report is not None
         costs = self.query_one("#costs", Static)
         costs.display = plan is not None or not self._problem
