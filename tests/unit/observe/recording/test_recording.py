@@ -12,72 +12,22 @@ import pytest
 
 from ctconsole.errors import FormatError, UsageError
 from ctconsole.model.ct.knowledge import Knowledge, PolicyFacts, ServiceFacts
-from ctconsole.model.names import Names
 from ctconsole.model.recording.frame import FrameKind, frame
 from ctconsole.model.recording.plain import plain
 from ctconsole.observe.recording.counted import MOST as MOST_COUNTS
 from ctconsole.observe.recording.counted import fills_of_frames
 from ctconsole.observe.recording.encoder import MOST_STEPS, Encoder
-from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
+from ctconsole.observe.recording.moment import pack
 from ctconsole.observe.recording.reader import Recording
 from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.recording.writer import RecordingWriter
 from tests.support.ct_tables import Entry, ct_table
-from tests.support.fakes import CARD, FACTS, FakeSource, story
+from tests.support.fakes import FakeSource, story
+from tests.support.recorded import HEAD, KEY, MOMENTS, MOST, entries, maps, moment, record
 from tests.support.split_brain import uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-    from ctconsole.model.ct.table import CtTable
-    from ctconsole.observe.source import NodeSnapshot
-
-HEAD = Head(VERSION, "node-1", "0.1.0", 1000.0, 2.0)
-MOST = 1 << 24
-
-
-def maps(entries: int, taken_at: float) -> NodeSnapshot:
-    """One map with so many entries."""
-    found = FakeSource().maps()
-    row = replace(found.rows[0], entries=entries)
-    return replace(found, rows=(row,), taken_at=taken_at)
-
-
-KEY = maps(0, 0.0).rows[0].key
-
-
-def moment(number: int, *entries: Entry) -> NodeMoment:
-    """The moment of this number, two seconds after the one before."""
-    taken_at = 1000.0 + 2 * number
-    table = ct_table(*entries, taken_at=taken_at, now=10_000 + 2 * number)
-    return NodeMoment(
-        taken_at,
-        maps(len(entries), taken_at),
-        MappingProxyType({KEY: table}),
-        title=f"up {number}",
-        agent=replace(CARD, cpu=number / 10),
-        facts=FACTS,
-    )
-
-
-MOMENTS = (
-    moment(0, Entry("10.0.1.1:1"), Entry("10.0.1.1:2")),
-    moment(1, Entry("10.0.1.1:1", packets=9), Entry("10.0.1.1:2"), Entry("10.0.1.1:3")),
-    moment(2, Entry("10.0.1.1:3")),
-    moment(3),
-)
-
-
-def record(path: Path, moments: Iterable[NodeMoment] = MOMENTS, *, most: int = MOST) -> None:
-    with RecordingWriter(path, HEAD, most) as writer:
-        writer.name(Names(services=MappingProxyType({1: "web"})), 1000.0)
-        for number, one in enumerate(moments):
-            assert writer.add(one, story()[:2] if number == 1 else ())
-
-
-def entries(table: CtTable) -> tuple[bytes, bytes]:
-    return table.keys.tobytes(), table.values.tobytes()
 
 
 def test_every_moment_comes_back_in_any_order(tmp_path: Path) -> None:
@@ -205,56 +155,6 @@ def test_a_full_disk_costs_the_last_moment_alone(
         assert (len(found.moments), found.told) == (2, "")
         table = Seeker(found.moments).at(1).tables[KEY]
         assert entries(table) == entries(MOMENTS[2].tables[KEY])
-
-
-def read(path: Path) -> tuple[int, str]:
-    """How many moments can be made of a file, and what is told of its end."""
-    with Recording(path) as found:
-        seeker = Seeker(found.moments)
-        for place, was in enumerate(MOMENTS[: len(found.moments)]):
-            assert entries(seeker.at(place).tables[KEY]) == entries(was.tables[KEY])
-        return len(found.moments), found.told
-
-
-def test_a_recording_cut_at_any_byte_opens_up_to_its_last_whole_frame(tmp_path: Path) -> None:
-    path = tmp_path / "node.ctrec"
-    record(path)
-    whole = path.read_bytes()
-    counts = []
-    for end in range(len(whole)):
-        path.write_bytes(whole[:end])
-        try:
-            count, told = read(path)
-        except FormatError:
-            count = 0
-        else:
-            assert "was not ended" in told or f"{end - found_at(told):,} bytes behind" in told
-        counts.append(count)
-    assert counts == sorted(counts)
-    assert set(counts) == set(range(len(MOMENTS) + 1))
-
-
-def found_at(told: str) -> int:
-    return int(told.split("at byte ")[1].split(":", maxsplit=1)[0].replace(",", ""))
-
-
-def test_a_recording_with_any_byte_flipped_shows_nothing_that_was_not_so(tmp_path: Path) -> None:
-    path = tmp_path / "node.ctrec"
-    record(path)
-    whole = path.read_bytes()
-    seen = set()
-    for place in range(len(whole)):
-        flipped = bytearray(whole)
-        flipped[place] ^= 0x40
-        path.write_bytes(flipped)
-        try:
-            count, told = read(path)
-        except FormatError:
-            continue
-        assert "are not shown" in told
-        assert found_at(told) <= place
-        seen.add(count)
-    assert seen == set(range(1, len(MOMENTS) + 1))
 
 
 @pytest.mark.parametrize(
