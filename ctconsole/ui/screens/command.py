@@ -11,7 +11,7 @@ from textual.widgets import Input, Label, Static
 
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
-from ctconsole.ui.widgets.field import Field
+from ctconsole.ui.widgets.input_line import InputLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class CommandScreen(ModalScreen[str | None]):
             yield Static(id="command-hint", markup=False)
             with Horizontal():
                 yield Label(":")
-                yield Field(id="command", compact=True)
+                yield InputLine(id="command", compact=True)
 
     def on_mount(self) -> None:
         """Say what there is."""

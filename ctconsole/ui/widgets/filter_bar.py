@@ -15,7 +15,7 @@ from ctconsole.model.filter.complete import completions, term_at
 from ctconsole.ui.console import console_of
 from ctconsole.ui.keys import bindings
 from ctconsole.ui.text import clean
-from ctconsole.ui.widgets.field import Field
+from ctconsole.ui.widgets.input_line import InputLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ class FilterBar(Vertical):
         """A sign, the text and the count; below it what is wrong, or how it may go on."""
         with Horizontal():
             yield Label("/", markup=False)
-            yield Field(placeholder=_EXAMPLES[self._fields.what], highlighter=self._wrong)
+            yield InputLine(placeholder=_EXAMPLES[self._fields.what], highlighter=self._wrong)
             yield Static(id="filter-count", markup=False)
         yield Static(id="filter-hint")
 

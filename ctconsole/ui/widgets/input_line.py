@@ -14,7 +14,7 @@ _SIGNS: Final = frozenset(KEY_NAME_REPLACEMENTS.values())
 """Keys that Textual names in its own way; of these it knows no character (8.2.8)."""
 
 
-class Field(Input, inherit_bindings=False):
+class InputLine(Input, inherit_bindings=False):
     """What a key types is no key of the view around it, and the arrows up and down are.
 
     Textual's own takes ``/``, ``+`` and ``-`` for keys of the view, so that a footer would promise
