@@ -24,7 +24,14 @@ README = (Path(__file__).parents[3] / "README.md").read_text()
 
 ENTRIES = 30
 
-NONE = ("ct list", "ct stats", "nat list", "node")
+NONE = (
+    "ct list",
+    "ct stats",
+    "ct risk",
+    "ct snapshot --parquet {folder}/snapshots",
+    "nat list",
+    "node",
+)
 COUNTING = ("map advise", "explain")
 SYS_ADMIN = (
     "map list",
@@ -59,13 +66,22 @@ def run(verb: str, node: Path, kept: str) -> tuple[int, str]:
         [*argv, "--bpf-root", str(node)], capture_output=True, text=True, timeout=120, check=False
     )
     assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("verb", NONE)
 def test_root_alone_is_enough(node: Path, verb: str) -> None:
     code, said = run(verb, node, "-all")
     assert code == 0, said
+
+
+def test_watching_goes_on_without_programs_and_says_so(node: Path) -> None:
+    code, said = run("watch --for 1", node, "-all")
+    assert code == 0, said
+    assert "with CAP_SYS_ADMIN" in said
+    code, said = run("watch --for 1", node, "-all,+sys_admin")
+    assert (code, "CAP_" in said) == (0, False), said
+    assert "| `watch` | none for pins and the agent; `CAP_SYS_ADMIN` follows programs |" in README
 
 
 @pytest.mark.parametrize("verb", COUNTING)
