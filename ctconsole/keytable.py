@@ -218,6 +218,10 @@ FLEET: Final = (
 DIALOGUES: Final = (
     Key("dialogue.close", "escape", "close", "Close",
         "Leave; cancel what is done if it can be cancelled", ("dialogue",), rank=3),
+    Key("dialogue.page-up", "pageup", "page(-1)", "Page up", "Scroll what is told up",
+        ("dialogue",)),
+    Key("dialogue.page-down", "pagedown", "page(1)", "Page down", "Scroll what is told down",
+        ("dialogue",)),
     Key("dialogue.plan", "ctrl+r", "plan_again", "Plan again", "Look anew what it costs",
         ("dialogue",), rank=12),
     Key("resize.list", "l", "list", "List entries", "List the entries by what becomes of them",

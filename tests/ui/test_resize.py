@@ -306,6 +306,21 @@ async def test_where_nothing_can_be_undone_nothing_is_said_to_be_read(
         assert "Reading the table" not in screen_text(pilot)
 
 
+@pytest.mark.key("dialogue.page-up", "dialogue.page-down")
+async def test_keys_scroll_what_does_not_fit(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(80, 16)) as pilot:
+        await open_dialogue(pilot)
+        assert "New size" in screen_text(pilot)
+        # What has the focus stands below what is scrolled.
+        cancel(pilot).focus()
+        await pilot.press("pagedown")
+        await until(pilot, lambda: "New size" not in screen_text(pilot))
+        await pilot.press("pageup", "pageup")
+        await until(pilot, lambda: "New size" in screen_text(pilot))
+
+
 async def test_under_an_agent_that_is_not_ours_the_plan_says_who_does_what(
     console: ConsoleApp, actions: FakeActions
 ) -> None:

@@ -199,6 +199,17 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         if self.idle:
             self.start_planning()
 
+    def action_page(self, by: int) -> None:
+        """Scroll what does not fit, whatever has the focus."""
+        told = self.query_one(VerticalScroll)
+        (told.scroll_page_down if by > 0 else told.scroll_page_up)(animate=False)
+
+    def _end_with(self, text: str) -> None:
+        """Say what came of it, and bring that into sight."""
+        self._say("#outcome", text)
+        outcome = self.query_one("#outcome")
+        self.call_after_refresh(outcome.scroll_visible, animate=False, top=True)
+
     def asked(self) -> Iterable[Input]:
         """What `fields` has to type into."""
         return (field for field in self.query(Input) if field.id != "name")
@@ -261,7 +272,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
             self.query_one("#name").focus()
         self.start_planning()
         self.query_one("#outcome").add_class("-failed")
-        self._say("#outcome", f"▲ {clean(sentence)}")
+        self._end_with(f"▲ {clean(sentence)}")
         console_of(self.app).hurry()
 
     def _done(self, report: Report) -> None:
@@ -274,7 +285,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         self.query_one("#outcome").set_class(bool(report.failure), "-failed")
         # What was asked for and what happened are not the same here.
         late = "It was too late to cancel.\n" if self._cancelled.is_set() else ""
-        self._say("#outcome", late + report_text(report))
+        self._end_with(late + report_text(report))
         self.query_one("#cancel", Button).label = "Close"
         self.query_one(f"#{self.BOX}").border_subtitle = console.keyed("{dialogue.close} closes")
         self.query_one("#cancel").focus()
