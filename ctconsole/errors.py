@@ -113,7 +113,7 @@ class BpfError(CtconsoleError, OSError):
 
 
 class GoneError(BpfError):
-    """What was named is not there: a pin, an id, a namespace (ENOENT)."""
+    """What was named is not there, or not yet: a pin, an id, a namespace (ENOENT, EAGAIN)."""
 
 
 class NoMapError(BpfError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from ctconsole.errors import bpf_error
+from ctconsole.errors import BpfError, GoneError, bpf_error
 from ctconsole.kernel.syscall import Cmd, IdAttr, bpf, retrying
 
 if TYPE_CHECKING:
@@ -33,7 +33,13 @@ def fd_by_id(command: Cmd, number: int, subject: str, open_flags: int = 0) -> in
     """A file descriptor, the caller's to close.
 
     Raises:
-        GoneError: nothing has this id any more.
+        GoneError: nothing has this id any more, or nothing yet: a link that is being made is listed
+            before there is a way to it (``bpf_link_by_id`` of ``kernel/bpf/syscall.c``).
         DeniedError: without CAP_SYS_ADMIN.
     """
-    return bpf(command, IdAttr(id=number, open_flags=open_flags), subject)
+    try:
+        return bpf(command, IdAttr(id=number, open_flags=open_flags), subject)
+    except BpfError as error:
+        if error.errno == errno.EAGAIN:
+            raise GoneError(error.errno, command.name, subject) from error
+        raise

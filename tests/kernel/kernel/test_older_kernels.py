@@ -345,3 +345,11 @@ def test_a_machine_without_numbers_says_so(monkeypatch: pytest.MonkeyPatch) -> N
             BpfMap.from_id(1)
     finally:
         syscall._bpf_number.cache_clear()
+
+
+def test_a_link_that_is_being_made_is_nowhere_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        counts.ElementCounter(),
+        answering({Cmd.BPF_LINK_GET_FD_BY_ID: errno.EAGAIN}, monkeypatch),
+    ):
+        assert not list(attachments.links())
