@@ -69,8 +69,7 @@ APP: Final = (
         ("app", "fleet-app"), rank=1),
     Key("app.quit", "q", "quit", "Quit", "Leave the console", ("app", "fleet-app"), rank=2),
     Key("app.command", "colon", "command", "Command",
-        "Type what is to be done: resize ct4 512k, go ct6, filter @saved",
-        ("app", "fleet-app"), rank=35),
+        "Type what is to be done: resize ct4 512k, go ct6, filter @saved", ("app",), rank=35),
     Key("app.freeze", "space", "freeze", "Freeze",
         "Freeze the screen, and go on; sampling goes on behind it", ("app",), rank=30),
     Key("app.palette", "ctrl+p", "command_palette", "Palette",
@@ -211,6 +210,8 @@ FLEET: Final = (
         "Show the nodes as a heat map, as nodes and maps, as a table", ("fleet",), rank=14),
     Key("fleet.again", "ctrl+r", "again", "Again", "Ask Prometheus at once",
         ("fleet", "fleet-node"), rank=30),
+    Key("fleet.command", "colon", "command", "Command",
+        "Type what is to be done: go NODE, filter EXPR, sort COLUMN", ("fleet-app",), rank=35),
     Key("fleet.back", "escape", "back", "Back", "Back to all nodes", ("fleet-node",), rank=11),
 )  # fmt: skip
 """Of a fleet, and of one node of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from ctconsole.errors import bpf_error
@@ -55,6 +55,11 @@ def _talk(what: str, subject: str, work: Callable[[IPRoute], T]) -> T:
 
 
 def _in_event_loop() -> bool:
+    if "asyncio" not in sys.modules:
+        # Then none runs, and a verb that does without is spared its import.
+        return False
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

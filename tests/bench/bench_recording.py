@@ -16,11 +16,9 @@ import numpy as np
 
 from ctconsole.model.ct.layout import Layout
 from ctconsole.model.ct.table import CtTable
-from ctconsole.model.recording.frame import FrameKind, frame
-from ctconsole.model.recording.rows import whole
 from ctconsole.model.spec import MapInfo, MapType
-from ctconsole.observe.recording.encoder import raw_rows
-from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment, pack
+from ctconsole.observe.recording.encoder import Encoder
+from ctconsole.observe.recording.moment import VERSION, Head, NodeMoment
 from ctconsole.observe.recording.reader import Recording
 from ctconsole.observe.recording.seeker import Seeker
 from ctconsole.observe.recording.writer import RecordingWriter
@@ -56,8 +54,7 @@ def run(size: str) -> list[dict[str, Any]]:
         with RecordingWriter(path, Head(VERSION, "node", "", 0.0, INTERVAL), 1 << 31) as writer:
             for one in _moments(steps):
                 writer.add(one)
-                [table] = one.tables.values()
-                alone += frame(FrameKind.WHOLE, 0.0, pack(whole(raw_rows(table)))).bytes_in_file
+                alone += Encoder().encode(one).bytes_in_file
         an_hour = 3600 / INTERVAL / steps / 1e6
         recorded = path.stat().st_size * an_hour
         seek, walked = _seek(path)

@@ -341,6 +341,7 @@ async def test_a_node_that_is_down_is_told_as_such(fake: FakePrometheus) -> None
         await until(pilot, lambda: "500" in pilot.app.screen.query_one(StatusBar).status.flash)
 
 
+@pytest.mark.key("fleet.command")
 async def test_commands_are_typed(fake: FakePrometheus) -> None:
     async with opened(fake) as pilot:
         for text, condition in (

@@ -128,4 +128,4 @@ async def test_where_all_is_calm_the_fill_is_told(source: FakeSource) -> None:
         assert not alarms_of(pilot)
         await pilot.press("4")
         await until(pilot, lambda: alarms_of(pilot))
-        assert alarms_of(pilot).startswith("fill metrics <1% · lb4_services_v2 <1%")
+        assert alarms_of(pilot).startswith("fill ct4_global <1% · ct_any4_global <1%")

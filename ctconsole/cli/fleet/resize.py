@@ -153,16 +153,17 @@ def resize(
         raise UsageError("--resume and --undo exclude each other")
     path = journal_path or state_home() / "fleet-resize.json"
     carry_out = partial(_carry_out, fleet, limits=_limits(**limits), as_json=as_json)
+    if wishes is None:
+        with RollingJournal(path) as journal:
+            notes = _begun(journal)
+            with fleet.opened() as cluster:
+                _require_cluster(cluster, notes, path)
+                if yes:
+                    return carry_out(cluster, prometheus, journal, notes, undo=undo)
+        show_report(RollingReport(notes), as_json=as_json)
+        message(f"Nothing was changed. Give --yes to {'undo' if undo else 'go on with'} it")
+        return 1
     with fleet.opened() as cluster:
-        if wishes is None:
-            with RollingJournal(path) as journal:
-                notes = _begun(journal, cluster.url)
-                if not yes:
-                    show_report(RollingReport(notes), as_json=as_json)
-                    whole = "undo" if undo else "go on with"
-                    message(f"Nothing was changed. Give --yes to {whole} it")
-                    return 1
-                return carry_out(cluster, prometheus, journal, notes, undo=undo)
         plan = fleet.plan(cluster, prometheus, wishes)
         if not yes:
             show_plan(plan, as_json=as_json)
@@ -209,21 +210,25 @@ def _require_over(journal: RollingJournal) -> None:
         )
 
 
-def _begun(journal: RollingJournal, url: str) -> RunNotes:
+def _begun(journal: RollingJournal) -> RunNotes:
     """The run in the journal, to be gone on with.
 
     Raises:
-        UsageError: there is none, or it is of another cluster.
+        UsageError: there is none.
     """
     found = journal.read()
     if found is None:
         raise UsageError(f"There is no run in {journal.path}", hint="Name it with --journal")
-    if found.cluster != url:
+    return found
+
+
+def _require_cluster(cluster: KubeCluster, notes: RunNotes, journal: Path) -> None:
+    """See that a run is of this cluster; raise UsageError where it is of another."""
+    if notes.cluster != cluster.url:
         raise UsageError(
-            f"The run in {journal.path} is of the cluster {found.cluster}, and this is {url}",
+            f"The run in {journal} is of the cluster {notes.cluster}, and this is {cluster.url}",
             hint="Name its --kubeconfig and --context",
         )
-    return found
 
 
 def _new_run(url: str, wishes: Wishes, plan: RollingPlan, *, patch: bool) -> RunNotes:

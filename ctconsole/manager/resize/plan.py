@@ -104,7 +104,8 @@ class MapPlan:
                 f", {count(self.alive)} alive, {count(self.expired or 0)} expired, "
                 f"{count(self.closing or 0)} closing"
             )
-        return f"{text}; room for {count(self.room)}, {count(self.growth)} of it for new ones"
+        kept = f"{count(self.growth)} of it kept for those that come meanwhile"
+        return f"{text}; room for {count(self.room)}, {kept}"
 
     @property
     def drops_living(self) -> int:

@@ -242,7 +242,7 @@ def _who_speaks(table: CtTable) -> Iterator[tuple[Bools, Reason]]:
     yield talking & ((inward & tx_spoke) | (~inward & rx_spoke)), Reason.REPLY_FIRST
     if table.has_clock:
         # As `table.idle`.
-        yield talking & (table.seconds_from_now(np.maximum(rx, tx)) < -QUIET), Reason.QUIET
+        yield talking & table.is_before(np.maximum(rx, tx), -QUIET), Reason.QUIET
 
 
 def _later(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> Bools:

@@ -417,6 +417,16 @@ class CtTable:
             return np.asarray(units - self.now)
         return np.asarray((units << 8) // self.hertz - (self.now << 8) // self.hertz)
 
+    def is_before(self, stamps: npt.NDArray[np.uint32], seconds: int) -> Bools:
+        """Where `seconds_from_now` is less than this, without a number for each."""
+        limit = seconds
+        if self.has_clock:
+            limit += (self.now << 8) // self.hertz if self.hertz else self.now
+            if self.hertz:
+                # The first stamp whose second is not before it.
+                limit = -(-limit * self.hertz // 256)
+        return np.asarray(stamps < limit)
+
     @cached_property
     def idle(self) -> npt.NDArray[np.int64]:
         """Seconds since the newer report of the two directions; since boot where there is none.

@@ -64,7 +64,8 @@ class AlarmLine(Widget):
             if row.fill and row.info.type.is_hash
         ]
         self._lines = tuple(lines)
-        self._fills = tuple(sorted(fills, key=lambda one: -one[1])[:_NAMED])
+        fills.sort(key=lambda one: (*_fullest_first(one[1]), one[0]))
+        self._fills = tuple(fills[:_NAMED])
         self.display = bool(self._lines or self._fills)
         self.styles.height = max(1, len(self._lines))
         self.refresh(layout=True)
@@ -84,3 +85,9 @@ class AlarmLine(Widget):
             text.append(f"{clean(name.removeprefix('cilium_'))} ", quiet)
             text.append(percent(fill), style)
         return text
+
+
+def _fullest_first(fill: float) -> tuple[bool, int]:
+    """What is told alike is alike, so that it stays in its place from one look to the next."""
+    least = 0.01
+    return fill < least, -round(100 * max(least, fill))

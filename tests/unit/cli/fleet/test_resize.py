@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ctconsole.cli.main import root
+from ctconsole.errors import UsageError
 from ctconsole.lab.kube.api import KubeApi
 from ctconsole.lab.kube.objects import LabNode, LabPod
 from tests.support.fake_prometheus import NOW, FakePrometheus, fake_prometheus, series
@@ -111,3 +113,13 @@ def test_a_signal_ends_it_once_the_node_at_work_is_done(
     assert [one["state"] for one in told["nodes"]] == ["done", "to do", "to do"]
     assert not told["over"]
     assert [name for name in NODES if (tmp_path / name / "done").exists()] == ["n1"]
+
+
+@pytest.mark.parametrize("how", ["--resume", "--undo"])
+def test_that_there_is_no_run_is_told_before_a_cluster_is_asked_for(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    argv = ["fleet", "resize", how, "--yes", "--journal", str(tmp_path / "run.json")]
+    with pytest.raises(UsageError, match=r"There is no run in .*run\.json"):
+        root.main([*argv, "--prometheus", "http://127.0.0.1:9"], standalone_mode=False)

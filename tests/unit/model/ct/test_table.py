@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,14 @@ def test_parts_of_a_table_are_joined_byte_for_byte() -> None:
     assert (found.keys.dtype, found.values.dtype) == (table.keys.dtype, table.values.dtype)
     assert found.keys.tobytes() == table.keys.tobytes()
     assert found.values.tobytes() == table.values.tobytes()
+
+
+@pytest.mark.parametrize("hertz", [0, 1, 100, 250, 300, 1000])
+@pytest.mark.parametrize("now", [0, 5, 1_000_000, (1 << 32) - 1])
+def test_what_is_before_a_moment_is_told_as_by_its_seconds(hertz: int, now: int) -> None:
+    table = replace(ct_table(Entry()), hertz=hertz, now=now)
+    near = np.arange(max(0, now - 500), min(now + 500, 1 << 32), dtype=np.uint32)
+    stamps = np.concatenate((near, np.array([0, 1, 1 << 31, (1 << 32) - 1], np.uint32)))
+    for seconds in (-60, -1, 0, 1, 90):
+        slowly = table.seconds_from_now(stamps) < seconds
+        assert np.array_equal(table.is_before(stamps, seconds), slowly)
