@@ -104,8 +104,7 @@ class MapPlan:
                 f", {count(self.alive)} alive, {count(self.expired or 0)} expired, "
                 f"{count(self.closing or 0)} closing"
             )
-        kept = f"{count(self.growth)} of it kept for those that come meanwhile"
-        return f"{text}; room for {count(self.room)}, {kept}"
+        return f"{text}; room for {count(self.room)}, {count(self.growth)} of it in reserve"
 
     @property
     def drops_living(self) -> int:

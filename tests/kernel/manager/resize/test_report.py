@@ -80,7 +80,7 @@ def test_what_stays_behind_is_counted_by_its_reason(
     with BpfMap.open(pin) as old:
         put(gate, old, range(40), lifetime=now + 300, flags=CtFlag.RX_CLOSING)
         put(gate, old, range(40, 60), lifetime=now + 100, rx_packets=3)
-    # Room for 950, 128 of it kept for those that come meanwhile: 150 stay behind.
+    # Room for 950, 128 of it in reserve: 150 stay behind.
     plan = plan_resize({pin: MapWish(1334 // 128 * 128)})
     expected = {"expired": 100, "closing": 40, "alive": 1100 - 140 - (1024 - 128)}
     assert plan.maps[0].dropped == expected

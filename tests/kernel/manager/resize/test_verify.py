@@ -365,7 +365,7 @@ def test_a_new_map_that_fills_up_meanwhile_is_not_made_to_evict_either(
 ) -> None:
     """What has no room is told; where no entry may be missing it leads back."""
     before, old = set(entries_at(pin)), pinned_id(pin)
-    # Room for 1,280, and 128 of it kept for those that come meanwhile; 400 come.
+    # Room for 1,280, and 128 of it in reserve; 400 come.
     plan = plan_resize({pin: MapWish(1536)})
     assert not plan.maps[0].dropped
 
