@@ -177,6 +177,10 @@ def speeds_between(before: CtTable, table: CtTable, changes: Changes) -> Speeds 
     apart = table.taken_at - before.taken_at
     if abs(apart - changes.seconds) > _SAME_MOMENT or len(changes.new) != len(table):
         return None
+    if table.keys is before.keys and table.values is before.values:
+        # A table at rest shares its arrays with the sample before.
+        none = np.zeros(len(table), np.float32)
+        return Speeds(none, none, np.zeros(len(table), np.bool_))
     found = [np.full(len(table), np.nan, np.float32) for _ in range(2)]
     changed = np.zeros(len(table), np.bool_)
     for start in range(0, len(changes.kept.newer), _FEW):

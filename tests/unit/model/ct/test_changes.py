@@ -14,11 +14,11 @@ from ctconsole.model.ct.changes import (
     dying,
     speeds_between,
 )
-from ctconsole.model.ct.table import Walk
+from ctconsole.model.ct.table import CtTable, Walk
 from tests.support.ct_tables import NOW, Entry, ct_table
 
 if TYPE_CHECKING:
-    from ctconsole.model.ct.table import CtTable
+    import pytest
 
 
 def flows(*numbers: int, left: int = 300) -> list[Entry]:
@@ -120,3 +120,18 @@ def test_a_counter_that_went_back_began_anew() -> None:
     found = speeds_between(older, newer, between(older, newer))
     assert found is not None
     assert (found.bytes[0], found.packets[0]) == (400, 4)
+
+
+def test_a_table_at_rest_is_not_gone_through_for_its_speeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    older = ct_table(Entry("10.0.1.1:1", packets=10, bytes=1000), *flows(2), taken_at=100.0)
+    newer = replace(older, taken_at=102.0)
+    read = replace(newer, keys=newer.keys.copy())
+    slowly = speeds_between(older, read, between(older, read))
+    monkeypatch.delattr(CtTable, "take")
+    found = speeds_between(older, newer, between(older, newer))
+    assert found is not None
+    assert slowly is not None
+    for name in ("bytes", "packets", "changed"):
+        assert getattr(found, name).tolist() == getattr(slowly, name).tolist() == [0, 0]
