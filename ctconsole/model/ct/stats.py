@@ -15,6 +15,8 @@ import numpy as np
 from ctconsole.model.ct.table import Direction, State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from ctconsole.model.ct.table import CtTable
@@ -170,8 +172,15 @@ class StatsTally:
         """Count only how long its entries have lived and will live."""
         if table.has_clock:
             self._clock = True
-            self._left += _between(table.remaining)
-            self._idle += _between(table.idle[table.alive])
+            # Held against limits in the table's own units: a number of seconds for each row would
+            # take several times as long.
+            ends = np.ascontiguousarray(table.values["lifetime"])
+            self._left += _between([_before(table, ends, edge) for edge in EDGES], len(ends))
+            values = table.values
+            newest = np.maximum(values["last_rx_report"], values["last_tx_report"])[table.alive]
+            # Idle for less than an edge is what was not there as long ago as that.
+            younger = [len(newest) - _before(table, newest, 1 - edge) for edge in EDGES]
+            self._idle += _between(younger, len(newest))
 
     def times(self) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
         """`Stats.left` and `Stats.idle`."""
@@ -200,10 +209,18 @@ def _shares(cube: npt.NDArray[np.int64]) -> tuple[EntryShare, ...]:
     return tuple(sorted(found, key=lambda share: -share.kinds.entries))
 
 
-def _between(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many lie below the first of `EDGES`, between each two, and from the last on."""
-    below = [np.count_nonzero(seconds < edge) for edge in EDGES]
-    return np.diff(below, prepend=0, append=len(seconds))
+def _before(table: CtTable, stamps: npt.NDArray[np.uint32], seconds: int) -> int:
+    return int(np.count_nonzero(table.is_before(stamps, seconds)))
+
+
+def _between(below: Sequence[int], every: int) -> npt.NDArray[np.int64]:
+    """How many lie below the first of `EDGES`, between each two, and from the last on.
+
+    Args:
+        below: how many lie below each edge.
+        every: how many there are.
+    """
+    return np.asarray(np.diff(below, prepend=0, append=every), np.int64)
 
 
 def _bars(counts: npt.NDArray[np.int64]) -> tuple[Bar, ...]:

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from ctconsole.model.ct import tops as tops_module
 from ctconsole.model.ct.layout import KEY4, IpProtocol, Layout, value_dtype
-from ctconsole.model.ct.stats import Kinds, StatsTally, stats_of
+from ctconsole.model.ct.stats import EDGES, Kinds, StatsTally, stats_of
 from ctconsole.model.ct.table import CtTable, Direction
 from ctconsole.model.ct.tops import TOP, Tops, TopTally
 from ctconsole.model.spec import MapInfo, MapType
 from tests.support import captures
 from tests.support.ct_tables import NOW, Entry, ct_table
-
-if TYPE_CHECKING:
-    import pytest
 
 ESTABLISHED = Entry()
 CLOSING = Entry(source="10.0.1.2:1", left=8, flags=0x11)
@@ -135,6 +132,20 @@ def busy_table(sources: int, entries: int, seed: int = 1) -> CtTable:
 
 def in_parts(table: CtTable, size: int) -> list[CtTable]:
     return [table.take(slice(start, start + size)) for start in range(0, len(table), size)]
+
+
+@pytest.mark.parametrize("hertz", [0, 250])
+def test_times_are_counted_as_the_seconds_of_each_entry_lie(hertz: int) -> None:
+    rng = np.random.default_rng(7)
+    table = replace(ct_table(*[Entry()] * 500), hertz=hertz, now=40_000)
+    values = table.values.copy()
+    for name in ("lifetime", "last_rx_report", "last_tx_report"):
+        values[name] = rng.integers(0, 80_000, 500)
+    table = replace(table, values=values)
+    found = stats_of(table)
+    for bars, seconds in ((found.left, table.remaining), (found.idle, table.idle[table.alive])):
+        counts, _ = np.histogram(seconds, [-(1 << 40), *EDGES, 1 << 40])
+        assert [bar.entries for bar in bars] == counts.tolist()
 
 
 def test_a_table_in_parts_has_the_numbers_of_the_whole() -> None:
