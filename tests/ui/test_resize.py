@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, Static
 
 from ctconsole.errors import BpfError, GoneError, UsageError
 from ctconsole.kernel.procs import Process
@@ -319,6 +319,22 @@ async def test_keys_scroll_what_does_not_fit(
         await until(pilot, lambda: "New size" not in screen_text(pilot))
         await pilot.press("pageup", "pageup")
         await until(pilot, lambda: "New size" in screen_text(pilot))
+
+
+async def test_what_came_of_it_stays_in_sight_when_what_is_above_it_grows(
+    console: ConsoleApp,
+) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await open_dialogue(pilot)
+        await pilot.click("#go")
+        told = "Resized cilium_ct4_global from"
+        await until(pilot, lambda: told in screen_text(pilot))
+        problem = pilot.app.screen.query_one("#problem", Static)
+        problem.update("late\n" * 12)
+        problem.display = True
+        await until(pilot, lambda: problem.size.height >= 12)
+        await until(pilot, lambda: told in screen_text(pilot))
+        assert "late" not in screen_text(pilot)
 
 
 async def test_under_an_agent_that_is_not_ours_the_plan_says_who_does_what(

@@ -80,9 +80,10 @@ class Terminal:
         """Wait for each of these words, wherever their lines wrap."""
         self.until(lambda text: all(each in unwrapped(text) for each in words))
 
-    def until_gone(self, words: str) -> None:
-        """Wait until words that are on the screen now, wherever they wrap, no longer are."""
+    def press_away(self, words: str, *keys: str) -> None:
+        """Take words that are on the screen, wherever they wrap, from it by these keys."""
         assert words in unwrapped(self.screen()), f"{words!r} was not on the screen"
+        self.press(*keys)
         self.until(lambda text: words not in unwrapped(text))
 
 
@@ -146,8 +147,7 @@ def test_a_map_is_watched_and_recreated_from_the_keyboard(
     with BpfMap.open(ct_map) as live:
         assert live.info.id == before.id
 
-    terminal.press(*["BSpace"] * len("wrong_name"))
-    terminal.until_gone("wrong_name")
+    terminal.press_away("wrong_name", *["BSpace"] * len("wrong_name"))
     terminal.press("cilium_ct4_global")
     terminal.until(
         lambda text: "cilium_ct4_global" in text.split("Type the name")[-1].splitlines()[0]
@@ -159,8 +159,7 @@ def test_a_map_is_watched_and_recreated_from_the_keyboard(
         assert live.info.max_entries == 131072
         assert live.count() == 0
 
-    terminal.press("Escape")
-    terminal.until_gone("3,000 entries lost")
+    terminal.press_away("3,000 entries lost", "Escape")
     terminal.press("4")
     terminal.until(lambda text: "map-recreated" in text)
     terminal.press("q")

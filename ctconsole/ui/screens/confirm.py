@@ -70,7 +70,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         self._plan: Plan | None = None
         self._report: Report | None = None
         self._now: int | None = None
-        self._busy = False
+        self._busy = self._at_end = False
         self._asked = 0
         self._problem = ""
         self._cancelled = threading.Event()
@@ -126,6 +126,8 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
         self.refresh_dialogue()
         self.start_planning()
         self.set_interval(_GLANCE, self._follow)
+        # What is above the outcome may find its size later than it.
+        self.watch(self.query_one(VerticalScroll), "virtual_size", self._show_end, init=False)
 
     def on_unmount(self) -> None:
         """Whoever leaves the console in the middle of an act that can be cancelled cancels it."""
@@ -173,7 +175,7 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
         if self.confirmed and self._plan is not None:
-            self._busy = True
+            self._busy, self._at_end = True, False
             self._progress = ""
             self._cancelled.clear()
             self._say("#outcome", "")
@@ -201,14 +203,20 @@ class ConfirmScreen(TellsFaults, ModalScreen["Report | None"]):
 
     def action_page(self, by: int) -> None:
         """Scroll what does not fit, whatever has the focus."""
+        self._at_end = False
         told = self.query_one(VerticalScroll)
         (told.scroll_page_down if by > 0 else told.scroll_page_up)(animate=False)
 
     def _end_with(self, text: str) -> None:
         """Say what came of it, and bring that into sight."""
         self._say("#outcome", text)
-        outcome = self.query_one("#outcome")
-        self.call_after_refresh(outcome.scroll_visible, animate=False, top=True)
+        self._at_end = True
+        self._show_end()
+
+    def _show_end(self) -> None:
+        if self._at_end:
+            outcome = self.query_one("#outcome")
+            self.call_after_refresh(outcome.scroll_visible, animate=False, top=True)
 
     def asked(self) -> Iterable[Input]:
         """What `fields` has to type into."""
