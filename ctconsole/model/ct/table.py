@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ctconsole.errors import FormatError
+from ctconsole.model.ct.ends import Ends
 from ctconsole.model.ct.keyhash import hash_rows
 from ctconsole.model.ct.knowledge import NOTHING_KNOWN, Translations
 from ctconsole.model.ct.layout import (
@@ -100,49 +101,6 @@ _DIRECTIONS = np.where(
     _FLAGS & TUPLE_F_SERVICE, np.uint8(Direction.SERVICE), _FLAGS & np.uint8(TUPLE_F_IN)
 )
 """The `Direction` of an entry whose key has these flags."""
-
-
-class Ends:
-    """Both ends of every entry, in the direction a person means; each column is made when asked.
-
-    Args:
-        keys: records of `KEY4` or `KEY6`.
-        inverted: rows whose key names the ends the other way round.
-    """
-
-    def __init__(self, keys: Records, inverted: Bools) -> None:
-        self._keys = keys
-        self._inverted = inverted
-
-    @cached_property
-    def source(self) -> Bytes:
-        """Addresses, u1 of shape (n, 4) or (n, 16), network order."""
-        return self._address("saddr", "daddr")
-
-    @cached_property
-    def source_port(self) -> npt.NDArray[np.uint16]:
-        """Host order."""
-        return self._port("dport", "sport")
-
-    @cached_property
-    def destination(self) -> Bytes:
-        """As `source`."""
-        return self._address("daddr", "saddr")
-
-    @cached_property
-    def destination_port(self) -> npt.NDArray[np.uint16]:
-        """Host order."""
-        return self._port("sport", "dport")
-
-    def _address(self, inverted: str, upright: str) -> Bytes:
-        # Words in place of bytes: four times as fast.
-        one, other = (self._keys[name].view("=u4") for name in (inverted, upright))
-        return np.where(self._inverted[:, np.newaxis], one, other).view(np.uint8)
-
-    def _port(self, inverted: str, upright: str) -> npt.NDArray[np.uint16]:
-        # Turned round when chosen: numpy is slow at choosing among numbers of another byte order.
-        one, other = (self._keys[name].view("=u2") for name in (inverted, upright))
-        return np.where(self._inverted, one, other).view(self._keys[inverted].dtype).astype("=u2")
 
 
 @dataclass(frozen=True)
@@ -419,12 +377,13 @@ class CtTable:
 
     def is_before(self, stamps: npt.NDArray[np.uint32], seconds: int) -> Bools:
         """Where `seconds_from_now` is less than this, without a number for each."""
-        limit = seconds
-        if self.has_clock:
-            limit += (self.now << 8) // self.hertz if self.hertz else self.now
-            if self.hertz:
-                # The first stamp whose second is not before it.
-                limit = -(-limit * self.hertz // 256)
+        if not self.has_clock:
+            limit = seconds
+        elif not self.hertz:
+            limit = self.now + seconds
+        else:
+            # The first stamp whose second is not before it.
+            limit = -(-((self.now << 8) // self.hertz + seconds) * self.hertz // 256)
         return np.asarray(stamps < limit)
 
     @cached_property

@@ -129,6 +129,11 @@ class Status:
     flash: str = ""
     error: str = ""
 
+    @property
+    def told(self) -> bool:
+        """Whether something was said, or is in trouble."""
+        return bool(self.error or self.flash)
+
 
 _NARROW = 100
 _WIDE = 160
@@ -173,16 +178,15 @@ class StatusBar(Widget):
         return self._lines(width)
 
     def _lines(self, width: int) -> int:
-        text = self.render()
-        if text.cell_len <= width or text.no_wrap:
+        # Asked with each sample and at each tick of its age, when mostly nothing is said.
+        if not (self._status.told and width):
             return 1
-        return len(text.wrap(self.app.console, width)) if width else 1
+        return max(1, len(self.render().wrap(self.app.console, width)))
 
     def render(self) -> Text:
         """The line; what is always there is cut to the width by Textual."""
         status = self._status
-        told = bool(status.error or status.flash)
-        text = Text(no_wrap=not told, overflow="fold" if told else "ellipsis")
+        text = Text(no_wrap=not status.told, overflow="fold" if status.told else "ellipsis")
 
         def add(words: str, style: str) -> None:
             text.append(words, self.get_component_rich_style(f"status-bar--{style}"))

@@ -121,9 +121,24 @@ def _mark(one: FleetMap) -> Cell:
     """What needs a look, in a few letters."""
     if one.split:
         return (("▲ split brain", "crit"),)
-    if note_on(one):
-        return ((f"▲ {short_count(one.next_start or 0)} at the next start", "warn"),)
+    if (following := _at_next_start(one)) is not None:
+        return ((f"▲ {short_count(following)} at the next start", "warn"),)
     return (("", ""),)
+
+
+def note_on(one: FleetMap) -> str:
+    """The same in sentences; empty where nothing needs a look."""
+    told = []
+    if one.split:
+        told.append("split brain: no program uses the pinned map while programs use an older one")
+    if (following := _at_next_start(one)) is not None:
+        told.append(f"the agent's next start gives it room for {following:,}")
+    return " · ".join(told)
+
+
+def _at_next_start(one: FleetMap) -> int | None:
+    """The room that the agent's next start gives it; None where that is not known, or the same."""
+    return None if one.capacity in {None, one.next_start} else one.next_start
 
 
 def map_told(one: FleetMap) -> str:
@@ -139,16 +154,6 @@ def map_told(one: FleetMap) -> str:
         told.append(f"{one.expired:,} expired")
     if note := note_on(one):
         told.append(f"▲ {note}")
-    return " · ".join(told)
-
-
-def note_on(one: FleetMap) -> str:
-    """The same in sentences; empty where nothing needs a look."""
-    told = []
-    if one.split:
-        told.append("split brain: no program uses the pinned map while programs use an older one")
-    if one.next_start is not None and one.capacity is not None and one.next_start != one.capacity:
-        told.append(f"the agent's next start gives it room for {one.next_start:,}")
     return " · ".join(told)
 
 
