@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ class ProgramOwner:
         self.moved = 0
         self.begun = 0
         self.stopped = False
+        self.moving = threading.Lock()
         self.fails_at: int | None = None
         self.on_step: Callable[[int], None] = lambda _: None
 
@@ -55,20 +57,23 @@ class ProgramOwner:
         return SwitchProgress(self.moved, len(self.fds), "loading")
 
     def wait(self) -> None:
-        while self.moved < len(self.fds):
-            if self.fails_at == self.moved:
-                self.fails_at = None
-                raise DatapathError("lxc.c does not compile")
-            self.on_step(self.moved)
-            if self.stopped:
-                raise AgentError("The switch was cancelled")
-            os.close(self.fds[self.moved])
-            self.fds[self.moved] = self.load()
-            self.moved += 1
+        with self.moving:
+            while self.moved < len(self.fds):
+                if self.fails_at == self.moved:
+                    self.fails_at = None
+                    raise DatapathError("lxc.c does not compile")
+                self.on_step(self.moved)
+                if self.stopped:
+                    raise AgentError("The switch was cancelled")
+                os.close(self.fds[self.moved])
+                self.fds[self.moved] = self.load()
+                self.moved += 1
 
     def cancel(self) -> SwitchEnding:
+        """As a ticket's: nothing is loaded any more when it returns."""
         self.stopped = True
-        return SwitchEnding.STOPPED
+        with self.moving:
+            return SwitchEnding.STOPPED
 
     def close(self) -> None:
         for fd in self.fds:

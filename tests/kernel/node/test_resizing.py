@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from dataclasses import replace
@@ -258,12 +257,15 @@ def test_collector_and_flush_stand_still_meanwhile(running: AgentSettings, gate:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the agent of this test alone keeps what it compiled."""
-    folder = tmp_path / "cache"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    return folder
+def second(running: AgentSettings) -> AgentSettings:
+    """Before the agent's endpoint comes another one, and the agent waits between the two."""
+    link = iproute.get("lo", netns=running.netns)
+    mac = "02:00:00:00:00:01"
+    save_endpoint(running.state_dir, Endpoint(9, "other", "lo", link.index, mac, mac, "10.77.0.9"))
+    control.restart(running)
+    assert running.config_dir
+    write_option(running.config_dir, "endpoint-regeneration-delay", "5s")
+    return running
 
 
 @pytest.mark.parametrize(
@@ -275,17 +277,15 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_an_interface_that_vanishes_costs_nothing(
-    kept: Path, running: AgentSettings, gate: Gate, moment: Stage, reason: str
+    second: AgentSettings, gate: Gate, moment: Stage, reason: str
 ) -> None:
-    """Before the programs are loaded, and between their loading and their attaching."""
-    before = entries_of(running)
-    # To compile takes long enough for somebody to see that the agent is about to load.
-    shutil.rmtree(kept)
+    """Before the programs are moved, and when those of another endpoint have moved."""
+    running, before = second, entries_of(second)
     gone: list[bool] = []
 
     def vanish(progress: ResizeProgress) -> None:
-        is_loading = progress.moved is not None and progress.moved.now.startswith("loading")
-        if progress.stage is moment and not gone and (moment is Stage.STAGE or is_loading):
+        has_begun = progress.moved is not None and progress.moved.done == 1
+        if progress.stage is moment and not gone and (moment is Stage.STAGE or has_begun):
             gone.append(iproute.delete(gate, "left0", netns=running.netns))
 
     plan = plan_resizing(pin_of(running), MapWish(4096), PLAIN, running)
