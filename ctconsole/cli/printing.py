@@ -50,7 +50,8 @@ def show_rows(
         return
     described = known if asked.columns or not columns else columns
     people = listing.chosen_columns(described, asked.columns, wide=asked.output == "wide")
-    print_cells(listing.cells_of(chosen, people, raw=asked.raw), people)
+    toned = painter() is not None
+    print_cells(listing.cells_of(chosen, people, raw=asked.raw, toned=toned), people)
 
 
 def show_reports(
@@ -212,7 +213,8 @@ def _show_part(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
     if title:
         click.echo(cell(title))
     if rows:
-        print_cells(listing.cells_of(rows, columns, raw=how().raw), columns)
+        toned = painter() is not None
+        print_cells(listing.cells_of(rows, columns, raw=how().raw, toned=toned), columns)
     click.echo()
 
 

@@ -175,7 +175,7 @@ def _older(root: Path, history: Path) -> Mapping[str, str]:
     from ctconsole.observe.usage import in_use, older_in_use
 
     try:
-        return {one.path.name: in_use(one) for one in older_in_use(root, history)}
+        return {one.path.name: in_use(one) for one in older_in_use(root, lambda: history)}
     except CtconsoleError:
         return {}
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ctconsole.errors import BpfError, FormatError, GoneError
-from ctconsole.kernel.attachments import IN_NAMESPACES, Attachments, attachments, link_ids
 from ctconsole.kernel.bpffs import pin_entries
 from ctconsole.kernel.maps import BpfMap, all_map_ids, map_of
 from ctconsole.kernel.mounts import find_bpffs
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from ctconsole.kernel.attachments import Attachments
     from ctconsole.kernel.programs import ProgramInfo
     from ctconsole.kernel.slots import Slots
     from ctconsole.model.spec import MapInfo
@@ -139,6 +139,9 @@ class Inventory:
         Raises:
             DeniedError: without CAP_SYS_ADMIN.
         """
+        # What looks at hooks speaks netlink in other namespaces; lists of maps seldom need it.
+        from ctconsole.kernel.attachments import attachments, link_ids
+
         programs, maps = list(self.programs()), self.maps()
         seen = (frozenset(self._programs), frozenset(maps), frozenset(link_ids()), ours)
         now = self._clock()
@@ -218,6 +221,8 @@ def find_users(
         slots: takes what was found in the arrays.
         read: reads one of them (see `SlotReader.read`).
     """
+    from ctconsole.kernel.attachments import IN_NAMESPACES
+
     by_id = {program.id: program for program in programs}
     where: dict[int, dict[str, None]] = {}
     for one in attached.found:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctconsole.errors import CtconsoleError
-from ctconsole.history import History
 from ctconsole.kernel.bpffs import pinned_maps
 from ctconsole.kernel.clock import booted
 from ctconsole.model.catalogue import use_of
@@ -113,14 +112,15 @@ def in_use(usage: MapUsage) -> str:
     return f"{own}older map {older.map.id}{since} in use by {use_of(len(older.live_users))} ({who})"
 
 
-def older_in_use(root: Path, history: Path | None = None) -> list[MapUsage]:
+def older_in_use(root: Path, history: Callable[[], Path | None]) -> list[MapUsage]:
     """The pinned maps of which programs use an older generation.
 
     Costs a listing of programs and maps, and a look at the hooks only where that tells of some.
 
     Args:
         root: a bpffs, or a folder on one.
-        history: events that tell which maps a pin held before; need not exist.
+        history: finds events that tell which maps a pin held before; they need not exist. Asked
+            only where programs use maps that are not pinned here.
 
     Raises:
         GoneError: ``root`` is not there.
@@ -130,11 +130,14 @@ def older_in_use(root: Path, history: Path | None = None) -> list[MapUsage]:
     inventory = Inventory()
     inventory.meet(pinned)
     ours = frozenset(info.id for info in pinned.values())
-    held = former_maps(history).keys() - ours
-    used = {number for program in inventory.programs() for number in program.map_ids}
-    if not held & used and not forsaken(pinned.values(), ours, inventory)[0]:
+    strange = {number for one in inventory.programs() for number in one.map_ids} - ours
+    if not strange:
         return []
-    return [one for one in map_usage(root, history, inventory=inventory) if one.older]
+    past = history()
+    held = former_maps(past).keys() & strange
+    if not held and not forsaken(pinned.values(), ours, inventory)[0]:
+        return []
+    return [one for one in map_usage(root, past, inventory=inventory) if one.older]
 
 
 def _moment(seconds: float) -> str:
@@ -352,8 +355,11 @@ class Former:
 
 def former_maps(history: Path | None) -> dict[int, Former]:
     """What pins held before, by the ids of the maps, since this boot."""
-    if history is None:
+    if history is None or not history.exists():
         return {}
+    # Where there is none, a list of maps need not load a database for it.
+    from ctconsole.history import History
+
     # Ids start again with every boot, so older events would name other maps.
     started = booted()
     found = {}

@@ -6,7 +6,6 @@ this table; a new field is one more row.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +29,8 @@ _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def did_you_mean(typed: str, known: Collection[str]) -> str:
     """A question that names what may have been meant; empty where nothing is like it."""
+    import difflib
+
     close = difflib.get_close_matches(typed, known, n=1)
     return f"Did you mean {close[0]}?" if close else ""
 

@@ -47,7 +47,7 @@ def with_older(
 
     if not rows:
         return rows
-    for usage in older_in_use(bpf_root, _history(bpf_root, state_dir)):
+    for usage in older_in_use(bpf_root, lambda: _history(bpf_root, state_dir)):
         row = next((row for row in rows if row["path"] == str(usage.path)), None)
         older = usage.older
         # Another map may have taken the pin since it was listed.
@@ -83,7 +83,6 @@ def with_full(
 
     from ctconsole.kernel.cpus import possible_cpus
     from ctconsole.model.fullness import fullness, is_full
-    from ctconsole.node.advising import fills_of
 
     infos, cpus, now = {info.id: info for info in maps}, possible_cpus(), time.time()
     past = None
@@ -94,6 +93,8 @@ def with_full(
             continue
         row["full"] = is_full(info, entries, cpus)
         if row["full"]:
+            from ctconsole.node.advising import fills_of
+
             past = past if past is not None else fills_of(_history(bpf_root, state_dir))
             trend = (*past.get(str(info.pin), ()), (now, entries))
             found = fullness(info, trend, cpus)

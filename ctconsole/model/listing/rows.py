@@ -188,12 +188,12 @@ def headings(columns: Sequence[RowColumn]) -> list[TableCell]:
 
 
 def cells_of(
-    rows: Iterable[Row], columns: Sequence[RowColumn], *, raw: bool = False
+    rows: Iterable[Row], columns: Sequence[RowColumn], *, raw: bool = False, toned: bool = True
 ) -> list[list[TableCell]]:
-    """What each row shows."""
+    """What each row shows; in which tones is asked only where that is ``toned``."""
     return [
         [
-            TableCell(cell(one.shown(row, raw=raw)), one.tone(row) if one.tone else "")
+            TableCell(cell(one.shown(row, raw=raw)), one.tone(row) if toned and one.tone else "")
             for one in columns
         ]
         for row in rows

@@ -51,16 +51,16 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine(all_program_ids())
-    maps, bound = all_map_ids(), list(looks.link_ids())
+    maps, bound, look = all_map_ids(), list(looks.link_ids()), looks.attachments
 
     def counted(programs: Iterable[ProgramInfo], maps: Iterable[MapInfo]) -> Attachments:
         found.looks += 1
-        return looks.attachments(programs, maps)
+        return look(programs, maps)
 
     monkeypatch.setattr(inventory, "all_program_ids", lambda: found.programs)
     monkeypatch.setattr(inventory, "all_map_ids", lambda: maps)
-    monkeypatch.setattr(inventory, "link_ids", lambda: bound)
-    monkeypatch.setattr(inventory, "attachments", counted)
+    monkeypatch.setattr(looks, "link_ids", lambda: bound)
+    monkeypatch.setattr(looks, "attachments", counted)
     return found
 
 
