@@ -44,13 +44,14 @@ def create(_gate: Gate, name: str) -> None:
         BpfError: whatever else failed; the name is free again.
     """
     path = FOLDER / name
-    try:
-        FOLDER.mkdir(mode=0o755, exist_ok=True)
-        path.touch(mode=0o444, exist_ok=False)
-    except OSError as error:
-        raise bpf_error(error.errno or 0, "netns add", name) from error
+    made: list[Path] = []
 
     def make() -> None:
+        # Here and not before: a signal that ends the caller comes to no thread but the main one,
+        # so whether the name is this call's is always known.
+        FOLDER.mkdir(mode=0o755, exist_ok=True)
+        path.touch(mode=0o444, exist_ok=False)
+        made.append(path)
         _unshare()
         mounts.mount(_OWN, path, "none", mounts.MS_BIND)
         _loopback_up()
@@ -58,10 +59,11 @@ def create(_gate: Gate, name: str) -> None:
     try:
         in_thread(make)
     except BaseException as error:
-        # The mount may stand already, or the thread be interrupted before it.
-        with suppress(BpfError):
-            mounts.unmount(path, mounts.MNT_DETACH)
-        path.unlink(missing_ok=True)
+        # The mount may stand already.
+        for mine in made:
+            with suppress(BpfError):
+                mounts.unmount(mine, mounts.MNT_DETACH)
+            mine.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, BpfError):
             raise bpf_error(error.errno or errno.EIO, "netns add", name) from error
         raise
@@ -209,17 +211,30 @@ def in_throwaway(work: Callable[[], None]) -> None:
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Run ``work`` in a thread of its own and wait; what it raises is raised here."""
+    """Run ``work`` in a thread of its own and wait; what it raises is raised here.
+
+    Where a signal's handler raises here meanwhile, that is raised when the work has ended.
+    """
     raised: list[BaseException] = []
+    # A join that an exception ended takes the thread for ended ever after (CPython 3.11).
+    over = threading.Event()
 
     def guarded() -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - carried to the caller, whatever it is
             raised.append(error)
+        finally:
+            over.set()
 
     thread = threading.Thread(target=guarded, name="netns")
-    thread.start()
+    try:
+        thread.start()
+        over.wait()
+    except BaseException:
+        if thread.ident is not None:
+            over.wait()
+        raise
     thread.join()
     if raised:
         raise raised[0]

@@ -128,8 +128,9 @@ def node(gate: Gate, endpoints: int) -> Iterator[Node]:
     name = f"ctb-{os.getpid()}-{secrets.token_hex(2)}"
     with private_bpffs(gate) as root, ExitStack() as stack:
         pins.make_folder(gate, root / GLOBALS)
-        netns.create(gate, name)
+        # First, for a signal may come between the two.
         stack.callback(netns.delete, gate, name)
+        netns.create(gate, name)
         pairs = [f"link add lxc{one} type veth peer name eth{one}\n" for one in range(endpoints)]
         subprocess.run(
             ["ip", "-n", name, "-batch", "-"], input="".join(pairs), text=True, check=True

@@ -24,8 +24,8 @@ def unique(word: str) -> str:
 def namespace(gate: Gate, word: str = "ns") -> Iterator[str]:
     """A namespace with a unique name, deleted afterwards."""
     name = unique(word)
-    netns.create(gate, name)
     try:
+        netns.create(gate, name)
         yield name
     finally:
         netns.delete(gate, name)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -14,6 +16,8 @@ from ctconsole.kernel import iproute, netns
 from tests.support.namespaces import namespace, unique
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ctconsole.kernel.gate import Gate
 
 
@@ -158,3 +162,28 @@ def test_a_namespace_that_could_not_be_made_leaves_its_name_free(
     assert not netns.exists(name)
     netns.create(gate, name)
     assert netns.delete(gate, name)
+
+
+def test_a_signal_right_after_the_name_was_taken_leaves_none(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, heard, touch = unique("signal"), threading.Event(), Path.touch
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        heard.set()
+        raise SystemExit(128 + number)
+
+    def interrupted(path: Path, mode: int, exist_ok: bool) -> None:  # noqa: FBT001 - as it is
+        touch(path, mode=mode, exist_ok=exist_ok)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert heard.wait(20)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        monkeypatch.setattr(Path, "touch", interrupted)
+        with pytest.raises(SystemExit):
+            netns.create(gate, name)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not netns.exists(name)
