@@ -18,7 +18,15 @@ from ctconsole.lab.foreign_agent import ANY_MAP, TCP_MAP
 from ctconsole.lab.foreign_program import holding
 from ctconsole.model.event import Event, EventKind, Level
 from ctconsole.model.spec import MapInfo, MapSpec, MapType
-from ctconsole.observe.usage import Former, MapUsage, former_maps, in_use, map_usage
+from ctconsole.observe import inventory
+from ctconsole.observe.usage import (
+    Former,
+    MapUsage,
+    former_maps,
+    in_use,
+    map_usage,
+    older_in_use,
+)
 from ctconsole.paths import GLOBALS
 from tests.support import struct_ops
 from tests.support.bpf_insns import using_map
@@ -195,6 +203,24 @@ def test_the_history_knows_a_map_no_shared_map_gives_away(
         found = usage(bpffs, history=tmp_path / "history.db")
         assert found.split
         assert found.since == moment
+
+
+def test_the_history_is_asked_only_where_programs_use_maps_that_are_not_pinned_here(
+    gate: Gate, bpffs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin, asked = bpffs / TCP_MAP, []
+    with mapwrite.create(gate, MapSpec(TCP_MAP, MapType.LRU_HASH, 14, 56, 1024)) as live:
+        pins.pin(gate, live, pin)
+        user = load_program(gate, using_map(live.fd), name="user")
+    try:
+        # The only program of this machine: other datapaths live on it.
+        monkeypatch.setattr(inventory, "all_program_ids", lambda: [program_info(user).id])
+        assert older_in_use(bpffs, lambda: asked.append("in order")) == []
+        replace_pin(gate, pin)
+        older_in_use(bpffs, lambda: asked.append("replaced"))
+    finally:
+        os.close(user)
+    assert asked == ["replaced"]
 
 
 def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) -> None:
