@@ -50,8 +50,7 @@ def show_rows(
         return
     described = known if asked.columns or not columns else columns
     people = listing.chosen_columns(described, asked.columns, wide=asked.output == "wide")
-    toned = painter() is not None
-    print_cells(listing.cells_of(chosen, people, raw=asked.raw, toned=toned), people)
+    _print_table(chosen, people)
 
 
 def show_reports(
@@ -137,6 +136,13 @@ def _print_for_programs(rows: Sequence[Any], output: str) -> None:
                 click.echo(csv_text(objects, names), nl=False)
 
 
+def _print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[RowColumn]) -> None:
+    from ctconsole.model.listing.rows import cells_of
+
+    toned = painter() is not None
+    print_cells(cells_of(rows, columns, raw=how().raw, toned=toned), columns)
+
+
 def print_cells(lines: Iterable[Sequence[TableCell]], columns: Sequence[RowColumn]) -> None:
     """Print a table for people; see `table_lines`."""
     out = sys.stdout.styled if isinstance(sys.stdout, Terminal) else sys.stdout.write
@@ -207,14 +213,12 @@ def show_parts(parts: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> None
 
 def _show_part(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[RowColumn]) -> None:
     """One list for people."""
-    from ctconsole.model.listing import rows as listing
     from ctconsole.model.text.safe import cell
 
     if title:
         click.echo(cell(title))
     if rows:
-        toned = painter() is not None
-        print_cells(listing.cells_of(rows, columns, raw=how().raw, toned=toned), columns)
+        _print_table(rows, columns)
     click.echo()
 
 

@@ -59,11 +59,11 @@ def create(_gate: Gate, name: str) -> None:
     try:
         in_thread(make)
     except BaseException as error:
-        # The mount may stand already.
-        for mine in made:
+        if made:
+            # The mount may stand already.
             with suppress(BpfError):
-                mounts.unmount(mine, mounts.MNT_DETACH)
-            mine.unlink(missing_ok=True)
+                mounts.unmount(path, mounts.MNT_DETACH)
+            path.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, BpfError):
             raise bpf_error(error.errno or errno.EIO, "netns add", name) from error
         raise

@@ -355,15 +355,17 @@ class Former:
 
 def former_maps(history: Path | None) -> dict[int, Former]:
     """What pins held before, by the ids of the maps, since this boot."""
-    if history is None or not history.exists():
+    if history is None:
         return {}
-    # Where there is none, a list of maps need not load a database for it.
-    from ctconsole.history import History
-
     # Ids start again with every boot, so older events would name other maps.
     started = booted()
-    found = {}
+    found: dict[int, Former] = {}
     try:
+        if not history.exists():
+            return found
+        # Only now: where there is none, a list of maps need not load a database for it.
+        from ctconsole.history import History
+
         with History(history, create=False) as events:
             for _, event in events.read(kinds=[EventKind.MAP_RECREATED]):
                 old = event.fields.get("old_id")

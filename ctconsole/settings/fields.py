@@ -29,6 +29,7 @@ _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def did_you_mean(typed: str, known: Collection[str]) -> str:
     """A question that names what may have been meant; empty where nothing is like it."""
+    # Of use to somebody who mistyped alone.
     import difflib
 
     close = difflib.get_close_matches(typed, known, n=1)

@@ -174,7 +174,7 @@ def test_a_signal_right_after_the_name_was_taken_leaves_none(
         heard.set()
         raise SystemExit(128 + number)
 
-    def interrupted(path: Path, mode: int, exist_ok: bool) -> None:  # noqa: FBT001 - as it is
+    def interrupted(path: Path, *, mode: int, exist_ok: bool) -> None:
         touch(path, mode=mode, exist_ok=exist_ok)
         os.kill(os.getpid(), signal.SIGUSR1)
         assert heard.wait(20)

@@ -257,7 +257,7 @@ def test_collector_and_flush_stand_still_meanwhile(running: AgentSettings, gate:
 
 
 @pytest.fixture
-def second(running: AgentSettings) -> AgentSettings:
+def pausing(running: AgentSettings) -> AgentSettings:
     """Before the agent's endpoint comes another one, and the agent waits between the two."""
     link = iproute.get("lo", netns=running.netns)
     mac = "02:00:00:00:00:01"
@@ -277,10 +277,10 @@ def second(running: AgentSettings) -> AgentSettings:
     ],
 )
 def test_an_interface_that_vanishes_costs_nothing(
-    second: AgentSettings, gate: Gate, moment: Stage, reason: str
+    pausing: AgentSettings, gate: Gate, moment: Stage, reason: str
 ) -> None:
     """Before the programs are moved, and when those of another endpoint have moved."""
-    running, before = second, entries_of(second)
+    running, before = pausing, entries_of(pausing)
     gone: list[bool] = []
 
     def vanish(progress: ResizeProgress) -> None:

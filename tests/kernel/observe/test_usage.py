@@ -223,6 +223,10 @@ def test_the_history_is_asked_only_where_programs_use_maps_that_are_not_pinned_h
     assert asked == ["replaced"]
 
 
+def test_of_a_history_that_cannot_be_looked_for_nothing_is_known(tmp_path: Path) -> None:
+    assert former_maps(tmp_path / ("history" * 50)) == {}
+
+
 def test_programs_reached_by_tail_calls_count_as_users(gate: Gate, bpffs: Path) -> None:
     with (
         connected_pair(gate) as (left, _),
