@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from ctconsole.handles import Closing
+from ctconsole.lab.serving import LetsGo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class _Server(LetsGo, socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     documents: Mapping[str, Any]
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from ctconsole.handles import Closing
 from ctconsole.lab.kube import wire
 from ctconsole.lab.kube.objects import NAMESPACE, KubeObjects, StatusError, labels_of
+from ctconsole.lab.serving import LetsGo
 
 if TYPE_CHECKING:
     import subprocess
@@ -80,7 +81,7 @@ class KubeApi(Closing):
         path.chmod(0o600)
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(LetsGo, ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     api: KubeApi
