@@ -9,7 +9,8 @@ import ctypes
 import errno
 import math
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from ctconsole.kernel.syscall import (
     read_info,
     retrying,
 )
+from ctconsole.model.spec import MapFlag
 
 if TYPE_CHECKING:
     from ctconsole.kernel.gate import Gate
@@ -45,6 +47,16 @@ CANNOT_TAKE = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
 user space has no name for."""
 
 _BUSY = {-errno.EINTR, -errno.EAGAIN, -errno.EBUSY}
+
+_REFILLS: Final = 1000
+_REFILL: Final = 0.001
+"""How often, and after how many seconds, a map that allocates its entries one by one is asked
+again when it has no memory for the next.
+
+The kernel hands them out from a small store of each CPU, which it fills up behind the scenes
+(``kernel/bpf/memalloc.c``): many updates at once empty it faster, and are then refused with ENOMEM
+on a machine with all its memory free. Where memory really lacks, this is how long it takes to say.
+"""
 
 
 def create(gate: Gate, spec: MapSpec, like: BpfMap | None = None) -> BpfMap:
@@ -120,6 +132,11 @@ def update(gate: Gate, live: BpfMap, key: bytes, value: bytes, flags: int = ANY)
     attr, _kept = _element(live.writable_fd(gate), key, value)
     attr.flags = flags
     result = _patiently(Cmd.BPF_MAP_UPDATE_ELEM, attr)
+    for _ in range(_REFILLS):
+        if not _awaits_memory(live, result):
+            break
+        time.sleep(_REFILL)
+        result = _patiently(Cmd.BPF_MAP_UPDATE_ELEM, attr)
     if result < 0:
         raise bpf_error(-result, Cmd.BPF_MAP_UPDATE_ELEM.name, live.subject)
 
@@ -208,7 +225,7 @@ def _batch(
 ) -> int | None:
     """Run a batch command over all rows; None where this map type or kernel lacks it."""
     attr = BatchAttr(map_fd=live.writable_fd(gate), elem_flags=flags)
-    at = done = retries = 0
+    at = done = retries = refills = 0
     while at < len(rows):
         attr.keys = rows.ctypes.data + at * rows.shape[1]
         attr.values = cells.ctypes.data + at * cells.shape[1] if cells is not None else 0
@@ -222,9 +239,17 @@ def _batch(
             at += 1
         elif result in _BUSY and (went or retries < MAX_RETRIES):
             retries = 0 if went else retries + 1
+        elif _awaits_memory(live, result) and (went or refills < _REFILLS):
+            refills = 0 if went else refills + 1
+            time.sleep(_REFILL)
         elif result < 0:
             raise bpf_error(-result, cmd.name, f"{live.subject} after {done} entries")
     return done
+
+
+def _awaits_memory(live: BpfMap, result: int) -> bool:
+    """Whether an update failed for what may be there in a moment (see `_REFILLS`)."""
+    return result == -errno.ENOMEM and bool(live.info.flags & MapFlag.NO_PREALLOC)
 
 
 def _element(
