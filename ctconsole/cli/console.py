@@ -26,12 +26,16 @@ from ctconsole.errors import CtconsoleError
 from ctconsole.paths import GLOBALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
+    from ctconsole.model.ct.knowledge import Translations
     from ctconsole.model.ct.layout import Layout
+    from ctconsole.model.explain.facts import Known
+    from ctconsole.node.actions import NodeActions
     from ctconsole.node.recording import NodeRecorder
+    from ctconsole.observe.live import LiveSource
     from ctconsole.settings.read import UserSettings
 
     Leave = Callable[[], None]
@@ -137,11 +141,7 @@ def open_console(
     read_only = read_only or is_served()
     from ctconsole.agent.state import StateDir, default_state_dir
     from ctconsole.filterbook import FilterBook
-    from ctconsole.kernel.gate import Gate
     from ctconsole.kernel.heap import give_back_freed_memory
-    from ctconsole.manager.knowledge import read_translated
-    from ctconsole.node.actions import NodeActions
-    from ctconsole.node.explaining import known_of_node
     from ctconsole.node.names import names_of_node
     from ctconsole.node.owner import agent_of, own_agent_at
     from ctconsole.node.reading import own_policy
@@ -169,11 +169,7 @@ def open_console(
         policy=partial(own_policy, bpf_root),
         own_agent=own_agent_at,
     )
-    actions = (
-        None
-        if closed
-        else NodeActions(Gate.open(), state_dir, source.reading, source.facts, restart_command)
-    )
+    actions = None if closed else _actions(source, state_dir, restart_command)
     if actions is not None:
         _end_cut_off(find_globals(bpf_root))
     app = ConsoleApp(
@@ -182,8 +178,8 @@ def open_console(
         interval=interval,
         theme=settings.value("theme"),
         names=partial(names_of_node, bpf_root),
-        explain=lambda: known_of_node(bpf_root, lambda _: None, state_dir=state_dir),
-        translated=partial(read_translated, find_globals(bpf_root)),
+        explain=partial(_known, bpf_root, state_dir),
+        translated=partial(_translated, find_globals(bpf_root)),
         read_only_hint=closed,
         keep=settings.number("keep"),
         record=partial(_record, bpf_root, layout, interval),
@@ -203,6 +199,31 @@ def open_console(
     if app.recorded:
         message(app.recorded)
     return 128 + ended_by[0] if ended_by else app.return_code or 0
+
+
+# What a person asks for, or waits for, later is loaded then: the first screen comes sooner.
+
+
+def _actions(source: LiveSource, state_dir: Path, restart_command: str) -> NodeActions:
+    """What may be done to the node."""
+    from ctconsole.kernel.gate import Gate
+    from ctconsole.node.actions import NodeActions
+
+    return NodeActions(Gate.open(), state_dir, source.reading, source.facts, restart_command)
+
+
+def _known(bpf_root: Path, state_dir: Path) -> Known:
+    """What answers to an operator's questions rest on."""
+    from ctconsole.node.explaining import known_of_node
+
+    return known_of_node(bpf_root, lambda _: None, state_dir=state_dir)
+
+
+def _translated(folder: Path) -> Mapping[int, Translations]:
+    """Whose address translations are in the NAT tables."""
+    from ctconsole.manager.knowledge import read_translated
+
+    return read_translated(folder)
 
 
 def _record(bpf_root: Path, layout: Layout | None, interval: float, path: Path) -> NodeRecorder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.fleet.prometheus import is_known
+from ctconsole.fleet.values import is_known
 from ctconsole.model.event import Level
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.fleet.prometheus import is_known, quoted
+from ctconsole.fleet.prometheus import quoted
 from ctconsole.fleet.stories import WATCHED, stories
+from ctconsole.fleet.values import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

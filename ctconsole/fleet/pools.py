@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ctconsole.errors import UsageError
 from ctconsole.fleet.nodes import PREFIX
-from ctconsole.fleet.prometheus import is_known, quoted
+from ctconsole.fleet.prometheus import quoted
+from ctconsole.fleet.values import is_known
 from ctconsole.model.advice import Watched, advise
 from ctconsole.model.catalogue import Group, classify, group_of
 from ctconsole.model.spec import MapInfo

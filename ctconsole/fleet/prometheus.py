@@ -18,6 +18,7 @@ import msgspec
 
 from ctconsole.errors import CtconsoleError, UsageError
 from ctconsole.fleet.access import Access
+from ctconsole.fleet.values import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -245,15 +246,6 @@ class PrometheusClient:
         return CtconsoleError(
             f"{self.url} cannot be asked: {reason}", hint="Name a Prometheus with --prometheus"
         )
-
-
-_LARGEST_NUMBER: Final = 1 << 53
-"""Above it a float has lost its last digit, and no count of ours is there."""
-
-
-def is_known(value: float) -> bool:
-    """Whether a number says something: neither infinite nor beyond all that is counted."""
-    return abs(value) < _LARGEST_NUMBER
 
 
 def quoted(text: str) -> str:

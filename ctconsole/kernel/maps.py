@@ -22,7 +22,6 @@ from ctconsole.kernel.ids import fd_by_id, ids
 from ctconsole.kernel.mapinfo import map_info
 from ctconsole.kernel.mounts import on_bpffs
 from ctconsole.kernel.programs import ProgramInfo, all_programs
-from ctconsole.kernel.ranges import Ranges
 from ctconsole.kernel.syscall import (
     F_RDONLY,
     Cmd,
@@ -283,6 +282,8 @@ class BpfMap(Handle):
         if count:
             yield keys[:count], values[:count]
         if not batches.done:
+            from ctconsole.kernel.ranges import Ranges
+
             first = batches.bucket
             density = count / first
             yield from Ranges(self._fd, self.info, self.subject, density, rows).read(first)

@@ -235,13 +235,22 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(digits.join(re.escape(part) for part in name.split("*")))
 
 
+def _means(name: str, listed: str) -> bool:
+    """Whether a pin's name is one of the inventory's."""
+    start, star, _ = listed.partition("*")
+    if not star:
+        return name == listed
+    # Few names begin so, and a pattern's first use costs more than all the comparisons.
+    return name.startswith(start) and _pattern(listed).fullmatch(name) is not None
+
+
 def classify(name: str, live: MapInfo | MapSpec | None = None) -> CatalogueEntry | None:
     """Which of Cilium's maps a pin's name means; None where it is none of them.
 
     ``live`` decides between generations that share a name; without it the first one listed,
     the older, is taken.
     """
-    found = [entry for entry in CATALOGUE if _pattern(entry.name).fullmatch(name)]
+    found = [entry for entry in CATALOGUE if _means(name, entry.name)]
     fitting = [entry for entry in found if live is not None and entry.matches(live)]
     return next(iter(fitting or found), None)
 

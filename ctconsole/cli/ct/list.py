@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ctconsole.cli.common import detail, message, say_guess
 from ctconsole.cli.ct.choice import EntryChoice, column_names
-from ctconsole.cli.ct.delete import delete, flush
 from ctconsole.cli.ct.naming import names_for
-from ctconsole.cli.ct.risk import risk
-from ctconsole.cli.ct.snapshot import snapshot
-from ctconsole.cli.ct.stats import stats
 from ctconsole.cli.filters import entries_where, filter_option
 from ctconsole.cli.map.naming import maps_argument
 from ctconsole.cli.options import (
@@ -33,6 +29,7 @@ from ctconsole.cli.shown import (
     output_options,
 )
 from ctconsole.cli.streams import Terminal
+from ctconsole.cli.wing import Wing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,16 +46,18 @@ if TYPE_CHECKING:
     from ctconsole.observe.discovery import NodeFacts
 
 
-@click.group("ct")
+_APART: Final = {
+    "delete": "ctconsole.cli.ct.delete",
+    "flush": "ctconsole.cli.ct.delete",
+    "risk": "ctconsole.cli.ct.risk",
+    "snapshot": "ctconsole.cli.ct.snapshot",
+    "stats": "ctconsole.cli.ct.stats",
+}
+
+
+@click.group("ct", cls=Wing, apart=_APART)
 def command() -> None:
     """List conntrack tables, count what is in them, forecast a loss, delete entries."""
-
-
-command.add_command(stats)
-command.add_command(risk)
-command.add_command(delete)
-command.add_command(flush)
-command.add_command(snapshot)
 
 
 @command.command("list")

@@ -6,14 +6,12 @@ from typing import Final
 
 import click
 
-from ctconsole.cli.fleet.advise import advise
-from ctconsole.cli.fleet.resize import resize
-from ctconsole.cli.fleet.show import show
+from ctconsole.cli.wing import Wing
 
 _OWN_OPTIONS: Final = {"-h", "--help"}
 
 
-class _FleetGroup(click.Group):
+class _FleetGroup(Wing):
     """Options alone are those of ``show``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -24,7 +22,10 @@ class _FleetGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("fleet", cls=_FleetGroup)
+_APART: Final = {verb: f"ctconsole.cli.fleet.{verb}" for verb in ("advise", "resize", "show")}
+
+
+@click.group("fleet", cls=_FleetGroup, apart=_APART)
 def command() -> None:
     """See many nodes at once, as a Prometheus that scrapes their exporters knows them.
 
@@ -37,8 +38,3 @@ def command() -> None:
       ctconsole fleet --filter 'fill>80% or split>0' -o csv
       ctconsole fleet advise --by nodepool
     """
-
-
-command.add_command(resize)
-command.add_command(show)
-command.add_command(advise)

@@ -11,19 +11,14 @@ from ctconsole.cli.common import message
 from ctconsole.cli.ending import carry_out
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
-from ctconsole.cli.map.advise import advise
-from ctconsole.cli.map.calls import calls
 from ctconsole.cli.map.facts import describe, with_full, with_older
 from ctconsole.cli.map.naming import MapWord, find_map, is_meant, maps_argument, no_map
-from ctconsole.cli.map.resize import resize
-from ctconsole.cli.map.users import users
 from ctconsole.cli.options import (
     bpf_root_option,
     from_dump_option,
     state_dir_option,
     written_root_option,
 )
-from ctconsole.cli.plans import print_plan, print_report
 from ctconsole.cli.printing import print_json, show_rows
 from ctconsole.cli.shown import (
     OUTPUT_HELP,
@@ -35,6 +30,7 @@ from ctconsole.cli.shown import (
     output_options,
     terminal_width,
 )
+from ctconsole.cli.wing import Wing
 from ctconsole.errors import UsageError
 from ctconsole.model.listing.rows import ColumnForm, RowColumn
 from ctconsole.model.text.safe import cell
@@ -45,7 +41,12 @@ if TYPE_CHECKING:
     from ctconsole.model.filter.maps import MapFilter
 
 
-@click.group(name="map")
+_APART: Final = {
+    verb: f"ctconsole.cli.map.{verb}" for verb in ("advise", "calls", "resize", "users")
+}
+
+
+@click.group(name="map", cls=Wing, apart=_APART)
 def command() -> None:
     """List, show, resize and re-create the pinned maps of a node.
 
@@ -61,12 +62,6 @@ def command() -> None:
       ctconsole map resize cilium_ct4_global 1M --yes     without losing an entry
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
-
-
-command.add_command(users)
-command.add_command(calls)
-command.add_command(resize)
-command.add_command(advise)
 
 
 @command.command(name="list")
@@ -230,6 +225,7 @@ def recreate(  # noqa: PLR0917 - click hands every option over
       ctconsole map recreate cilium_ct4_global --entries 1M --yes
     """
     from ctconsole.agent.state import default_state_dir
+    from ctconsole.cli.plans import print_plan, print_report
     from ctconsole.kernel.bpffs import pinned_maps
     from ctconsole.model.units import parse_size
     from ctconsole.node.acts import plan_recreation, recreate_map

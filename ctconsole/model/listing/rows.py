@@ -6,7 +6,6 @@ tables of half a million entries have their own way, `listing.ct`.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from dataclasses import dataclass
@@ -284,6 +283,8 @@ class _LineFeeds:
 
 def csv_writer(stream: TextIO) -> CsvWriter:
     """A writer of lines of CSV, in which whatever breaks a line for somebody is quoted."""
+    import csv
+
     return csv.writer(_LineFeeds(stream), lineterminator=_LineFeeds.END)
 
 
