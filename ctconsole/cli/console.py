@@ -11,6 +11,7 @@ import click
 
 from ctconsole.cli.common import message
 from ctconsole.cli.gates import gate_hint, gate_options
+from ctconsole.cli.loading import loading
 from ctconsole.cli.options import (
     Seconds,
     bpf_root_option,
@@ -139,18 +140,19 @@ def open_console(
     need_terminal("For scripts there are ctconsole map list, ct list and events, all with -o json")
     # Whoever looks from a browser changes nothing, whatever else was asked for.
     read_only = read_only or is_served()
-    from ctconsole.agent.state import StateDir, default_state_dir
-    from ctconsole.filterbook import FilterBook
-    from ctconsole.kernel.heap import give_back_freed_memory
-    from ctconsole.node.names import names_of_node
-    from ctconsole.node.owner import agent_of, own_agent_at
-    from ctconsole.node.reading import own_policy
-    from ctconsole.node.watching import watching
-    from ctconsole.observe.agents import find_globals
-    from ctconsole.observe.live import LiveSource
-    from ctconsole.settings.write import remember
-    from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.choices import Choices
+    with loading():
+        from ctconsole.agent.state import StateDir, default_state_dir
+        from ctconsole.filterbook import FilterBook
+        from ctconsole.kernel.heap import give_back_freed_memory
+        from ctconsole.node.names import names_of_node
+        from ctconsole.node.owner import agent_of, own_agent_at
+        from ctconsole.node.reading import own_policy
+        from ctconsole.node.watching import watching
+        from ctconsole.observe.agents import find_globals
+        from ctconsole.observe.live import LiveSource
+        from ctconsole.settings.write import remember
+        from ctconsole.ui.app import ConsoleApp
+        from ctconsole.ui.choices import Choices
 
     give_back_freed_memory()
     settings = settings or settled()

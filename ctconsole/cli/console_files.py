@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctconsole.cli.common import message
+from ctconsole.cli.loading import loading
 from ctconsole.cli.settling import themes_beside
 from ctconsole.cli.streams import is_served, need_terminal
 
@@ -26,13 +27,14 @@ def open_offline(
         FormatError: there is no map in the files.
     """
     need_terminal("For scripts there are ctconsole map list and ct list, with --from-dump -o json")
-    from ctconsole.filterbook import FilterBook
-    from ctconsole.node.explaining import known_of_files
-    from ctconsole.node.names import names_of_files
-    from ctconsole.observe.offline_source import OfflineSource
-    from ctconsole.settings.write import remember
-    from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.choices import Choices
+    with loading():
+        from ctconsole.filterbook import FilterBook
+        from ctconsole.node.explaining import known_of_files
+        from ctconsole.node.names import names_of_files
+        from ctconsole.observe.offline_source import OfflineSource
+        from ctconsole.settings.write import remember
+        from ctconsole.ui.app import ConsoleApp
+        from ctconsole.ui.choices import Choices
 
     source = OfflineSource(paths, layout=layout)
     app = ConsoleApp(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ctconsole.cli.common import message
+from ctconsole.cli.loading import loading
 from ctconsole.cli.options import GivenPath
 from ctconsole.cli.settling import look_options, settled, themes_beside
 from ctconsole.cli.streams import need_terminal
@@ -38,14 +39,15 @@ def command(
       ctconsole replay night.ctrec --at 01:36
     """
     need_terminal("For scripts ctconsole diff tells what two of its moments differ in")
-    from ctconsole.filterbook import FilterBook
-    from ctconsole.model.when import moment_named
-    from ctconsole.node.explaining_past import known_at
-    from ctconsole.observe.recording.reader import Recording
-    from ctconsole.observe.recording.replay import ReplaySource
-    from ctconsole.settings.write import remember
-    from ctconsole.ui.app import ConsoleApp
-    from ctconsole.ui.choices import Choices
+    with loading():
+        from ctconsole.filterbook import FilterBook
+        from ctconsole.model.when import moment_named
+        from ctconsole.node.explaining_past import known_at
+        from ctconsole.observe.recording.reader import Recording
+        from ctconsole.observe.recording.replay import ReplaySource
+        from ctconsole.settings.write import remember
+        from ctconsole.ui.app import ConsoleApp
+        from ctconsole.ui.choices import Choices
 
     settings = settled(theme=theme, color=color, ascii_only=ascii_only)
     source = ReplaySource(Recording(file))

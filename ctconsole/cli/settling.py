@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ctconsole.cli.loading import loading
 from ctconsole.settings.fields import COLOR_DEPTHS
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def settled(
 
     from ctconsole.settings.read import read_settings
 
-    found = read_settings(columns=known_columns())
+    with loading():
+        columns = known_columns()
+    found = read_settings(columns=columns)
     values = dict(found.values)
     context = click.get_current_context(silent=True)
     for name, value in given.items():

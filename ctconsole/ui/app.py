@@ -175,7 +175,9 @@ class ConsoleApp(ChosenMapApp):
         self.read_translated = translated
         # The clock of a recording stands still while somebody reads.
         self._flash_clock = clock if source.live else time.monotonic
-        self._wanted_theme = theme
+        # Before the style sheets are read, which each change of colours makes Textual do anew.
+        self.theming.load()
+        self.theming.take(theme, self.depth)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette finds: all that commands can do, and Textual's own."""
@@ -185,13 +187,11 @@ class ConsoleApp(ChosenMapApp):
             yield SystemCommand(offer.title, about, partial(self.commands.run, offer.text))
 
     def on_mount(self) -> None:
-        """Load the themes and start sampling."""
+        """Start sampling."""
         self._main_loop = asyncio.get_running_loop()
         if self._leaving:
             self.exit()
             return
-        self.theming.load()
-        self.theming.take(self._wanted_theme, self.depth)
         self._first_look = (self.theme, self.sampler.interval)
         told = self.choices.settings.problems
         if told:

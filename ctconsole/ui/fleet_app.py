@@ -104,6 +104,9 @@ class FleetApp(SurfaceApp):
         settle(settings.thresholds)
         self.filters = Filters(book)
         self.theming = Theming(self, own_themes, self.flash)
+        # Before the style sheets are read, which each change of colours makes Textual do anew.
+        self.theming.load()
+        self.theming.take(settings.value("theme"), self.depth)
         self.follower = FleetFollower(looker, every, self._told, clock)
         if sort:
             # The screen begins with what is chosen: what is asked for goes before what is settled.
@@ -133,13 +136,11 @@ class FleetApp(SurfaceApp):
         return self.follower.latest
 
     def on_mount(self) -> None:
-        """Load the themes and begin to ask."""
+        """Begin to ask."""
         self._main_loop = asyncio.get_running_loop()
         if self._leaving:
             self.exit()
             return
-        self.theming.load()
-        self.theming.take(self.choices.settings.value("theme"), self.depth)
         self.set_interval(1.0, self.refresh_status)
         self.set_interval(1.0, self.theming.follow)
         self.follower.start()

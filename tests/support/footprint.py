@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,11 @@ from ctconsole.lab import topology
 from ctconsole.lab.names import namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ctconsole.lab.folders import Lab
 
-SECONDS = 30.0
+SECONDS = 60.0
 """The kernel frees namespaces, programs and maps later, in workers of its own."""
 
 
@@ -59,6 +63,8 @@ class Footprint:
         deadline = time.monotonic() + SECONDS
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        if "maps" in left:
+            left["held by"] = sorted(_holders(self.maps))
         return left
 
     def _left(self) -> dict[str, object]:
@@ -73,3 +79,13 @@ class Footprint:
             "folders": {self.root} if self.root.exists() else set(),
         }
         return {what: found for what, found in left.items() if found}
+
+
+def _holders(maps: frozenset[int]) -> Iterator[str]:
+    """Which processes have a descriptor of one of these maps."""
+    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        with suppress(OSError):
+            found = re.search(r"^map_id:\s*([0-9]+)$", info.read_text(), re.MULTILINE)
+            if found and int(found[1]) in maps:
+                command = (info.parents[1] / "cmdline").read_text().replace("\0", " ")
+                yield f"{found[1]}: {command}"

@@ -99,12 +99,15 @@ def _wants_console() -> bool:
 
 def _open(prometheus: PrometheusClient, nodes: str, where: str) -> int:
     """Show the console of the fleet until the person leaves it."""
-    from ctconsole.cli.settling import settled, themes_beside
-    from ctconsole.filterbook import FilterBook
-    from ctconsole.fleet.looking import FleetLooker
-    from ctconsole.settings.write import remember
-    from ctconsole.ui.choices import Choices
-    from ctconsole.ui.fleet_app import FleetApp
+    from ctconsole.cli.loading import loading
+
+    with loading():
+        from ctconsole.cli.settling import settled, themes_beside
+        from ctconsole.filterbook import FilterBook
+        from ctconsole.fleet.looking import FleetLooker
+        from ctconsole.settings.write import remember
+        from ctconsole.ui.choices import Choices
+        from ctconsole.ui.fleet_app import FleetApp
 
     settings = settled()
     app = FleetApp(
