@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -12,12 +13,23 @@ if TYPE_CHECKING:
     from ctconsole.model.spec import MapInfo
 
 
-def describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
-    """Facts, fill and group of maps, as JSON shows them, grouped as the article groups them."""
+def programs_by_map() -> Counter[int]:
+    """How many programs use each map, by its id."""
     from collections import Counter
 
-    from ctconsole.kernel.counts import count_maps, open_counter
     from ctconsole.kernel.maps import all_programs
+
+    return Counter(number for program in all_programs() for number in program.map_ids)
+
+
+def describe(maps: Iterable[MapInfo], users: Counter[int] | None = None) -> list[dict[str, Any]]:
+    """Facts, fill and group of maps, as JSON shows them, grouped as the article groups them.
+
+    Args:
+        maps: the maps.
+        users: `programs_by_map`, where it is known already.
+    """
+    from ctconsole.kernel.counts import count_maps, open_counter
     from ctconsole.model.catalogue import Group, classify, use_of
 
     maps = list(maps)
@@ -27,7 +39,7 @@ def describe(maps: Iterable[MapInfo]) -> list[dict[str, Any]]:
     finally:
         if counter:
             counter.close()
-    users = Counter(number for program in all_programs() for number in program.map_ids)
+    users = programs_by_map() if users is None else users
     order = {group: number for number, group in enumerate(Group)}
     rows = []
     for info in maps:

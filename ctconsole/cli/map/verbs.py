@@ -11,7 +11,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.ending import carry_out
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
-from ctconsole.cli.map.facts import describe, with_full, with_older
+from ctconsole.cli.map.facts import describe, programs_by_map, with_full, with_older
 from ctconsole.cli.map.naming import MapWord, find_map, is_meant, maps_argument, no_map
 from ctconsole.cli.options import (
     bpf_root_option,
@@ -124,7 +124,10 @@ def list_(
         rows, sound = map_offline.describe(dumps)
     else:
         infos = list(pinned_maps(bpf_root, message).values())
-        rows = with_older(describe(infos), bpf_root, state_dir)
+        users = programs_by_map()
+        rows = describe(infos, users)
+        if users.keys() - {info.id for info in infos}:
+            rows = with_older(rows, bpf_root, state_dir)
         rows = with_full(rows, infos, bpf_root, state_dir)
     rows = _meant(rows, maps, "in the files" if dumps else f"is pinned below {bpf_root}")
     if not rows:
