@@ -16,6 +16,7 @@ from ctconsole.cli.options import (
 from ctconsole.cli.plans import is_confirmed
 from ctconsole.cli.printing import print_json
 from ctconsole.cli.shown import json_option
+from ctconsole.cli.wing import Verbs
 from ctconsole.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def parse_options(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-@click.group(name="agent")
+@click.group(name="agent", cls=Verbs)
 def command() -> None:
     """Run the embedded agent: it makes Cilium's maps, loads the programs, collects garbage.
 

@@ -7,10 +7,11 @@ import click
 from ctconsole.cli.filters import fields_of
 from ctconsole.cli.printing import show_rows
 from ctconsole.cli.shown import columns_by, filtered_rows_options, how
+from ctconsole.cli.wing import Verbs
 from ctconsole.model.listing.rows import RowColumn
 
 
-class _Manual(click.Group):
+class _Manual(Verbs):
     """A group whose help is the language's manual."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from ctconsole.cli.common import invoke, with_common_options
+from ctconsole.cli.wing import Verbs
 
 _VERBS: Final = {
     "agent": ("agent", "Run the embedded agent: start, restart, status, stop."),
@@ -46,7 +47,7 @@ _VERBS: Final = {
 _OWN_OPTIONS: Final = {"--version", "-h", "--help"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Verbs):
     """A group that knows its verbs' names and help, and loads a verb's module on first use."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -73,20 +74,6 @@ class LazyGroup(click.Group):
         command = several()[cmd_name] if several else module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module exports one
         return with_common_options(command)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say what a mistyped verb may have been meant to be."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from ctconsole.model.filter.rules import meant
-
-            hint = meant(args[0], _VERBS)
-            if not hint:
-                raise
-            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; a closed pipe is no error."""

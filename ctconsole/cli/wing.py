@@ -1,4 +1,4 @@
-"""A verb with verbs of its own, of which each is loaded when it is used."""
+"""Verbs with verbs of their own: each is loaded when it is used, and guessed where mistyped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Wing(click.Group):
+class Verbs(click.Group):
+    """A group that says what a mistyped verb may have been meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from ctconsole.model.filter.rules import meant
+
+            hint = meant(args[0], self.list_commands(ctx))
+            if not hint:
+                raise
+            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx) from error
+
+
+class Wing(Verbs):
     """A group that imports the modules of its verbs no sooner than they are asked for.
 
     Args:

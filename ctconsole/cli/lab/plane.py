@@ -10,6 +10,7 @@ import click
 from ctconsole.cli.options import lab_option
 from ctconsole.cli.printing import print_json, show_reports, show_rows
 from ctconsole.cli.shown import filtered_rows_options, how, json_option
+from ctconsole.cli.wing import Verbs
 from ctconsole.model.listing.rows import RowColumn
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ctconsole.agent.wire import JsonAnswer
 
 
-@click.group()
+@click.group(cls=Verbs)
 def service() -> None:
     """Give several backends one address, as a Kubernetes service does.
 
@@ -112,7 +113,7 @@ def _picked_by(row: Mapping[str, Any]) -> str:
     return f"{row['algorithm']}{affinity}"
 
 
-@click.group()
+@click.group(cls=Verbs)
 def policy() -> None:
     """Say what the pods may exchange with whom; without rules they may everything.
 
@@ -216,7 +217,7 @@ def _rule_as_row(rule: str) -> Mapping[str, Any]:
     return {"rule": rule, **dict(zip_longest(names, rule.split()))}
 
 
-@click.group()
+@click.group(cls=Verbs)
 def endpoint() -> None:
     """Add and remove pods of a lab, each with an endpoint at the agent.
 

@@ -14,6 +14,7 @@ from ctconsole.cli.lab import plane as lab_plane
 from ctconsole.cli.options import lab_option
 from ctconsole.cli.printing import print_json, show_rows
 from ctconsole.cli.shown import filtered_rows_options, how, json_option, long_json_option
+from ctconsole.cli.wing import Verbs
 from ctconsole.model.listing.rows import RowColumn
 from ctconsole.paths import GLOBALS
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SERVERS = ("small", "nginx", "none")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Build, use and remove the embedded lab node.
 

@@ -135,7 +135,7 @@ def test_a_map_is_an_argument(verb: str) -> None:
         (("ct", "flsh"), "flush"),
         (("lab", "endpiont"), "endpoint"),
         (("filter", "sav"), "save"),
-        (("agent", "stat"), "start"),
+        (("agent", "stat"), "status"),
     ],
 )
 def test_a_mistyped_verb_is_met_with_what_may_be_meant(typed: tuple[str, ...], meant: str) -> None:
