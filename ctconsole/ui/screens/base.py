@@ -189,6 +189,8 @@ class SortingScreen(Screen[None]):
             self.sorting = Sorting(column, descending=right or column == "fill")
         chosen = self.sorting
         self.console.choices.choose_sorting(self.VIEW, chosen.column, descending=chosen.descending)
+        # A million rows take a moment; whoever pressed a key sees at once that it was heard.
+        self.query(LineTable).first().await_order(chosen.column)
         self.resort()
 
     @on(LineTable.SortAsked)

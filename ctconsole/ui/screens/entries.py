@@ -182,6 +182,7 @@ class EntriesScreen(EntriesFiltered, SortableView):
         except FilterError as error:
             # Not every table tells what the filter asks for.
             self.refused(error)
+            self.app.call_from_thread(self.query_one(LineTable).await_order, "")
             return
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, arrangement, held)

@@ -90,6 +90,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor = 0
         self._held = False
         self._empty = empty
+        self._awaited = ""
         self._generation = 0
         self._widths = Widths({}, 1)
         self._shown: tuple[Column, ...] = ()
@@ -131,7 +132,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             at = rows.find(self.held_key)
         if at is None:
             at = self._cursor
-        self._rows = rows
+        self._rows, self._awaited = rows, ""
         self._cursor = max(0, min(at, len(rows) - 1))
         self._forget()
         if before is None or len(before) != len(rows) or list(before.columns) != list(rows.columns):
@@ -141,6 +142,11 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=max(0, self._cursor - offset), animate=False, immediate=True)
             self._show_cursor()
         self.refresh()
+
+    def await_order(self, column: str) -> None:
+        """Mark the column that the rows are being sorted by, until they come; empty for none."""
+        self._awaited = column
+        self.refresh(Region(0, 0, self.size.width, _HEADER))
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -357,12 +363,15 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _header(self, width: int) -> Strip:
         base, marked = self._look("header"), self._look("sorted")
         name, descending = self._rows.sort if self._rows else ("", False)
+        mark = "▼" if descending else "▲"
+        if self._awaited:
+            name, mark = self._awaited, "…"
         segments = [Segment(" " * EDGE, base)]
         for column in self._shown:
             cell = self._widths.of[column.name]
             title = column.title
             if column.name == name:
-                title = _marked(title, cell, "▼" if descending else "▲")
+                title = _marked(title, cell, mark)
             text = fit(title, cell, right=column.right)
             segments += [
                 Segment(text, marked if column.name == name else base),
