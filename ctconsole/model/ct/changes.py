@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from weakref import ref
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def _bytes(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 class KeyedTable:
-    """A sample with the hashes of its keys, so that each is hashed once.
+    """A sample with the hashes of its keys, so that each is hashed, and found again, once.
 
     Args:
         table: the sample.
@@ -127,6 +128,13 @@ class KeyedTable:
         self.hashes: Hashes = (
             before.hashes if before and table.keys is before.table.keys else _hashes(table)
         )
+        self._kept: tuple[ref[KeyedTable], Pairs] | None = None
+
+    def kept_since(self, older: KeyedTable) -> Pairs:
+        """Which row of another sample is which of this one; of the same one as last it is known."""
+        if self._kept is None or self._kept[0]() is not older:
+            self._kept = ref(older), matched(older.hashes, self.hashes)
+        return self._kept[1]
 
 
 def _hashes(table: CtTable) -> Hashes:
@@ -140,7 +148,7 @@ def changes_between(older: KeyedTable, newer: KeyedTable) -> Changes | None:
     seconds = after.taken_at - before.taken_at
     if before.info.id != after.info.id or before.keys.dtype != after.keys.dtype or seconds <= 0:
         return None
-    kept = matched(older.hashes, newer.hashes)
+    kept = newer.kept_since(older)
     gone, new = others(kept.older, len(before)), others(kept.newer, len(after))
     lost = None
     if before.walk.complete and after.walk.complete and after.has_clock:

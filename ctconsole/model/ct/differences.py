@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctconsole.model.ct.changes import KeyedTable, matched, others
+from ctconsole.model.ct.changes import KeyedTable, others
 
 if TYPE_CHECKING:
     from ctconsole.model.ct.table import CtTable
@@ -39,7 +39,7 @@ class Differences:
 
 def differences(older: CtTable, newer: CtTable) -> Differences:
     """Compare two samples whose keys have one size."""
-    kept = matched(KeyedTable(older).hashes, KeyedTable(newer).hashes)
+    kept = KeyedTable(newer).kept_since(KeyedTable(older))
     moved = older.value_rows[kept.older] != newer.value_rows[kept.newer]
     return Differences(
         older,

@@ -87,13 +87,19 @@ def _numbers(
     """What to sort by, the smallest first."""
     if given is not None:
         # What is not known comes behind all that is, or before it.
-        whole = np.nan_to_num(given, nan=-1.0).astype(np.int64)
-        return (np.invert(whole) if descending else whole,)
-    parts = [sortable()[column](part) for part in (table.parts() if len(table) else [table])]
-    if descending:
-        # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.
-        parts = [tuple(np.invert(numbers) for numbers in part) for part in parts]
-    return tuple(np.concatenate(numbers) for numbers in zip(*parts, strict=True))
+        known = np.nan_to_num(given, nan=-1.0).astype(np.int64)
+        return (np.invert(known) if descending else known,)
+    whole: tuple[Numbers, ...] = ()
+    begin = 0
+    for part in table.parts() if len(table) else [table]:
+        found = sortable()[column](part)
+        whole = whole or tuple(np.empty(len(table), numbers.dtype) for numbers in found)
+        for into, numbers in zip(whole, found, strict=True):
+            # Complementing reverses the order of signed and unsigned numbers alike, and keeps ties.
+            some = into[begin : begin + len(part)]
+            some[:] = np.invert(numbers) if descending else numbers
+        begin += len(part)
+    return whole
 
 
 def _same(numbers: tuple[Numbers, ...], others: tuple[Numbers, ...]) -> bool:

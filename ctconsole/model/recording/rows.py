@@ -106,12 +106,12 @@ def difference(older: RawRows, newer: RawRows, kept: Pairs) -> dict[str, Any] | 
     source[kept.newer] = kept.older
     fresh = np.flatnonzero(source < 0)
     came_from = source[source >= 0] if len(fresh) else source
-    staying = np.flatnonzero(source >= 0) if len(fresh) else np.arange(len(source))
-    found = _changed(older, newer, came_from, staying)
+    found = _changed(older, newer, source)
     if found is None:
         return None
     changed, differ = found
-    steps = np.diff(came_from, prepend=np.int32(-1)) - 1
+    steps = came_from.copy()
+    steps[1:] -= came_from[:-1] + np.int32(1)
     jumps = np.flatnonzero(steps)
     return {
         "count": len(newer.keys),
@@ -126,19 +126,32 @@ def difference(older: RawRows, newer: RawRows, kept: Pairs) -> dict[str, Any] | 
 
 
 def _changed(
-    older: RawRows, newer: RawRows, came_from: npt.NDArray[Any], staying: npt.NDArray[Any]
+    older: RawRows, newer: RawRows, source: npt.NDArray[np.int32]
 ) -> tuple[Places, Bytes] | None:
-    """Which of the rows that stay have changed, and by what; None where the keys differ."""
+    """Which of the rows that stay have changed, and by what; None where the keys differ.
+
+    Args:
+        older: the rows of the moment before.
+        newer: rows of the same sizes.
+        source: which of the older rows each newer one is; -1: none.
+
+    Returns:
+        Places among the rows that stay, and the differences.
+    """
     before, after = _words(older.values), _words(newer.values)
     changed, differ = [np.empty(0, np.int64)], [np.empty((0, newer.values.shape[1]), np.uint8)]
-    for start in range(0, len(staying), _PART):
-        old, new = came_from[start : start + _PART], staying[start : start + _PART]
+    passed = 0
+    for start in range(0, len(source), _PART):
+        part = source[start : start + _PART]
+        staying = np.flatnonzero(part >= 0)
+        old, new = part[staying], start + staying
         if not np.array_equal(older.keys[old], newer.keys[new]):
             return None
         was, now = before[old], after[new]
         rows = np.flatnonzero((was != now).any(axis=1))
-        changed.append(rows + start)
+        changed.append(rows + passed)
         differ.append(_raw(now[rows] - was[rows]))
+        passed += len(staying)
     return np.concatenate(changed), np.concatenate(differ)
 
 

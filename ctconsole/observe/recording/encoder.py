@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ctconsole.model.ct.changes import KeyedTable, matched
+from ctconsole.model.ct.changes import KeyedTable
 from ctconsole.model.recording.frame import Frame, FrameKind, frame, frame_of
 from ctconsole.model.recording.plain import plain
 from ctconsole.model.recording.rows import RawRows, difference, whole
@@ -133,7 +133,7 @@ def _rows_of(before: KeyedTable | None, keyed: KeyedTable) -> dict[str, Any]:
         old = before.table
         if old.keys is table.keys and old.values is table.values:
             return {}
-        steps = difference(raw_rows(old), raw_rows(table), matched(before.hashes, keyed.hashes))
+        steps = difference(raw_rows(old), raw_rows(table), keyed.kept_since(before))
         if steps is not None:
             return {"steps": steps}
     return {"whole": whole(raw_rows(table))}
