@@ -210,9 +210,7 @@ def dying(table: CtTable) -> Bools:
 
 
 def others(rows: Order, count: int) -> Bools:
-    """The rows of ``count`` that are not among these, which are all different."""
-    if len(rows) == count:
-        return np.zeros(count, np.bool_)
+    """The rows of ``count`` that are not among these."""
     others = np.ones(count, np.bool_)
     others[rows] = False
     return others
@@ -250,8 +248,9 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
     in_older = partner[in_newer]
     rest_older, rest_newer = np.flatnonzero(others(in_older, len(older))), np.flatnonzero(~same)
     if len(rest_older) and len(rest_newer):
+        # Files may hold an entry twice, which breaks what is faster where all are different.
         common, one, other = np.intersect1d(
-            older[rest_older], newer[rest_newer], assume_unique=True, return_indices=True
+            older[rest_older], newer[rest_newer], return_indices=True
         )
         del common
         in_older = np.concatenate((in_older, rest_older[one].astype(np.uint32)))

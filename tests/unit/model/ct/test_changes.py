@@ -72,6 +72,17 @@ def test_the_join_agrees_with_sets(left: set[int], right: set[int]) -> None:
     assert len(changes.kept.older) == len(left & right)
 
 
+@given(st.lists(st.integers(0, 40), max_size=40), st.lists(st.integers(0, 40), max_size=40))
+def test_entries_that_a_file_holds_twice_are_joined_too(left: list[int], right: list[int]) -> None:
+    changes = between(ct_table(*flows(*left), taken_at=1.0), ct_table(*flows(*right), taken_at=2.0))
+    new = {number for number, is_new in zip(right, changes.new, strict=True) if is_new}
+    gone = [number for number, is_gone in zip(left, changes.gone, strict=True) if is_gone]
+    assert new == set(right) - set(left)
+    assert set(gone) >= set(left) - set(right)
+    # Of what was there twice and is there once, one row is gone.
+    assert all(number not in right or left.count(number) > 1 for number in gone)
+
+
 def test_rows_that_lose_their_place_in_the_join_are_paired_too() -> None:
     numbers = np.random.default_rng(1).permutation(60_000)
     older = ct_table(*flows(*numbers[:50_000]), taken_at=1.0)
