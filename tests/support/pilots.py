@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from textual.widgets import Static
@@ -43,6 +45,21 @@ async def resample(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: app.sampler.latest.number > before)
     await until(pilot, lambda: app.held or app.sample.number > before)
     await settle(pilot)
+
+
+async def hurried(pilot: Pilot[None]) -> None:
+    """The same for whoever takes thousands: what is drawn of it is not waited for.
+
+    A pause of a pilot lasts until the process has rested for a while.
+    """
+    app = console_of(pilot)
+    before = app.sampler.latest.number
+    app.hurry()
+    while not (app.sampler.latest.number > before and (app.held or app.sample.number > before)):  # noqa: ASYNC110 - a sampler in a thread tells by its number alone
+        await asyncio.sleep(0.002)
+    # A worker that was cancelled has made room for another.
+    with suppress(WorkerCancelled):
+        await app.workers.wait_for_complete()
 
 
 async def settle(pilot: Pilot[None]) -> None:

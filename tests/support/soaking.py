@@ -8,14 +8,16 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
 from ctconsole import loops
 from ctconsole.model.ct.table import CtTable, joined
+from ctconsole.observe import sampler
 from ctconsole.ui.app import ConsoleApp
 from tests.support.fakes import CT4, EPOCH, FakeSource, random_table
-from tests.support.pilots import first_sample, resample, status
+from tests.support.pilots import first_sample, hurried, settle, status
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -26,6 +28,9 @@ STEP: Final = 2.0
 
 KEEP: Final = 60.0
 """Seconds that can be gone back to, so that what is kept is soon as much as it will ever be."""
+
+TYPED: Final = 3
+"""Samples for each thing that is typed, after which a pilot waits longer than a sample takes."""
 
 KEYS: Final = (
     *(("2",), ("pagedown",), ("greater_than_sign",), ("s", "escape"), ("enter",), ("escape",)),
@@ -68,17 +73,21 @@ async def soak(samples: int) -> Soaked:
     source = FakeSource(clock=clock)
     console = ConsoleApp(source, interval=3600, clock=clock, keep=KEEP)
     before = {thread.name for thread in threading.enumerate()}
-    async with console.run_test(size=(120, 40)) as pilot:
-        await first_sample(pilot)
-        for number in range(samples):
-            time += STEP
-            source.tables[CT4] = _changed(source, number, time)
-            await resample(pilot)
-            await _press(pilot, number)
-            troubles |= {status(pilot).error, *map(str, loops.troubles())} - {""}
-            if (number + 1) % max(1, samples // 10) == 0:
-                memory.append(_resident())
-                tables.append(sum(isinstance(one, CtTable) for one in gc.get_objects()))
+    # Between two tables it rests until what shows the one lets go of it; here that is at once.
+    with patch.object(sampler, "_LOOK_AGAIN", 0.002):
+        async with console.run_test(size=(120, 40)) as pilot:
+            await first_sample(pilot)
+            for number in range(samples):
+                time += STEP
+                source.tables[CT4] = _changed(source, number, time)
+                await hurried(pilot)
+                if number % TYPED == 0:
+                    await _press(pilot, number // TYPED)
+                troubles |= {status(pilot).error, *map(str, loops.troubles())} - {""}
+                if (number + 1) % max(1, samples // 10) == 0:
+                    await settle(pilot)
+                    memory.append(_resident())
+                    tables.append(sum(isinstance(one, CtTable) for one in gc.get_objects()))
     # Textual's own workers end with it, by and by.
     for thread in threading.enumerate():
         if thread.name not in before and not thread.daemon:
