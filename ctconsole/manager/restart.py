@@ -83,6 +83,8 @@ class RestartPlan:
         lossless: resizes that would give some of these maps the same sizes with all that is in
             them.
         is_start: whether none runs yet, and one is to be started.
+        anew: names of pinned maps that every start makes anew, since their entries are worthless
+            then.
     """
 
     agent: Path
@@ -90,6 +92,7 @@ class RestartPlan:
     maps: tuple[RecreatePlan, ...]
     lossless: tuple[Lossless, ...] = ()
     is_start: bool = False
+    anew: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -104,19 +107,21 @@ class RestartPlan:
     @property
     def rows(self) -> tuple[Row, ...]:
         """How many maps, the options, and a line for each map."""
+        but = f" but {', '.join(self.anew)}" if self.anew else ""
         if not self.maps:
-            told = "every map is opened as it is and keeps its entries"
+            told = f"every map{but} is opened as it is and keeps its entries"
         elif len(self.maps) == 1:
-            told = "one map is re-created empty, every other keeps its entries"
+            told = f"one map is re-created empty, every other{but} keeps its entries"
         else:
-            told = f"{len(self.maps)} maps are re-created empty, every other keeps its entries"
+            told = f"{len(self.maps)} maps are re-created empty, every other{but} keeps its entries"
         options = (Row("option", f"{name}={value}") for name, value in self.changes.items())
         maps = (
             Row("re-created", f"{one.path.name}: {_change(one)}; lost: {one.losing}")
             for one in self.maps
         )
+        anew = (Row("made anew", f"{name}, as at every start") for name in self.anew)
         without = (Row("without loss", one.sentence) for one in self.lossless)
-        return (Row("maps", told), *options, *maps, *without)
+        return (Row("maps", told), *options, *maps, *anew, *without)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -172,6 +177,7 @@ class RestartPlan:
             "state_dir": str(self.agent),
             "options": dict(self.changes),
             "maps": [one.facts for one in self.maps],
+            "made_anew": list(self.anew),
             "entries": self.data_loss,
             "lossless": [
                 {"command": one.command, "maps": list(one.names)} for one in self.lossless
@@ -324,7 +330,7 @@ def plan_restart(
 ) -> RestartPlan:
     """Say which maps a start with this configuration would re-create; changes nothing.
 
-    A map that is made anew at every start whatever it holds is not among them.
+    A map that is made anew at every start, whatever it holds, is named beside them.
 
     Args:
         agent: state folder of the agent.
@@ -341,7 +347,12 @@ def plan_restart(
     for managed, live, differing in _remade(config, root, endpoints):
         plan = plan_replacement(live, managed.path, managed.wish, reading)
         found.append(replace(plan, differences=differing))
-    return RestartPlan(agent, changes, tuple(found))
+    anew = (
+        managed.path.name
+        for managed in wishes(config, root / GLOBALS, endpoints)
+        if managed.non_persistent and managed.path.exists()
+    )
+    return RestartPlan(agent, changes, tuple(found), anew=tuple(anew))
 
 
 def at_stake(config: AgentConfig, root: Path, endpoints: Sequence[Endpoint]) -> dict[str, int]:

@@ -69,6 +69,17 @@ async def test_the_overview_tells_of_the_agent(console: ConsoleApp, size: tuple[
             assert "1m 1s ago" in line_with(pilot, "restart ")
 
 
+@pytest.mark.parametrize("width", [80, 90, 100, 111, 112, 120, 160, 200])
+async def test_at_every_width_one_can_read_what_happened_last(
+    console: ConsoleApp, width: int
+) -> None:
+    async with console.run_test(size=(width, 30)) as pilot:
+        await first_sample(pilot)
+        await settle(pilot)
+        # Elsewhere on this screen nothing is told of it.
+        assert "Removing map" in screen_text(pilot)
+
+
 async def test_where_no_agent_runs_it_is_said(console: ConsoleApp, source: FakeSource) -> None:
     source.card = AgentCard(why="no agent that uses these maps runs")
     source.log = []

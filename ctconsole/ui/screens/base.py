@@ -37,7 +37,7 @@ class View(TellsFaults, Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
         (0, "-narrow"),
-        (100, "-wide"),
+        (112, "-wide"),
         (150, "-broad"),
     ]
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
