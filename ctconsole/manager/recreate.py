@@ -66,6 +66,7 @@ class RecreatePlan:
         verdicts: what becomes of the connections, the worst first; empty for a map that is not
             conntrack's.
         lasting: those of the warnings that are as true afterwards.
+        guarded: whether a guard carries the entries over afterwards.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class RecreatePlan:
     verdicts: tuple[Verdict, ...] = ()
     lasting: tuple[str, ...] = ()
     memory_limit: str = ""
+    guarded: bool = False
 
     @property
     def title(self) -> str:
@@ -177,6 +179,7 @@ class RecreateReport:
         back: entries of the old map that the new one had by the end; None where that was not
             looked at.
         running: what was seen of the programs at their hooks after they had been moved.
+        guarded: whether a guard carries the entries over from then on.
     """
 
     path: Path
@@ -194,21 +197,25 @@ class RecreateReport:
     verdicts: tuple[Verdict, ...] = ()
     back: int | None = None
     running: Running = field(default_factory=Running)
+    guarded: bool = False
 
     @property
     def sentence(self) -> str:
         """What was done."""
+        lost = "entries were in the old one, which the guard carries over"
         return (
             f"{self.path.name} was re-created with {count(self.max_entries)} entries in "
             f"{self.seconds:.2f} s: map {self.old_id} -> {self.new_id}, {count(self.lost)} "
-            "entries lost"
+            f"{lost if self.guarded else 'entries lost'}"
         )
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The forecast and what has come of it, who was left behind, and the record."""
         told = (Row("history", self.unrecorded),) if self.unrecorded else ()
-        told = (*outcome_rows(self.verdicts, self.lost, self.back), *told)
+        # Of what a guard carries over nothing can be said in this moment.
+        back = None if self.guarded else self.back
+        told = (*outcome_rows(self.verdicts, self.lost, back), *told)
         if self.running.sentence and not self.failure:
             told = (Row("hooks", self.running.sentence), *told)
         if not self.old_users or self.failure:
@@ -423,9 +430,19 @@ def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
     check_size(path.name, max_entries)
 
 
+def guarded(plan: RecreatePlan) -> RecreatePlan:
+    """The same where a guard holds the map."""
+    plan = replace(plan, guarded=True)
+    return replace(plan, warnings=tuple(_warnings(plan)))
+
+
 def _warnings(plan: RecreatePlan) -> list[str]:
     found = []
-    if plan.entries:
+    if plan.entries and plan.guarded:
+        found.append(
+            f"The guard is on: it carries the {plan.entries} entries over into the new map"
+        )
+    elif plan.entries:
         found.append(f"All {plan.entries} entries will be lost, and every statistic with them")
     if plan.users:
         found.append(

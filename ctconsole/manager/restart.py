@@ -85,6 +85,7 @@ class RestartPlan:
         is_start: whether none runs yet, and one is to be started.
         anew: names of pinned maps that every start makes anew, since their entries are worthless
             then.
+        guarded: names of those of ``maps`` whose entries a guard carries over afterwards.
     """
 
     agent: Path
@@ -93,6 +94,7 @@ class RestartPlan:
     lossless: tuple[Lossless, ...] = ()
     is_start: bool = False
     anew: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -121,7 +123,9 @@ class RestartPlan:
         )
         anew = (Row("made anew", f"{name}, as at every start") for name in self.anew)
         without = (Row("without loss", one.sentence) for one in self.lossless)
-        return (Row("maps", told), *options, *maps, *anew, *without)
+        kept = f"on: what is in {', '.join(self.guarded)} is carried over afterwards"
+        guard = (Row("guard", kept),) if self.guarded else ()
+        return (Row("maps", told), *options, *maps, *anew, *guard, *without)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -144,10 +148,11 @@ class RestartPlan:
     def warnings(self) -> tuple[str, ...]:
         """Sentences for whoever decides."""
         found = []
-        if self.data_loss:
+        lost = sum(one.entries for one in self.maps if one.path.name not in self.guarded)
+        if lost:
+            which = "the maps that no guard holds" if self.guarded else "these maps"
             found.append(
-                f"All {count(self.data_loss)} entries of these maps will be lost, and every "
-                "statistic with them"
+                f"All {count(lost)} entries of {which} will be lost, and every statistic with them"
             )
         memory = self.memory
         if memory is not None and memory.lack:
@@ -178,6 +183,7 @@ class RestartPlan:
             "options": dict(self.changes),
             "maps": [one.facts for one in self.maps],
             "made_anew": list(self.anew),
+            "guarded": list(self.guarded),
             "entries": self.data_loss,
             "lossless": [
                 {"command": one.command, "maps": list(one.names)} for one in self.lossless
@@ -199,6 +205,7 @@ class RestartReport:
         verdicts: what it had said would become of their connections, the worst first.
         back: of the entries of conntrack maps, those that were there again in the end; None where
             that was not looked at.
+        guarded: names of the maps whose entries a guard carries over from then on.
     """
 
     pid: int | None
@@ -209,6 +216,7 @@ class RestartReport:
     lost: int = 0
     verdicts: tuple[Verdict, ...] = ()
     back: int | None = None
+    guarded: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -217,6 +225,11 @@ class RestartReport:
         if self.renewed:
             maps = (f"{name} (map {number})" for name, number in self.renewed.items())
             lost = f"; {count(self.lost)} entries lost" if self.lost else ""
+            if self.lost and self.guarded:
+                lost = (
+                    f"; {count(self.lost)} entries were in them, and the guard carries over what "
+                    f"was in {', '.join(self.guarded)}"
+                )
             return f"{text}; re-created: {', '.join(maps)}{lost}"
         return f"{text}; every map kept its entries" if self.known else text
 
@@ -225,7 +238,9 @@ class RestartReport:
         """What was seen of the programs, the forecast, and what has come of it."""
         hooks = (Row("hooks", self.running.sentence),) if self.running.sentence else ()
         of = sum(number for _, _, number in self.verdicts)
-        return (*hooks, *outcome_rows(self.verdicts, of, self.back))
+        # Of what a guard carries over nothing can be said in this moment.
+        back = None if self.guarded else self.back
+        return (*hooks, *outcome_rows(self.verdicts, of, back))
 
     @property
     def failure(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +11,7 @@ from ctconsole.errors import AgentError, CtconsoleError
 from ctconsole.handles import Closing
 from ctconsole.history import History
 from ctconsole.kernel import procs
-from ctconsole.manager.recreate import RecreatePlan
+from ctconsole.manager.recreate import RecreatePlan, guarded
 from ctconsole.manager.resize.plan import MapWish, ResizePlan
 from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.catalogue import option_of
@@ -77,7 +78,8 @@ class NodeActions(Closing):
         """See `ctconsole.ui.actions.Actions`."""
         pin = Path(path)
         settings = agent_of(pin, self._state_dir)
-        return acts.plan_recreation(pin, max_entries, self._reading(), settings)
+        plan = acts.plan_recreation(pin, max_entries, self._reading(), settings)
+        return guarded(plan) if pin in self._held else plan
 
     def plan_resize(self, path: PurePath, max_entries: int) -> ResizePlan | PrestagePlan:
         """See `ctconsole.ui.actions.Actions`."""
@@ -123,7 +125,9 @@ class NodeActions(Closing):
 
     def plan_restart(self, changes: Mapping[str, str]) -> RestartPlan:
         """See `ctconsole.ui.actions.Actions`."""
-        return acts.plan_restart(self._settings(), changes, self._reading)
+        plan = acts.plan_restart(self._settings(), changes, self._reading)
+        held = (one.path.name for one in plan.maps if one.path in self._held)
+        return replace(plan, guarded=tuple(held))
 
     def carry_out(
         self,
@@ -149,7 +153,8 @@ class NodeActions(Closing):
     def recreate(self, plan: RecreatePlan) -> RecreateReport:
         """Remove the map with all its entries and create it anew, as planned."""
         settings = agent_of(plan.path, self._state_dir)
-        return _told(acts.recreate_map(self._gate, plan, settings, self._state_dir))
+        report = acts.recreate_map(self._gate, plan, settings, self._state_dir)
+        return _told(replace(report, guarded=plan.guarded))
 
     def resize(
         self, plan: ResizePlan, tell: Callable[[str], None], is_cancelled: Callable[[], bool]
@@ -182,6 +187,11 @@ class NodeActions(Closing):
         """See `ctconsole.ui.actions.Actions`."""
         return self._guarding.told if self._guarding else ""
 
+    @property
+    def _held(self) -> tuple[Path, ...]:
+        """The pins of the tables whose entries the guard keeps."""
+        return self._guarding.held if self._guarding else ()
+
     def close(self) -> None:
         """End the guard, if it is on."""
         if self._guarding is not None:
@@ -207,7 +217,7 @@ class NodeActions(Closing):
         no flag overrides it there.
         """
         report, _ = acts.restart_agent(self._gate, self._settings(), plan.changes, plan)
-        return report
+        return replace(report, guarded=plan.guarded)
 
     def agent_sizes(self) -> Mapping[str, int]:
         """See `ctconsole.ui.actions.Actions`."""

@@ -82,9 +82,9 @@ class Guard:
             raise
 
     @property
-    def held(self) -> int:
-        """How many tables are held."""
-        return len(self._held)
+    def held(self) -> tuple[Path, ...]:
+        """The pins of the tables that are held."""
+        return tuple(self._held)
 
     def look(self) -> Iterator[Event]:
         """Look at every pin once and do what is due; yields what happened.

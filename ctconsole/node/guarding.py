@@ -67,6 +67,12 @@ class Guarding:
         ]
         return " · ".join(("guard on", *more))
 
+    @property
+    def held(self) -> tuple[Path, ...]:
+        """The pins of the tables whose entries it keeps; none while it is off."""
+        guard = self._guard
+        return guard.held if guard is not None else ()
+
     def switch(self, *, on: bool) -> str:
         """Begin to hold the tables, or let go of them; what was done, in a few words.
 
@@ -86,9 +92,8 @@ class Guarding:
         self._guard, self._carried, self._failed = guard, 0, 0
         self._loop = Loop("guard", self._step, self._record.trouble, finish=self._finish)
         self._loop.start()
-        return (
-            f"the guard holds what is pinned now ({guard.held}): re-created, it keeps its entries"
-        )
+        held = len(guard.held)
+        return f"the guard holds what is pinned now ({held}): re-created, it keeps its entries"
 
     def _end(self) -> str:
         loop, self._loop = self._loop, None

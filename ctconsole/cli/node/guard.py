@@ -72,7 +72,7 @@ def command(
                 2, "BPF_OBJ_GET", f"of a conntrack table in {folder}", hint="Name the --bpf-root"
             )
         message(
-            f"Guarding {guard.held} tables in {folder}, layout "
+            f"Guarding {len(guard.held)} tables in {folder}, layout "
             f"{reading.layout or 'by their entries'}; Ctrl-C ends"
         )
         while not heard.noted and (end is None or time.monotonic() < end):

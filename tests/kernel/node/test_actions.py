@@ -17,6 +17,7 @@ from ctconsole.history import History
 from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
+from ctconsole.lab import look
 from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
@@ -67,6 +68,31 @@ def test_restart_writes_the_sizes_and_names_the_maps_made_anew(
     assert (agent.config_dir / "bpf-ct-global-tcp-max").read_text().strip() == "4096"
     with BpfMap.open(bpffs / GLOBALS / "cilium_ct4_global") as live:
         assert live.info.max_entries == 4096
+
+
+def test_where_the_guard_is_on_no_plan_and_no_report_speaks_of_a_loss(
+    actions: NodeActions, gate: Gate, agent: AgentSettings, bpffs: Path
+) -> None:
+    pin = agent.bpf_root / GLOBALS / "cilium_ct4_global"
+    with BpfMap.open(pin) as live:
+        mapwrite.update_batch(gate, live, *ct4_rows(300, lifetime=ktime() + 1000))
+    with closing(actions):
+        unguarded = actions.plan_recreate(pin, 1024)
+        assert unguarded.warnings[0].startswith("All 300 entries will be lost")
+        actions.guard(bpffs / GLOBALS, on=True)
+        plan = actions.plan_restart({"bpf-ct-global-tcp-max": "4096"})
+        assert plan.guarded == ("cilium_ct4_global",)
+        assert not [text for text in plan.warnings if "lost" in text]
+        assert "the guard carries over what was in cilium_ct4_global" in (
+            actions.carry_out(plan).sentence
+        )
+        assert look.until(lambda: "1 carried over" in actions.guarding)
+        again = actions.plan_recreate(pin, 2048)
+        assert "The guard is on: it carries the 300 entries over" in again.warnings[0]
+        assert "which the guard carries over" in actions.carry_out(again).sentence
+        assert look.until(lambda: "2 carried over" in actions.guarding)
+        with BpfMap.open(pin) as live:
+            assert live.count() == 300
 
 
 def test_a_refused_size_leaves_agent_and_folder_alone(
