@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -27,7 +28,7 @@ def main() -> int:
         from ctconsole.cli.common import run
         from ctconsole.cli.main import root
 
-        return run(root)
+        code = run(root)
     except KeyboardInterrupt:
         # Nothing was begun; later `run` hears it.
         return 130
@@ -36,6 +37,9 @@ def main() -> int:
         if isinstance(error.__cause__, KeyboardInterrupt):
             return 130
         raise
+    # What Python would look through for garbage as it ends goes with the process anyway.
+    gc.freeze()
+    return code
 
 
 if __name__ == "__main__":

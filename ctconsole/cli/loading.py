@@ -1,4 +1,4 @@
-"""How a console loads the many modules it needs before there is anything to see."""
+"""How the many modules are loaded that are needed before there is anything to see."""
 
 from __future__ import annotations
 

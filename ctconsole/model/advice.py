@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.catalogue import RECREATABLE, size_limits
 from ctconsole.model.fill import full_in, growth
-from ctconsole.model.fullness import is_full
-from ctconsole.model.memory import map_memory, room, smallest
+from ctconsole.model.memory import is_full, map_memory, room, smallest
 from ctconsole.model.spec import spec_of
 from ctconsole.model.units import count, duration, share, size
 

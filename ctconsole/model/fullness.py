@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctconsole.model.catalogue import is_called
 from ctconsole.model.event import Event, EventKind, Level
-from ctconsole.model.memory import room
+from ctconsole.model.memory import is_full
 from ctconsole.model.units import count, duration, percent
 
 if TYPE_CHECKING:
@@ -59,18 +59,6 @@ class Thresholds:
 
 
 DEFAULT_THRESHOLDS: Final = Thresholds()
-
-
-def is_full(info: MapInfo, entries: int, cpus: int) -> bool:
-    """Whether a table takes nothing more without throwing something out, or not at all.
-
-    Args:
-        info: the map; one whose maximum is not known is not full.
-        entries: how many it holds.
-        cpus: possible CPUs of the machine, 0 where not known.
-    """
-    space = room(info, max(1, cpus)) if info.max_entries else 0
-    return bool(space) and entries >= space
 
 
 @dataclass(frozen=True, slots=True)

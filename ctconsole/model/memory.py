@@ -101,6 +101,18 @@ def room(spec: MapSpec | MapInfo, cpus: int) -> int:
     return max(0, maximum // LRU_BATCH * LRU_BATCH - LRU_BATCH * cpus)
 
 
+def is_full(info: MapInfo, entries: int, cpus: int) -> bool:
+    """Whether a table takes nothing more without throwing something out, or not at all.
+
+    Args:
+        info: the map; one whose maximum is not known is not full.
+        entries: how many it holds.
+        cpus: possible CPUs of the machine, 0 where not known.
+    """
+    space = room(info, max(1, cpus)) if info.max_entries else 0
+    return bool(space) and entries >= space
+
+
 def spread(pool: int, cpus: int) -> int:
     """By how much the fullest of the CPUs' pools exceeds the mean: five standard deviations."""
     return 0 if cpus == 1 else int(5 * pool**0.5) + 1

@@ -94,7 +94,7 @@ def with_full(
     import time
 
     from ctconsole.kernel.cpus import possible_cpus
-    from ctconsole.model.fullness import fullness, is_full
+    from ctconsole.model.memory import is_full
 
     infos, cpus, now = {info.id: info for info in maps}, possible_cpus(), time.time()
     past = None
@@ -105,6 +105,7 @@ def with_full(
             continue
         row["full"] = is_full(info, entries, cpus)
         if row["full"]:
+            from ctconsole.model.fullness import fullness
             from ctconsole.node.advising import fills_of
 
             past = past if past is not None else fills_of(_history(bpf_root, state_dir))

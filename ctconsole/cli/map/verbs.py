@@ -11,6 +11,7 @@ from ctconsole.cli.common import message
 from ctconsole.cli.ending import carry_out
 from ctconsole.cli.filters import map_filter_option, maps_where
 from ctconsole.cli.gates import gate_options, open_gate
+from ctconsole.cli.loading import loading
 from ctconsole.cli.map.facts import describe, programs_by_map, with_full, with_older
 from ctconsole.cli.map.naming import MapWord, find_map, is_meant, maps_argument, no_map
 from ctconsole.cli.options import (
@@ -114,9 +115,10 @@ def list_(
         text = agents_list(bpf_root, as_json=asked.output == "cilium-json", verbose=verbose)
         click.echo(text, nl=False)
         return 0
-    from ctconsole.cli.map import files as map_offline
-    from ctconsole.kernel.bpffs import pinned_maps
-    from ctconsole.kernel.mounts import is_bpffs
+    with loading():
+        from ctconsole.cli.map import files as map_offline
+        from ctconsole.kernel.bpffs import pinned_maps
+        from ctconsole.kernel.mounts import is_bpffs
 
     chosen = maps_where(where)
     sound = True
