@@ -9,7 +9,8 @@ from pathlib import PurePath
 import pytest
 
 from ctconsole.model.event import EventKind, Level
-from ctconsole.model.fullness import FullWatch, Thresholds, fullness, is_full
+from ctconsole.model.fullness import FullWatch, Thresholds, fullness
+from ctconsole.model.memory import is_full
 from ctconsole.model.spec import MapInfo, MapType
 
 NAME = "cilium_ct4_global"
