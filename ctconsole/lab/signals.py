@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+_AGAIN: Final = 0.01
+"""Seconds after which a signal comes again that was lost."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -26,7 +32,7 @@ class Stop:
         self.politely: Callable[[], None] | None = None
         self.number = 0
         self._held = False
-        self._done = False
+        self._raised: BaseException | None = None
 
     def hold(self) -> None:
         """From now on signals do nothing: what runs now is the clearing up."""
@@ -35,17 +41,29 @@ class Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: ask, else raise KeyboardInterrupt or SystemExit, once."""
         del frame
-        if self._held or self._done:
+        if self._held or self._raised is not None:
             return
         self.number = self.number or number
         if self.politely is not None:
             ask, self.politely = self.politely, None
             ask()
             return
-        self._done = True
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
+        self._raised = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise self._raised
+
+    def heard(self, lost: BaseException | None) -> bool:
+        """Send the signal once more if what it raised was lost; whether it was.
+
+        Python ignores what is raised while an object is finalised, and so do callbacks of C. The
+        next one comes a moment later, from a thread: this is called in such a place.
+        """
+        if lost is None or lost is not self._raised:
+            return False
+        self._raised = None
+        again = threading.Timer(_AGAIN, os.kill, (os.getpid(), self.number))
+        again.daemon = True
+        again.start()
+        return True
 
 
 @contextmanager
@@ -54,10 +72,17 @@ def stopping() -> Iterator[Stop]:
 
     Only the main thread can use it.
     """
-    stop = Stop()
+    stop, told = Stop(), sys.unraisablehook
+
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        if not stop.heard(what.exc_value):
+            told(what)
+
     before = {number: signal.signal(number, stop) for number in STOPPING}
+    sys.unraisablehook = unraisable
     try:
         yield stop
     finally:
+        sys.unraisablehook = told
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -43,8 +45,47 @@ def test_clearing_up_is_not_interrupted() -> None:
         send(*STOPPING)
 
 
+class Finalised:
+    """In whose end a signal comes; what is raised there Python ignores."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self._number)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_that_comes_where_nothing_can_be_raised_is_not_lost(
+    number: signal.Signals, raised: type[BaseException]
+) -> None:
+    def work() -> None:
+        Finalised(number)
+        time.sleep(20)
+
+    began = time.monotonic()
+    with pytest.raises(raised), stopping():
+        work()
+    assert time.monotonic() - began < 15
+
+
 def test_the_old_handlers_come_back() -> None:
     before = [signal.getsignal(number) for number in STOPPING]
     with stopping():
         assert signal.getsignal(signal.SIGHUP) not in before
     assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def test_what_else_is_lost_is_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(str(what.exc_value)))
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("of its own")
+
+    with stopping():
+        Broken()
+    assert told == ["of its own"]
