@@ -19,6 +19,14 @@ _AGAIN: Final = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Raised by SIGINT."""
+
+
+class _Ended(SystemExit):
+    """Raised by the other signals."""
+
+
 class Stop:
     """What a stopping signal does inside `stopping`.
 
@@ -32,7 +40,7 @@ class Stop:
         self.politely: Callable[[], None] | None = None
         self.number = 0
         self._held = False
-        self._raised: BaseException | None = None
+        self._done = False
 
     def hold(self) -> None:
         """From now on signals do nothing: what runs now is the clearing up."""
@@ -41,15 +49,17 @@ class Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: ask, else raise KeyboardInterrupt or SystemExit, once."""
         del frame
-        if self._held or self._raised is not None:
+        if self._held or self._done:
             return
         self.number = self.number or number
         if self.politely is not None:
             ask, self.politely = self.politely, None
             ask()
             return
-        self._raised = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
-        raise self._raised
+        self._done = True
+        if number == signal.SIGINT:
+            raise _Interrupted
+        raise _Ended(128 + number)
 
     def heard(self, lost: BaseException | None) -> bool:
         """Send the signal once more if what it raised was lost; whether it was.
@@ -57,9 +67,9 @@ class Stop:
         Python ignores what is raised while an object is finalised, and so do callbacks of C. The
         next one comes a moment later, from a thread: this is called in such a place.
         """
-        if lost is None or lost is not self._raised:
+        if not isinstance(lost, _Interrupted | _Ended):
             return False
-        self._raised = None
+        self._done = False
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), self.number))
         again.daemon = True
         again.start()
