@@ -19,14 +19,6 @@ _AGAIN: Final = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Interrupted(KeyboardInterrupt):
-    """Raised by SIGINT."""
-
-
-class _Ended(SystemExit):
-    """Raised by the other signals."""
-
-
 class Stop:
     """What a stopping signal does inside `stopping`.
 
@@ -40,7 +32,7 @@ class Stop:
         self.politely: Callable[[], None] | None = None
         self.number = 0
         self._held = False
-        self._done = False
+        self._raised: BaseException | None = None
 
     def hold(self) -> None:
         """From now on signals do nothing: what runs now is the clearing up."""
@@ -49,17 +41,19 @@ class Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: ask, else raise KeyboardInterrupt or SystemExit, once."""
         del frame
-        if self._held or self._done:
+        if self._held or self._raised is not None:
             return
         self.number = self.number or number
         if self.politely is not None:
             ask, self.politely = self.politely, None
             ask()
             return
-        self._done = True
-        if number == signal.SIGINT:
-            raise _Interrupted
-        raise _Ended(128 + number)
+        self._raised = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise self._raised
+
+    def end(self) -> None:
+        """Nothing comes any more; what was raised is let go of, with the frames it went through."""
+        self._held, self._raised = True, None
 
     def heard(self, lost: BaseException | None) -> bool:
         """Send the signal once more if what it raised was lost; whether it was.
@@ -67,9 +61,9 @@ class Stop:
         Python ignores what is raised while an object is finalised, and so do callbacks of C. The
         next one comes a moment later, from a thread: this is called in such a place.
         """
-        if not isinstance(lost, _Interrupted | _Ended):
+        if lost is None or lost is not self._raised:
             return False
-        self._done = False
+        self._raised = None
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), self.number))
         again.daemon = True
         again.start()
@@ -94,5 +88,6 @@ def stopping() -> Iterator[Stop]:
         yield stop
     finally:
         sys.unraisablehook = told
+        stop.end()
         for number, handler in before.items():
             signal.signal(number, handler)
