@@ -62,10 +62,13 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(every)}")
     rows: list[Row] = []
-    with stopping(), before.prepared():
+    with stopping() as stop, before.prepared():
         for name in options.names or every:
             print(f"{name} ...", file=sys.stderr)
             rows += importlib.import_module(f"tests.bench.bench_{name}").run(options.size)
+    if stop.number:
+        # It was asked to end, and what that raised was lost on the way.
+        return 128 + stop.number
     print(table(rows))
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(rows, indent=2) + "\n")
