@@ -203,11 +203,8 @@ def open_console(
     return 128 + ended_by[0] if ended_by else app.return_code or 0
 
 
-# What a person asks for, or waits for, later is loaded then: the first screen comes sooner.
-
-
 def _actions(source: LiveSource, state_dir: Path, restart_command: str) -> NodeActions:
-    """What may be done to the node."""
+    """What may be done to the node; loaded only where something may, as the first screen waits."""
     from ctconsole.kernel.gate import Gate
     from ctconsole.node.actions import NodeActions
 
@@ -215,14 +212,14 @@ def _actions(source: LiveSource, state_dir: Path, restart_command: str) -> NodeA
 
 
 def _known(bpf_root: Path, state_dir: Path) -> Known:
-    """What answers to an operator's questions rest on."""
+    """What answers to an operator's questions rest on; loaded when one is asked."""
     from ctconsole.node.explaining import known_of_node
 
     return known_of_node(bpf_root, lambda _: None, state_dir=state_dir)
 
 
 def _translated(folder: Path) -> Mapping[int, Translations]:
-    """Whose address translations are in the NAT tables."""
+    """Whose address translations are in the NAT tables; loaded behind the first screen."""
     from ctconsole.manager.knowledge import read_translated
 
     return read_translated(folder)

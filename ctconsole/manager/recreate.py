@@ -433,7 +433,7 @@ def _check_limits(path: Path, info: MapInfo, max_entries: int) -> None:
 def guarded(plan: RecreatePlan) -> RecreatePlan:
     """The same where a guard holds the map."""
     plan = replace(plan, guarded=True)
-    return replace(plan, warnings=tuple(_warnings(plan)))
+    return replace(plan, warnings=(*_warnings(plan), *plan.lasting))
 
 
 def _warnings(plan: RecreatePlan) -> list[str]:

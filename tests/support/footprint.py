@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ctconsole.lab.folders import Lab
 
-SECONDS = 60.0
+SECONDS = 30.0
 """The kernel frees namespaces, programs and maps later, in workers of its own."""
 
 

@@ -52,13 +52,13 @@ def describe(maps: Iterable[MapInfo], users: Counter[int] | None = None) -> list
 
 
 def with_older(
-    rows: list[dict[str, Any]], bpf_root: Path, state_dir: Path | None
+    rows: list[dict[str, Any]], users: Counter[int], bpf_root: Path, state_dir: Path | None
 ) -> list[dict[str, Any]]:
     """The same, with the older generation of a map where programs use one."""
+    if not rows or users.keys() <= {row["id"] for row in rows}:
+        return rows
     from ctconsole.observe.usage import in_use, older_in_use
 
-    if not rows:
-        return rows
     for usage in older_in_use(bpf_root, lambda: _history(bpf_root, state_dir)):
         row = next((row for row in rows if row["path"] == str(usage.path)), None)
         older = usage.older

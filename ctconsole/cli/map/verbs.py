@@ -127,9 +127,7 @@ def list_(
     else:
         infos = list(pinned_maps(bpf_root, message).values())
         users = programs_by_map()
-        rows = describe(infos, users)
-        if users.keys() - {info.id for info in infos}:
-            rows = with_older(rows, bpf_root, state_dir)
+        rows = with_older(describe(infos, users), users, bpf_root, state_dir)
         rows = with_full(rows, infos, bpf_root, state_dir)
     rows = _meant(rows, maps, "in the files" if dumps else f"is pinned below {bpf_root}")
     if not rows:

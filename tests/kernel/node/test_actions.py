@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
@@ -18,6 +19,7 @@ from ctconsole.kernel import mapwrite, pins
 from ctconsole.kernel.clock import ktime
 from ctconsole.kernel.maps import BpfMap
 from ctconsole.lab import look
+from ctconsole.manager.recreate import guarded
 from ctconsole.manager.restart import RestartPlan
 from ctconsole.model.ct.query import Query
 from ctconsole.model.event import EventKind
@@ -93,6 +95,15 @@ def test_where_the_guard_is_on_no_plan_and_no_report_speaks_of_a_loss(
         assert look.until(lambda: "2 carried over" in actions.guarding)
         with BpfMap.open(pin) as live:
             assert live.count() == 300
+
+
+def test_what_is_as_true_afterwards_is_told_also_where_the_guard_is_on(
+    actions: NodeActions, agent: AgentSettings
+) -> None:
+    plan = actions.plan_recreate(agent.bpf_root / GLOBALS / "cilium_ct4_global", 2048)
+    lasting = ("the setting stays",)
+    told = guarded(replace(plan, warnings=(*plan.warnings, *lasting), lasting=lasting)).warnings
+    assert told == (*plan.warnings, *lasting)
 
 
 def test_a_refused_size_leaves_agent_and_folder_alone(
