@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-# Loaded before a signal has to be heard: as the modules that Cython made are loaded, what a
-# handler raises is dropped without a word.
+# Loaded before a signal has to be heard: while it is, what a handler raises is dropped without a
+# word (findings/numpy_random_swallows_ctrl_c.sh).
 import numpy.random  # noqa: F401 - see above
 
 from ctconsole.lab.signals import stopping
