@@ -210,6 +210,8 @@ def guarded(node: Node, random: random.Random) -> Tried:
     found += begun.end()
     if not number:
         what = "guard to its end"
+        # It carries over what is there once whoever re-creates the table has ended.
+        look.until(lambda: not _lost(node, before))
         found += _lost(node, before)
         guard.process.send_signal(signal.SIGINT)
     found += guard.end()
