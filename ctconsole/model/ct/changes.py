@@ -248,11 +248,11 @@ def matched(older: Hashes, newer: Hashes) -> Pairs:
     in_older = partner[in_newer]
     rest_older, rest_newer = np.flatnonzero(others(in_older, len(older))), np.flatnonzero(~same)
     if len(rest_older) and len(rest_newer):
-        # Files may hold an entry twice, which breaks what is faster where all are different.
-        common, one, other = np.intersect1d(
-            older[rest_older], newer[rest_newer], return_indices=True
-        )
-        del common
-        in_older = np.concatenate((in_older, rest_older[one].astype(np.uint32)))
-        in_newer = np.concatenate((in_newer, rest_newer[other].astype(np.uint32)))
+        # Not np.intersect1d: files may hold an entry twice, and each of its rows has a partner.
+        lost = rest_older[np.argsort(older[rest_older], kind="stable")]
+        wanted = newer[rest_newer]
+        at = np.minimum(np.searchsorted(older[lost], wanted), len(lost) - 1)
+        found_again = older[lost[at]] == wanted
+        in_older = np.concatenate((in_older, lost[at[found_again]].astype(np.uint32)))
+        in_newer = np.concatenate((in_newer, rest_newer[found_again].astype(np.uint32)))
     return Pairs(in_older, in_newer)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ctconsole.model.ct.changes import (
@@ -73,6 +73,7 @@ def test_the_join_agrees_with_sets(left: set[int], right: set[int]) -> None:
 
 
 @given(st.lists(st.integers(0, 40), max_size=40), st.lists(st.integers(0, 40), max_size=40))
+@example([34, 29], [34, 34])
 def test_entries_that_a_file_holds_twice_are_joined_too(left: list[int], right: list[int]) -> None:
     changes = between(ct_table(*flows(*left), taken_at=1.0), ct_table(*flows(*right), taken_at=2.0))
     new = {number for number, is_new in zip(right, changes.new, strict=True) if is_new}
